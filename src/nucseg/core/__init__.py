@@ -1,0 +1,1 @@
+"""What every other package speaks: the types, the errors and the checks. Knows NumPy only."""

@@ -1,0 +1,47 @@
+"""Checks of arrays that cross a public boundary."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.errors import InputError
+
+
+def check_image(image: NDArray, name: str) -> None:
+    """Refuse what is not an image.
+
+    Args:
+        image: What should be `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any integer, boolean or float dtype.
+        name: What to call it in the message (a file or a sample id).
+
+    Raises:
+        InputError: The shape or the dtype is another, a side is 0, or a pixel is NaN or infinite.
+    """
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        raise InputError(
+            f"{name}: shape {image.shape} is not an image; allowed are (rows, columns) and "
+            "(rows, columns, channels) with 1, 3 or 4 channels. Choose one plane or channel first."
+        )
+    if 0 in image.shape:
+        raise InputError(f"{name}: shape {image.shape} holds no pixel. Remove the file or write it again.")
+    if image.dtype.kind not in "buif":
+        raise InputError(f"{name}: dtype {image.dtype} is not allowed; use an integer or a float dtype.")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise InputError(f"{name}: holds NaN or infinite pixels; replace them (for example with numpy.nan_to_num).")
+
+
+def check_label_image(labels: NDArray, name: str) -> None:
+    """Refuse what is not a label image.
+
+    Args:
+        labels: What should be `(H, W)` of an integer dtype without negative values; gaps are allowed.
+        name: What to call it in the message.
+
+    Raises:
+        InputError: The shape, the dtype or the values are others.
+    """
+    if labels.ndim != 2 or 0 in labels.shape:
+        raise InputError(f"{name}: shape {labels.shape} is not a label image; allowed is (rows, columns).")
+    if labels.dtype.kind not in "bui":
+        raise InputError(f"{name}: dtype {labels.dtype} is not a label image; allowed are integer dtypes.")
+    if labels.dtype.kind == "i" and labels.min() < 0:
+        raise InputError(f"{name}: holds the negative label {labels.min()}; allowed are 0 (background) and 1..N.")

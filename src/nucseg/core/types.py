@@ -1,0 +1,80 @@
+"""The words of the project as types: what a model found, and what the manifest says of one annotated image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The nuclei found in one image.
+
+    Attributes:
+        labels: Label image `(H, W)` int32; 0 is background, 1..N are the nuclei, without gaps.
+        scores: `(N,)` float32 in [0, 1]; `scores[k - 1]` belongs to label k.
+    """
+
+    labels: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def none(cls, shape: tuple[int, int]) -> Self:
+        """Make the answer for an image `(H, W)` in which nothing was found."""
+        return cls(np.zeros(shape, np.int32), np.zeros(0, np.float32))
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels of each nucleus, `(N,)` int64."""
+        return np.bincount(self.labels.ravel(), minlength=len(self) + 1)[1:]
+
+    def above(self, score_threshold: float) -> "Instances":
+        """Keep the nuclei with `score >= score_threshold`, numbered anew in the same order."""
+        keep = self.scores >= np.float32(score_threshold)
+        numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
+        return Instances(numbers[self.labels], self.scores[keep])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One annotated image: a row of the manifest `samples.csv`.
+
+    Attributes:
+        image_id: Unique within its dataset.
+        dataset: Name of the dataset, such as `bbbc038`.
+        split: `train`, `val` or `test`.
+        modality: `fluorescence`, `histology` or `brightfield`.
+        magnification: Of the objective, or None where the dataset does not say.
+        test_class: The dataset's own class of test images, or None.
+        height: Rows in pixels.
+        width: Columns in pixels.
+        channels: 1 or 3, as stored.
+        n_nuclei: Nuclei in the label image.
+        median_diameter_px: Median over the nuclei of the diameter of the circle of equal area, or None without nuclei.
+        image_path: The canonical image (TIFF, uint8 or uint16).
+        label_path: The canonical label image (TIFF, uint16 or uint32).
+    """
+
+    image_id: str
+    dataset: str
+    split: str
+    modality: str
+    magnification: float | None
+    test_class: str | None
+    height: int
+    width: int
+    channels: int
+    n_nuclei: int
+    median_diameter_px: float | None
+    image_path: Path
+    label_path: Path
+
+    @property
+    def key(self) -> str:
+        """`<dataset>/<image_id>`, unique over all datasets."""
+        return f"{self.dataset}/{self.image_id}"

@@ -1,0 +1,67 @@
+# What users, CI and the commit hooks call. Needs make and a Python from 3.11 to 3.13, nothing else.
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.nucseg-installed
+# The first Python of the right version that can make virtual environments.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+    $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+    && echo $$python && break; done)
+
+# A user's pip may be set to install into the home folder.
+export PIP_USER := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint check-style check-types check-imports check-tests docs viz lock clean
+
+help:  ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED)  ## Install the locked packages and nucseg into .venv.
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
+	    echo "nucseg needs Python 3.11, 3.12 or 3.13 with the venv module; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## Run every pipeline and every model on the embedded demonstration data (minutes, no network).
+	@if [ -n "$$(find data/06_models -name '*.dvc' 2>/dev/null)" ]; then $(BIN)/dvc pull; fi
+	$(BIN)/kedro run --env demo
+
+test: check-style check-types check-imports check-tests  ## Run every check.
+
+lint: check-style check-types check-imports  ## Run the checks that take seconds.
+
+check-style: setup  ## Check the style of code and notebooks.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check-types: setup  ## Check the types.
+	$(BIN)/mypy
+
+check-imports: setup  ## Check that imports run one way only.
+	$(BIN)/lint-imports
+
+check-tests: setup  ## Run all tests that need neither a GPU nor the internet, with coverage.
+	$(BIN)/python -m pytest -m "not gpu and not network" --cov --cov-report=term --durations=15
+
+docs: setup  ## Build the documentation into site/.
+	$(BIN)/mkdocs build --strict
+
+viz: setup  ## Show the pipelines in the browser.
+	$(BIN)/kedro viz run
+
+lock: setup  ## Write requirements.lock anew from pyproject.toml (UPGRADE=1: with the newest versions).
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --extra dev --extra docs --extra dvc \
+	    --output-file requirements.lock pyproject.toml
+
+clean:  ## Remove what the checks and the demonstration wrote; downloads, models and .venv stay.
+	rm -rf build dist site htmlcov .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .viz
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find data/demo -type f ! -name .gitkeep -delete 2>/dev/null || true

@@ -1,0 +1,1 @@
+"""Read and write any microscopy image; intensity and geometry transforms."""

@@ -1,0 +1,164 @@
+"""The one preprocessing: data processing, training feed and Predictor all make a model's input here."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.checks import check_image
+from nucseg.core.errors import InputError
+from nucseg.images.channels import canonical_channels, to_channels, to_grey, to_rgb
+from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
+from nucseg.images.intensity import to_unit_float, unit_value
+from nucseg.images.transforms import FillLabelHoles, Normalize, Rescale, ToGrayscale, ToRGB, Transform
+from nucseg.masks.labels import fill_label_holes
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FittedPreprocessor:
+    """A preprocessor with the statistics of one image, so that a patch gives the same pixels as the whole.
+
+    Attributes:
+        transforms: In the order of application.
+        in_channels: Channels that the model takes.
+        source_channels: 1 or 3: what the fitted image has once alpha and equal channels are dropped.
+        scale: Rows (and columns) of the result over those of the image.
+        low: What normalisation takes away, in unit range: a scalar `()` or one value a channel `(C,)`.
+        span: What normalisation then divides by, of the same shape; above 0.
+    """
+
+    transforms: tuple[Transform, ...]
+    in_channels: Literal[1, 3]
+    source_channels: Literal[1, 3]
+    scale: float
+    low: NDArray[np.float32]
+    span: NDArray[np.float32]
+
+    def image(self, image: NDArray) -> NDArray[np.float32]:
+        """Turn the fitted image, or a patch of it, into the model's input.
+
+        Args:
+            image: `(h, w)` or `(h, w, C)` of the stored dtype, or float32 already in unit range (an augmented patch).
+
+        Returns:
+            `(h', w', in_channels)` float32, where `h' = round(h * scale)`; `image` is not changed.
+        """
+        unit = to_unit_float(to_channels(image, 1) if self.source_channels == 1 else to_rgb(image))
+        return to_channels(_transformed(unit, self.transforms, self), self.in_channels)
+
+    def labels(self, labels: NDArray) -> NDArray[np.int32]:
+        """Bring labels `(h, w)` of the image or a patch into the frame of `image`'s result, by nearest neighbour."""
+        return resize_labels(labels, scaled_shape(labels.shape, self.scale))
+
+    def restore(self, labels: NDArray, shape: tuple[int, int]) -> NDArray[np.int32]:
+        """Bring labels `(h', w')` back to `shape` `(h, w)`, by nearest neighbour."""
+        return resize_labels(labels, shape)
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """The transforms that a model was trained with and the channels that it takes."""
+
+    transforms: tuple[Transform, ...]
+    in_channels: Literal[1, 3]
+
+    def fit(self, image: NDArray, magnification: float | None = None) -> FittedPreprocessor:
+        """Find the statistics of a whole image: exact percentiles over all pixels after the transforms before them.
+
+        Args:
+            image: `(H, W)` or `(H, W, C)` of any dtype, as stored.
+            magnification: Of the objective, where known.
+
+        Raises:
+            InputError: It is not an image, or the magnification is not above 0.
+        """
+        check_image(image, "image")
+        image = canonical_channels(image)
+        fitted = FittedPreprocessor(
+            transforms=self.transforms,
+            in_channels=self.in_channels,
+            source_channels=1 if image.ndim == 2 else 3,
+            scale=_scale(self.transforms, magnification),
+            low=np.zeros((), np.float32),
+            span=np.ones((), np.float32),
+        )
+        for place, transform in enumerate(self.transforms):
+            if isinstance(transform, Normalize):
+                low, span = _low_and_span(_transformed(image, self.transforms[:place], fitted), transform)
+                return replace(fitted, low=low, span=span)
+        return fitted
+
+    def clean_labels(self, labels: NDArray) -> NDArray:
+        """Give the label image that data processing stores: holes filled where `fill_label_holes` is listed."""
+        if any(isinstance(transform, FillLabelHoles) for transform in self.transforms):
+            return fill_label_holes(labels)
+        return labels
+
+
+def _transformed(image: NDArray, transforms: tuple[Transform, ...], fitted: FittedPreprocessor) -> NDArray:
+    """Apply the transforms in order; the image keeps its dtype as long as none of them changes it."""
+    for transform in transforms:
+        match transform:
+            case Normalize():
+                image = to_unit_float(image) - fitted.low
+                image /= fitted.span
+            case Rescale():
+                image = resize_image(to_unit_float(image), scaled_shape(image.shape, fitted.scale))
+            case ToGrayscale():
+                image = to_grey(to_unit_float(image))
+            case ToRGB():
+                image = to_rgb(image)
+    return image
+
+
+def _scale(transforms: tuple[Transform, ...], magnification: float | None) -> float:
+    for transform in transforms:
+        if isinstance(transform, Rescale):
+            if transform.magnification is None:
+                return transform.factor or 1.0
+            if magnification is None:
+                logger.info("The image's magnification is not known: it is not rescaled.")
+                return 1.0
+            if not magnification > 0:
+                raise InputError(f"The magnification is {magnification}; it must be above 0, or left out.")
+            return transform.magnification / magnification
+    return 1.0
+
+
+def _low_and_span(image: NDArray, normalize: Normalize) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give what to take away and what to divide by, in unit range; `()` float32, or `(C,)` for each channel."""
+    if normalize.axis == "image" or image.ndim == 2:
+        pairs = np.asarray(_low_and_span_of(image, normalize), np.float32)
+    else:
+        channels = [_low_and_span_of(image[..., channel], normalize) for channel in range(image.shape[2])]
+        pairs = np.asarray(channels, np.float32).T
+    return pairs[0, ...], pairs[1, ...]
+
+
+def _low_and_span_of(values: NDArray, normalize: Normalize) -> tuple[float, float]:
+    low, high = _percentiles(values, (normalize.pmin, normalize.pmax))
+    darkest, brightest = float(values.min()), float(values.max())
+    if high <= low:
+        # Nearly all pixels are equal; what stands out of them sets the span.
+        low, high = darkest, brightest
+    one = unit_value(values.dtype)
+    # The last bound keeps a hot pixel above a nearly flat background from overflowing.
+    span = max(high - low, normalize.min_range * one, 1e-6 * (brightest - darkest)) or one
+    return low / one, span / one
+
+
+def _percentiles(values: NDArray, percents: tuple[float, float]) -> tuple[float, float]:
+    """Give what `np.percentile` gives (linear interpolation), by counting where the dtype allows."""
+    if values.dtype not in (np.uint8, np.uint16):
+        low, high = np.percentile(values, percents)
+        return float(low), float(high)
+    up_to = np.cumsum(np.bincount(values.ravel()))
+    ranks = np.asarray(percents) / 100 * (values.size - 1)
+    below = np.searchsorted(up_to, np.floor(ranks), side="right")
+    above = np.searchsorted(up_to, np.ceil(ranks), side="right")
+    low, high = below + (above - below) * (ranks - np.floor(ranks))
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""Label images, boxes, run lengths (Kaggle and COCO) and outlines: NumPy in, NumPy out."""

@@ -1,0 +1,88 @@
+"""Label images: made of masks, numbered, cleaned and measured."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nucseg.core.errors import InputError
+
+
+def labels_from_masks(masks: Iterable[NDArray], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
+    """Join one mask a nucleus into a label image; the result does not depend on the order of the masks.
+
+    A pixel that several masks claim belongs to the smallest of them (so that a small nucleus in front of a large one
+    survives); among equals in size, to the one whose first pixel comes first in row-major order. Nuclei are numbered by
+    their first pixel in row-major order. Masks without a pixel, or without one left, get no number.
+
+    Args:
+        masks: `(H, W)` each, bool or any dtype whose non-zero pixels are the nucleus; taken one at a time.
+        shape: `(H, W)` of the result.
+
+    Returns:
+        The label image `(H, W)` int32, and the number of pixels that more than one mask claimed.
+
+    Raises:
+        InputError: A mask has another shape.
+    """
+    claims = np.zeros(shape, np.uint16)
+    nuclei: list[NDArray[np.intp]] = []
+    for mask in masks:
+        if mask.shape != shape:
+            raise InputError(f"A mask has shape {mask.shape}; allowed is the shape of its image, {shape}.")
+        pixels = np.flatnonzero(mask)
+        claims.ravel()[pixels] += 1
+        if pixels.size:
+            nuclei.append(pixels)
+    nuclei.sort(key=lambda pixels: (pixels[0], pixels.size, pixels.tobytes()))
+    labels = np.zeros(shape, np.int32)
+    for number in sorted(range(len(nuclei)), key=lambda n: (nuclei[n].size, n), reverse=True):
+        labels.ravel()[nuclei[number]] = number + 1
+    return relabel(labels), int(np.count_nonzero(claims > 1))
+
+
+def relabel(labels: NDArray) -> NDArray[np.int32]:
+    """Number the labels of `(H, W)` anew, 1..N without gaps and in the same order; 0 stays 0.
+
+    Raises:
+        InputError: A label is negative.
+    """
+    if labels.size == 0:
+        return labels.astype(np.int32)
+    if labels.min() < 0:
+        raise InputError(f"The label image holds {labels.min()}; allowed are 0 (background) and positive labels.")
+    if labels.max() > max(labels.size, 2**20):
+        # A table up to such a label would be larger than the image: sort instead.
+        values, inverse = np.unique(labels, return_inverse=True)
+        return (inverse.reshape(labels.shape) + (values[0] != 0)).astype(np.int32)
+    present = np.zeros(int(labels.max()) + 1, bool)
+    present[labels] = True
+    present[0] = False
+    numbers = np.where(present, np.cumsum(present), 0).astype(np.int32)
+    return numbers[labels]
+
+
+def fill_label_holes(labels: NDArray) -> NDArray:
+    """Give background that one nucleus encloses (4-connected) to that nucleus; `(H, W)` in and out, same dtype.
+
+    A nucleus inside another one's hole stays.
+    """
+    filled = labels.copy()
+    for number, window in enumerate(ndimage.find_objects(labels), start=1):
+        if window is not None:
+            holes = ndimage.binary_fill_holes(labels[window] == number) & (labels[window] == 0)
+            filled[window][holes] = number
+    return filled
+
+
+def diameters(labels: NDArray) -> NDArray[np.float64]:
+    """Give the diameter in pixels of the circle of each nucleus's area, `(N,)` float64, by rising label."""
+    areas = np.bincount(labels.ravel())[1:]
+    return 2 * np.sqrt(areas[areas > 0] / np.pi)
+
+
+def median_diameter(labels: NDArray) -> float | None:
+    """Give the median of `diameters`, or None without nuclei."""
+    found = diameters(labels)
+    return float(np.median(found)) if found.size else None

@@ -1,0 +1,42 @@
+"""Outlines of nuclei as polygons."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import find_contours
+
+
+def outlines(labels: NDArray) -> list[NDArray[np.float64]]:
+    """Trace the outer outline of each nucleus along the edges of its pixels.
+
+    Args:
+        labels: Label image `(H, W)` of an integer dtype.
+
+    Returns:
+        For each label 1..N (N the largest) a closed polygon `(K, 2)` float64, its first corner repeated at the end.
+        Coordinates are `(row, column)` of pixel corners: pixel `(r, c)` covers `[r, r + 1] x [c, c + 1]`, so a centre
+        lies at `(r + 0.5, c + 0.5)` and the polygon's area is the nucleus's area. Where a nucleus has no hole and one
+        part, it is exactly the pixels whose centre the polygon holds. Of several parts (4-connected) the one with the
+        largest outline is traced; holes are left out. A label that has no pixel has no corner, `(0, 2)`.
+    """
+    return [
+        np.zeros((0, 2)) if window is None else _outline(labels[window] == number) + [edge.start for edge in window]
+        for number, window in enumerate(ndimage.find_objects(labels), start=1)
+    ]
+
+
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    # Marching squares meets the edge of each boundary pixel in its middle, and passes from one such middle to the next
+    # through a cell whose centre is the pixel corner between them.
+    contours = find_contours(np.pad(mask, 1).astype(np.float64), 0.5)
+    rings = [np.floor((contour[1:] + contour[:-1]) / 2) for contour in contours]
+    ring = max(rings, key=_area)
+    steps = np.diff(ring, axis=0, append=ring[:1])
+    turns = np.any(steps != np.roll(steps, 1, axis=0), axis=1)
+    corners = ring[turns]
+    return np.concatenate([corners, corners[:1]])
+
+
+def _area(ring: NDArray[np.float64]) -> float:
+    rows, columns = ring.T
+    return abs(float(np.dot(rows, np.roll(columns, 1)) - np.dot(columns, np.roll(rows, 1)))) / 2

@@ -1,0 +1,90 @@
+"""What all tests share: synthetic nuclei with known answers."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.draw import ellipse
+
+# Shared machines are slow at times: a test must not fail for that.
+settings.register_profile("nucseg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nucseg")
+
+BACKGROUND_AND_NUCLEUS = {
+    "fluorescence": (20, 180),
+    "brightfield": (210, 90),
+    "histology": ((235, 200, 225), (110, 70, 150)),
+}
+
+
+def _draw_nuclei(
+    shape: tuple[int, int] = (128, 128),
+    n: int = 12,
+    seed: int = 0,
+    *,
+    radius: tuple[float, float] = (5.0, 9.0),
+    gap: int = 2,
+    modality: str = "fluorescence",
+    noise: float = 5.0,
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Draw exactly `n` elliptic nuclei that do not overlap.
+
+    Args:
+        shape: `(H, W)`.
+        n: Nuclei; they lie wholly within the image.
+        seed: The same seed draws the same picture.
+        radius: Least and largest semi-axis in pixels.
+        gap: Background pixels between any two nuclei; 0 lets them touch.
+        modality: `fluorescence` (grey, dark background), `brightfield` (grey, bright) or `histology` (RGB, bright).
+        noise: Standard deviation of the Gaussian noise, in grey values.
+
+    Returns:
+        The image, uint8 `(H, W)`, or `(H, W, 3)` of histology, and its label image int32 with labels 1..n in the order
+        of drawing.
+    """
+    generator = np.random.default_rng(seed)
+    labels = np.zeros(shape, np.int32)
+    strength = np.zeros(shape, np.float32)
+    number = failures = 0
+    while number < n and failures < 1000:
+        failures += 1
+        semi_axes = generator.uniform(*radius, size=2)
+        margin = semi_axes.max() + 1
+        if 2 * margin >= min(shape):
+            continue
+        centre = generator.uniform(margin, np.array(shape) - margin)
+        rows, columns = ellipse(*centre, *semi_axes, shape=shape, rotation=generator.uniform(-np.pi, np.pi))
+        top, left = max(0, rows.min() - gap), max(0, columns.min() - gap)
+        near = np.zeros((rows.max() + gap + 1 - top, columns.max() + gap + 1 - left), bool)
+        near[rows - top, columns - left] = True
+        near = ndimage.binary_dilation(near, np.ones((3, 3)), iterations=gap) if gap else near
+        window = labels[top : top + near.shape[0], left : left + near.shape[1]]
+        if window[near[: window.shape[0], : window.shape[1]]].any():
+            continue
+        number, failures = number + 1, 0
+        labels[rows, columns] = number
+        strength[rows, columns] = generator.uniform(0.6, 1.0)
+    if number < n:
+        raise ValueError(f"{n} nuclei of radius {radius} do not fit into {shape}")
+    strength = ndimage.gaussian_filter(strength, 0.7)
+    background, nucleus = (np.array(value, np.float32) for value in BACKGROUND_AND_NUCLEUS[modality])
+    if modality == "histology":
+        strength = strength[..., None]
+    clean = background + strength * (nucleus - background)
+    image = clean + generator.normal(0, noise, clean.shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="session")
+def draw_nuclei() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    """Give the function that draws nuclei; of session scope, so that hypothesis tests can take it."""
+    return _draw_nuclei

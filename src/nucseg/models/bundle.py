@@ -1,0 +1,85 @@
+"""A trained model as one folder: network, thresholds, preprocessing and the record of how it was made."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from nucseg.core.errors import ConfigError, ModelError
+from nucseg.core.files import atomic_folder
+from nucseg.images.preprocessing import Preprocessor
+from nucseg.images.transforms import Transform, parse_transforms
+from nucseg.models.registry import kind_of, segmenter_class
+from nucseg.models.segmenter import TrainableSegmenter
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """Everything that a prediction needs.
+
+    Attributes:
+        name: What tables and folders call the model.
+        segmenter: The network with its thresholds.
+        transforms: The preprocessing it was trained with.
+        run: The record of the run that made it (`run.json`): JSON types only.
+    """
+
+    name: str
+    segmenter: TrainableSegmenter
+    transforms: tuple[Transform, ...]
+    run: dict[str, Any] = field(default_factory=dict)
+
+    def preprocessor(self) -> Preprocessor:
+        """Make the preprocessing that the model was trained with."""
+        return Preprocessor(self.transforms, self.segmenter.in_channels)
+
+    def save(self, folder: Path) -> None:
+        """Write the model's folder; an older one is replaced only when the new one is whole.
+
+        Args:
+            folder: Gets `config.json`, `model.weights.h5`, `thresholds.json` and `run.json`.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with atomic_folder(folder) as temporary:
+            self.segmenter.save(temporary)
+            config_file = temporary / "config.json"
+            config = {
+                "format": _FORMAT,
+                "model": kind_of(self.segmenter),
+                "name": self.name,
+                **json.loads(config_file.read_text()),
+                "preprocessing": [transform.model_dump(mode="json") for transform in self.transforms],
+            }
+            config_file.write_text(json.dumps(config, indent=2))
+            (temporary / "run.json").write_text(json.dumps(self.run, indent=2, allow_nan=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a model's folder.
+
+        Raises:
+            ModelError: It is missing, incomplete, of another format or of another kind.
+        """
+        remedy = "Fetch the model again (`dvc pull`), choose another folder or train it anew."
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            run = json.loads((folder / "run.json").read_text())
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{folder}: not a whole model folder ({error}). {remedy}") from error
+        missing = {"format", "model", "name", "preprocessing"} - set(config)
+        if missing:
+            raise ModelError(f"{folder / 'config.json'}: no {', '.join(sorted(missing))}: not a nucseg model. {remedy}")
+        if config["format"] != _FORMAT:
+            raise ModelError(
+                f"{folder / 'config.json'}: format {config['format']} is not the {_FORMAT} that this version reads. "
+                f"Use the version of nucseg that wrote it. {remedy}"
+            )
+        try:
+            transforms = parse_transforms(config["preprocessing"])
+        except ConfigError as error:
+            raise ModelError(f"{folder / 'config.json'}: {error} {remedy}") from error
+        return cls(config["name"], segmenter_class(config["model"]).load(folder), transforms, run)

@@ -1,0 +1,90 @@
+"""The models there are, and where trained ones lie. No other place lists models."""
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+import nucseg
+from nucseg.core.errors import ModelError
+from nucseg.models.segmenter import TrainableSegmenter
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A kind of model.
+
+    Attributes:
+        task: What it does; it says which protocol the class keeps.
+        class_path: `module:class`, imported when it is used.
+    """
+
+    task: Literal["instance_segmentation"]
+    class_path: str
+
+
+MODELS = {
+    "stardist": ModelEntry("instance_segmentation", "nucseg.models.stardist.model:StarDist"),
+}
+
+
+def segmenter_class(kind: str) -> type[TrainableSegmenter]:
+    """Import the class of a kind of model.
+
+    Raises:
+        ModelError: There is no such kind.
+    """
+    if kind not in MODELS:
+        raise ModelError(f"model kind {kind!r} is unknown; allowed are {', '.join(MODELS)}.")
+    module, _, name = MODELS[kind].class_path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def kind_of(segmenter: TrainableSegmenter) -> str:
+    """Give the name under which a model's class is listed."""
+    path = f"{type(segmenter).__module__}:{type(segmenter).__qualname__}"
+    for kind, entry in MODELS.items():
+        if entry.class_path == path:
+            return kind
+    raise ModelError(f"{path} is not a listed kind of model; add it to nucseg.models.registry.MODELS.")
+
+
+def resolve_model(name_or_folder: str | Path) -> Path:
+    """Find the folder of a trained model.
+
+    Looked at, in this order: the folder itself, `$NUCSEG_MODELS/NAME`, `data/06_models/NAME` of the working directory
+    and of the checkout that holds this package. Never the demo's models.
+
+    Args:
+        name_or_folder: A model's folder or its name, such as `stardist`.
+
+    Returns:
+        A folder with a `config.json`.
+
+    Raises:
+        ModelError: There is none; the message says where was looked and how to get one.
+    """
+    name = Path(name_or_folder).expanduser()
+    checkout = Path(nucseg.__file__).parents[2]
+    roots = [Path.cwd() / "data/06_models", checkout / "data/06_models"]
+    if os.environ.get("NUCSEG_MODELS"):
+        roots.insert(0, Path(os.environ["NUCSEG_MODELS"]).expanduser())
+    places = list(dict.fromkeys([name, *(root / name for root in roots)]))
+    for place in places:
+        if (place / "config.json").is_file():
+            return place
+    pointers = [root.with_name(f"{root.name}.dvc") for root in roots] + [
+        place.with_name(f"{place.name}.dvc") for place in places if place.name
+    ]
+    for pointer in pointers:
+        if pointer.is_file():
+            raise ModelError(
+                f"model {str(name_or_folder)!r} is versioned by DVC ({pointer}) but not checked out: "
+                f"run `dvc pull` in {pointer.parent} (the shipped models need no network)."
+            )
+    raise ModelError(
+        f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Give a folder, "
+        "set NUCSEG_MODELS, run `dvc pull` for a shipped model, or train one with "
+        f"`kedro run --pipeline {name.name}`."
+    )

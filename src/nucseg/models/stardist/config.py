@@ -1,0 +1,36 @@
+"""What can be chosen about a StarDist model. The names are the `stardist` package's own."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PRETRAINED = ("2D_versatile_fluo", "2D_versatile_he", "2D_paper_dsb2018")
+"""The models that the authors of StarDist publish. `fluo` and `dsb2018` were trained on images of BBBC038."""
+
+
+class StarDistConfig(BaseModel):
+    """Architecture, losses and first weights of a StarDist model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    in_channels: Literal[1, 3] = Field(3, description="Channels of the images that the network sees: 1 grey, 3 RGB.")
+    n_rays: int = Field(32, ge=8, le=256, description="Rays of a polygon.")
+    grid: Literal[1, 2, 4] = Field(2, description="Pixels, along each axis, for which one polygon is predicted.")
+    unet_n_depth: int = Field(3, ge=1, le=6, description="Times that the U-Net halves the resolution.")
+    unet_n_filter_base: int = Field(32, ge=4, le=256, description="Filters of the U-Net's first level.")
+    unet_n_conv_per_depth: int = Field(2, ge=1, le=4, description="Convolutions of each level.")
+    net_conv_after_unet: int = Field(128, ge=0, le=1024, description="Filters of the last common layer; 0: none.")
+    train_dist_loss: Literal["mae", "mse", "iou"] = Field("mae", description="Loss of the distances along the rays.")
+    train_background_reg: float = Field(1e-4, ge=0, description="Weight that pulls distances to 0 in the background.")
+    train_loss_weights: tuple[float, float] = Field(
+        (1.0, 0.2), description="Weights of the losses of (object probability, distances)."
+    )
+    pretrained: str | None = Field(
+        None,
+        description="First weights: null for random ones, a folder, or one of " + ", ".join(PRETRAINED) + ".",
+    )
+    fine_tune: bool = Field(True, description="Whether a pretrained model is trained further or used as it is.")
+
+    def architecture(self) -> dict[str, Any]:
+        """Give what a model folder must hold to build the network again."""
+        return self.model_dump(mode="json", exclude={"pretrained", "fine_tune"})

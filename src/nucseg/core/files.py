@@ -1,5 +1,6 @@
 """Writing that leaves nothing half-made: to a temporary name first, then a rename."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -55,22 +56,33 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
 
 
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free space",
+    errno.EDQUOT: "the disk quota is used up; free space",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EACCES: "writing there is not permitted; change the permissions or choose another folder",
+    errno.EPERM: "writing there is not permitted; change the permissions or choose another folder",
+    errno.EEXIST: "a file stands where a folder is needed; move it away or choose another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it away or choose another folder",
+    errno.EISDIR: "a folder of that name is there already; move it away or choose another name",
+}
+
+
 @contextmanager
 def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Errors of reading (a missing source file, a network) are not about the place that is written.
-        import errno
-
-        remedies = {
-            errno.ENOSPC: "the disk is full; free space",
-            errno.EDQUOT: "the disk quota is used up; free space",
-            errno.EROFS: "the disk is read-only; choose another folder",
-            errno.EACCES: "writing there is not permitted; change the permissions or choose another folder",
-            errno.EPERM: "writing there is not permitted; change the permissions or choose another folder",
-        }
-        if error.errno not in remedies:
+        if error.errno not in _REMEDIES or not _concerns(error, path):
             raise
-        free = shutil.disk_usage(path.anchor or ".").free // 2**20
-        raise StorageError(f"{path}: {remedies[error.errno]} ({free} MiB free), then run again.") from error
+        there = next(folder for folder in path.absolute().parents if folder.is_dir())
+        free = shutil.disk_usage(there).free // 2**20
+        raise StorageError(f"{path}: {_REMEDIES[error.errno]} ({free} MiB free), then run again.") from error
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Tell an error about the place that is written from one about a file that the block reads."""
+    if error.filename is None:
+        return True
+    folder, named = path.absolute().parent, Path(os.fsdecode(error.filename)).absolute()
+    return named.is_relative_to(folder) or folder.is_relative_to(named)

@@ -1,0 +1,115 @@
+import errno
+import os
+
+import pytest
+
+from nucseg.core.errors import StorageError
+from nucseg.core.files import atomic_file, atomic_folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_with_its_folder_and_nothing_else(tmp_path):
+    path = tmp_path / "new" / "deeper" / "a.txt"
+    with atomic_file(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == ".txt"
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert names(path.parent) == ["a.txt"]
+
+
+def test_a_failed_write_keeps_the_older_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail():
+        with atomic_file(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        fail()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_replaces_the_older_one_whole(tmp_path):
+    path = tmp_path / "model"
+    for name in ("first", "second"):
+        with atomic_folder(path) as temporary:
+            (temporary / name).touch()
+    assert names(path) == ["second"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_failed_folder_keeps_the_older_one(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "old").touch()
+
+    def fail():
+        with atomic_folder(path) as temporary:
+            (temporary / "half").touch()
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        fail()
+    assert names(path) == ["old"]
+    assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+@pytest.mark.parametrize(
+    "number, remedy",
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "not permitted"),
+        (errno.EPERM, "not permitted"),
+    ],
+)
+def test_storage_errors_name_the_path_the_reason_and_the_remedy(tmp_path, atomic, number, remedy):
+    # Simulated, for tests may run as root, whom nothing is forbidden.
+    path = tmp_path / "a"
+
+    def fail():
+        with atomic(path):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(StorageError, match=rf"{path}: .*{remedy}.*MiB free.*run again"):
+        fail()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_a_file_where_a_folder_is_needed_is_a_storage_error(tmp_path, atomic):
+    (tmp_path / "taken").touch()
+    for path in (tmp_path / "taken" / "a", tmp_path / "taken" / "deeper" / "a"):
+        with pytest.raises(StorageError, match="a file stands where a folder is needed"), atomic(path):
+            pass
+    assert names(tmp_path) == ["taken"]
+
+
+def test_a_folder_where_a_file_is_to_be_is_a_storage_error(tmp_path):
+    (tmp_path / "a").mkdir()
+
+    def fail():
+        with atomic_file(tmp_path / "a") as temporary:
+            temporary.touch()
+
+    with pytest.raises(StorageError, match="a folder of that name"):
+        fail()
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES])
+def test_an_error_of_another_file_passes_as_it_is(tmp_path, number):
+    def fail():
+        with atomic_file(tmp_path / "target" / "a"):
+            raise OSError(number, os.strerror(number), str(tmp_path / "source" / "b"))
+
+    with pytest.raises(OSError, match="source"):
+        fail()

@@ -1,0 +1,135 @@
+"""StarDist with first weights: random, of an earlier model, or of one that the authors publish."""
+
+import json
+import logging
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pooch
+from csbdeep.models.pretrained import get_model_details
+from stardist.models import StarDist2D
+
+from nucseg.core.errors import ConfigError, DownloadError, ModelError
+from nucseg.models.stardist.config import PRETRAINED, StarDistConfig
+from nucseg.models.stardist.model import StarDist, stardist_config
+
+_OURS = {"n_channel_in": "in_channels"}  # where our name differs from the package's
+_log = logging.getLogger(__name__)
+
+
+def create(config: StarDistConfig) -> StarDist:
+    """Build a StarDist model with the weights that `config.pretrained` names.
+
+    Args:
+        config: Its architecture must be that of the pretrained model.
+
+    Returns:
+        The model; random weights come from Keras's global seed, pretrained ones bring their thresholds.
+
+    Raises:
+        ConfigError: The name is unknown, or the architecture is not that of the pretrained model.
+        DownloadError: The published model cannot be fetched.
+        ModelError: The folder holds no StarDist model.
+    """
+    if config.pretrained is None:
+        return StarDist(config)
+    if config.pretrained in PRETRAINED:
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(fetch(config.pretrained), Path(folder))
+            return _read(Path(folder), config)
+    if not Path(config.pretrained).is_dir():
+        raise ConfigError(
+            f"stardist.pretrained: {config.pretrained!r} is neither a folder nor one of {', '.join(PRETRAINED)}."
+        )
+    return _read(Path(config.pretrained), config)
+
+
+def cache_folder() -> Path:
+    """Give the folder that keeps published models: `$NUCSEG_CACHE/models`, else the user's cache."""
+    return Path(os.environ.get("NUCSEG_CACHE") or pooch.os_cache("nucseg")) / "models"
+
+
+def fetch(name: str) -> Path:
+    """Download a published model, or take it from the cache; its sha256 is checked in both cases.
+
+    Args:
+        name: One of `PRETRAINED`; address and sha256 are those that the `stardist` package registers.
+
+    Returns:
+        The zip archive in `cache_folder()`.
+
+    Raises:
+        DownloadError: No network, no such file, no room, or another content than published.
+    """
+    source = get_model_details(StarDist2D, name)[2]
+    archive = cache_folder() / f"{name}.zip"
+    try:
+        pooch.retrieve(source["url"], f"sha256:{source['hash']}", archive.name, archive.parent)
+    except (OSError, ValueError) as error:
+        raise DownloadError(
+            f"{name}: {source['url']} could not be downloaded ({error}). Connect to the network, or download it "
+            f"elsewhere and put it at {archive}, then run again; or set stardist.pretrained to null or to a folder."
+        ) from error
+    return archive
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        for member in file.infolist():
+            # By their plain names, wherever the archive has them: nothing can be written outside of the folder.
+            name = Path(member.filename).name
+            if name in ("config.json", "thresholds.json", "weights_best.h5"):
+                (folder / name).write_bytes(file.read(member))
+
+
+def _read(folder: Path, config: StarDistConfig) -> StarDist:
+    """Read a folder of the `stardist` package or of this project into the architecture `config`."""
+    name = config.pretrained
+    try:
+        theirs = json.loads((folder / "config.json").read_text())
+        is_ours = "architecture" in theirs
+        if is_ours:
+            theirs = vars(stardist_config(StarDistConfig(**theirs["architecture"])))
+        _check_architecture(theirs, config)
+        model = StarDist(config)
+        model.network.load_weights(folder / ("model.weights.h5" if is_ours else "weights_best.h5"))
+        thresholds_file = folder / "thresholds.json"
+        thresholds = json.loads(thresholds_file.read_text()) if thresholds_file.is_file() else {}
+        thresholds.setdefault("score", thresholds.get("prob", model.thresholds["score"]))
+        model.thresholds = {key: float(thresholds.get(key, value)) for key, value in model.thresholds.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"stardist.pretrained: {name} is not a whole StarDist model ({error}). It needs config.json and "
+            "weights_best.h5 of the stardist package, or a model folder of nucseg."
+        ) from error
+    _log.info("Start from the weights of %s.", name)
+    return model
+
+
+def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
+    ours = vars(stardist_config(config))
+    network = ("axes", "backbone", "grid", "n_channel_in", "n_classes", "n_rays", "net_conv_after_unet")
+    differ = [
+        key
+        for key in ours
+        if (key in network or key.startswith("unet_")) and key in theirs and _plain(ours[key]) != _plain(theirs[key])
+    ]
+    if not differ:
+        return
+    fields = {_OURS.get(key, key): theirs[key] for key in differ}
+    unknown = [key for key in fields if key not in StarDistConfig.model_fields]
+    grid = fields.get("grid")
+    if unknown or (grid is not None and len(set(grid)) > 1):
+        raise ModelError(f"stardist.pretrained: {config.pretrained} has {fields}, which nucseg does not support.")
+    if grid is not None:
+        fields["grid"] = grid[0]
+    wanted = ", ".join(f"stardist.{key} = {value}" for key, value in fields.items())
+    raise ConfigError(f"stardist.pretrained: {config.pretrained} has another architecture; set {wanted}.")
+
+
+def _plain(value: Any) -> Any:
+    """Bring tuples and the lists that JSON makes of them to one form."""
+    return list(value) if isinstance(value, tuple) else value

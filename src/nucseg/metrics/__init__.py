@@ -1,0 +1,1 @@
+"""How well a prediction fits the truth: overlaps, matching, scores, pooling. Label images in, numbers out."""

@@ -1,0 +1,74 @@
+"""Which numbers the evaluation computes."""
+
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from nucseg.metrics.matching import THRESHOLDS
+from nucseg.metrics.scores import ap_key
+
+MetricName = Literal[
+    "f1_50",
+    "precision_50",
+    "recall_50",
+    "ap",
+    "ap_mean_50_90",
+    "ap_mean_50_90_per_image",
+    "dsb2018_score",
+    "iou",
+    "jaccard_50",
+    "map",
+    "aji",
+    "pq",
+    "dice",
+]
+METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
+
+
+class MetricsConfig(BaseModel):
+    """The metrics and IoU thresholds in `metrics.json` and `per_image.csv`; the counts are always there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metrics: tuple[MetricName, ...] = Field(
+        METRIC_NAMES, min_length=1, description="Names of the metrics to compute, or `all`; `ap` stands for `ap_50` ..."
+    )
+    thresholds: tuple[float, ...] = Field(
+        THRESHOLDS,
+        min_length=1,
+        description="IoU thresholds t at which `ap` is given, from 0.50, 0.55, ..., 0.95, or `all`; the means over "
+        "thresholds keep those of their definition.",
+    )
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _metric_names(cls, value: Any) -> Any:
+        return _listed(value, METRIC_NAMES)
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _threshold_list(cls, value: Any) -> Any:
+        return _listed(value, THRESHOLDS)
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known_thresholds(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        unknown = sorted(set(value) - set(THRESHOLDS))
+        if unknown:
+            raise ValueError(f"unknown IoU thresholds {unknown}; allowed are {list(THRESHOLDS)}")
+        return tuple(sorted(set(value)))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of a group in `metrics.json`, in their order there, without the counts."""
+        ap_keys = tuple(ap_key(t) for t in self.thresholds)
+        return tuple(
+            key for name in METRIC_NAMES if name in self.metrics for key in (ap_keys if name == "ap" else (name,))
+        )
+
+
+def _listed(value: Any, everything: tuple[Any, ...]) -> Any:
+    """Read `all`, and a single value (all that a command line can hand over) as a list of one."""
+    if value == "all":
+        return everything
+    return (value,) if isinstance(value, str | float | int) else value

@@ -1,0 +1,204 @@
+"""The evaluator: takes image after image, keeps numbers, and gives the content of metrics.json and per_image.csv."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.errors import ConfigError, InputError
+from nucseg.core.types import Instances, Sample
+from nucseg.metrics.coco_ap import coco_average_precision, matched_ious
+from nucseg.metrics.config import MetricsConfig
+from nucseg.metrics.counts import Counts, count, pool
+from nucseg.metrics.definitions import DEFINITIONS
+from nucseg.metrics.outcome import Outcome, outcome
+from nucseg.metrics.overlap import Overlaps, overlaps
+from nucseg.metrics.scores import Score, image_scores, mean, pooled_scores
+
+_GROUPINGS = ("dataset", "modality", "test_class")
+
+
+@dataclass(frozen=True)
+class _Image:
+    """What is kept of one image.
+
+    Attributes:
+        sample: Its row of the manifest.
+        counts: Of the thresholded prediction.
+        scores: Its scores, by key.
+        errors: Its errors by kind.
+        candidate_scores: `(N,)` float32, for `map`; empty where that is not asked for.
+        candidate_ious: `(N,)` float64, beside them.
+    """
+
+    sample: Sample
+    counts: Counts
+    scores: dict[str, Score]
+    errors: dict[str, int]
+    candidate_scores: NDArray[np.float32]
+    candidate_ious: NDArray[np.float64]
+
+
+class Evaluator:
+    """Collects the evaluation of one model, image by image.
+
+    It keeps counts, scores and, of each candidate, score and IoU, but no image. It can be pickled, and evaluators of
+    parts of a dataset merge to the one of the whole. Results do not depend on the order of the images.
+    """
+
+    def __init__(self, model: str, config: MetricsConfig | None = None) -> None:
+        """Begin with no image.
+
+        Args:
+            model: Name of the model, for the report.
+            config: Which metrics to compute; None for all.
+        """
+        self.model = model
+        self.config = config or MetricsConfig()
+        self._images: dict[str, _Image] = {}
+
+    def update(
+        self, sample: Sample, truth: NDArray[np.integer], candidates: Instances, score_threshold: float
+    ) -> dict[str, Any]:
+        """Add one image.
+
+        Args:
+            sample: Its row of the manifest.
+            truth: True label image `(H, W)`, any integer dtype, gaps allowed.
+            candidates: The prediction down to a low score, `(H, W)`; `map` ranks all of it.
+            score_threshold: The model's own: the candidates with `score >=` this are the prediction that all other
+                metrics judge.
+
+        Returns:
+            The image's row of `per_image.csv`.
+
+        Raises:
+            InputError: The image was added before, the label images differ in shape, or scores and labels of the
+                candidates do not belong together.
+        """
+        if sample.key in self._images:
+            raise InputError(f"{sample.key}: evaluated already; give each image once.")
+        try:
+            found = overlaps(truth, candidates.labels)
+        except InputError as error:
+            raise InputError(f"{sample.key}: {error}") from error
+        _check_scores(sample, found, candidates)
+        pred = found.where_pred(candidates.scores >= np.float32(score_threshold))
+        counts = count(pred)
+        ranked = "map" in self.config.metrics
+        image = _Image(
+            sample=sample,
+            counts=counts,
+            scores=image_scores(counts),
+            errors=_error_counts(outcome(pred)),
+            candidate_scores=candidates.scores.astype(np.float32) if ranked else np.zeros(0, np.float32),
+            candidate_ious=matched_ious(found, candidates.scores) if ranked else np.zeros(0),
+        )
+        self._images[sample.key] = image
+        return self._row(image)
+
+    def merge(self, other: "Evaluator") -> "Evaluator":
+        """Join the evaluations of two parts of the data.
+
+        Args:
+            other: Of the same model and config, with other images.
+
+        Returns:
+            A new evaluator with the images of both; the two stay as they are.
+
+        Raises:
+            ConfigError: The model or the config differ.
+            InputError: Both hold one image.
+        """
+        if (self.model, self.config) != (other.model, other.config):
+            raise ConfigError(
+                f"cannot merge the evaluations of {self.model!r} and {other.model!r}: "
+                "model and metrics must be the same."
+            )
+        common = sorted(self._images.keys() & other._images.keys())
+        if common:
+            raise InputError(f"{common[0]}: evaluated in both parts ({len(common)} such images); give each image once.")
+        merged = Evaluator(self.model, self.config)
+        merged._images = self._images | other._images
+        return merged
+
+    @property
+    def per_image(self) -> list[dict[str, Any]]:
+        """The rows of `per_image.csv`, in the order in which the images came; undefined values are None."""
+        return [self._row(image) for image in self._images.values()]
+
+    def result(self) -> dict[str, Any]:
+        """Give the content of `metrics.json`.
+
+        Returns:
+            `model`, `n_images`, `overall`, `by` (dataset, modality, test_class: each a group like `overall` by name;
+            images without a test class are in no such group) and `definitions`. JSON types only; undefined is None.
+        """
+        # Sorted, so that neither tied scores nor rounding make the result depend on the order of the images.
+        images = [image for _, image in sorted(self._images.items())]
+        by: dict[str, dict[str, Any]] = {}
+        for grouping in _GROUPINGS:
+            names = {getattr(image.sample, grouping) for image in images} - {None}
+            by[grouping] = {
+                name: self._group([image for image in images if getattr(image.sample, grouping) == name])
+                for name in sorted(names)
+            }
+        overall = self._group(images)
+        return {
+            "model": self.model,
+            "n_images": len(images),
+            "overall": overall,
+            "by": by,
+            "definitions": {key: DEFINITIONS[key] for key in overall},
+        }
+
+    def _group(self, images: Sequence[_Image]) -> dict[str, Any]:
+        counts = pool(image.counts for image in images)
+        scores = pooled_scores(counts)
+        scores["ap_mean_50_90_per_image"] = mean(image.scores["ap_mean_50_90"] for image in images)
+        scores["dsb2018_score"] = mean(image.scores["ap_mean_50_95"] for image in images)
+        if "map" in self.config.metrics:
+            scores["map"] = coco_average_precision(
+                np.concatenate([np.zeros(0, np.float32), *(image.candidate_scores for image in images)]),
+                np.concatenate([np.zeros(0), *(image.candidate_ious for image in images)]),
+                counts.n_true,
+            )
+        sizes = {"n_images": len(images), "n_true": counts.n_true, "n_pred": counts.n_pred}
+        return sizes | {key: scores[key] for key in self.config.keys}
+
+    def _row(self, image: _Image) -> dict[str, Any]:
+        sample, counts, scores = image.sample, image.counts, dict(image.scores)
+        scores["dsb2018_score"] = scores["ap_mean_50_95"]
+        keys = (key.removesuffix("_per_image") for key in self.config.keys)
+        tp = int(counts.tp[0])
+        return {
+            "image_id": sample.image_id,
+            "dataset": sample.dataset,
+            "split": sample.split,
+            "modality": sample.modality,
+            "test_class": sample.test_class,
+            "n_true": counts.n_true,
+            "n_pred": counts.n_pred,
+            "tp_50": tp,
+            "fp_50": counts.n_pred - tp,
+            "fn_50": counts.n_true - tp,
+            **{key: scores[key] for key in keys if key in scores},  # `map` needs more than one image
+            **image.errors,
+        }
+
+
+def _check_scores(sample: Sample, found: Overlaps, candidates: Instances) -> None:
+    n_scores, n_labels = len(candidates.scores), len(found.pred_labels)
+    if n_scores != n_labels or (n_labels and found.pred_labels[-1] != n_labels):
+        raise InputError(
+            f"{sample.key}: the prediction has {n_scores} scores and {n_labels} labels; "
+            "labels must be 1..N without gaps with one score each."
+        )
+    if not ((candidates.scores >= 0) & (candidates.scores <= 1)).all():
+        raise InputError(f"{sample.key}: a score of the prediction is not in [0, 1].")
+
+
+def _error_counts(errors: Outcome) -> dict[str, int]:
+    return {f"n_{kind}": len(labels) for kind, labels in vars(errors).items()}

@@ -1,0 +1,71 @@
+"""Counts to scores. The same formulas serve one image and the sum over many; an undefined score is None."""
+
+from collections.abc import Iterable
+
+from nucseg.metrics.counts import Counts
+from nucseg.metrics.matching import THRESHOLDS
+
+Score = float | None
+"""In [0, 1], or None where there is nothing to divide by."""
+
+
+def ratio(part: float, whole: float) -> Score:
+    """Divide, or give None where `whole` is 0."""
+    return float(part / whole) if whole else None
+
+
+def mean(values: Iterable[Score]) -> Score:
+    """Average the values that are defined; None where none is."""
+    defined = [value for value in values if value is not None]
+    return ratio(sum(defined), len(defined))
+
+
+def pooled_scores(counts: Counts) -> dict[str, Score]:
+    """Compute the scores that follow from counts alone.
+
+    TP, FP and FN are the matched pairs, the predictions without a match and the true nuclei without a match.
+
+    Args:
+        counts: Of one image, or pooled over images.
+
+    Returns:
+        `f1_50`, `precision_50`, `recall_50`, `ap_50` ... `ap_95`, `ap_mean_50_90`, `ap_mean_50_95`, `iou`,
+        `jaccard_50`, `aji`, `pq` and `dice`; `nucseg.metrics.definitions` says what each is.
+    """
+    either = counts.n_true + counts.n_pred  # = 2 TP + FP + FN at every threshold
+    tp_50 = int(counts.tp[0])
+    ap = {ap_key(t): ratio(int(tp), either - int(tp)) for t, tp in zip(THRESHOLDS, counts.tp, strict=True)}
+    return {
+        "f1_50": ratio(2 * tp_50, either),
+        "precision_50": ratio(tp_50, counts.n_pred),
+        "recall_50": ratio(tp_50, counts.n_true),
+        **ap,
+        "ap_mean_50_90": mean(ap[ap_key(t)] for t in THRESHOLDS[::2]),
+        "ap_mean_50_95": mean(ap.values()),
+        "iou": ratio(counts.iou_sum, tp_50),
+        "jaccard_50": ap["ap_50"],
+        "aji": ratio(counts.aji_intersection, counts.aji_union),
+        "pq": ratio(2 * counts.iou_sum, either),
+        "dice": ratio(2 * counts.common_area, counts.true_area + counts.pred_area),
+    }
+
+
+def image_scores(counts: Counts) -> dict[str, Score]:
+    """Compute the scores of one image, where finding nothing in an image without nuclei is right.
+
+    Args:
+        counts: Of one image.
+
+    Returns:
+        As `pooled_scores`, with 1 for everything but `iou` (a mean over no pair stays None) where the image has
+        neither true nor predicted nuclei.
+    """
+    scores = pooled_scores(counts)
+    if counts.n_true + counts.n_pred == 0:
+        return {key: None if key == "iou" else 1.0 for key in scores}
+    return scores
+
+
+def ap_key(threshold: float) -> str:
+    """Give the key of AP at a threshold: `ap_50` for 0.5."""
+    return f"ap_{round(100 * threshold)}"

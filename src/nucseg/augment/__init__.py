@@ -1,0 +1,1 @@
+"""Image and label image changed together, at random but seeded, through albumentations."""

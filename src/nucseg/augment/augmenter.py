@@ -1,0 +1,141 @@
+"""The augmenter: one seeded random change of an image and its label image."""
+
+import copy
+import threading
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.augment.config import AugmentationConfig, Stage
+from nucseg.augment.labels import visible_nuclei
+from nucseg.augment.transforms import A, WindowAffine, build, center_offset
+from nucseg.core.errors import ConfigError
+from nucseg.images.intensity import to_unit_float
+
+STAGES: tuple[Stage, ...] = ("affine", "geometry", "colour", "intensity")
+
+
+class Augmenter:
+    """Random changes of image and label image together, the same for the same seed.
+
+    Safe to call from several threads at once. `reach` and `largest_zoom` tell who cuts patches out of images how
+    much context a patch needs so that nothing from beyond the window is seen.
+
+    Args:
+        stages: An albumentations pipeline for each of the `STAGES`.
+        min_nucleus_pixels: Nuclei that geometry left with fewer pixels are taken out.
+    """
+
+    def __init__(self, stages: dict[Stage, A.Compose], min_nucleus_pixels: int) -> None:
+        self._stages = stages
+        self._min_nucleus_pixels = min_nucleus_pixels
+        self._own = threading.local()
+
+    @classmethod
+    def from_config(cls, config: AugmentationConfig) -> Self:
+        """Build the pipeline that `data_augmentations.yml` describes."""
+        stages = {
+            stage: A.Compose([build(t) for t in config.transforms if t.stage == stage and t.p > 0]) for stage in STAGES
+        }
+        return cls(stages, config.min_nucleus_pixels)
+
+    @classmethod
+    def from_dict(cls, definition: dict[str, Any]) -> Self:
+        """Build the pipeline from what `to_dict` gave.
+
+        Raises:
+            ConfigError: The definition is not one of `to_dict`'s.
+        """
+        try:
+            stages = {stage: A.from_dict(definition["stages"][stage]) for stage in STAGES}
+            return cls(stages, int(definition["min_nucleus_pixels"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"The augmenter's definition is not readable ({error!r}); run the data_augmentations pipeline again."
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the definition as plain types (for JSON), with each stage as albumentations serialises it."""
+        return {
+            "stages": {stage: A.to_dict(self._stages[stage]) for stage in STAGES},
+            "min_nucleus_pixels": self._min_nucleus_pixels,
+        }
+
+    @property
+    def reach(self) -> float:
+        """How many times a patch's side the source window must measure so that it covers the patch however turned."""
+        return max([1.0, *(_reach(t) for t in self._stages["affine"].transforms)])
+
+    @property
+    def largest_zoom(self) -> float:
+        """By which factor the affine transform enlarges at most; at least 1."""
+        return max([1.0, *(t.scale["x"][1] for t in self._stages["affine"].transforms)])
+
+    def __call__(
+        self,
+        image: NDArray,
+        labels: NDArray,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Change an image and its label image.
+
+        Args:
+            image: `(H, W)` or `(H, W, 3)`, uint8, uint16 or float32 in [0, 1].
+            labels: `(H, W)`, any integer dtype.
+            seed: The same seed gives the same result.
+            size: Rows and columns to give back, from the centre of the changed image; None keeps `(H, W)`.
+            value_range: What counts as black and as white to the colour and intensity transforms, in unit range.
+                A dark image of a few grey levels gets noise of a fraction of these levels, not of the whole range.
+
+        Returns:
+            The image, float32 in unit range, `size` or `(H, W)` with the channels of `image`; and the label image,
+            int32 without gaps. What geometry cut in two counts as two nuclei.
+        """
+        size = size or image.shape[:2]
+        stages = self._thread_stages()
+        for stage, stage_seed in zip(STAGES, np.random.SeedSequence(seed).generate_state(len(STAGES)), strict=True):
+            stages[stage].set_random_seed(int(stage_seed))
+        for transform in stages["affine"].transforms:
+            transform.window = size
+        labels = labels.astype(np.int32, copy=False)
+
+        moved = stages["affine"](image=image, mask=labels)
+        moved = stages["geometry"](image=_center(moved["image"], size), mask=_center(moved["mask"], size))
+        labels = visible_nuclei(moved["mask"], self._min_nucleus_pixels)
+
+        shown = [stages["intensity"]] if image.ndim == 2 else [stages["colour"], stages["intensity"]]
+        unit = to_unit_float(np.ascontiguousarray(moved["image"]))
+        if not any(stage.transforms for stage in shown):
+            return unit, labels
+        low = np.float32(value_range[0])
+        span = np.float32(max(value_range[1] - value_range[0], 1e-6))
+        stretched = (unit - low) / span
+        inside = stretched.clip(0, 1)
+        # albumentations clips to [0, 1]; the few pixels beyond the range keep what they exceed it by.
+        beyond = stretched - inside
+        for stage in shown:
+            inside = stage(image=inside)["image"]
+        return ((inside.clip(0, 1) + beyond) * span + low).clip(0, 1), labels
+
+    def _thread_stages(self) -> dict[Stage, A.Compose]:
+        # A pipeline holds its random state, so each thread has its own copy.
+        if not hasattr(self._own, "stages"):
+            self._own.stages = copy.deepcopy(self._stages)
+        return self._own.stages
+
+
+def _center(array: NDArray, size: tuple[int, int]) -> NDArray:
+    top, left = center_offset(array.shape[:2], size)
+    return array[top : top + size[0], left : left + size[1]]
+
+
+def _reach(affine: WindowAffine) -> float:
+    low, high = np.deg2rad(affine.rotate)
+    angles = np.linspace(low, high, 181)
+    corner = np.abs(np.cos(angles)) + np.abs(np.sin(angles))
+    shear = 1 + np.tan(np.deg2rad(max(map(abs, affine.shear["x"]))))
+    return float(corner.max() * shear / min(1.0, affine.scale["x"][0]))

@@ -1,0 +1,213 @@
+"""What `data_augmentations.yml` may say: the list of random transforms, each with its probability and its ranges."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Stage = Literal["affine", "geometry", "colour", "intensity"]
+"""When a transform is applied. `colour` is skipped for images of one channel."""
+
+
+def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError(f"the first number must not be above the second: {list(interval)}")
+    return interval
+
+
+Interval = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0.01, le=0.2)]
+PositiveInterval = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+NotNegativeInterval = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ordered)]
+FractionInterval = Annotated[tuple[Fraction, Fraction], AfterValidator(_ordered)]
+
+
+class _Transform(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    stage: ClassVar[Stage]
+    p: float = Field(0.5, ge=0, le=1, description="Probability that the transform is applied to a patch.")
+
+
+class Affine(_Transform):
+    """Zoom by one factor and turn about the centre; the context around the patch fills the corners."""
+
+    stage = "affine"
+    name: Literal["affine"] = "affine"
+    scale: PositiveInterval = Field(
+        (0.5, 2.0), description="Smallest and largest zoom; below 1 nuclei shrink. Both ways are equally likely."
+    )
+    rotate: Interval = Field((-180.0, 180.0), description="Smallest and largest turn in degrees.")
+    shear: float = Field(0.0, ge=0, le=30, description="Largest shear in degrees, either way; 0 keeps shapes.")
+
+
+class Flip(_Transform):
+    """Mirror left to right or top to bottom."""
+
+    stage = "geometry"
+    name: Literal["flip"] = "flip"
+
+
+class Rotate90(_Transform):
+    """Turn by 90, 180 or 270 degrees."""
+
+    stage = "geometry"
+    name: Literal["rotate90"] = "rotate90"
+
+
+class Elastic(_Transform):
+    """Bend by a smooth random displacement field."""
+
+    stage = "geometry"
+    name: Literal["elastic"] = "elastic"
+    displacement: float = Field(1.5, gt=0, le=20, description="Standard deviation of the displacement in pixels.")
+    smoothness: float = Field(8.0, ge=2, le=50, description="Sigma in pixels of the Gaussian that smooths the field.")
+
+
+class HEStain(_Transform):
+    """Vary the strength of haematoxylin and eosin (Ruifrok's and Macenko's stain vectors); RGB only."""
+
+    stage = "colour"
+    name: Literal["he_stain"] = "he_stain"
+    scale: PositiveInterval = Field((0.7, 1.3), description="Factor of each stain's concentration.")
+    shift: Interval = Field((-0.1, 0.1), description="Added to each stain's concentration.")
+
+
+class HueSaturation(_Transform):
+    """Shift hue and saturation; RGB only."""
+
+    stage = "colour"
+    name: Literal["hue_saturation"] = "hue_saturation"
+    hue: float = Field(10.0, ge=0, le=180, description="Largest shift of the hue in degrees, either way.")
+    saturation: float = Field(0.15, ge=0, le=1, description="Largest shift of the saturation, either way.")
+
+
+class ToGray(_Transform):
+    """Take the colour away (the channels become equal); RGB only. Makes histology look like brightfield."""
+
+    stage = "colour"
+    name: Literal["to_gray"] = "to_gray"
+    p: float = Field(0.1, ge=0, le=1, description="Probability that the transform is applied to a patch.")
+
+
+class ChannelShuffle(_Transform):
+    """Exchange the channels at random; RGB only."""
+
+    stage = "colour"
+    name: Literal["channel_shuffle"] = "channel_shuffle"
+    p: float = Field(0.1, ge=0, le=1, description="Probability that the transform is applied to a patch.")
+
+
+class Invert(_Transform):
+    """Turn bright nuclei on dark into dark nuclei on bright, and the other way round."""
+
+    stage = "intensity"
+    name: Literal["invert"] = "invert"
+    p: float = Field(0.1, ge=0, le=1, description="Probability that the transform is applied to a patch.")
+
+
+class BrightnessContrast(_Transform):
+    """Add to the intensities and stretch them; as fractions of the image's own range."""
+
+    stage = "intensity"
+    name: Literal["brightness_contrast"] = "brightness_contrast"
+    brightness: float = Field(0.1, ge=0, le=1, description="Largest addition, either way.")
+    contrast: float = Field(0.3, ge=0, lt=1, description="Largest relative change of the slope, either way.")
+
+
+class Gamma(_Transform):
+    """Raise the intensities, in the image's own range, to a power."""
+
+    stage = "intensity"
+    name: Literal["gamma"] = "gamma"
+    gamma: PositiveInterval = Field((0.7, 1.5), description="Smallest and largest power.")
+
+
+class Illumination(_Transform):
+    """Lay an uneven illumination (a linear gradient) over the patch."""
+
+    stage = "intensity"
+    name: Literal["illumination"] = "illumination"
+    strength: Annotated[tuple[Strength, Strength], AfterValidator(_ordered)] = Field(
+        (0.02, 0.2), description="Smallest and largest strength of the gradient, within 0.01 to 0.2."
+    )
+
+
+class Blur(_Transform):
+    """Blur by a Gaussian, as an image out of focus."""
+
+    stage = "intensity"
+    name: Literal["blur"] = "blur"
+    sigma: PositiveInterval = Field((0.5, 1.5), description="Smallest and largest sigma in pixels.")
+
+
+class Noise(_Transform):
+    """Add Gaussian noise, as of a camera's electronics."""
+
+    stage = "intensity"
+    name: Literal["noise"] = "noise"
+    std: FractionInterval = Field((0.01, 0.05), description="Standard deviation, as a part of the image's own range.")
+
+
+class ShotNoise(_Transform):
+    """Replace the intensities by Poisson-distributed ones, as of few photons."""
+
+    stage = "intensity"
+    name: Literal["shot_noise"] = "shot_noise"
+    scale: NotNegativeInterval = Field(
+        (0.001, 0.01), description="The inverse of the photons counted at the brightest pixel; larger is noisier."
+    )
+
+
+TransformConfig = Annotated[
+    Affine
+    | Flip
+    | Rotate90
+    | Elastic
+    | HEStain
+    | HueSaturation
+    | ToGray
+    | ChannelShuffle
+    | Invert
+    | BrightnessContrast
+    | Gamma
+    | Illumination
+    | Blur
+    | Noise
+    | ShotNoise,
+    Field(discriminator="name"),
+]
+
+
+class AugmentationConfig(BaseModel):
+    """The augmentation of training patches.
+
+    Whatever the order in the list, `affine` comes first (so that only the patch itself is computed), then the other
+    geometry, the colour transforms (images of three channels only) and the intensity transforms; within each of these
+    the listed order holds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    transforms: tuple[TransformConfig, ...] = Field(
+        (
+            Affine(p=0.9),
+            Flip(p=0.5),
+            Rotate90(p=0.5),
+            Elastic(p=0.2),
+            HEStain(p=0.4),
+            HueSaturation(p=0.3),
+            ToGray(p=0.1),
+            Invert(p=0.05),
+            BrightnessContrast(p=0.5),
+            Gamma(p=0.3),
+            Illumination(p=0.15),
+            Blur(p=0.2),
+            Noise(p=0.3),
+            ShotNoise(p=0.1),
+        ),
+        description="The random transforms; an empty list turns augmentation off.",
+    )
+    min_nucleus_pixels: int = Field(
+        8, ge=1, description="Nuclei that the geometry left fewer pixels than this are taken out of the label image."
+    )

@@ -1,0 +1,120 @@
+"""Everything that a training needs to go on after a kill, in one file that is replaced after each epoch."""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.errors import StorageError
+from nucseg.core.files import atomic_file
+
+logger = logging.getLogger(__name__)
+
+_STATE_OF = {
+    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch", "best_weights"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+}
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Save the training after each epoch, and bring it back when `fit` begins.
+
+    The file holds the network's variables (weights and random seeds), the optimizer's (slots, iterations, learning
+    rate), the state of early stopping (with the best weights) and of the plateau schedule, and the history. To be the
+    last of the callbacks, so that it sees the others' state after theirs.
+
+    Args:
+        path: The file, `.npz`.
+        others: The callbacks of this training; the state of those known to have some is kept too.
+    """
+
+    def __init__(self, path: Path, others: list[keras.callbacks.Callback]) -> None:
+        super().__init__()
+        self.path = path
+        self._stateful = {type(callback).__name__: callback for callback in others if type(callback) in _STATE_OF}
+        self.history: list[dict[str, float]] = []
+        """One entry an epoch: `epoch` (from 1) and what Keras logs."""
+        self.finished = False
+
+    def peek(self) -> None:
+        """Read the history of an earlier run, so that it is known where to go on.
+
+        Raises:
+            StorageError: The file is not readable.
+        """
+        for leftover in self.path.parent.glob(".writing-*"):
+            shutil.rmtree(leftover, ignore_errors=True)  # of a run that was killed while it saved
+        if self.path.is_file():
+            state = self._read()[0]
+            self.history, self.finished = state["history"], state["finished"]
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Bring back what was saved, after the other callbacks have reset theirs."""
+        if not self.path.is_file():
+            return
+        state, arrays = self._read()
+        try:
+            _assign(_variables(self.model), arrays["model"])
+            _assign(self.model.optimizer.variables, arrays["optimizer"])
+        except ValueError as error:
+            raise StorageError(
+                f"{self.path}: saved by another network or optimizer ({error}). Remove it to train anew."
+            ) from error
+        for name, callback in self._stateful.items():
+            for key, value in state["callbacks"][name].items():
+                setattr(callback, key, value)
+        if arrays["best"]:
+            self._stateful["EarlyStopping"].best_weights = arrays["best"]
+
+    def best_weights(self) -> list[NDArray]:
+        """Read the weights of the epoch that validated best, in the order of `model.get_weights()`."""
+        return self._read()[1]["best"]
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Save."""
+        self.history.append({"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}})
+        self.finished = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        callbacks = {
+            name: {key: getattr(callback, key) for key in _STATE_OF[type(callback)]}
+            for name, callback in self._stateful.items()
+        }
+        best = callbacks.get("EarlyStopping", {}).pop("best_weights", None) or []
+        state = {"history": self.history, "finished": self.finished, "callbacks": callbacks}
+        arrays = {"model": _variables(self.model), "optimizer": self.model.optimizer.variables, "best": best}
+        named: dict[str, Any] = {
+            f"{group} {number:05d}": np.asarray(value)
+            for group, values in arrays.items()
+            for number, value in enumerate(values)
+        }
+        with atomic_file(self.path) as temporary:
+            np.savez(temporary, state=np.array(json.dumps(state)), **named)
+
+    def _read(self) -> tuple[dict[str, Any], dict[str, list[NDArray]]]:
+        try:
+            with np.load(self.path) as file:
+                state = json.loads(str(file["state"]))
+                names = sorted(set(file.files) - {"state"})
+                arrays = {
+                    group: [file[name] for name in names if name.startswith(f"{group} ")]
+                    for group in ("model", "optimizer", "best")
+                }
+        except (OSError, ValueError, KeyError) as error:
+            raise StorageError(f"{self.path}: not readable ({error}). Remove it to train anew.") from error
+        return state, arrays
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Give weights and random seeds; metrics begin anew with each epoch."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+def _assign(variables: list[keras.Variable], values: list[NDArray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,54 @@
+"""How a model is trained: what `model_config.yml` may say under `<model>.training`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Modality = Literal["fluorescence", "histology", "brightfield"]
+
+
+class TrainingConfig(BaseModel):
+    """Patches, optimiser, schedule and stopping of one training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patch_size: int = Field(256, ge=32, le=2048, multiple_of=16, description="Side of a training patch in pixels.")
+    batch_size: int = Field(4, ge=1, le=1024, description="Patches a step.")
+    steps_per_epoch: int = Field(100, ge=1, description="Steps between two looks at the validation patches.")
+    epochs: int = Field(400, ge=1, description="Epochs at most.")
+
+    learning_rate: float = Field(3e-4, gt=0, le=1, description="The largest learning rate (of Adam).")
+    schedule: Literal["cosine", "plateau", "constant"] = Field(
+        "cosine",
+        description="`cosine`: warm up, then fall to 0 at the last step; `plateau`: fall by `plateau_factor` when the "
+        "validation loss has not fallen for `plateau_patience` epochs; `constant`: stay.",
+    )
+    warmup_steps: int = Field(200, ge=0, description="Steps in which `cosine` rises from 0 to `learning_rate`.")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="Factor of the learning rate on a plateau.")
+    plateau_patience: int = Field(20, ge=1, description="Epochs without a better validation loss on a plateau.")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="Decoupled weight decay (AdamW); 0 is Adam.")
+    clip_norm: float | None = Field(None, gt=0, description="Largest norm of all gradients together; null: any.")
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Stop after that many epochs without a better validation loss; null: never."
+    )
+
+    foreground_probability: float = Field(
+        0.9, ge=0, le=1, description="Part of the patches that are placed on a nucleus rather than anywhere."
+    )
+    balance: Literal["none", "modality"] = Field(
+        "none",
+        description="`none`: all images are as likely; `modality`: modalities are as likely as their weights say.",
+    )
+    modality_weights: dict[Modality, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="Weights of the modalities for `balance: modality`; one that is not named has 1."
+    )
+
+    validation_patches: int = Field(
+        64, ge=1, description="Fixed patches of the validation images that give the validation loss."
+    )
+    workers: int = Field(2, ge=1, le=64, description="Threads that prepare patches beside the training step.")
+    cache_mb: int = Field(2048, ge=16, description="Memory in MiB for images held between their uses.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="`auto`: bfloat16 arithmetic where the processor has it; weights are always float32."
+    )
+    seed: int = Field(42, ge=0, description="Of the weights, the patches and their augmentation.")

@@ -1,0 +1,167 @@
+"""Cutting patches out of samples: read lazily, cached, augmented, preprocessed."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+
+from nucseg.augment.augmenter import Augmenter
+from nucseg.augment.labels import visible_nuclei
+from nucseg.core.errors import InputError
+from nucseg.core.types import Sample
+from nucseg.images.intensity import to_unit_float
+from nucseg.images.io import read_image, read_labels
+from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
+
+
+@dataclass(frozen=True)
+class LoadedSample:
+    """What is held of a sample between its uses.
+
+    Attributes:
+        image: `(H, W)` or `(H, W, 3)`, as stored.
+        labels: `(H, W)` uint16, or int32 above 65,535 nuclei.
+        centers: `(N, 2)` float32 row and column of the middle of each nucleus's box.
+        fitted: The preprocessing with this image's statistics.
+        value_range: The 0.1st and 99.9th percentile of the image in unit range.
+    """
+
+    image: NDArray
+    labels: NDArray
+    centers: NDArray[np.float32]
+    fitted: FittedPreprocessor
+    value_range: tuple[float, float]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.image.nbytes + self.labels.nbytes + self.centers.nbytes
+
+
+class PatchSource:
+    """Patches of samples. Safe to use from several threads; each image is held once, within `cache_mb`.
+
+    Args:
+        samples: Where the images and label images lie.
+        preprocessor: The model's preprocessing, fitted to each whole image.
+        augmenter: Changes each patch, or None.
+        patch_size: Rows and columns of a patch as the model sees it.
+        cache_mb: Bound of the memory for images in MiB; the least recently used are read again when needed.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        preprocessor: Preprocessor,
+        augmenter: Augmenter | None,
+        patch_size: int,
+        cache_mb: int,
+    ) -> None:
+        self._samples = samples
+        self._preprocessor = preprocessor
+        self._augmenter = augmenter
+        self._patch_size = patch_size
+        self._cache: OrderedDict[int, LoadedSample] = OrderedDict()  # the least recently used first
+        self._room = cache_mb * 2**20
+        self._cache_lock = threading.Lock()
+        self._load_locks = [threading.Lock() for _ in samples]
+
+    def load(self, index: int) -> LoadedSample:
+        """Give the sample at `index`, from the cache or from its files.
+
+        Raises:
+            InputError: A file is missing or unreadable, or the shapes of image and label image differ.
+        """
+        with self._load_locks[index]:  # a second thread waits rather than reads the same image once more
+            with self._cache_lock:
+                if index in self._cache:
+                    self._cache.move_to_end(index)
+                    return self._cache[index]
+            loaded = _load(self._samples[index], self._preprocessor)
+            with self._cache_lock:
+                self._cache[index] = loaded
+                self._room -= loaded.nbytes
+                while self._room < 0:
+                    self._room += self._cache.popitem(last=False)[1].nbytes
+        return loaded
+
+    def patch(
+        self, index: int, rng: np.random.Generator, foreground_probability: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Cut one patch out of the sample at `index`.
+
+        An image smaller than the patch (or than the context that turning and shrinking need) is mirrored at its
+        borders.
+
+        Args:
+            index: Place of the sample.
+            rng: Decides on the place of the patch and on its augmentation.
+            foreground_probability: How likely the patch is placed on a nucleus.
+
+        Returns:
+            The model's input, `(patch_size, patch_size, in_channels)` float32, and its label image,
+            `(patch_size, patch_size)` int32 without gaps.
+        """
+        loaded = self.load(index)
+        size = int(np.ceil(self._patch_size / loaded.fitted.scale))
+        zoom, reach = (self._augmenter.largest_zoom, self._augmenter.reach) if self._augmenter else (1.0, 1.0)
+        center = _draw_center(loaded, size, zoom, rng, foreground_probability)
+        image, labels = _window(loaded, center, int(np.ceil(size * reach)))
+        if self._augmenter is None:
+            labels = visible_nuclei(labels)
+        else:
+            seed = int(rng.integers(2**32))
+            image, labels = self._augmenter(image, labels, seed, size=(size, size), value_range=loaded.value_range)
+        inside = np.s_[: self._patch_size, : self._patch_size]
+        return loaded.fitted.image(image)[inside], loaded.fitted.labels(labels)[inside]
+
+
+def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedSample:
+    image, labels = read_image(sample.image_path), read_labels(sample.label_path)
+    if image.shape[:2] != labels.shape:
+        raise InputError(
+            f"{sample.key}: the image has shape {image.shape[:2]}, its label image {labels.shape}; "
+            "they must be equal. Run the data_processing pipeline again."
+        )
+    boxes = [box for box in find_objects(labels) if box is not None]
+    centers = np.array([[(side.start + side.stop) / 2 for side in box] for box in boxes], np.float32)
+    low, high = np.percentile(to_unit_float(image), (0.1, 99.9))
+    return LoadedSample(
+        image=image,
+        labels=labels.astype(np.uint16) if labels.max() <= np.iinfo(np.uint16).max else labels,
+        centers=centers.reshape(-1, 2),
+        fitted=preprocessor.fit(image, magnification=sample.magnification),
+        value_range=(float(low), float(high)),
+    )
+
+
+def _draw_center(
+    loaded: LoadedSample, size: int, zoom: float, rng: np.random.Generator, foreground_probability: float
+) -> NDArray[np.intp]:
+    """Draw the row and column of a patch's centre such that the patch, most enlarged, lies inside of the image."""
+    shape = np.array(loaded.labels.shape)
+    margin = np.minimum(size / (2 * zoom), shape / 2)
+    if len(loaded.centers) and rng.random() < foreground_probability:
+        # Somewhere in the patch, not always in the middle of it.
+        center = loaded.centers[rng.integers(len(loaded.centers))] + rng.uniform(-0.5, 0.5, 2) * size / zoom
+    else:
+        center = rng.uniform(margin, shape - margin)
+    return np.floor(np.clip(center, margin, shape - margin)).astype(np.intp)
+
+
+def _window(loaded: LoadedSample, center: NDArray[np.intp], size: int) -> tuple[NDArray, NDArray]:
+    """Cut `size` rows and columns around `center`, mirrored beyond the image's borders."""
+    height, width = loaded.labels.shape
+    top, left = (int(side) - size // 2 for side in center)
+    inside = np.s_[max(top, 0) : min(top + size, height), max(left, 0) : min(left + size, width)]
+    missing = (max(-top, 0), max(top + size - height, 0), max(-left, 0), max(left + size - width, 0))
+    image, labels = loaded.image[inside], loaded.labels[inside]
+    if any(missing):
+        image = cv2.copyMakeBorder(image, *missing, cv2.BORDER_REFLECT_101)
+        labels = cv2.copyMakeBorder(labels, *missing, cv2.BORDER_REFLECT_101)
+    return image, labels

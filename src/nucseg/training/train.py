@@ -1,0 +1,183 @@
+"""Training a segmenter: from samples to a model bundle."""
+
+import hashlib
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from nucseg.augment.augmenter import Augmenter
+from nucseg.core.errors import ConfigError, InputError
+from nucseg.core.types import Sample
+from nucseg.images.io import read_image, read_labels
+from nucseg.images.preprocessing import Preprocessor
+from nucseg.images.transforms import Transform
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.precision import describe_device, use_precision
+from nucseg.models.segmenter import TrainableSegmenter
+from nucseg.training.callbacks import make_callbacks
+from nucseg.training.checkpoint import Checkpoint
+from nucseg.training.config import TrainingConfig
+from nucseg.training.feed import PatchFeed, validation_arrays
+from nucseg.training.optimizer import make_optimizer
+from nucseg.training.record import data_digest, run_record
+
+logger = logging.getLogger(__name__)
+
+# They change how fast a training is, not what it is; a resumed one may differ in them.
+_NOT_IDENTITY = {"workers", "cache_mb", "precision"}
+
+
+def train(
+    samples: Sequence[Sample],
+    segmenter: TrainableSegmenter,
+    *,
+    transforms: tuple[Transform, ...],
+    augmenter: Augmenter | None,
+    config: TrainingConfig,
+    folder: Path,
+    name: str,
+    parameters: Mapping[str, Any],
+) -> ModelBundle:
+    """Fit a segmenter on the train split and keep the weights that were best on the val split.
+
+    A training that was killed goes on from its last whole epoch when it is called again with the same samples and
+    settings, exactly as if it had not been interrupted; one that had finished gives its result at once. Another
+    training begins anew, with a checkpoint file of its own.
+
+    Args:
+        samples: The manifest; the test split is not looked at.
+        segmenter: With its first weights; is changed.
+        transforms: The preprocessing, which the bundle then carries.
+        augmenter: Changes the training patches, or None.
+        config: Patches, optimizer, schedule, stopping.
+        folder: Gets `checkpoints/` and `tensorboard/`.
+        name: What the bundle is called.
+        parameters: The model's configuration (architecture, first weights), as JSON types: part of what makes a
+            training the same one, and of its record.
+
+    Returns:
+        The bundle, with thresholds as they were (see `tune_thresholds`) and the run's record.
+
+    Raises:
+        ConfigError: The patch size is not a multiple of the model's stride.
+        InputError: A split holds no image, or a file is not readable.
+        StorageError: A checkpoint cannot be written or read.
+    """
+    training, validation = (_split(samples, split) for split in ("train", "val"))
+    if config.patch_size % segmenter.stride:
+        raise ConfigError(
+            f"training.patch_size: {config.patch_size} is not allowed with this model; "
+            f"it must be a multiple of {segmenter.stride}."
+        )
+    settings = {
+        "model": dict(parameters),
+        "training": config.model_dump(mode="json"),
+        "preprocessing": [transform.model_dump(mode="json") for transform in transforms],
+        "augmentation": augmenter.to_dict() if augmenter else None,
+    }
+    digest = data_digest([*training, *validation])
+    callbacks = make_callbacks(config, folder / "tensorboard")
+    checkpoint = Checkpoint(folder / "checkpoints" / f"{_identity(settings, digest)}.npz", callbacks)
+    checkpoint.peek()
+
+    precision = use_precision(config.precision)
+    _announce(training, validation)
+    logger.info("Device: %s. Precision: %s. Checkpoints and TensorBoard: %s.", describe_device(), precision, folder)
+    if checkpoint.finished:
+        logger.info("This very training had finished: its result is used. Remove %s to train anew.", checkpoint.path)
+        segmenter.keras_model.set_weights(checkpoint.best_weights())
+    else:
+        preprocessor = Preprocessor(transforms, segmenter.in_channels)
+        feed = PatchFeed(training, segmenter, preprocessor, augmenter, config)
+        held_out = validation_arrays(validation, segmenter, preprocessor, config)
+        _fit(segmenter, feed, held_out, config, [*callbacks, checkpoint])
+    logger.info("%s: best val_loss %.4f.", name, min(entry["val_loss"] for entry in checkpoint.history))
+    record = run_record(
+        [*training, *validation],
+        parameters=settings,
+        seed=config.seed,
+        precision=precision,
+        device=describe_device(),
+        history=checkpoint.history,
+        data_sha256=digest,
+    )
+    return ModelBundle(name, segmenter, transforms, record)
+
+
+def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBundle:
+    """Choose the decoding thresholds on the val split, as the model sees it.
+
+    Returns:
+        The bundle, its segmenter with the new thresholds, its record with them under `validation`.
+    """
+    preprocessor = bundle.preprocessor()
+    images, labels = [], []
+    for sample in _split(samples, "val"):
+        image = read_image(sample.image_path)
+        fitted = preprocessor.fit(image, magnification=sample.magnification)
+        images.append(fitted.image(image))
+        labels.append(fitted.labels(read_labels(sample.label_path)))
+    thresholds = bundle.segmenter.tune(images, labels)
+    validation = {**bundle.run.get("validation", {}), "thresholds": dict(thresholds), "n_images": len(images)}
+    return replace(bundle, run={**bundle.run, "validation": validation})
+
+
+def _split(samples: Sequence[Sample], split: str) -> list[Sample]:
+    chosen = [sample for sample in samples if sample.split == split]
+    if not chosen:
+        raise InputError(
+            f"The manifest holds {len(samples)} images but none of the split {split!r}; training needs train and val. "
+            "Process a dataset that has them (data_download.datasets)."
+        )
+    return chosen
+
+
+def _identity(settings: dict[str, Any], digest: str) -> str:
+    """Give a name to a training: the same settings, samples and first weights have the same."""
+    training = {key: value for key, value in settings["training"].items() if key not in _NOT_IDENTITY}
+    text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _fit(
+    segmenter: TrainableSegmenter,
+    feed: PatchFeed,
+    validation: tuple[NDArray, tuple[NDArray, ...]],
+    config: TrainingConfig,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    first_epoch = len(callbacks[-1].history)
+    if first_epoch:
+        logger.info("Going on after epoch %d of the interrupted training.", first_epoch)
+    segmenter.compile(make_optimizer(config))
+    segmenter.keras_model.optimizer.build(segmenter.keras_model.trainable_variables)
+    try:
+        segmenter.keras_model.fit(
+            feed.dataset(first_epoch),
+            validation_data=validation,
+            validation_batch_size=config.batch_size,
+            initial_epoch=first_epoch,
+            epochs=config.epochs,
+            steps_per_epoch=config.steps_per_epoch,
+            callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 0,
+        )
+    except tf.errors.OpError as error:
+        raise feed.error or error from error
+
+
+def _announce(training: list[Sample], validation: list[Sample]) -> None:
+    for split, samples in (("Train", training), ("Validate", validation)):
+        counts = Counter(sample.modality for sample in samples)
+        by_modality = ", ".join(f"{count} {modality}" for modality, count in sorted(counts.items()))
+        n_nuclei = sum(sample.n_nuclei for sample in samples)
+        logger.info("%s on %d images (%s), %d nuclei.", split, len(samples), by_modality, n_nuclei)

@@ -1,0 +1,59 @@
+import ast
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+# Needed though no module of src imports them.
+NOT_IMPORTED = {
+    "imagecodecs": "tifffile reads compressed images with it",
+    "imageio": "scikit-image and stardist read images with it",
+    "kedro-datasets": "the catalog names its classes",
+    "kedro-viz": "the command `kedro viz`",
+    "opencv-python-headless": "albumentations computes with it",
+    "tensorboard": "the Keras callback of the same name",
+}
+
+
+def imported_packages(folder: Path) -> set[str]:
+    """Give the top-level names of everything that the modules below `folder` import, lazily or not."""
+    names: set[str] = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names
+
+
+def test_contracts_hold(root: Path) -> None:
+    assert lint_imports(config_filename=str(root / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_every_import_of_src_is_a_direct_dependency_and_the_other_way_round(
+    root: Path, pyproject: dict[str, Any]
+) -> None:
+    distributions = packages_distributions()
+    third_party = imported_packages(root / "src") - set(sys.stdlib_module_names) - {"nucseg"}
+    imported = {canonicalize_name(distributions[name][0]) for name in third_party}
+    declared = {canonicalize_name(Requirement(each).name) for each in pyproject["project"]["dependencies"]}
+
+    assert imported - declared == set()
+    assert declared - imported - set(NOT_IMPORTED) == set()
+
+
+def test_tensorflow_is_imported_where_it_is_used_only() -> None:
+    program = (
+        "import sys, nucseg, nucseg.params, nucseg.pipeline_registry, nucseg.settings\n"
+        "nucseg.pipeline_registry.register_pipelines()\n"
+        "print(*{'tensorflow', 'keras', 'stardist', 'csbdeep', 'albumentations'} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    assert answer.stdout.splitlines()[-1:] in ([], [""])

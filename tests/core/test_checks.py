@@ -22,8 +22,11 @@ def test_images_pass(shape, dtype):
         (np.zeros((4, 5), complex), "dtype complex128"),
         (np.zeros((4, 5), "U1"), "dtype"),
         (np.zeros((4, 5), object), "dtype object"),
-        (np.array([[0.0, np.nan]]), "NaN or infinite"),
-        (np.array([[0.0, -np.inf]]), "NaN or infinite"),
+        (np.array([[np.nan, 0.0]]), "NaN, infinite"),
+        (np.array([[0.0, np.nan]]), "NaN, infinite"),
+        (np.array([[0.0, -np.inf]]), "NaN, infinite"),
+        (np.array([[0.0, np.inf]], np.float16), "NaN, infinite"),
+        (np.array([[0.0, -1e300]]), "beyond float32"),
     ],
 )
 def test_what_is_no_image_is_refused(image, message):

@@ -14,7 +14,7 @@ def check_image(image: NDArray, name: str) -> None:
         name: What to call it in the message (a file or a sample id).
 
     Raises:
-        InputError: The shape or the dtype is another, a side is 0, or a pixel is NaN or infinite.
+        InputError: The shape or the dtype is another, a side is 0, or a pixel is NaN, infinite or beyond float32.
     """
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
         raise InputError(
@@ -25,8 +25,12 @@ def check_image(image: NDArray, name: str) -> None:
         raise InputError(f"{name}: shape {image.shape} holds no pixel. Remove the file or write it again.")
     if image.dtype.kind not in "buif":
         raise InputError(f"{name}: dtype {image.dtype} is not allowed; use an integer or a float dtype.")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise InputError(f"{name}: holds NaN or infinite pixels; replace them (for example with numpy.nan_to_num).")
+    # Written so that NaN fails it too.
+    if image.dtype.kind == "f" and not max(image.max(), -image.min()) <= np.finfo(np.float32).max:
+        raise InputError(
+            f"{name}: holds pixels that are NaN, infinite or beyond float32; replace them (for example with "
+            "numpy.nan_to_num and numpy.clip)."
+        )
 
 
 def check_label_image(labels: NDArray, name: str) -> None:

@@ -28,7 +28,7 @@ def read_image(path: Path) -> NDArray:
 
 
 def decode_image(stream: BinaryIO, name: str) -> NDArray:
-    """Read one image from a seekable stream (an open file, an entry of a zip, an upload).
+    """Read one image from a seekable stream (an open file, an entry of a zip, an upload), from its start.
 
     The format is told by the content, not by a file name.
 
@@ -77,11 +77,7 @@ def decode_labels(stream: BinaryIO, name: str) -> NDArray[np.int32]:
     labels, _ = _decode(stream, name)
     if labels.ndim == 3 and labels.shape[2] == 1:
         labels = labels[..., 0]
-    check_label_image(labels, name)
-    if labels.max() > np.iinfo(np.int32).max:
-        raise InputError(
-            f"{name}: holds the label {labels.max()}; allowed is up to {np.iinfo(np.int32).max}. Relabel it."
-        )
+    _check_labels(labels, name)
     return labels.astype(np.int32)
 
 
@@ -107,9 +103,16 @@ def write_labels(path: Path, labels: NDArray) -> None:
         InputError: It is not a label image.
         StorageError: The disk is full, read-only or not permitted.
     """
-    check_label_image(labels, str(path))
+    _check_labels(labels, str(path))
     dtype = np.uint16 if labels.max() <= np.iinfo(np.uint16).max else np.uint32
     write_image(path, labels.astype(dtype))
+
+
+def _check_labels(labels: NDArray, name: str) -> None:
+    check_label_image(labels, name)
+    largest = np.iinfo(np.int32).max
+    if labels.max() > largest:
+        raise InputError(f"{name}: holds the label {labels.max()}; allowed is up to {largest}. Number it anew.")
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -120,6 +123,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _decode(stream: BinaryIO, name: str) -> tuple[NDArray, bool]:
+    stream.seek(0)
     start = stream.read(4)
     stream.seek(0)
     try:
@@ -129,7 +133,7 @@ def _decode(stream: BinaryIO, name: str) -> tuple[NDArray, bool]:
         if start == _PNG:
             image = imagecodecs.png_decode(stream.read())
         elif start.startswith(_JPEG):
-            image = imagecodecs.jpeg_decode(stream.read())
+            image = _decode_jpeg(stream.read(), name)
         else:
             raise InputError(
                 f"{name}: is {'empty' if not start else 'not a TIFF, PNG or JPEG'}; "
@@ -142,6 +146,16 @@ def _decode(stream: BinaryIO, name: str) -> tuple[NDArray, bool]:
     return _without_grey_alpha(image), False
 
 
+def _decode_jpeg(data: bytes, name: str) -> NDArray:
+    # The decoder fills the missing end of a cut file with grey: look for the end of image after the last scan.
+    if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise InputError(f"{name}: ends before its image does. Fetch or save it again.")
+    image = imagecodecs.jpeg_decode(data)
+    if image.ndim == 3 and image.shape[2] == 4:
+        raise InputError(f"{name}: holds CMYK colours; convert it to RGB.")
+    return image
+
+
 def _decode_tiff(tiff: tifffile.TiffFile, name: str) -> tuple[NDArray, bool]:
     first, *others = tiff.series
     page = first.keyframe
@@ -149,12 +163,14 @@ def _decode_tiff(tiff: tifffile.TiffFile, name: str) -> tuple[NDArray, bool]:
         raise InputError(f"{name}: holds CMYK colours; convert it to RGB.")
     if any(other.size >= first.size for other in others):
         raise InputError(f"{name}: holds {len(tiff.series)} images; save the one to use by itself.")
-    axes = first.get_axes(squeeze=True)
-    shape = first.get_shape(squeeze=True)
-    planes = dict(zip(axes, shape, strict=True))
+    axes, shape = first.get_axes(squeeze=True), first.get_shape(squeeze=True)
     channel_first = len(axes) == 3 and axes.endswith("YX") and axes[0] not in "ZT" and shape[0] in (3, 4)
-    if not (axes in ("YX", "YXS", "YXC") or channel_first) and {"Y", "X"} <= set(axes):
-        raise InputError(f"{name}: holds several planes {planes}; save the one to use by itself (2-D, grey or RGB).")
+    if not channel_first and axes not in ("YX", "YXS", "YXC"):
+        planes = ", ".join(f"{axis} {length}" for axis, length in zip(axes, shape, strict=True))
+        raise InputError(f"{name}: holds several planes ({planes}); save the one to use by itself, grey or RGB.")
+    ends = [np.add(part.dataoffsets, part.databytecounts).max() for part in first.pages if part is not None]
+    if max(ends) > tiff.filehandle.size:
+        raise InputError(f"{name}: ends before its image does. Fetch or save it again.")
     image = tiff.asarray(series=0, squeeze=True)
     if channel_first:
         image = np.ascontiguousarray(np.moveaxis(image, 0, -1))
@@ -162,6 +178,4 @@ def _decode_tiff(tiff: tifffile.TiffFile, name: str) -> tuple[NDArray, bool]:
 
 
 def _without_grey_alpha(image: NDArray) -> NDArray:
-    if image.ndim == 3 and image.shape[2] == 2:
-        return image[..., 0]
-    return image
+    return image[..., 0] if image.ndim == 3 and image.shape[2] == 2 else image

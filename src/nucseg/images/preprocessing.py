@@ -45,10 +45,14 @@ class FittedPreprocessor:
             image: `(h, w)` or `(h, w, C)` of the stored dtype, or float32 already in unit range (an augmented patch).
 
         Returns:
-            `(h', w', in_channels)` float32, where `h' = round(h * scale)`; `image` is not changed.
+            `(h', w', in_channels)` float32, where `h' = round(h * scale)`. It may share memory with `image` where no
+            transform changes a pixel.
         """
-        unit = to_unit_float(to_channels(image, 1) if self.source_channels == 1 else to_rgb(image))
-        return to_channels(_transformed(unit, self.transforms, self), self.in_channels)
+        if self.source_channels == 3:
+            image = to_rgb(image)
+        elif image.ndim == 3:
+            image = image[..., 0]
+        return to_channels(_transformed(to_unit_float(image), self.transforms, self), self.in_channels)
 
     def labels(self, labels: NDArray) -> NDArray[np.int32]:
         """Bring labels `(h, w)` of the image or a patch into the frame of `image`'s result, by nearest neighbour."""
@@ -78,6 +82,8 @@ class Preprocessor:
         """
         check_image(image, "image")
         image = canonical_channels(image)
+        if image.dtype not in (np.uint8, np.uint16):
+            image = to_unit_float(image)
         fitted = FittedPreprocessor(
             transforms=self.transforms,
             in_channels=self.in_channels,
@@ -100,7 +106,7 @@ class Preprocessor:
 
 
 def _transformed(image: NDArray, transforms: tuple[Transform, ...], fitted: FittedPreprocessor) -> NDArray:
-    """Apply the transforms in order; the image keeps its dtype as long as none of them changes it."""
+    """Apply the transforms in order; as long as none changes its pixels, it keeps its dtype."""
     for transform in transforms:
         match transform:
             case Normalize():
@@ -153,7 +159,7 @@ def _low_and_span_of(values: NDArray, normalize: Normalize) -> tuple[float, floa
 
 def _percentiles(values: NDArray, percents: tuple[float, float]) -> tuple[float, float]:
     """Give what `np.percentile` gives (linear interpolation), by counting where the dtype allows."""
-    if values.dtype not in (np.uint8, np.uint16):
+    if values.dtype == np.float32:
         low, high = np.percentile(values, percents)
         return float(low), float(high)
     up_to = np.cumsum(np.bincount(values.ravel()))

@@ -1,0 +1,35 @@
+"""A working folder as a Kedro dataset, for libraries that keep files of their own."""
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+
+class FolderDataset(AbstractDataset[Path, Path]):
+    """Give the path of a folder (downloads, training checkpoints); the folder is made when it is first asked for.
+
+    Args:
+        filepath: The folder.
+        metadata: Free notes; Kedro ignores them.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        """Make the folder where it is missing and return its path."""
+        self._filepath.mkdir(parents=True, exist_ok=True)
+        return self._filepath
+
+    def save(self, data: Path) -> None:
+        """Refuse: what fills the folder writes into it itself."""
+        raise NotImplementedError(f"{self._filepath} is a working folder; nodes write into it, they do not return it.")
+
+    def _exists(self) -> bool:
+        # A working folder can always be had: `kedro run --only-missing-outputs` must not wait for one.
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,108 @@
+"""The project's parameters as one typed whole, checked before the first node runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nucseg.augment.config import AugmentationConfig
+from nucseg.core.errors import ConfigError
+from nucseg.datasets.config import DownloadConfig, ProcessingConfig
+from nucseg.metrics.config import MetricsConfig
+from nucseg.models.stardist.config import StarDistConfig
+from nucseg.reporting.config import VisualizationConfig
+from nucseg.training.config import TrainingConfig
+
+
+class EvaluationConfig(MetricsConfig):
+    """`model_evaluation.yml`: how the test split is predicted and which metrics are computed."""
+
+    candidate_score: float = Field(
+        0.05, gt=0, lt=1, description="Candidates down to this score are kept for `map` and in `coco.json`."
+    )
+    precision: str = Field(
+        "auto", pattern="^(auto|float32|bfloat16)$", description="Precision of the network; `auto` uses the fastest."
+    )
+
+
+class StarDistParameters(BaseModel):
+    """`stardist` in `model_config.yml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: StarDistConfig = Field(description="The network, and where its weights start from.")
+    training: TrainingConfig = Field(description="How it is trained.")
+
+
+class Parameters(BaseModel):
+    """Every parameter of the project."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data_download: DownloadConfig
+    data_preprocessing: ProcessingConfig
+    data_augmentations: AugmentationConfig
+    stardist: StarDistParameters
+    model_evaluation: EvaluationConfig
+    results_visualization: VisualizationConfig
+
+
+def check_parameters(parameters: Mapping[str, Any], folders: list[Path]) -> Parameters:
+    """Check all parameters at once.
+
+    Args:
+        parameters: What the configuration files and the command line say together.
+        folders: The configuration folders in the order in which they were read, to tell which file to mend.
+
+    Returns:
+        The typed parameters.
+
+    Raises:
+        ConfigError: One line for each wrong parameter, with its file, key, value and what is allowed.
+    """
+    try:
+        return Parameters.model_validate(parameters)
+    except ValidationError as error:
+        lines = [_line(problem, parameters, folders) for problem in error.errors()]
+        raise ConfigError("\n".join([f"{len(lines)} wrong parameter(s):", *lines])) from None
+
+
+def _line(problem: Mapping[str, Any], parameters: Mapping[str, Any], folders: list[Path]) -> str:
+    keys = _existing(problem["loc"], parameters)
+    allowed = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        allowed = "there is no such parameter; remove it or correct its name"
+    value = "" if problem["type"] == "missing" else f" is {problem['input']!r}"
+    return f"- {_source(keys, folders)}: {'.'.join(map(str, keys))}{value}: {allowed}"
+
+
+def _existing(loc: tuple[str | int, ...], parameters: Any) -> list[str | int]:
+    """Drop what pydantic puts between the keys (names of union members)."""
+    keys: list[str | int] = []
+    for position, part in enumerate(loc):
+        known = (isinstance(parameters, Mapping) and part in parameters) or (
+            isinstance(parameters, list) and isinstance(part, int) and part < len(parameters)
+        )
+        if known:
+            parameters = parameters[part]
+            keys.append(part)
+        elif position == len(loc) - 1:
+            keys.append(part)
+    return keys
+
+
+def _source(keys: list[str | int], folders: list[Path]) -> str:
+    """Name the last read file that holds the key, or else its first part."""
+    files = [file for folder in reversed(folders) for file in sorted(folder.rglob("parameters*/**/*.y*ml"))]
+    for length in range(len(keys), 0, -1):
+        for file in files:
+            content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+            try:
+                for key in keys[:length]:
+                    content = content[key]
+            except (KeyError, IndexError, TypeError):
+                continue
+            return "/".join(file.parts[-4:])
+    return "--params"

@@ -1,0 +1,41 @@
+"""The pipelines by name: the six, one for each model, and all of it."""
+
+from kedro.pipeline import Pipeline
+
+from nucseg.models.registry import MODELS
+from nucseg.pipelines import (
+    data_augmentations,
+    data_download,
+    data_processing,
+    model_evaluation,
+    model_training,
+    results_visualization,
+)
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Build every pipeline that `kedro run --pipeline NAME` knows.
+
+    Returns:
+        The six stages (with all models), one whole way for each model under the model's name, and `__default__`.
+    """
+    data = {
+        "data_download": data_download.create_pipeline(),
+        "data_processing": data_processing.create_pipeline(),
+        "data_augmentations": data_augmentations.create_pipeline(),
+    }
+    training = {model: model_training.create_pipeline(model) for model in MODELS}
+    evaluation = {model: model_evaluation.create_pipeline(model) for model in MODELS}
+    stages = data | {
+        "model_training": sum(training.values(), Pipeline([])),
+        "model_evaluation": sum(evaluation.values(), Pipeline([])),
+        "results_visualization": results_visualization.create_pipeline(list(MODELS)),
+    }
+    models = {
+        model: sum(data.values(), Pipeline([]))
+        + training[model]
+        + evaluation[model]
+        + results_visualization.create_pipeline([model])
+        for model in MODELS
+    }
+    return stages | models | {"__default__": sum(stages.values(), Pipeline([]))}

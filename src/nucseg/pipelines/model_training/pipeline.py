@@ -1,0 +1,42 @@
+"""Pipeline model_training, one for each model under the model's namespace."""
+
+from functools import partial
+
+from kedro.pipeline import Node, Pipeline
+
+from nucseg.pipelines.model_training.nodes import train, tune
+
+
+def create_pipeline(model: str) -> Pipeline:
+    """Build the pipeline of one model: `samples` and `augmenter` to `<model>.model`.
+
+    Args:
+        model: A name of `nucseg.models.registry.MODELS`, which becomes the namespace.
+
+    Returns:
+        The namespaced pipeline.
+    """
+    train_model = partial(train, model)
+    train_model.__name__ = "train"  # type: ignore[attr-defined]  # Kedro and kedro-viz show a node's function by name
+    return Pipeline(
+        [
+            Node(
+                train_model,
+                inputs=[
+                    "samples",
+                    "augmenter",
+                    "params:data_preprocessing",
+                    "params:architecture",
+                    "params:training",
+                    "training_folder",
+                ],
+                outputs="trained",
+                name="train",
+            ),
+            Node(tune, inputs=["trained", "samples"], outputs="model", name="tune_thresholds"),
+        ],
+        namespace=model,
+        inputs={"samples", "augmenter"},
+        parameters={"data_preprocessing"},
+        tags=["model_training"],
+    )

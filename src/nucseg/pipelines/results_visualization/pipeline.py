@@ -1,0 +1,48 @@
+"""Pipeline results_visualization: pictures for each model under its namespace, and one report for all."""
+
+from collections.abc import Sequence
+
+from kedro.pipeline import Node, Pipeline
+
+from nucseg.pipelines.results_visualization.nodes import draw, report
+
+PARTS = ("metrics", "per_image", "run", "sizes", "overlays")
+"""What the report takes of each model."""
+
+
+def create_pipeline(models: Sequence[str]) -> Pipeline:
+    """Build the pipeline: predictions and metrics of the models to `<model>.overlays` and `report`.
+
+    Args:
+        models: The models that stand side by side in the report.
+
+    Returns:
+        The pipeline; the report's node is in no namespace.
+    """
+    pictures = [
+        Pipeline(
+            [
+                Node(
+                    draw,
+                    inputs=["candidates", "samples", "per_image", "params:results_visualization"],
+                    outputs="overlays",
+                    name="draw_overlays",
+                )
+            ],
+            namespace=model,
+            inputs={"samples"},
+            parameters={"results_visualization"},
+        )
+        for model in models
+    ]
+    page = Pipeline(
+        [
+            Node(
+                report,
+                inputs=["params:results_visualization", *(f"{model}.{part}" for model in models for part in PARTS)],
+                outputs="report",
+                name="write_report",
+            )
+        ]
+    )
+    return Pipeline([*pictures, page], tags=["results_visualization"])

@@ -1,0 +1,17 @@
+"""Kedro's settings of the project."""
+
+import os
+
+from nucseg.hooks import ParameterChecks, ReadableErrors, ScoreTable
+
+# Albumentations would look for a newer version on the network at import.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+HOOKS = (ParameterChecks(), ReadableErrors(), ScoreTable())
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # An environment names only what differs from base, at any depth.
+    "merge_strategy": {"parameters": "soft"},
+}

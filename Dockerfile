@@ -20,7 +20,8 @@ RUN useradd --create-home --uid 1000 --user-group nucseg
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=nucseg:nucseg /app /app
 WORKDIR /app
-USER nucseg
+# By number, so that Kubernetes can see that it is not root.
+USER 1000
 ENV PATH=/opt/venv/bin:$PATH \
     GIT_PYTHON_REFRESH=quiet \
     MPLCONFIGDIR=/tmp/matplotlib \

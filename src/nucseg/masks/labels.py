@@ -48,7 +48,7 @@ def relabel(labels: NDArray) -> NDArray[np.int32]:
     Raises:
         InputError: A label is negative.
     """
-    if labels.size == 0:
+    if labels.size == 0 or labels.dtype == bool:
         return labels.astype(np.int32)
     if labels.min() < 0:
         raise InputError(f"The label image holds {labels.min()}; allowed are 0 (background) and positive labels.")

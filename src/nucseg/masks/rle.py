@@ -61,7 +61,7 @@ def kaggle_decode(masks: Sequence[str], shape: tuple[int, int]) -> NDArray[np.in
     for number, mask in enumerate(masks, start=1):
         try:
             runs.append(np.array(mask.split(), np.int64).reshape(-1, 2) - (1, 0))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise InputError(f"Kaggle mask {number}: {mask[:40]!r} is not pairs of whole numbers.") from error
     return _painted(runs, shape)
 

@@ -27,6 +27,8 @@ def test_runs(path: Path, project_copy: Path, monkeypatch: pytest.MonkeyPatch) -
     # The kernel is the Python of the tests, whatever kernels the user has.
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    # tests/conftest.py sets another for the tests; a notebook shows its figures.
+    monkeypatch.delenv("MPLBACKEND", raising=False)
     notebook = nbformat.read(project_copy / "notebooks" / path.name, as_version=4)
     client = NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": project_copy / "notebooks"}}

@@ -1,10 +1,11 @@
 """The models there are, and where trained ones lie. No other place lists models."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import nucseg
 from nucseg.core.errors import ModelError
@@ -18,14 +19,23 @@ class ModelEntry:
     Attributes:
         task: What it does; it says which protocol the class keeps.
         class_path: `module:class`, imported when it is used.
+        config_path: `module:class` of its typed configuration.
+        create_path: `module:function` that builds it, with first weights, from that configuration.
     """
 
     task: Literal["instance_segmentation"]
     class_path: str
+    config_path: str
+    create_path: str
 
 
 MODELS = {
-    "stardist": ModelEntry("instance_segmentation", "nucseg.models.stardist.model:StarDist"),
+    "stardist": ModelEntry(
+        task="instance_segmentation",
+        class_path="nucseg.models.stardist.model:StarDist",
+        config_path="nucseg.models.stardist.config:StarDistConfig",
+        create_path="nucseg.models.stardist.pretrained:create",
+    ),
 }
 
 
@@ -35,10 +45,23 @@ def segmenter_class(kind: str) -> type[TrainableSegmenter]:
     Raises:
         ModelError: There is no such kind.
     """
-    if kind not in MODELS:
-        raise ModelError(f"model kind {kind!r} is unknown; allowed are {', '.join(MODELS)}.")
-    module, _, name = MODELS[kind].class_path.partition(":")
-    return getattr(import_module(module), name)
+    return _import(_entry(kind).class_path)
+
+
+def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> TrainableSegmenter:
+    """Build a model of a kind with its first weights.
+
+    Args:
+        kind: A name in `MODELS`.
+        parameters: The model's typed configuration as plain types (`<kind>.architecture` in `model_config.yml`).
+
+    Raises:
+        ModelError: There is no such kind, or its first weights are no such model's.
+        ConfigError: A parameter does not fit the first weights.
+        DownloadError: Published first weights cannot be fetched.
+    """
+    entry = _entry(kind)
+    return _import(entry.create_path)(_import(entry.config_path).model_validate(parameters))
 
 
 def kind_of(segmenter: TrainableSegmenter) -> str:
@@ -48,6 +71,17 @@ def kind_of(segmenter: TrainableSegmenter) -> str:
         if entry.class_path == path:
             return kind
     raise ModelError(f"{path} is not a listed kind of model; add it to nucseg.models.registry.MODELS.")
+
+
+def _entry(kind: str) -> ModelEntry:
+    if kind not in MODELS:
+        raise ModelError(f"model kind {kind!r} is unknown; allowed are {', '.join(MODELS)}.")
+    return MODELS[kind]
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def resolve_model(name_or_folder: str | Path) -> Path:

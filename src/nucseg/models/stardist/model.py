@@ -20,6 +20,7 @@ from stardist.geometry import polygons_to_label, star_dist
 from stardist.models import Config2D, StarDist2D
 from stardist.nms import non_maximum_suppression_inds
 from stardist.utils import edt_prob
+from threadpoolctl import ThreadpoolController
 
 from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
@@ -30,6 +31,10 @@ from nucseg.models.stardist.thresholds import ScoreSweep
 _TILE = 1024  # pixels a side: the network's memory stays below 1 GB whatever the size of the image
 _NMS_THRESHOLDS = (0.3, 0.4, 0.5)  # as StarDist2D.optimize_thresholds
 _log = logging.getLogger(__name__)
+
+# The package's OpenMP threads wait for each other in busy loops: beside a training step, or in each thread of a feed or
+# server, two of them are up to ten times slower than one.
+_openmp = ThreadpoolController().select(user_api="openmp")
 
 # A patch inside one large nucleus is no error: the package then takes the patch's border for the nucleus's.
 warnings.filterwarnings("ignore", message="EDT of constant label image")
@@ -138,13 +143,14 @@ class StarDist:
         """
         if not len(candidates.scores):
             return Instances.none(shape)
-        keep = non_maximum_suppression_inds(
-            candidates.distances,
-            candidates.points,
-            scores=candidates.scores,
-            thresh=self.thresholds["nms"] if nms_threshold is None else nms_threshold,
-            verbose=False,
-        )
+        with _openmp.limit(limits=1):
+            keep = non_maximum_suppression_inds(
+                candidates.distances,
+                candidates.points,
+                scores=candidates.scores,
+                thresh=self.thresholds["nms"] if nms_threshold is None else nms_threshold,
+                verbose=False,
+            )
         scores = candidates.scores[keep]
         labels = polygons_to_label(candidates.distances[keep], candidates.points[keep], shape, prob=scores)
         visible = np.bincount(labels.ravel(), minlength=len(scores) + 1)[1:] > 0
@@ -168,7 +174,8 @@ class StarDist:
         # Without gaps the package's loop over labels is short, and a patch has fewer than its limit of 65,535.
         labels = relabel_sequential(labels)[0]
         probability = edt_prob(labels[::grid, ::grid])[..., None]
-        distances = star_dist(labels, self.config.n_rays, grid=(grid, grid))
+        with _openmp.limit(limits=1):
+            distances = star_dist(labels, self.config.n_rays, grid=(grid, grid))
         return image, (probability, np.concatenate([distances, probability], axis=-1))
 
     def compile(self, optimizer: keras.Optimizer) -> None:

@@ -1,0 +1,42 @@
+"""The parameters of `results_visualization.yml`."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class VisualizationConfig(BaseModel):
+    """Which test images are drawn, and how.
+
+    Attributes:
+        images: Names of the test images to draw; where the list is empty, the best, median and worst are drawn.
+        best: How many of the images with the highest score.
+        median: How many of the images around the median score.
+        worst: How many of the images with the lowest score.
+        rank_by: The per-image score that orders the images.
+        stretch: Lower and upper percentile of the pixels that become black and white in the pictures.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    images: list[str] = Field(
+        default=[],
+        description="Test images to draw, as `<image_id>` or `<dataset>/<image_id>`; empty: best, median and worst.",
+    )
+    best: int = Field(default=1, ge=0, le=100, description="How many of the images with the highest score to draw.")
+    median: int = Field(default=1, ge=0, le=100, description="How many of the images around the median to draw.")
+    worst: int = Field(default=2, ge=0, le=100, description="How many of the images with the lowest score to draw.")
+    rank_by: Literal["ap_mean_50_90", "dsb2018_score", "f1_50", "aji", "pq"] = Field(
+        default="ap_mean_50_90", description="Column of `per_image.csv` by which images are best, median and worst."
+    )
+    stretch: tuple[float, float] = Field(
+        default=(0.5, 99.8),
+        description="Percentiles of an image's pixels that are drawn black and white; drawing only, not the model.",
+    )
+
+    @model_validator(mode="after")
+    def _stretch_is_a_range(self) -> Self:
+        low, high = self.stretch
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"stretch is {low}, {high}; allowed are two percentiles with 0 <= lower < upper <= 100")
+        return self

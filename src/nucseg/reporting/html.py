@@ -1,0 +1,181 @@
+"""The report: one HTML page that holds everything, opens without a network and can be sent as a file."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import jinja2
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+import nucseg
+from nucseg.core.errors import InputError
+from nucseg.reporting.curves import ap_figures, size_figures, training_figure
+from nucseg.reporting.embed import picture_uri, svg_uri
+from nucseg.reporting.lineage import read_lineage
+from nucseg.reporting.overlay import COLOURS
+from nucseg.reporting.selection import Choice, image_keys
+from nucseg.reporting.tables import (
+    COUNTS,
+    GROUPINGS,
+    KEY_SCORES,
+    ap_threshold,
+    averaging,
+    format_score,
+    group_table,
+    leak_warning,
+    metric_label,
+    short_label,
+)
+
+DEMO = "demo"
+"""Name of the embedded demonstration dataset."""
+
+_IMAGE_SCORES = ("n_true", "n_pred", *KEY_SCORES, "iou", "dice")
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What the report needs of one model.
+
+    Attributes:
+        metrics: `metrics.json`.
+        per_image: `per_image.csv`.
+        run: `run.json`.
+        choices: The images to show, in order.
+        pictures: Key `<dataset>/<image_id>` -> the picture that `overlay` drew.
+        sizes: Rows of `curves.size_rows` over the test images, or None to leave the size histograms out.
+    """
+
+    metrics: Mapping[str, Any]
+    per_image: pd.DataFrame
+    run: Mapping[str, Any]
+    choices: Sequence[Choice] = ()
+    pictures: Mapping[str, Image.Image] = field(default_factory=dict)
+    sizes: pd.DataFrame | None = None
+
+
+def render_report(models: Sequence[ModelReport], created: datetime) -> str:
+    """Write the report of one or more models, side by side.
+
+    Args:
+        models: At least one, each of another name. Where every image is of the dataset `demo`, a banner says that
+            this is a demonstration.
+        created: When, as the page states it.
+
+    Returns:
+        The page: valid HTML with everything inside it (styles, charts as SVG, pictures as WebP); no script, and no
+        address is loaded.
+
+    Raises:
+        InputError: There is no model, or a chosen image has no row or no picture.
+    """
+    if not models:
+        raise InputError("report: there is no evaluated model; run model_evaluation for one first.")
+    metrics = [model.metrics for model in models]
+    datasets = {name: group for model in metrics for name, group in model["by"].get("dataset", {}).items()}
+    sizes = {model.metrics["model"]: model.sizes for model in models if model.sizes is not None}
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nucseg.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        names=[model["model"] for model in metrics],
+        created=created,
+        version=nucseg.__version__,
+        datasets=[(name, group["n_images"], group["n_true"]) for name, group in sorted(datasets.items())],
+        demo=bool(datasets) and set(datasets) == {DEMO},
+        warnings=[warning for model in models if (warning := leak_warning(model.metrics, model.run))],
+        scores=[row for row in _score_rows(metrics) if not _is_detail(row["key"])],
+        ap_scores=[row for row in _score_rows(metrics) if ap_threshold(row["key"])],
+        groups=[table for by in ("overall", *GROUPINGS) if (table := _group_rows(metrics, by))],
+        ap_charts=_charts(ap_figures(metrics)),
+        size_charts=_charts(size_figures(sizes)),
+        training_charts=_charts({m.metrics["model"]: training_figure(m.run.get("history") or []) for m in models}),
+        galleries=[{"model": model.metrics["model"], "images": _images(model)} for model in models],
+        lineages=[(model.metrics["model"], read_lineage(model.run)) for model in models],
+        colours=COLOURS,
+        averaging=averaging,
+        short_label=short_label,
+        number=format_score,
+    )
+
+
+def _is_detail(key: str) -> bool:
+    """Tell the APs that stand in a table of their own from those in the main one."""
+    threshold = ap_threshold(key)
+    return threshold is not None and key not in ("ap_50", "ap_75")
+
+
+def _score_rows(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Make the overall table: one row a metric, one value a model; the highest score of several is marked."""
+    definitions = {key: text for model in metrics for key, text in model["definitions"].items()}
+    keys = dict.fromkeys(key for model in metrics for key in model["overall"])
+    rows = []
+    for key in keys:
+        values = [model["overall"].get(key) for model in metrics]
+        known = [value for value in values if value is not None]
+        compare = averaging(key) != "count" and len(known) > 1
+        rows.append(
+            {
+                "key": key,
+                "label": metric_label(key),
+                "averaging": averaging(key),
+                "definition": definitions.get(key, ""),
+                "values": [(format_score(value), compare and value == max(known)) for value in values],
+            }
+        )
+    return rows
+
+
+def _group_rows(metrics: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any] | None:
+    table = group_table(metrics, by)
+    if table.empty:
+        return None
+    keys = [key for key in (*COUNTS, *KEY_SCORES) if key in table]
+    return {
+        "title": by.replace("_", " "),
+        "keys": keys,
+        "n_groups": table["group"].nunique(),
+        "rows": [
+            {
+                "group": row["group"],
+                "first": number == 0 or row["group"] != table["group"][number - 1],
+                "model": row["model"],
+                "values": [format_score(row[key]) for key in keys],
+            }
+            for number, row in enumerate(table.to_dict("records"))
+        ],
+    }
+
+
+def _charts(figures: Mapping[str, Figure | None]) -> list[tuple[str, str]]:
+    return [(title, svg_uri(figure)) for title, figure in figures.items() if figure is not None]
+
+
+def _images(model: ModelReport) -> list[dict[str, Any]]:
+    rows = dict(zip(image_keys(model.per_image), model.per_image.to_dict("records"), strict=True))
+    missing = [choice.key for choice in model.choices if choice.key not in rows or choice.key not in model.pictures]
+    if missing:
+        raise InputError(
+            f"report: image {missing[0]} of {model.metrics['model']} was not evaluated or not drawn; "
+            "run model_evaluation and results_visualization again."
+        )
+    return [_image(choice, rows[choice.key], model.pictures[choice.key]) for choice in model.choices]
+
+
+def _image(choice: Choice, row: Mapping[Hashable, Any], picture: Image.Image) -> dict[str, Any]:
+    return {
+        "key": choice.key,
+        "reason": choice.reason,
+        "uri": picture_uri(picture),
+        "size": picture.size,
+        "facts": [str(row[key]) for key in ("modality", "test_class") if not pd.isna(row.get(key))],
+        "scores": [(short_label(key), format_score(row[key])) for key in _IMAGE_SCORES if key in row],
+        "errors": [(kind, row[f"n_{kind}"]) for kind in COLOURS if f"n_{kind}" in row],
+    }

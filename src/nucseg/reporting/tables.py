@@ -1,0 +1,155 @@
+"""The scores of `metrics.json` as tables: for the report, for the console, with the words that explain them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+GROUPINGS = ("dataset", "modality", "test_class")
+"""The keys of `by` in `metrics.json`, in the order of the report."""
+
+COUNTS = ("n_images", "n_true", "n_pred")
+
+KEY_SCORES = ("f1_50", "precision_50", "recall_50", "ap_50", "ap_mean_50_90", "dsb2018_score", "map", "aji", "pq")
+"""What a table with one row a group shows; a metric that was not computed is left out."""
+
+_CONSOLE = ("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq")
+
+_LABELS = {
+    "n_images": "Images",
+    "n_true": "True nuclei",
+    "n_pred": "Predicted nuclei",
+    "f1_50": "F1 at IoU 0.50",
+    "precision_50": "Precision at IoU 0.50",
+    "recall_50": "Recall at IoU 0.50",
+    "ap_mean_50_90": "Mean AP 0.50-0.90",
+    "ap_mean_50_90_per_image": "Mean AP 0.50-0.90",
+    "dsb2018_score": "DSB2018 (Kaggle) score",
+    "iou": "Mean IoU of matches",
+    "jaccard_50": "Jaccard at IoU 0.50",
+    "map": "COCO mask mAP",
+    "aji": "Aggregated Jaccard (AJI)",
+    "pq": "Panoptic quality (PQ)",
+    "dice": "Foreground Dice",
+}
+_SHORT_LABELS = {
+    "n_images": "Images",
+    "n_true": "True",
+    "n_pred": "Found",
+    "f1_50": "F1",
+    "precision_50": "Precision",
+    "recall_50": "Recall",
+    "ap_50": "AP 50",
+    "ap_mean_50_90": "AP 50-90",
+    "ap_mean_50_90_per_image": "AP 50-90",
+    "dsb2018_score": "DSB2018",
+    "iou": "IoU",
+    "jaccard_50": "Jaccard",
+    "map": "mAP",
+    "aji": "AJI",
+    "pq": "PQ",
+    "dice": "Dice",
+}
+_PER_IMAGE = ("ap_mean_50_90_per_image", "dsb2018_score")
+_LEAKING = ("2D_versatile_fluo", "2D_paper_dsb2018")
+
+
+def metric_label(key: str) -> str:
+    """Give the readable name of a key of `metrics.json`; an unknown key is its own name."""
+    threshold = ap_threshold(key)
+    return f"AP at IoU {threshold:.2f}" if threshold else _LABELS.get(key, key)
+
+
+def short_label(key: str) -> str:
+    """Give the name of a key of `metrics.json` for the head of a narrow column."""
+    return _SHORT_LABELS.get(key, metric_label(key))
+
+
+def ap_threshold(key: str) -> float | None:
+    """Give the IoU threshold of a key such as `ap_55` (0.55), or None for any other key."""
+    name, _, number = key.partition("_")
+    return int(number) / 100 if name == "ap" and number.isdecimal() else None
+
+
+def averaging(key: str) -> str:
+    """Say how a score is averaged: `count`, `pooled` (over all images at once) or `per image` (mean over images)."""
+    if key in COUNTS:
+        return "count"
+    return "per image" if key in _PER_IMAGE else "pooled"
+
+
+def format_score(value: Any) -> str:
+    """Write a count as it is, a score with three decimals, an undefined value as a dash."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "-"
+    if isinstance(value, float | np.floating):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+
+
+def group_table(metrics: Sequence[Mapping[str, Any]], by: str) -> pd.DataFrame:
+    """Make the table of scores of several models, one row a group and model.
+
+    Args:
+        metrics: `metrics.json` of each model.
+        by: `overall`, or one of `dataset`, `modality`, `test_class`.
+
+    Returns:
+        Columns `group`, `model`, then every key of the groups in the order of `metrics.json`; undefined scores are
+        NaN. Groups are sorted, models keep their order. Empty where no model has such groups.
+    """
+    rows: list[dict[str, Any]] = []
+    for order, model in enumerate(metrics):
+        groups = {"all": model["overall"]} if by == "overall" else model["by"].get(by, {})
+        first = {"order": order, "model": model["model"]}
+        rows += [{"group": str(name), **first, **scores} for name, scores in groups.items()]
+    if not rows:
+        return pd.DataFrame(columns=["group", "model"])
+    table = pd.DataFrame(rows).sort_values(["group", "order"], kind="stable", ignore_index=True)
+    return table.drop(columns="order")
+
+
+def console_table(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Write the scores for a terminal: every model over all images, then by dataset where there are several.
+
+    The columns are keys of `metrics.json`; the text is at most 80 characters wide for short names.
+    """
+    tables = [group_table(metrics, "overall")]
+    by_dataset = group_table(metrics, "dataset")
+    if len(set(by_dataset["group"])) > 1:
+        tables.append(by_dataset)
+    table = pd.concat(tables, ignore_index=True).rename(columns={"group": "data"})
+    table = table[["model", "data", *(key for key in _CONSOLE if key in table)]]
+    return table.map(format_score).to_string(index=False)
+
+
+def leak_warning(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
+    """Say where test scores are too good because the pretrained weights have seen the test images.
+
+    `2D_versatile_fluo` and `2D_paper_dsb2018` were trained on images of BBBC038 (Data Science Bowl 2018).
+
+    Args:
+        metrics: `metrics.json` of one model.
+        run: `run.json` of the same model.
+
+    Returns:
+        A sentence, or None where nothing is known to leak.
+    """
+    names = [name for name in _values_of(run.get("parameters"), "pretrained") if name in _LEAKING]
+    if not names or "bbbc038" not in metrics["by"].get("dataset", {}):
+        return None
+    return (
+        f"{metrics['model']} began from {names[0]}, which was trained on images of BBBC038: "
+        "its scores on bbbc038 (and overall) are not those of unseen images."
+    )
+
+
+def _values_of(tree: Any, key: str) -> list[Any]:
+    """Find the values of `key` anywhere in nested mappings and lists."""
+    if isinstance(tree, Mapping):
+        here = [tree[key]] if key in tree else []
+        return here + [value for branch in tree.values() for value in _values_of(branch, key)]
+    if isinstance(tree, list | tuple):
+        return [value for branch in tree for value in _values_of(branch, key)]
+    return []

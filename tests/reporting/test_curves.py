@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from nucseg.reporting.curves import ap_figures, size_figure, size_figures, size_rows, training_figure
+
+
+def test_ap_curves_hold_the_values_of_the_metrics(metrics):
+    figures = ap_figures(metrics)
+    assert list(figures) == ["All test images", "Dataset: set1", "Dataset: set2"]
+    lines = figures["All test images"].axes[0].lines
+    assert [line.get_label() for line in lines] == ["stardist", "mask_rcnn"]
+    np.testing.assert_allclose(lines[0].get_xydata(), [(0.5, 0.625), (0.75, 0.3125), (0.95, 0)])
+    np.testing.assert_allclose(figures["Dataset: set1"].axes[0].lines[1].get_xydata(), [(0.95, 0)])  # others undefined
+
+
+def test_no_ap_no_curve(metrics):
+    bare = [model | {"overall": {"n_images": 1}, "by": {}} for model in metrics]
+    assert ap_figures(bare) == {}
+
+
+def test_size_histogram_counts_every_nucleus():
+    truth, found = [5.0, 5.0, 10.0], [4.0, 80.0]
+    axes = size_figure(truth, {"stardist": found}).axes[0]
+    drawn = [patch.get_data() for patch in axes.patches]
+    assert [int(data.values.sum()) for data in drawn] == [3, 2]
+    np.testing.assert_array_equal(drawn[0].edges, drawn[1].edges)
+    assert drawn[0].edges[0] < 4
+    assert drawn[0].edges[-1] > 80
+
+
+@pytest.mark.parametrize("truth, found", [([], []), ([7.0], []), ([], [7.0])])
+def test_size_histogram_of_little(truth, found):
+    size_figure(truth, {"stardist": found}).savefig("/dev/null", format="svg")
+
+
+def test_size_figures_by_dataset():
+    first = size_rows("set1", [5.0, 6.0], [5.0])
+    assert first.to_dict("list") == {
+        "dataset": ["set1"] * 3,
+        "source": ["truth", "truth", "predicted"],
+        "diameter_px": [5.0, 6.0, 5.0],
+    }
+    figures = size_figures({"stardist": first, "mask_rcnn": size_rows("set2", [9.0], [9.0, 9.0])})
+    assert list(figures) == ["set1", "set2"]
+    assert [int(p.get_data().values.sum()) for p in figures["set1"].axes[0].patches] == [2, 1, 0]
+    # The truth of a dataset that the first model lacks is taken from the model that has it.
+    assert [int(p.get_data().values.sum()) for p in figures["set2"].axes[0].patches] == [1, 0, 2]
+    assert size_figures({}) == {}
+
+
+def test_training_curve_marks_the_lowest_validation_loss():
+    figure = training_figure(
+        [
+            {"loss": 3.0, "val_loss": 3.0, "learning_rate": 1e-3},
+            {"loss": 2.0, "val_loss": 1.5, "learning_rate": 5e-4},
+            {"loss": 1.0, "val_loss": 2.0, "learning_rate": 0.0},
+        ]
+    )
+    assert figure is not None
+    losses, rate = figure.axes
+    by_name = {line.get_label(): line.get_xydata().tolist() for line in losses.lines}
+    assert by_name["validation"] == [[1, 3], [2, 1.5], [3, 2]]
+    assert by_name["lowest: epoch 2"] == [[2, 1.5]]
+    assert rate.get_ylabel() == "learning rate"
+
+
+def test_training_curve_of_partial_histories():
+    assert training_figure([]) is None
+    assert training_figure([{"epoch": 1}]) is None
+    only_loss = training_figure([{"loss": 2.0}, {"loss": None}])
+    assert only_loss is not None
+    assert len(only_loss.axes) == 1
+    never = training_figure([{"loss": 1.0, "val_loss": None}])
+    assert never is not None
+    assert [line.get_label() for line in never.axes[0].lines] == ["training"]

@@ -1,0 +1,109 @@
+"""The manifest `samples.csv`: one validated row a sample."""
+
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from nucseg.core.errors import InputError
+from nucseg.core.files import atomic_file
+from nucseg.core.types import Sample
+
+COLUMNS = [field.name for field in fields(Sample)]
+
+
+class _Row(BaseModel):
+    """What a row must be; the fields are those of `Sample`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image_id: str = Field(min_length=1)
+    dataset: str = Field(min_length=1)
+    split: Literal["train", "val", "test"]
+    modality: Literal["fluorescence", "histology", "brightfield"]
+    magnification: float | None = Field(gt=0)
+    test_class: str | None
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    channels: Annotated[Literal[1, 3], BeforeValidator(int)]
+    n_nuclei: int = Field(ge=0)
+    median_diameter_px: float | None = Field(gt=0)
+    image_path: Path
+    label_path: Path
+
+
+def read_manifest(path: Path) -> list[Sample]:
+    """Read and validate a manifest.
+
+    Args:
+        path: The CSV file.
+
+    Returns:
+        The samples in the order of the file; their paths lead from the file's folder.
+
+    Raises:
+        InputError: The file is missing or no CSV, or a row is wrong: the message names row and column.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no manifest. Make it: kedro run --pipeline data_processing.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not a CSV file ({error}). Remove it and run data_processing again.") from error
+    return samples_from_frame(table, path)
+
+
+def write_manifest(path: Path, table: pd.DataFrame) -> None:
+    """Validate and write a manifest, atomically.
+
+    Args:
+        path: The CSV file.
+        table: The columns of `Sample`; paths relative to the file's folder.
+
+    Raises:
+        InputError: A row is wrong.
+        StorageError: It cannot be written.
+    """
+    samples_from_frame(table, path)
+    with atomic_file(path) as temporary:
+        table[COLUMNS].to_csv(temporary, index=False)
+
+
+def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
+    """Turn the rows of a manifest into samples.
+
+    Args:
+        table: The columns of `Sample`, as text or typed; missing values are NaN or None.
+        path: The manifest's file: named in messages, and its folder is where the paths lead from.
+
+    Returns:
+        The samples in the order of the rows.
+
+    Raises:
+        InputError: A column is missing or unknown, a value is not allowed, or two rows have one key.
+    """
+    if set(table.columns) != set(COLUMNS):
+        missing = [column for column in COLUMNS if column not in table.columns]
+        unknown = [column for column in table.columns if column not in COLUMNS]
+        raise InputError(
+            f"{path}: missing columns {missing}, unknown columns {unknown}; allowed are exactly {COLUMNS}."
+        )
+    samples = []
+    # Counted as an editor shows the lines: the header is line 1.
+    for line, record in enumerate(table.astype(object).to_dict("records"), start=2):
+        values = {column: None if pd.isna(value) else value for column, value in record.items()}
+        try:
+            row = _Row.model_validate(values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            column = problem["loc"][0]
+            raise InputError(f"{path}, line {line}, column {column}: {values[column]!r}: {problem['msg']}.") from error
+        paths = {"image_path": path.parent / row.image_path, "label_path": path.parent / row.label_path}
+        samples.append(Sample(**{**row.model_dump(), **paths}))
+    repeated = [key for key, count in Counter(sample.key for sample in samples).items() if count > 1]
+    if repeated:
+        raise InputError(f"{path}: {repeated[0]} stands in several rows; each image has one.")
+    return samples

@@ -1,0 +1,216 @@
+"""From archives to canonical images, label images and the rows of the manifest."""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from nucseg.core.errors import InputError
+from nucseg.datasets import DATASETS
+from nucseg.datasets.base import RawSample
+from nucseg.datasets.config import ProcessingConfig, SplitConfig
+from nucseg.datasets.duplicates import fingerprint, near_duplicate_groups
+from nucseg.datasets.manifest import COLUMNS
+from nucseg.datasets.modality import modality_of
+from nucseg.datasets.splits import split_of
+from nucseg.images.channels import canonical_channels
+from nucseg.images.preprocessing import Preprocessor
+from nucseg.masks.labels import median_diameter, relabel
+
+logger = logging.getLogger(__name__)
+
+CONVERTED_COLUMNS = [
+    *("image_id", "dataset", "modality", "magnification", "test_class", "height", "width", "channels"),
+    *("n_nuclei", "median_diameter_px", "splits", "field", "overlap_px", "fingerprint"),
+]
+REJECTED_COLUMNS = ["dataset", "image_id", "reason"]
+
+
+@dataclass(frozen=True)
+class ConvertedChunk:
+    """Some converted samples, and the facts of all samples so far.
+
+    Attributes:
+        images: `<dataset>/<image_id>` to the canonical image `(H, W)` or `(H, W, 3)`, uint8 or uint16.
+        labels: The same keys to the label image `(H, W)` int32, 1..N without gaps.
+        converted: One row a sample converted so far, columns `CONVERTED_COLUMNS`.
+        rejected: One row a sample set aside so far, columns `REJECTED_COLUMNS`.
+    """
+
+    images: dict[str, NDArray] = field(repr=False)
+    labels: dict[str, NDArray[np.int32]] = field(repr=False)
+    converted: pd.DataFrame
+    rejected: pd.DataFrame
+
+
+def convert_datasets(
+    archives: Mapping[str, Path], config: ProcessingConfig, chunk_size: int = 32
+) -> Iterator[ConvertedChunk]:
+    """Convert every sample of the archives to the canonical form; a broken one is set aside with its reason.
+
+    Args:
+        archives: Dataset name to its archive.
+        config: `fill_label_holes` among its transforms cleans the label images; the others are a model's.
+        chunk_size: Samples in memory at once.
+
+    Yields:
+        Chunks of at most `chunk_size` samples; the last one has the facts of all, and comes even if it is empty.
+
+    Raises:
+        InputError: An archive as a whole cannot be read.
+    """
+    clean_labels = Preprocessor(config.transforms, in_channels=1).clean_labels
+    converted: list[dict[str, Any]] = []
+    rejected: list[dict[str, str]] = []
+    images: dict[str, NDArray] = {}
+    labels: dict[str, NDArray[np.int32]] = {}
+    for dataset, archive in archives.items():
+        seen: set[str] = set()
+        for sample in tqdm(DATASETS[dataset].raw_samples(archive), desc=dataset, unit="image", leave=False):
+            try:
+                _check_id(sample.image_id, seen)
+                image, label_image, row = _convert(sample, dataset, clean_labels)
+            except InputError as error:
+                logger.warning("%s: a sample is set aside: %s", dataset, error)
+                rejected.append({"dataset": dataset, "image_id": sample.image_id, "reason": str(error)})
+                continue
+            finally:
+                seen.add(sample.image_id)
+            key = f"{dataset}/{sample.image_id}"
+            images[key], labels[key] = image, label_image
+            converted.append(row)
+            if len(images) == chunk_size:
+                yield _chunk(images, labels, converted, rejected)
+                images, labels = {}, {}
+    yield _chunk(images, labels, converted, rejected)
+    _log_counts(list(archives), converted, rejected)
+
+
+def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataFrame:
+    """Make the manifest: each sample goes where its dataset says, else where the hash of its id says.
+
+    Near-duplicates go together: the smallest id of a group decides for all of it. Official splits stay as they are,
+    so a group is looked for only among samples that may go to the same splits.
+
+    Args:
+        converted: Columns `CONVERTED_COLUMNS`.
+        config: The rules of the split.
+
+    Returns:
+        Columns as `nucseg.core.types.Sample`, sorted by dataset and id; paths are relative to the manifest's folder.
+
+    Raises:
+        InputError: There is no sample.
+    """
+    if converted.empty:
+        raise InputError(
+            "No sample could be converted; rejected.csv says why. Check the archives and fetch them again."
+        )
+    rows = converted.astype({"image_id": str}).sort_values(["dataset", "image_id"], ignore_index=True)
+    rows["split"] = ""
+    for (_, splits), alike in rows.groupby(["dataset", "splits"]):
+        rows.loc[alike.index, "split"] = _splits(alike, str(splits).split(), config.split)
+    key = rows["dataset"] + "/" + rows["image_id"]
+    rows["image_path"] = "images/" + key + ".tif"
+    rows["label_path"] = "labels/" + key + ".tif"
+    _log_splits(rows)
+    return rows[COLUMNS]
+
+
+def _check_id(image_id: str, seen: set[str]) -> None:
+    if not re.fullmatch(r"[\w-][\w .-]*", image_id):
+        raise InputError(f"{image_id!r}: is no id; allowed are letters, digits, '_', '-', '.' and spaces.")
+    if image_id in seen:
+        raise InputError(f"{image_id}: stands twice in the archive; the first one is used.")
+
+
+def _convert(sample: RawSample, dataset: str, clean_labels: Any) -> tuple[NDArray, NDArray[np.int32], dict[str, Any]]:
+    image, labels, n_overlap = sample.read()
+    name = sample.image_id
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{name}: the image is {image.dtype}; allowed are uint8 and uint16. Convert it.")
+    if image.shape[:2] != labels.shape:
+        raise InputError(f"{name}: the image is {image.shape[:2]} and its label image {labels.shape} (rows, columns).")
+    labels = relabel(clean_labels(relabel(labels)))
+    if not labels.any():
+        raise InputError(f"{name}: the label image is empty.")
+    modality = sample.modality or modality_of(image)
+    image = canonical_channels(image)
+    return (
+        image,
+        labels,
+        {
+            "image_id": name,
+            "dataset": dataset,
+            "modality": modality,
+            "magnification": sample.magnification,
+            "test_class": sample.test_class,
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "channels": 1 if image.ndim == 2 else 3,
+            "n_nuclei": int(labels.max()),
+            "median_diameter_px": median_diameter(labels),
+            "splits": " ".join(sample.splits),
+            "field": sample.field,
+            "overlap_px": n_overlap,
+            "fingerprint": fingerprint(image),
+        },
+    )
+
+
+def _chunk(
+    images: dict[str, NDArray], labels: dict[str, NDArray[np.int32]], converted: list[dict], rejected: list[dict]
+) -> ConvertedChunk:
+    return ConvertedChunk(
+        images,
+        labels,
+        pd.DataFrame(converted, columns=CONVERTED_COLUMNS),
+        pd.DataFrame(rejected, columns=REJECTED_COLUMNS),
+    )
+
+
+def _splits(rows: pd.DataFrame, allowed: list[str], config: SplitConfig) -> list[str]:
+    fractions = {split: share for split, share in config.fractions.items() if split in allowed}
+    if len(allowed) == 1:
+        return allowed * len(rows)
+    if sum(fractions.values()) == 0:
+        raise InputError(f"data_preprocessing.split gives no share to any of {allowed}; give one of them a share.")
+    deciders = near_duplicate_groups(rows) if config.group_near_duplicates else rows["image_id"]
+    sizes = deciders.value_counts()
+    logger.info(
+        "%s: %d samples in %d groups of near-duplicates",
+        rows["dataset"].iloc[0],
+        sizes[sizes > 1].sum(),
+        (sizes > 1).sum(),
+    )
+    return [split_of(decider, config.salt, fractions) for decider in deciders]
+
+
+def _log_counts(datasets: list[str], converted: list[dict[str, Any]], rejected: list[dict[str, str]]) -> None:
+    for dataset in datasets:
+        rows = [row for row in converted if row["dataset"] == dataset]
+        modalities = Counter(row["modality"] for row in rows)
+        logger.info(
+            "%s: %d samples converted (%s), %d nuclei; %d pixels in %d samples"
+            " claimed by several masks were settled; %d samples set aside",
+            dataset,
+            len(rows),
+            ", ".join(f"{count} {modality}" for modality, count in modalities.most_common()),
+            sum(row["n_nuclei"] for row in rows),
+            sum(row["overlap_px"] for row in rows),
+            sum(row["overlap_px"] > 0 for row in rows),
+            sum(row["dataset"] == dataset for row in rejected),
+        )
+
+
+def _log_splits(rows: pd.DataFrame) -> None:
+    counts = pd.crosstab([rows["dataset"], rows["modality"]], rows["split"])
+    logger.info("Samples in each split:\n%s", counts.to_string())

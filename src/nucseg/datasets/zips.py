@@ -1,0 +1,87 @@
+"""Zip archives: refused when unsafe or damaged, and read without unpacking."""
+
+import io
+import re
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from nucseg.core.errors import DownloadError, InputError
+from nucseg.datasets.base import DatasetInfo
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
+# Images compress 2 to 20 times; below the floor no harm is done whatever the ratio.
+_MAX_RATIO = 100
+_RATIO_FLOOR_BYTES = 100 * 2**20
+
+
+def check_archive(path: Path, info: DatasetInfo, source: str) -> None:
+    """Refuse an archive that is unsafe, damaged or another dataset's.
+
+    Args:
+        path: The zip file; it may still have a temporary name.
+        info: What it must hold.
+        source: The URL or path it came from, for the message.
+
+    Raises:
+        DownloadError: It is no zip, truncated or corrupt; an entry has an absolute name or leaves the folder; it is a
+            zip bomb; an expected file is missing.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _check_names(entries, source)
+            _check_sizes(entries, path.stat().st_size, info, source)
+            _check_expected(entries, info, source)
+            damaged = archive.testzip()
+    except _DAMAGE as error:
+        raise DownloadError(
+            f"{source}: is not a whole zip archive ({error}). The transfer was cut short or this is another file; "
+            "run again, or check the address."
+        ) from error
+    if damaged:
+        raise DownloadError(f"{source}: the entry {damaged} is corrupt (its checksum differs). Fetch it again.")
+
+
+def read_entry(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
+    """Read one entry into memory.
+
+    Raises:
+        InputError: The entry is damaged.
+    """
+    try:
+        return io.BytesIO(archive.read(name))
+    except _DAMAGE as error:
+        raise InputError(f"{name}: is damaged in the archive ({error}). Fetch the archive again.") from error
+
+
+def _check_names(entries: list[zipfile.ZipInfo], source: str) -> None:
+    for entry in entries:
+        # The original name: zipfile cuts at a null byte and turns this system's separator.
+        name = entry.orig_filename.replace("\\", "/")
+        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts or "\0" in name:
+            raise DownloadError(
+                f"{source}: holds an entry called {entry.orig_filename!r}, which leads out of the archive's folder. "
+                "The archive is not what it should be; do not use it, and take the official one."
+            )
+
+
+def _check_sizes(entries: list[zipfile.ZipInfo], packed: int, info: DatasetInfo, source: str) -> None:
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > info.max_unpacked_bytes or unpacked > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * packed):
+        raise DownloadError(
+            f"{source}: unpacks from {packed / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB; allowed for {info.name} "
+            f"are {info.max_unpacked_bytes / 2**20:.0f} MiB and {_MAX_RATIO} times the archive. "
+            "It looks like a zip bomb; do not use it, and take the official archive."
+        )
+
+
+def _check_expected(entries: list[zipfile.ZipInfo], info: DatasetInfo, source: str) -> None:
+    names = [entry.filename for entry in entries]
+    missing = [pattern for pattern in info.expected if not any(re.search(pattern, name) for name in names)]
+    if missing:
+        example = f"it holds, for example, {names[0]!r}" if names else "it is empty"
+        raise DownloadError(
+            f"{source}: no entry matches {' and '.join(missing)} ({example}). It is not the archive of {info.title}; "
+            f"check the address against {info.homepage}."
+        )

@@ -163,6 +163,7 @@ def _fit(
     try:
         segmenter.keras_model.fit(
             feed.dataset(first_epoch),
+            shuffle=False,  # the feed draws at random by itself
             validation_data=validation,
             validation_batch_size=config.batch_size,
             initial_epoch=first_epoch,

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 from hypothesis import given
@@ -9,15 +10,19 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from skimage.draw import polygon2mask
 
+from nucseg.cli import FORMATS as COMMAND_LINE_FORMATS
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances, Sample
+from nucseg.images.io import read_labels
 from nucseg.masks.rle import kaggle_decode
 from nucseg.reporting.exports import (
+    FORMATS,
     candidates_from_record,
     candidates_record,
     coco_results,
     qupath_geojson,
     submission_rows,
+    write_instances,
 )
 
 SAMPLE = Sample("a", "set1", "test", "fluorescence", None, None, 6, 5, 1, 2, 2.0, Path("image.tif"), Path("label.tif"))
@@ -130,3 +135,27 @@ def test_geojson_polygons_are_the_nuclei(draw_nuclei):
 
 def test_geojson_of_nothing_is_an_empty_collection():
     assert qupath_geojson(Instances.none((5, 5))) == {"type": "FeatureCollection", "features": []}
+
+
+def test_instances_are_written_in_each_format(tmp_path):
+    found = instances(3)
+    files = write_instances(found, tmp_path, "a.b", ["rle", "labels", "geojson"])
+    assert [str(file.relative_to(tmp_path)) for file in files] == [
+        "rle/a.b.csv",
+        "labels/a.b.tif",
+        "geojson/a.b.geojson",
+    ]
+    np.testing.assert_array_equal(read_labels(files[1]), found.labels)
+    rows = pd.read_csv(files[0], keep_default_na=False).to_dict("records")
+    assert rows == submission_rows("a.b", found)
+    assert json.loads(files[2].read_text()) == qupath_geojson(found)
+
+
+def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="format xml is unknown; allowed are labels, geojson, rle"):
+        write_instances(instances(3), tmp_path, "a", ["labels", "xml"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_formats_are_those_of_the_command_line():
+    assert tuple(FORMATS) == COMMAND_LINE_FORMATS

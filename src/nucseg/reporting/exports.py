@@ -1,15 +1,23 @@
 """What was found, as files: our own record, Kaggle's submission, COCO results, QuPath's GeoJSON."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from nucseg.core.errors import InputError
+from nucseg.core.files import atomic_file
 from nucseg.core.types import Instances, Sample
+from nucseg.images.io import write_labels
 from nucseg.masks.boxes import boxes
 from nucseg.masks.polygons import outlines
 from nucseg.masks.rle import coco_decode, coco_encode, kaggle_encode
+
+FORMATS = {"labels": ".tif", "geojson": ".geojson", "rle": ".csv"}
+"""What `write_instances` writes, and the suffix of each: label image, QuPath detections, Kaggle masks."""
 
 NUCLEUS_CATEGORY = 1
 """COCO's `category_id` of a nucleus, the only category."""
@@ -132,3 +140,36 @@ def qupath_geojson(found: Instances) -> dict[str, Any]:
         if len(outline)
     ]
     return {"type": "FeatureCollection", "features": features}
+
+
+def write_instances(found: Instances, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
+    """Write the nuclei of one image as `<folder>/<format>/<name>.<suffix>`, one file a format.
+
+    Args:
+        found: The nuclei.
+        folder: Where the folders of the formats lie or are made.
+        name: The image's name without suffix.
+        formats: Some of `FORMATS`.
+
+    Returns:
+        The files, in the order of `formats`.
+
+    Raises:
+        InputError: A format is unknown; nothing is written.
+        StorageError: A file cannot be written; what was written before it stays.
+    """
+    unknown = [given for given in formats if given not in FORMATS]
+    if unknown:
+        raise InputError(f"format {', '.join(unknown)} is unknown; allowed are {', '.join(FORMATS)}.")
+    # Joined as text: a dot in the image's name does not begin a suffix.
+    paths = [folder / given / f"{name}{FORMATS[given]}" for given in formats]
+    for given, path in zip(formats, paths, strict=True):
+        if given == "labels":
+            write_labels(path, found.labels)
+            continue
+        with atomic_file(path) as temporary:
+            if given == "geojson":
+                temporary.write_text(json.dumps(qupath_geojson(found)), encoding="utf-8")
+            else:
+                pd.DataFrame(submission_rows(name, found)).to_csv(temporary, index=False)
+    return paths

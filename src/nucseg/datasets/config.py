@@ -79,7 +79,7 @@ class SplitConfig(BaseModel):
 
     # Of 3,000 salts the one whose shares come closest to 70/10/20 in each modality and image size of 563 images of
     # BBBC038; else a rare kind might miss from a split. Chosen before any model was trained.
-    salt: str = Field("nucseg-101", description="Another salt gives another split.")
+    salt: str = Field("nucseg-427", description="Another salt gives another split.")
     train: float = Field(0.7, ge=0, le=1, description="Share of the samples to train on.")
     val: float = Field(0.1, ge=0, le=1, description="Share to choose weights and thresholds on.")
     test: float = Field(0.2, ge=0, le=1, description="Share to judge the finished model on.")

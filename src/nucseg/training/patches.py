@@ -5,16 +5,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from nucseg.augment.augmenter import Augmenter
 from nucseg.augment.labels import visible_nuclei
+from nucseg.augment.window import mirrored_window, value_range
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
-from nucseg.images.intensity import to_unit_float
 from nucseg.images.io import read_image, read_labels
 from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
 
@@ -28,7 +27,7 @@ class LoadedSample:
         labels: `(H, W)` uint16, or int32 above 65,535 nuclei.
         centers: `(N, 2)` float32 row and column of the middle of each nucleus's box.
         fitted: The preprocessing with this image's statistics.
-        value_range: The 0.1st and 99.9th percentile of the image in unit range.
+        value_range: Black and white of the image in unit range.
     """
 
     image: NDArray
@@ -111,7 +110,7 @@ class PatchSource:
         size = int(np.ceil(self._patch_size / loaded.fitted.scale))
         zoom, reach = (self._augmenter.largest_zoom, self._augmenter.reach) if self._augmenter else (1.0, 1.0)
         center = _draw_center(loaded, size, zoom, rng, foreground_probability)
-        image, labels = _window(loaded, center, int(np.ceil(size * reach)))
+        image, labels = mirrored_window(loaded.image, loaded.labels, center, int(np.ceil(size * reach)))
         if self._augmenter is None:
             labels = visible_nuclei(labels)
         else:
@@ -130,19 +129,18 @@ def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedSample:
         )
     boxes = [box for box in find_objects(labels) if box is not None]
     centers = np.array([[(side.start + side.stop) / 2 for side in box] for box in boxes], np.float32)
-    low, high = np.percentile(to_unit_float(image), (0.1, 99.9))
     return LoadedSample(
         image=image,
         labels=labels.astype(np.uint16) if labels.max() <= np.iinfo(np.uint16).max else labels,
         centers=centers.reshape(-1, 2),
         fitted=preprocessor.fit(image, magnification=sample.magnification),
-        value_range=(float(low), float(high)),
+        value_range=value_range(image),
     )
 
 
 def _draw_center(
     loaded: LoadedSample, size: int, zoom: float, rng: np.random.Generator, foreground_probability: float
-) -> NDArray[np.intp]:
+) -> tuple[int, int]:
     """Draw the row and column of a patch's centre such that the patch, most enlarged, lies inside of the image."""
     shape = np.array(loaded.labels.shape)
     margin = np.minimum(size / (2 * zoom), shape / 2)
@@ -151,17 +149,5 @@ def _draw_center(
         center = loaded.centers[rng.integers(len(loaded.centers))] + rng.uniform(-0.5, 0.5, 2) * size / zoom
     else:
         center = rng.uniform(margin, shape - margin)
-    return np.floor(np.clip(center, margin, shape - margin)).astype(np.intp)
-
-
-def _window(loaded: LoadedSample, center: NDArray[np.intp], size: int) -> tuple[NDArray, NDArray]:
-    """Cut `size` rows and columns around `center`, mirrored beyond the image's borders."""
-    height, width = loaded.labels.shape
-    top, left = (int(side) - size // 2 for side in center)
-    inside = np.s_[max(top, 0) : min(top + size, height), max(left, 0) : min(left + size, width)]
-    missing = (max(-top, 0), max(top + size - height, 0), max(-left, 0), max(left + size - width, 0))
-    image, labels = loaded.image[inside], loaded.labels[inside]
-    if any(missing):
-        image = cv2.copyMakeBorder(image, *missing, cv2.BORDER_REFLECT_101)
-        labels = cv2.copyMakeBorder(labels, *missing, cv2.BORDER_REFLECT_101)
-    return image, labels
+    row, column = np.floor(np.clip(center, margin, shape - margin))
+    return int(row), int(column)

@@ -38,7 +38,9 @@ def main() -> None:
 
 @cli.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
+)
 @click.option("--model", default="stardist", show_default=True, help="Name of a model, or its folder.")
 @click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0.05, 20), help="Predict at this scale.")
 @click.option("--score-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
@@ -51,7 +53,9 @@ def predict(
     """Find the nuclei in IMAGES and write one file for each image and format, as OUTPUT/<format>/<image>.<suffix>."""
     unknown = set(formats.split(",")) - set(FORMATS)
     if unknown:
-        raise click.BadParameter(f"{', '.join(sorted(unknown))}; allowed are {', '.join(FORMATS)}", param_hint="--format")
+        raise click.BadParameter(
+            f"{', '.join(sorted(unknown))}; allowed are {', '.join(FORMATS)}", param_hint="--format"
+        )
     from nucseg.images.io import read_image
     from nucseg.inference.predictor import Predictor
     from nucseg.reporting.exports import write_instances

@@ -1,14 +1,11 @@
 """Nodes of data_augmentations."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+from matplotlib.figure import Figure
 
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.types import Sample
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def define_augmenter(config: AugmentationConfig) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Nodes of model_evaluation; the only ones that read the test split's label images."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,10 @@ from nucseg.core.types import Sample
 from nucseg.images.io import read_image, read_labels
 from nucseg.masks.labels import diameters
 from nucseg.metrics.evaluator import Evaluator
+from nucseg.models.bundle import ModelBundle
 from nucseg.params import EvaluationConfig
 from nucseg.reporting.curves import size_rows
 from nucseg.reporting.exports import candidates_from_record, candidates_record, coco_results, submission_rows
-
-if TYPE_CHECKING:
-    from nucseg.models.bundle import ModelBundle
 
 LazyRecords = dict[str, Callable[[], dict[str, Any]]]
 
@@ -30,9 +26,9 @@ def describe(model: ModelBundle) -> dict[str, Any]:
         model: The model.
 
     Returns:
-        Its run record.
+        Its name and its run record.
     """
-    return model.run
+    return {"model": model.name, **model.run}
 
 
 def predict(

@@ -1,57 +1,61 @@
 """Nodes of model_training."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nucseg.core.types import Sample
 from nucseg.datasets.config import ProcessingConfig
+from nucseg.models.bundle import ModelBundle
 from nucseg.training.config import TrainingConfig
 
-if TYPE_CHECKING:
-    from nucseg.models.bundle import ModelBundle
 
-
-def train(
-    model: str,
-    samples: list[Sample],
-    augmenter: dict[str, Any],
-    preprocessing: ProcessingConfig,
-    architecture: dict[str, Any],
-    training: TrainingConfig,
-    folder: Path,
-) -> ModelBundle:
-    """Train a model on the train split, from scratch or from where a stopped run left off.
+def trainer(model: str) -> Callable[..., ModelBundle]:
+    """Make the node function that trains one kind of model.
 
     Args:
-        model: Name of the model.
-        samples: The manifest.
-        augmenter: The serialised augmenter.
-        preprocessing: The transforms, which the model will carry.
-        architecture: The model's own parameters.
-        training: Length, rate, sampling, precision and seed.
-        folder: Where checkpoints and TensorBoard logs go.
-
-    Returns:
-        The model with the weights that were best on the validation split.
+        model: A name of `nucseg.models.registry.MODELS`.
     """
-    from nucseg.augment.augmenter import Augmenter
-    from nucseg.models.registry import create_segmenter
-    from nucseg.training.seeds import set_seeds
-    from nucseg.training.train import train as train_segmenter
 
-    set_seeds(training.seed)
-    return train_segmenter(
-        samples,
-        create_segmenter(model, architecture),
-        transforms=preprocessing.transforms,
-        augmenter=Augmenter.from_dict(augmenter),
-        config=training,
-        folder=folder,
-        name=model,
-        parameters=architecture,
-    )
+    def train(
+        samples: list[Sample],
+        augmenter: dict[str, Any],
+        preprocessing: ProcessingConfig,
+        architecture: dict[str, Any],
+        training: TrainingConfig,
+        folder: Path,
+    ) -> ModelBundle:
+        """Train a model on the train split, from scratch or from where a stopped run left off.
+
+        Args:
+            samples: The manifest.
+            augmenter: The serialised augmenter.
+            preprocessing: The transforms, which the model will carry.
+            architecture: The model's own parameters.
+            training: Length, rate, sampling, precision and seed.
+            folder: Where checkpoints and TensorBoard logs go.
+
+        Returns:
+            The model with the weights that were best on the validation split.
+        """
+        from nucseg.augment.augmenter import Augmenter
+        from nucseg.models.registry import create_segmenter
+        from nucseg.training.seeds import set_seeds
+        from nucseg.training.train import train as train_segmenter
+
+        set_seeds(training.seed)
+        return train_segmenter(
+            samples,
+            create_segmenter(model, architecture),
+            transforms=preprocessing.transforms,
+            augmenter=Augmenter.from_dict(augmenter),
+            config=training,
+            folder=folder,
+            name=model,
+            parameters=architecture,
+        )
+
+    return train
 
 
 def tune(trained: ModelBundle, samples: list[Sample]) -> ModelBundle:

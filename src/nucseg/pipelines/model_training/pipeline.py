@@ -1,10 +1,8 @@
 """Pipeline model_training, one for each model under the model's namespace."""
 
-from functools import partial
-
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.model_training.nodes import train, tune
+from nucseg.pipelines.model_training.nodes import trainer, tune
 
 
 def create_pipeline(model: str) -> Pipeline:
@@ -16,12 +14,10 @@ def create_pipeline(model: str) -> Pipeline:
     Returns:
         The namespaced pipeline.
     """
-    train_model = partial(train, model)
-    train_model.__name__ = "train"  # type: ignore[attr-defined]  # Kedro and kedro-viz show a node's function by name
     return Pipeline(
         [
             Node(
-                train_model,
+                trainer(model),
                 inputs=[
                     "samples",
                     "augmenter",

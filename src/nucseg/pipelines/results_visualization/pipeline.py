@@ -1,10 +1,14 @@
 """Pipeline results_visualization: pictures for each model under its namespace, and one report for all."""
 
+import warnings
 from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
 from nucseg.pipelines.results_visualization.nodes import draw, report
+
+# The report stands beside the models' namespaces and reads from each of them on purpose.
+warnings.filterwarnings("ignore", message="One or more dataset names contain '.'", category=UserWarning)
 
 PARTS = ("metrics", "per_image", "run", "sizes", "overlays")
 """What the report takes of each model."""

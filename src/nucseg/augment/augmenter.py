@@ -50,7 +50,7 @@ class Augmenter:
         try:
             stages = {stage: A.from_dict(definition["stages"][stage]) for stage in STAGES}
             return cls(stages, int(definition["min_nucleus_pixels"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"The augmenter's definition is not readable ({error!r}); run the data_augmentations pipeline again."
             ) from error

@@ -20,10 +20,12 @@ CONFIG = ProcessingConfig(transforms=())
 
 def convert(archives: dict[str, Path], config: ProcessingConfig = CONFIG, chunk_size: int = 32) -> ConvertedChunk:
     """Convert, and put the chunks together."""
-    chunks = list(convert_datasets(archives, config, chunk_size))
-    images = {key: image for chunk in chunks for key, image in chunk.images.items()}
-    labels = {key: label for chunk in chunks for key, label in chunk.labels.items()}
-    return ConvertedChunk(images, labels, chunks[-1].converted, chunks[-1].rejected)
+    images: dict[str, NDArray] = {}
+    labels: dict[str, NDArray] = {}
+    for chunk in convert_datasets(archives, config, chunk_size):
+        images |= chunk.images
+        labels |= chunk.labels
+    return ConvertedChunk(images, labels, chunk.converted, chunk.rejected)
 
 
 def test_converts_to_the_canonical_form(bbbc038_zip: Path, s_bsst265_zip: Path, draw_nuclei: Draw) -> None:
@@ -45,10 +47,19 @@ def test_converts_to_the_canonical_form(bbbc038_zip: Path, s_bsst265_zip: Path, 
 
 
 def test_comes_in_chunks(bbbc038_zip: Path) -> None:
-    chunks = list(convert_datasets({"bbbc038": bbbc038_zip}, CONFIG, chunk_size=3))
+    chunks = convert_datasets({"bbbc038": bbbc038_zip}, CONFIG, chunk_size=3)
+    found = [(list(chunk.images), list(chunk.labels), len(chunk.converted)) for chunk in chunks]
 
-    assert [list(chunk.images) for chunk in chunks] == [["bbbc038/aa", "bbbc038/bb", "bbbc038/cc"], ["bbbc038/dd"]]
-    assert [len(chunk.converted) for chunk in chunks] == [3, 4]
+    first, second = ["bbbc038/aa", "bbbc038/bb", "bbbc038/cc"], ["bbbc038/dd"]
+    assert found == [(first, first, 3), (second, second, 4)]
+
+
+def test_a_chunk_that_somebody_keeps_holds_no_images_for_long(bbbc038_zip: Path) -> None:
+    first, second = convert_datasets({"bbbc038": bbbc038_zip}, CONFIG, chunk_size=3)
+
+    assert not first.images
+    assert not first.labels
+    assert list(second.images) == ["bbbc038/dd"]
 
 
 def test_holes_are_filled_where_the_transform_is_listed(make: SimpleNamespace, tmp_path: Path) -> None:

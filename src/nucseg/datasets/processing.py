@@ -62,7 +62,8 @@ def convert_datasets(
         chunk_size: Samples in memory at once.
 
     Yields:
-        Chunks of at most `chunk_size` samples; the last one has the facts of all, and comes even if it is empty.
+        Chunks of at most `chunk_size` samples; the last one has the facts of all, and comes even if it is empty. To be
+        saved before the next one is taken: a chunk's images and labels are emptied then, so that memory stays flat.
 
     Raises:
         InputError: An archive as a whole cannot be read.
@@ -89,6 +90,9 @@ def convert_datasets(
             converted.append(row)
             if len(images) == chunk_size:
                 yield _chunk(images, labels, converted, rejected)
+                # Kedro passes chunks on through itertools.tee, which would keep up to 57 of them alive.
+                images.clear()
+                labels.clear()
                 images, labels = {}, {}
     yield _chunk(images, labels, converted, rejected)
     _log_counts(list(archives), converted, rejected)

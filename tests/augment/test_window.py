@@ -5,9 +5,7 @@ from nucseg.augment.labels import visible_nuclei
 from nucseg.augment.window import mirrored_window, value_range
 
 
-@pytest.mark.parametrize(
-    ("center", "size"), [((20, 25), 10), ((1, 1), 10), ((39, 49), 11), ((20, 25), 64), ((3, 40), 300)]
-)
+@pytest.mark.parametrize("center, size", [((20, 25), 10), ((1, 1), 10), ((39, 49), 11), ((20, 25), 64), ((3, 40), 300)])
 @pytest.mark.parametrize("channels", [None, 3])
 def test_window_equals_that_of_a_padded_image(center, size, channels):
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """The augmenter: one seeded random change of an image and its label image."""
 
 import copy
+import json
 import threading
 from typing import Any, Self
 
@@ -57,10 +58,11 @@ class Augmenter:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the definition as plain types (for JSON), with each stage as albumentations serialises it."""
-        return {
+        definition = {
             "stages": {stage: A.to_dict(self._stages[stage]) for stage in STAGES},
             "min_nucleus_pixels": self._min_nucleus_pixels,
         }
+        return json.loads(json.dumps(definition))  # tuples become lists, as they will be when read again
 
     @property
     def reach(self) -> float:

@@ -86,9 +86,13 @@ class Checkpoint(keras.callbacks.Callback):
         }
         best = callbacks.get("EarlyStopping", {}).pop("best_weights", None) or []
         state = {"history": self.history, "finished": self.finished, "callbacks": callbacks}
-        arrays = {"model": _variables(self.model), "optimizer": self.model.optimizer.variables, "best": best}
+        arrays = {
+            "model": [variable.numpy() for variable in _variables(self.model)],
+            "optimizer": [variable.numpy() for variable in self.model.optimizer.variables],
+            "best": best,
+        }
         named: dict[str, Any] = {
-            f"{group} {number:05d}": np.asarray(value)
+            f"{group} {number:05d}": value
             for group, values in arrays.items()
             for number, value in enumerate(values)
         }

@@ -1,0 +1,126 @@
+"""A small segmenter and drawn samples for tests of training; as a script, a training that can be killed.
+
+`python drawn.py FOLDER OPTIONS KILL`: trains in FOLDER with the JSON options; dies by SIGKILL when the feed asks for
+the KILLth item.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from skimage.draw import disk
+
+from nucseg.augment.augmenter import Augmenter
+from nucseg.augment.config import AugmentationConfig
+from nucseg.core.types import Sample
+from nucseg.images.io import write_image, write_labels
+from nucseg.images.transforms import Normalize
+from nucseg.training.config import TrainingConfig
+from nucseg.training.seeds import set_seeds
+from nucseg.training.train import train
+
+
+class ForegroundNet:
+    """Predicts foreground; has dropout, so that its random state counts too."""
+
+    stride = 2
+    halo = 8
+
+    def __init__(self, in_channels=1, kill_at=None):
+        self.in_channels = in_channels
+        self.thresholds = {"score": 0.5}
+        self._calls = count()
+        self._kill_at = kill_at
+        self.keras_model = keras.Sequential(
+            [
+                keras.Input((None, None, in_channels)),
+                keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
+                keras.layers.Dropout(0.2),
+                keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid"),
+            ]
+        )
+
+    def targets(self, image, labels):
+        if next(self._calls) == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return image, ((labels > 0).astype(np.float32)[..., None],)
+
+    def compile(self, optimizer):
+        self.keras_model.compile(optimizer, loss="binary_crossentropy")
+
+    def tune(self, images, labels):
+        assert all(image.shape[:2] == truth.shape for image, truth in zip(images, labels, strict=True))
+        self.thresholds = {"score": 0.4}
+        return self.thresholds
+
+
+def draw_samples(folder, shapes=((40, 40), (64, 48), (48, 48), (90, 40))):
+    """Write drawn images, two of three for training; repeatable."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for number, shape in enumerate(shapes):
+        labels = np.zeros(shape, np.int32)
+        for label in range(1, 5):
+            labels[disk(rng.uniform(6, np.array(shape) - 6), rng.uniform(3, 6), shape=shape)] = label
+        rgb = number == 1
+        light = gaussian_filter((labels > 0) * 150.0, 1) + 30 + rng.normal(0, 5, shape)
+        image = light.clip(0, 255).astype(np.uint8)
+        paths = folder / f"{number}.tif", folder / f"{number}_labels.tif"
+        write_image(paths[0], np.stack([image, image // 2, image], -1) if rgb else image)
+        write_labels(paths[1], labels)
+        samples.append(
+            Sample(
+                image_id=str(number),
+                dataset="drawn",
+                split="val" if number == 2 else "train",
+                modality="histology" if rgb else "fluorescence",
+                magnification=None,
+                test_class=None,
+                height=shape[0],
+                width=shape[1],
+                channels=3 if rgb else 1,
+                n_nuclei=int(labels.max()),
+                median_diameter_px=9.0,
+                image_path=paths[0],
+                label_path=paths[1],
+            )
+        )
+    return samples
+
+
+SMALL = TrainingConfig(
+    patch_size=32, batch_size=2, steps_per_epoch=6, epochs=5, learning_rate=0.01, warmup_steps=3, validation_patches=3
+)
+
+
+def run_training(samples, folder, *, kill_at=None, parameters=None, **options):
+    config = SMALL.model_copy(update=options)
+    set_seeds(config.seed)
+    return train(
+        samples,
+        ForegroundNet(kill_at=kill_at),
+        transforms=(Normalize(),),
+        augmenter=Augmenter.from_config(AugmentationConfig()),
+        config=config,
+        folder=folder,
+        name="foreground",
+        parameters=parameters or {"filters": 4},
+    )
+
+
+def with_split(samples, split):
+    return [replace(sample, split=split) for sample in samples]
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    run_training(draw_samples(place), place / "run", kill_at=int(sys.argv[3]), **json.loads(sys.argv[2]))

@@ -1,0 +1,23 @@
+import pytest
+from pydantic import ValidationError
+
+from nucseg.training.config import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"patch_size": 250},
+        {"batch_size": 0},
+        {"schedule": "linear"},
+        {"learning_rate": 0},
+        {"foreground_probability": 1.2},
+        {"balance": "modality", "modality_weights": {"xray": 1}},
+        {"modality_weights": {"histology": 0}},
+        {"early_stopping_patience": 0},
+        {"learning_rates": 1e-3},
+    ],
+)
+def test_wrong_values_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        TrainingConfig.model_validate(wrong)

@@ -1,0 +1,35 @@
+import pytest
+
+from nucseg.training.config import TrainingConfig
+from nucseg.training.optimizer import make_optimizer
+
+
+def rate(optimizer, step):
+    return float(optimizer._learning_rate(step))
+
+
+def test_cosine_warms_up_and_falls_to_zero():
+    config = TrainingConfig(learning_rate=0.1, epochs=10, steps_per_epoch=100, warmup_steps=50)
+    optimizer = make_optimizer(config)
+    assert rate(optimizer, 0) == 0
+    assert rate(optimizer, 25) == pytest.approx(0.05)
+    assert rate(optimizer, 50) == pytest.approx(0.1)
+    assert rate(optimizer, 525) == pytest.approx(0.05)
+    assert rate(optimizer, 1000) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_short_training_warms_up_for_a_tenth():
+    optimizer = make_optimizer(TrainingConfig(learning_rate=0.1, epochs=1, steps_per_epoch=100, warmup_steps=500))
+    assert rate(optimizer, 10) == pytest.approx(0.1)
+
+
+def test_without_warmup_it_begins_at_the_top():
+    optimizer = make_optimizer(TrainingConfig(learning_rate=0.1, epochs=1, steps_per_epoch=100, warmup_steps=0))
+    assert rate(optimizer, 0) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "plateau"])
+def test_constant_rate(schedule):
+    optimizer = make_optimizer(TrainingConfig(schedule=schedule, learning_rate=0.2, weight_decay=0.01, clip_norm=1.0))
+    assert float(optimizer.learning_rate) == pytest.approx(0.2)
+    assert (optimizer.weight_decay, optimizer.global_clipnorm) == (0.01, 1.0)

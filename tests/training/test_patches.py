@@ -1,0 +1,103 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nucseg.augment.augmenter import Augmenter
+from nucseg.augment.config import AugmentationConfig
+from nucseg.core.errors import InputError
+from nucseg.images.io import read_image, read_labels, write_labels
+from nucseg.images.preprocessing import Preprocessor
+from nucseg.images.transforms import Normalize, Rescale
+from nucseg.training import patches
+from nucseg.training.patches import PatchSource
+
+NORMALIZED = Preprocessor((Normalize(),), 1)
+
+
+def rng(number=0):
+    return np.random.default_rng(number)
+
+
+@pytest.mark.parametrize("transforms", [(Normalize(),), (Normalize(axis="channel", pmax=99.0),), ()])
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_without_augmentation_a_patch_is_a_crop_of_what_the_predictor_sees(samples, transforms, in_channels):
+    preprocessor = Preprocessor(transforms, in_channels)
+    source = PatchSource(samples, preprocessor, None, 32, 100)
+    for index, sample in enumerate(samples):
+        image = read_image(sample.image_path)
+        whole = preprocessor.fit(image).image(image)
+        crops = np.lib.stride_tricks.sliding_window_view(whole, (32, 32, in_channels))[:, :, 0]
+        for number in range(4):
+            patch, labels = source.patch(index, rng(number), 0.5)
+            assert patch.shape == (32, 32, in_channels)
+            found = np.argwhere((crops == patch).all((2, 3, 4)))
+            assert len(found) == 1
+            row, column = found[0]
+            truth = read_labels(sample.label_path)[row : row + 32, column : column + 32]
+            np.testing.assert_array_equal(labels > 0, truth > 0)
+
+
+def test_patches_larger_than_the_image_are_mirrored(samples):
+    source = PatchSource(samples, NORMALIZED, None, 64, 100)
+    patch, labels = source.patch(0, rng(), 1.0)
+    assert patch.shape == (64, 64, 1)
+    image = read_image(samples[0].image_path)
+    np.testing.assert_array_equal(patch[..., 0], np.pad(NORMALIZED.fit(image).image(image)[..., 0], 12, mode="reflect"))
+    assert labels.max() >= read_labels(samples[0].label_path).max()
+
+
+def test_rescaled_patches_have_the_models_size(samples):
+    for factor in (0.5, 0.7, 1.6):
+        source = PatchSource(samples, Preprocessor((Rescale(factor=factor), Normalize()), 1), None, 32, 100)
+        patch, labels = source.patch(3, rng(), 1.0)
+        assert patch.shape == (32, 32, 1)
+        assert labels.shape == (32, 32)
+
+
+def test_same_generator_same_patch_also_with_threads(samples):
+    augmenter = Augmenter.from_config(AugmentationConfig())
+    source = PatchSource(samples, NORMALIZED, augmenter, 32, 100)
+    expected = [source.patch(number % 4, rng(number), 0.5) for number in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda number: source.patch(number % 4, rng(number), 0.5), range(24)))
+    for (image, labels), (other_image, other_labels) in zip(expected, got, strict=True):
+        np.testing.assert_array_equal(image, other_image)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+def test_foreground_patches_hold_nuclei(samples, tmp_path):
+    labels = np.zeros((400, 400), np.int32)
+    labels[350:360, 30:40] = 1
+    sample = replace(samples[0], image_path=tmp_path / "i.tif", label_path=tmp_path / "l.tif")
+    write_labels(sample.label_path, labels)
+    write_labels(sample.image_path, labels + 1)
+    source = PatchSource([sample], NORMALIZED, None, 32, 100)
+    share = [np.mean([source.patch(0, rng(n), p)[1].any() for n in range(60)]) for p in (0.0, 1.0)]
+    assert share[0] < 0.2
+    assert share[1] > 0.9
+
+
+def test_cache_reads_each_image_once_and_stays_within_its_bound(samples, monkeypatch):
+    reads = []
+    monkeypatch.setattr(patches, "read_image", lambda path: reads.append(path) or read_image(path))
+    source = PatchSource(samples, NORMALIZED, None, 32, 100)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(source.load, [0, 1, 2, 3] * 8))
+    assert len(reads) == 4
+
+    one_at_a_time = PatchSource(samples, NORMALIZED, None, 32, 0)
+    for index in (0, 1, 0):
+        one_at_a_time.load(index)
+    assert len(reads) == 7
+    assert not one_at_a_time._cache
+
+
+def test_broken_samples_are_named(samples, tmp_path):
+    missing = replace(samples[0], image_path=tmp_path / "nowhere.tif")
+    with pytest.raises(InputError, match="nowhere"):
+        PatchSource([missing], NORMALIZED, None, 32, 1).load(0)
+    swapped = replace(samples[0], label_path=samples[1].label_path)
+    with pytest.raises(InputError, match="drawn/0"):
+        PatchSource([swapped], NORMALIZED, None, 32, 1).load(0)

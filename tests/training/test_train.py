@@ -1,0 +1,145 @@
+import json
+import logging
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nucseg.core.errors import ConfigError, InputError, StorageError
+from nucseg.training.train import tune_thresholds
+
+SCHEDULES = {
+    "cosine": {"schedule": "cosine"},
+    "plateau": {"schedule": "plateau", "plateau_patience": 1, "early_stopping_patience": 3, "learning_rate": 0.3},
+}
+
+
+def losses(bundle):
+    return [(entry["loss"], entry["val_loss"]) for entry in bundle.run["history"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", SCHEDULES.values(), ids=SCHEDULES)
+def test_killed_and_run_again_it_ends_as_an_unbroken_run(drawn, samples, tmp_path, options):
+    whole = drawn.run_training(samples, tmp_path / "whole", **options)
+    # The feed is some batches ahead of the step, and makes one item and the validation beforehand: in the third epoch.
+    script = Path(drawn.__file__)
+    killed = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), json.dumps(options), str(2 * 12 + 3 + 1 + 9)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    with np.load(checkpoint) as file:
+        saved = json.loads(str(file["state"]))
+    assert 1 <= len(saved["history"]) < len(whole.run["history"])
+    assert not saved["finished"]
+
+    samples_there = drawn.draw_samples(tmp_path)
+    again = drawn.run_training(samples_there, tmp_path / "run", **options)
+    assert again.run["history"] == whole.run["history"]
+    for one, two in zip(
+        again.segmenter.keras_model.get_weights(), whole.segmenter.keras_model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_it_learns_and_the_best_weights_are_kept(drawn, samples, tmp_path):
+    bundle = drawn.run_training(samples, tmp_path, learning_rate=0.05, schedule="constant", epochs=8)
+    history = [val for _, val in losses(bundle)]
+    assert history[-1] < history[0]
+    model = bundle.segmenter.keras_model
+    from nucseg.images.preprocessing import Preprocessor
+    from nucseg.training.feed import validation_arrays
+
+    held_out = [sample for sample in samples if sample.split == "val"]
+    x, y = validation_arrays(held_out, bundle.segmenter, Preprocessor(bundle.transforms, 1), drawn.SMALL)
+    assert model.evaluate(x, y, batch_size=2, verbose=0) == pytest.approx(min(history), rel=1e-5)
+
+
+def test_early_stopping_stops(drawn, samples, tmp_path):
+    bundle = drawn.run_training(
+        samples, tmp_path, schedule="constant", learning_rate=1.0, early_stopping_patience=1, epochs=50
+    )
+    assert len(losses(bundle)) < 50
+
+
+def test_a_finished_training_is_not_repeated_but_another_begins_anew(drawn, samples, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    first = drawn.run_training(samples, tmp_path, epochs=2)
+    caplog.clear()
+    again = drawn.run_training(samples, tmp_path, epochs=2, workers=1)
+    assert "had finished" in caplog.text
+    assert losses(again) == losses(first)
+    for one, two in zip(
+        first.segmenter.keras_model.get_weights(), again.segmenter.keras_model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+    other = drawn.run_training(samples, tmp_path, epochs=2, seed=1)
+    assert losses(other) != losses(first)
+
+
+def test_the_record_tells_where_the_model_came_from(drawn, samples, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    test_image = replace(samples[0], image_id="t", split="test")
+    bundle = drawn.run_training([*samples, test_image], tmp_path, epochs=1, parameters={"filters": 4})
+    run = bundle.run
+    assert json.loads(json.dumps(run, allow_nan=False)) == run
+    assert run["splits"] == {"train": ["drawn/0", "drawn/1", "drawn/3"], "val": ["drawn/2"]}
+    assert run["parameters"]["model"] == {"filters": 4}
+    assert run["parameters"]["training"]["epochs"] == 1
+    assert run["seed"] == 42
+    assert len(run["data_sha256"]) == 64
+    assert run["precision"] in ("float32", "bfloat16")
+    assert {"nucseg", "tensorflow", "python"} <= set(run["versions"])
+    assert list((tmp_path / "tensorboard").rglob("events*"))
+    for said in (
+        "Train on 3 images (2 fluorescence, 1 histology)",
+        "Device:",
+        "Precision:",
+        str(tmp_path),
+        "Epoch 1/1",
+    ):
+        assert said in caplog.text
+
+
+def test_thresholds_are_tuned_on_the_validation_split(drawn, samples, tmp_path):
+    bundle = tune_thresholds(drawn.run_training(samples, tmp_path, epochs=1), samples)
+    assert bundle.segmenter.thresholds == {"score": 0.4}
+    assert bundle.run["validation"]["thresholds"] == {"score": 0.4}
+    assert bundle.run["validation"]["n_images"] == 1
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_images_is_named(drawn, samples, tmp_path, split):
+    with pytest.raises(InputError, match="none of the split"):
+        drawn.run_training(drawn.with_split(samples, split), tmp_path)
+
+
+def test_a_patch_size_that_does_not_fit_is_refused(drawn, samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawn.ForegroundNet, "stride", 24)
+    with pytest.raises(ConfigError, match=r"multiple of 24"):
+        drawn.run_training(samples, tmp_path)
+
+
+def test_an_unreadable_image_ends_the_training_with_its_name(drawn, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    samples = drawn.draw_samples(folder)
+    samples[3].image_path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"3\.tif"):
+        drawn.run_training(samples, tmp_path / "run", epochs=2)
+
+
+def test_a_damaged_checkpoint_is_named(drawn, samples, tmp_path):
+    drawn.run_training(samples, tmp_path, epochs=1)
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    checkpoint.write_bytes(b"half")
+    with pytest.raises(StorageError, match=checkpoint.name):
+        drawn.run_training(samples, tmp_path, epochs=1)

@@ -7,6 +7,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,3 +89,25 @@ def _draw_nuclei(
 def draw_nuclei() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.int32]]]:
     """Give the function that draws nuclei; of session scope, so that hypothesis tests can take it."""
     return _draw_nuclei
+
+
+@pytest.fixture(scope="session")
+def small_stardist(draw_nuclei: Callable[..., tuple[NDArray[np.uint8], NDArray[np.int32]]]) -> Any:
+    """Give a small StarDist of one channel that finds drawn nuclei in `image / 255`; not to be changed."""
+    import keras
+
+    from nucseg.models.stardist.config import StarDistConfig
+    from nucseg.models.stardist.model import StarDist
+
+    keras.utils.set_random_seed(0)
+    config = StarDistConfig(in_channels=1, n_rays=16, unet_n_depth=2, unet_n_filter_base=8, net_conv_after_unet=32)
+    model = StarDist(config)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, 150)))
+    for step in range(150):
+        items = []
+        for place in range(8):
+            image, labels = draw_nuclei((64, 64), 6, seed=8 * step + place, gap=1)
+            items.append(model.targets(image[..., None] / np.float32(255), labels))
+        images, targets = zip(*items, strict=True)
+        model.keras_model.train_on_batch(np.stack(images), tuple(np.stack(part) for part in zip(*targets, strict=True)))
+    return model

@@ -241,16 +241,22 @@ def stardist_config(config: StarDistConfig) -> Config2D:
 
 
 def _halo(config: StarDistConfig) -> int:
-    """Bound the radius of the network's receptive field, in pixels, and round it up to the stride.
+    """Find the radius of the network's receptive field, in pixels, and round it up to the stride.
 
-    A 3x3 convolution looks one cell further, a pooling or an upsampling less than one; a cell is as many pixels as the
-    resolution was divided by.
+    It follows the longest way back through the network, through the U-Net's lowest level, from every position that a
+    grid cell can have relative to the lowest level's cells. A 3x3 convolution looks one cell further to each side.
     """
-    convolutions = config.unet_n_conv_per_depth
-    steps = range(config.grid.bit_length() - 1)
-    radius = sum((convolutions + 1) * 2**step for step in steps)
-    levels = [config.grid * 2**level for level in range(config.unet_n_depth)]
-    radius += sum((2 * convolutions + 2) * cell for cell in levels)
-    radius += convolutions * config.grid * 2**config.unet_n_depth + config.grid
-    stride = config.grid * 2**config.unet_n_depth
+    convolutions, depth, grid = config.unet_n_conv_per_depth, config.unet_n_depth, config.grid
+    radius = 0
+    for cell in range(2**depth):
+        low = high = cell
+        if config.net_conv_after_unet:
+            low, high = low - 1, high + 1
+        for _ in range(depth):
+            low, high = (low - convolutions) // 2, (high + convolutions) // 2
+        low, high = low - convolutions, high + convolutions
+        for _ in range(depth + grid.bit_length() - 1):
+            low, high = 2 * low - convolutions, 2 * high + 1 + convolutions
+        radius = max(radius, grid * cell - low, high - grid * cell)
+    stride = grid * 2**depth
     return -(-radius // stride) * stride

@@ -1,0 +1,27 @@
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from nucseg.models.stardist.config import StarDistConfig
+
+
+@pytest.mark.parametrize(
+    "field,value",
+    [("in_channels", 2), ("grid", 3), ("n_rays", 4), ("unet_n_depth", 0), ("train_dist_loss", "huber"), ("rays", 32)],
+)
+def test_bad_values_are_refused(field, value):
+    with pytest.raises(ValidationError, match=field):
+        StarDistConfig(**{field: value})
+
+
+def test_the_architecture_is_all_but_the_first_weights():
+    architecture = StarDistConfig(pretrained="2D_versatile_fluo", fine_tune=False).architecture()
+    assert {"pretrained", "fine_tune"}.isdisjoint(architecture)
+    assert StarDistConfig(**architecture) == StarDistConfig()
+
+
+def test_configuring_does_not_import_tensorflow():
+    code = "import sys, nucseg.models.stardist.config, nucseg.models.registry; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from stardist.matching import matching_dataset
+
+from nucseg.core.types import Instances
+from nucseg.models.stardist.thresholds import ScoreSweep
+
+
+def mean_ap(truths, found):
+    results = matching_dataset(truths, found, thresh=(0.5, 0.6, 0.7, 0.8, 0.9), show_progress=False, parallel=False)
+    return np.mean([result.accuracy for result in results])
+
+
+@pytest.fixture(scope="module")
+def images(draw_nuclei):
+    """Three true label images and candidates: each nucleus eroded by its own amount, and false ones of low scores."""
+    pairs = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        _, truth = draw_nuclei((96, 96), 12, seed=seed)
+        _, false = draw_nuclei((96, 96), 4, seed=100 + seed)
+        labels = np.where((truth == 0) & (false > 0), false + 12, np.roll(truth, int(rng.integers(3)), 0))
+        scores = np.concatenate([rng.uniform(0.3, 1, 12), rng.uniform(0.05, 0.6, 4)]).astype(np.float32)
+        present = np.unique(labels)[1:]
+        numbers = np.zeros(labels.max() + 1, np.int32)
+        numbers[present] = np.arange(1, len(present) + 1)
+        pairs.append((truth, Instances(numbers[labels], scores[present - 1])))
+    return pairs
+
+
+def test_the_best_threshold_is_what_trying_them_all_finds(images):
+    sweep = ScoreSweep()
+    for truth, candidates in images:
+        sweep.add(truth, candidates)
+    value, threshold = sweep.best()
+    thresholds = np.arange(5, 96) / 100
+    tried = [mean_ap([t for t, _ in images], [c.above(s).labels for _, c in images]) for s in thresholds]
+    assert threshold == thresholds[np.argmax(tried)]
+    assert value == pytest.approx(max(tried))
+    assert 0.05 < threshold < 0.95
+
+
+def test_nothing_to_find_or_nothing_found_is_worth_0(images):
+    assert ScoreSweep().best()[0] == 0
+    sweep = ScoreSweep()
+    sweep.add(np.zeros((96, 96), np.int32), images[0][1])
+    sweep.add(images[0][0], Instances.none((96, 96)))
+    assert sweep.best()[0] == 0
+
+
+def test_a_perfect_answer_is_worth_1(images):
+    truth = images[0][0]
+    sweep = ScoreSweep()
+    sweep.add(truth, Instances(truth, np.full(truth.max(), 0.9, np.float32)))
+    assert sweep.best()[0] == 1

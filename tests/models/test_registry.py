@@ -1,0 +1,66 @@
+import pytest
+
+from nucseg.core.errors import ModelError
+from nucseg.models import registry
+from nucseg.models.registry import MODELS, kind_of, resolve_model, segmenter_class
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """An empty working directory, an empty checkout and no NUCSEG_MODELS."""
+    for name in ("work", "checkout/src/nucseg", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.delenv("NUCSEG_MODELS", raising=False)
+    monkeypatch.setattr(registry.nucseg, "__file__", str(tmp_path / "checkout/src/nucseg/__init__.py"))
+    return tmp_path
+
+
+def put_model(folder):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_the_order_of_the_places(places, monkeypatch):
+    checkout = put_model(places / "checkout/data/06_models/stardist")
+    assert resolve_model("stardist") == checkout
+    work = put_model(places / "work/data/06_models/stardist")
+    assert resolve_model("stardist") == work
+    monkeypatch.setenv("NUCSEG_MODELS", str(places / "elsewhere"))
+    assert resolve_model("stardist") == work
+    other = put_model(places / "elsewhere/stardist")
+    assert resolve_model("stardist") == other
+    folder = put_model(places / "work/mine")
+    assert resolve_model("mine").resolve() == folder
+    assert resolve_model(folder) == folder
+
+
+def test_a_folder_without_a_model_is_not_taken_for_one(places):
+    (places / "work/stardist").mkdir()
+    model = put_model(places / "work/data/06_models/stardist")
+    assert resolve_model("stardist") == model
+
+
+def test_the_demo_is_never_found(places):
+    put_model(places / "work/data/demo/06_models/stardist")
+    with pytest.raises(ModelError, match=r"NUCSEG_MODELS.*dvc pull.*kedro run --pipeline stardist"):
+        resolve_model("stardist")
+
+
+@pytest.mark.parametrize("pointer", ["data/06_models/stardist.dvc", "data/06_models.dvc"])
+def test_a_model_that_dvc_has_not_pulled(places, pointer):
+    file = places / "work" / pointer
+    file.parent.mkdir(parents=True)
+    file.write_text("outs: []")
+    with pytest.raises(ModelError, match="not checked out: run `dvc pull`"):
+        resolve_model("stardist")
+
+
+def test_kinds(small_stardist):
+    assert segmenter_class("stardist") is type(small_stardist)
+    assert kind_of(small_stardist) == "stardist"
+    with pytest.raises(ModelError, match=f"'unet' is unknown; allowed are {', '.join(MODELS)}"):
+        segmenter_class("unet")
+    with pytest.raises(ModelError, match="not a listed kind"):
+        kind_of(object())

@@ -1,0 +1,16 @@
+import inspect
+
+import pytest
+
+from nucseg.models.registry import MODELS, segmenter_class
+from nucseg.models.segmenter import Segmenter, TrainableSegmenter
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("protocol", [Segmenter, TrainableSegmenter])
+def test_every_listed_model_keeps_the_protocol(kind, protocol):
+    model = segmenter_class(kind)
+    for name, method in inspect.getmembers(protocol, inspect.isfunction):
+        if not name.startswith("_"):
+            expected = list(inspect.signature(method).parameters)
+            assert list(inspect.signature(getattr(model, name)).parameters) == expected, name

@@ -1,0 +1,207 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+from stardist.matching import matching
+
+from nucseg.core.errors import ConfigError, InputError, ModelError
+from nucseg.core.types import Instances, Sample
+from nucseg.images.io import write_image, write_labels
+from nucseg.images.transforms import Normalize, Rescale, ToGrayscale
+from nucseg.inference.predictor import Predictor
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.precision import use_precision
+from nucseg.training.config import TrainingConfig
+from nucseg.training.feed import PatchFeed
+
+# The small model was trained on drawn images divided by 255, of 20 to about 180: this undoes what normalisation does.
+PLAIN = (Normalize(pmin=0, pmax=100, min_range=1),)
+
+
+@pytest.fixture(autouse=True)
+def _precision_as_before():
+    yield
+    use_precision("float32")
+
+
+@pytest.fixture(scope="module")
+def bundle(small_stardist):
+    return ModelBundle("small", small_stardist, PLAIN, {})
+
+
+@pytest.fixture(scope="module")
+def drawn(draw_nuclei):
+    return draw_nuclei((90, 133), 16, seed=1)
+
+
+class Echo:
+    """A segmenter that takes each level of its input for a nucleus: what comes back shows where it went."""
+
+    in_channels = 1
+    stride = 1
+    halo = 0
+    thresholds = {"score": 0.5}  # noqa: RUF012 - as the protocol has it
+
+    def predict(self, images, *, score_threshold=None):
+        self.seen = images[0]
+        levels, labels = np.unique(images[0][..., 0], return_inverse=True)
+        scores = np.linspace(1, 0, len(levels) - 1, dtype=np.float32) if len(levels) > 1 else np.zeros(0, np.float32)
+        found = Instances(labels.reshape(images[0].shape[:2]).astype(np.int32), scores)
+        return [found.above(self.thresholds["score"] if score_threshold is None else score_threshold)]
+
+
+def echo(*transforms, scale=1.0):
+    return Predictor(ModelBundle("echo", Echo(), transforms, {}), scale=scale, precision="float32")
+
+
+def test_it_finds_nuclei_in_the_frame_of_the_image(bundle, drawn):
+    image, labels = drawn
+    found = Predictor(bundle).predict(image)
+    assert found.labels.shape == labels.shape
+    assert matching(labels, found.labels, thresh=0.5).f1 > 0.8
+
+
+def test_a_higher_threshold_only_takes_nuclei_away(bundle, drawn):
+    for scale in (0.8, 1.0):
+        predictor = Predictor(bundle, scale=scale)
+        candidates = predictor.predict(drawn[0], score_threshold=0.05)
+        for threshold in (None, 0.2, float(np.median(candidates.scores))):
+            found = predictor.predict(drawn[0], score_threshold=threshold)
+            expected = candidates.above(predictor.score_threshold if threshold is None else threshold)
+            np.testing.assert_array_equal(found.labels, expected.labels)
+            np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_large_and_small_nuclei_are_found_at_the_right_scale(bundle, draw_nuclei, scale):
+    """Nuclei of twice, or half, the size that the model knows, at half, or twice, the scale."""
+    radius = (5 / scale, 9 / scale)
+    image, labels = draw_nuclei((int(100 / scale), int(140 / scale)), 12, seed=3, radius=radius)
+    found = Predictor(bundle, scale=scale).predict(image)
+    assert found.labels.shape == labels.shape
+    assert matching(labels, found.labels, thresh=0.5).f1 > 0.8
+
+
+@pytest.mark.parametrize("factor,scale", [(0.5, 1.0), (1.0, 0.5), (0.25, 2.0)])
+def test_scale_and_rescale_multiply_and_are_undone(factor, scale):
+    blocks = np.kron(np.arange(12).reshape(3, 4), np.ones((8, 8))).astype(np.uint8) * 20
+    predictor = echo(Rescale(factor=factor), scale=scale)
+    found = predictor.predict(blocks, score_threshold=0)
+    assert predictor.bundle.segmenter.seen.shape == (12, 16, 1)
+    if scale <= 1:  # enlarging blurs the borders of the blocks
+        np.testing.assert_array_equal(found.labels, blocks // 20)
+
+
+def test_a_nucleus_that_vanishes_on_the_way_back_is_dropped():
+    image = np.zeros((4, 4), np.uint8)
+    image[0, 0], image[2:, 2:] = 100, 200
+    predictor = echo(scale=3.0)
+    found = predictor.predict(image, score_threshold=0)
+    np.testing.assert_array_equal(np.unique(found.labels), np.arange(len(found) + 1))
+    # Enlarging interpolates: more levels than there are pixels to come back to.
+    seen = len(np.unique(predictor.bundle.segmenter.seen)) - 1
+    assert len(found) < seen
+    assert len(found) == found.labels.max()
+
+
+def test_the_magnification_reaches_the_transforms():
+    predictor = echo(Rescale(magnification=20))
+    assert predictor.network_input(np.zeros((40, 60), np.uint8), magnification=40).shape == (20, 30, 1)
+    assert predictor.network_input(np.zeros((40, 60), np.uint8)).shape == (40, 60, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, bool, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
+def test_any_image_is_taken_and_not_changed(bundle, dtype, channels):
+    image = (np.random.default_rng(0).random((33, 41, *channels)) * 200).astype(dtype)
+    before = image.copy()
+    found = Predictor(bundle).predict(image)
+    assert found.labels.shape == (33, 41)
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (2, 3), (64, 64)])
+@pytest.mark.parametrize("value", [0, 17, 255])
+def test_a_constant_image_has_no_nuclei(bundle, shape, value):
+    for transforms in (PLAIN, (Normalize(),)):
+        predictor = Predictor(ModelBundle("small", bundle.segmenter, transforms, {}))
+        found = predictor.predict(np.full(shape, value, np.uint8), score_threshold=0.05)
+        assert found.labels.shape == shape
+        assert len(found) == 0
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 3, 4, 5)), np.zeros((0, 4)), np.full((4, 4), np.nan), np.zeros((4, 4, 2))]
+)
+def test_what_is_no_image_is_refused_by_name(bundle, image):
+    with pytest.raises(InputError, match="slide 7"):
+        Predictor(bundle).predict(image, name="slide 7")
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
+def test_bad_scales_are_refused(bundle, scale):
+    with pytest.raises(ConfigError, match="scale"):
+        Predictor(bundle, scale=scale)
+
+
+def test_loading_by_name(bundle, drawn, tmp_path, monkeypatch):
+    bundle.save(tmp_path / "small")
+    monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path))
+    predictor = Predictor.load("small", precision="float32")
+    assert predictor.precision == "float32"
+    assert predictor.score_threshold == bundle.segmenter.thresholds["score"]
+    expected = Predictor(bundle, precision="float32").predict(drawn[0])
+    np.testing.assert_array_equal(predictor.predict(drawn[0]).labels, expected.labels)
+    with pytest.raises(ModelError, match="'large'"):
+        Predictor.load("large")
+
+
+def make_sample(folder: Path, image, labels):
+    write_image(folder / "image.tif", image)
+    write_labels(folder / "labels.tif", labels)
+    return Sample(
+        image_id="1",
+        dataset="drawn",
+        split="train",
+        modality="fluorescence",
+        magnification=40.0,
+        test_class=None,
+        height=image.shape[0],
+        width=image.shape[1],
+        channels=1 if image.ndim == 2 else 3,
+        n_nuclei=int(labels.max()),
+        median_diameter_px=12.0,
+        image_path=folder / "image.tif",
+        label_path=folder / "labels.tif",
+    )
+
+
+@pytest.mark.parametrize("modality", ["fluorescence", "histology"])
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        (Normalize(),),
+        (Normalize(axis="channel", min_range=0.1),),
+        (ToGrayscale(), Normalize(pmin=0.1, pmax=99)),
+        (Rescale(magnification=40), Normalize()),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_training_feed_gives_the_same_array(bundle, draw_nuclei, tmp_path, modality, transforms, dtype):
+    """Each patch of the feed, without augmentation, is a crop of what the Predictor gives the network."""
+    image, labels = draw_nuclei((90, 100), 12, seed=2, modality=modality)
+    image = image.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    sample = make_sample(tmp_path, image, labels)
+    bundle = ModelBundle("small", bundle.segmenter, transforms, {})
+    whole = Predictor(bundle).network_input(image, magnification=40.0)
+    crops = sliding_window_view(whole[..., 0], (64, 64))
+    config = TrainingConfig(patch_size=64, batch_size=2, steps_per_epoch=2)
+    feed = PatchFeed([sample], bundle.segmenter, bundle.preprocessor(), None, config)
+    places = set()
+    for place in range(4):
+        x, _ = feed.item(0, place)
+        found = np.argwhere((crops[:, :, 0, :] == x[0, :, 0]).all(-1))
+        assert any(np.array_equal(crops[y, x_][..., None], x) for y, x_ in found)
+        places.update(map(tuple, found))
+    assert len(places) > 1

@@ -2,7 +2,7 @@ import pytest
 
 from nucseg.core.errors import ModelError
 from nucseg.models import registry
-from nucseg.models.registry import MODELS, kind_of, resolve_model, segmenter_class
+from nucseg.models.registry import MODELS, create_segmenter, kind_of, resolve_model, segmenter_class
 
 
 @pytest.fixture
@@ -64,3 +64,11 @@ def test_kinds(small_stardist):
         segmenter_class("unet")
     with pytest.raises(ModelError, match="not a listed kind"):
         kind_of(object())
+
+
+def test_creating_from_parameters(small_stardist):
+    model = create_segmenter("stardist", small_stardist.config.model_dump(mode="json"))
+    assert isinstance(model, segmenter_class("stardist"))
+    assert model.config == small_stardist.config
+    with pytest.raises(ModelError, match="'unet' is unknown"):
+        create_segmenter("unet", {})

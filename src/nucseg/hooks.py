@@ -27,7 +27,8 @@ class ParameterChecks:
     def after_context_created(self, context: KedroContext) -> None:
         """Check every parameter."""
         loader = context.config_loader
-        folders = [Path(loader.conf_source) / env for env in (loader.base_env, loader.env or loader.default_run_env)]
+        # Those of `CONFIG_LOADER_ARGS`, in the order in which they are read.
+        folders = [Path(loader.conf_source) / env for env in ("base", loader.env or "local")]
         try:
             check_parameters(loader["parameters"], folders)
         except NucsegError as error:

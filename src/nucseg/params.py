@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,8 +22,8 @@ class EvaluationConfig(MetricsConfig):
     candidate_score: float = Field(
         0.05, gt=0, lt=1, description="Candidates down to this score are kept for `map` and in `coco.json`."
     )
-    precision: str = Field(
-        "auto", pattern="^(auto|float32|bfloat16)$", description="Precision of the network; `auto` uses the fastest."
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Precision of the network; `auto` is bfloat16 where the processor has it."
     )
 
 

@@ -1,12 +1,16 @@
 """Kedro's settings of the project."""
 
 import os
+import warnings
 
 from nucseg.hooks import ParameterChecks, ReadableErrors, ScoreTable
 
 # Albumentations would look for a newer version on the network at import.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# Kedro's own use of omegaconf; nothing a user of the project can change.
+warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 HOOKS = (ParameterChecks(), ReadableErrors(), ScoreTable())
 CONFIG_LOADER_ARGS = {

@@ -92,9 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
             "best": best,
         }
         named: dict[str, Any] = {
-            f"{group} {number:05d}": value
-            for group, values in arrays.items()
-            for number, value in enumerate(values)
+            f"{group} {number:05d}": value for group, values in arrays.items() for number, value in enumerate(values)
         }
         with atomic_file(self.path) as temporary:
             np.savez(temporary, state=np.array(json.dumps(state)), **named)

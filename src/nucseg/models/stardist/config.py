@@ -22,9 +22,16 @@ class StarDistConfig(BaseModel):
     net_conv_after_unet: int = Field(128, ge=0, le=1024, description="Filters of the last common layer; 0: none.")
     train_dist_loss: Literal["mae", "mse", "iou"] = Field("mae", description="Loss of the distances along the rays.")
     train_background_reg: float = Field(1e-4, ge=0, description="Weight that pulls distances to 0 in the background.")
-    train_loss_weights: tuple[float, float] = Field(
-        (1.0, 0.2), description="Weights of the losses of (object probability, distances)."
+    train_loss_weights: tuple[float, float, float] = Field(
+        (1.0, 0.2, 1.0), description="Weights of the losses of (object probability, distances, foreground)."
     )
+    refine_radius: int = Field(
+        3,
+        ge=0,
+        le=32,
+        description="Pixels on both sides of a polygon's border in which a foreground map decides; 0: plain StarDist.",
+    )
+    refine_filters: int = Field(32, ge=1, le=256, description="Filters of the layers that make the foreground map.")
     pretrained: str | None = Field(
         None,
         description="First weights: null for random ones, a folder, or one of " + ", ".join(PRETRAINED) + ".",

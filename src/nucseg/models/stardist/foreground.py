@@ -17,7 +17,7 @@ FOREGROUND = 0.5
 """From this value on a pixel of the map counts as nucleus."""
 
 
-def add_foreground_head(network: keras.Model, *, grid: int, filters: int) -> keras.Model:
+def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.Model:
     """Give a StarDist network a third output: the foreground map at the resolution of the image.
 
     The features behind the polygons are enlarged to the image's resolution where the grid is coarser, and joined by
@@ -35,16 +35,14 @@ def add_foreground_head(network: keras.Model, *, grid: int, filters: int) -> ker
     # What the object probability is computed from, and the last layer before the resolution is first lowered.
     features = network.get_layer("prob").input
     lowered = next(layer for layer in network.layers if isinstance(layer, layers.MaxPooling2D))
-    x = layers.Conv2D(filters, 1, activation="relu", name="foreground_reduced")(features)
-    if grid > 1:
-        x = layers.UpSampling2D(grid, interpolation="bilinear", name="foreground_enlarged")(x)
+    x = layers.Conv2DTranspose(filters, grid, strides=grid, activation="relu", name="foreground_enlarged")(features)
     x = layers.Concatenate(name="foreground_joined")([x, lowered.input])
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name="foreground_features")(x)
     foreground = layers.Conv2D(1, 1, activation="sigmoid", name="foreground")(x)
     return keras.Model(network.inputs, [*network.outputs, foreground])
 
 
-def refine(labels: NDArray[np.int32], foreground: NDArray[np.float32], radius: int) -> NDArray[np.int32]:
+def refine(labels: NDArray[np.int32], foreground: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
     """Let the foreground map decide about the pixels near the nuclei's borders.
 
     A pixel within `radius` outside of a nucleus becomes part of the nearest one where the map says foreground; one
@@ -53,15 +51,13 @@ def refine(labels: NDArray[np.int32], foreground: NDArray[np.float32], radius: i
 
     Args:
         labels: `(H, W)` int32; 0 is background.
-        foreground: `(H, W)` float32 in [0, 1].
-        radius: Pixels; 0 changes nothing.
+        foreground: `(H, W)` bool.
+        radius: Pixels, at least 1.
 
     Returns:
         The label image `(H, W)` int32; a small nucleus may be left without any pixel.
     """
-    if radius == 0 or not labels.any():
-        return labels
     footprint = disk(radius)
     least = minimum_filter(labels, footprint=footprint, mode="nearest")
     inner = (labels > 0) & (least == maximum_filter(labels, footprint=footprint, mode="nearest"))
-    return np.where(inner | (foreground >= FOREGROUND), expand_labels(labels, radius), 0).astype(np.int32)
+    return np.where(inner | foreground, expand_labels(labels, radius), 0).astype(np.int32)

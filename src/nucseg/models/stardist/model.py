@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import warnings
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from skimage.segmentation import relabel_sequential
 from stardist.geometry import polygons_to_label, star_dist
 from stardist.models import Config2D, StarDist2D
+from stardist.models.base import masked_loss_iou, masked_loss_mae, masked_loss_mse
 from stardist.nms import non_maximum_suppression_inds
 from stardist.utils import edt_prob
 from threadpoolctl import ThreadpoolController
@@ -26,6 +28,7 @@ from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
 from nucseg.models.segmenter import LOWEST_SCORE
 from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
 from nucseg.models.stardist.thresholds import ScoreSweep
 
 _TILE = 1024  # pixels a side: the network's memory stays below 1 GB whatever the size of the image
@@ -48,11 +51,13 @@ class Candidates:
         points: `(K, 2)` int64, (row, column) in pixels: the origin of the rays.
         distances: `(K, n_rays)` float32, pixels, along `stardist.geometry.ray_angles(n_rays)`.
         scores: `(K,)` float32, falling.
+        foreground: `(H, W)` bool: which pixels belong to any nucleus; None where the model has no such head.
     """
 
     points: NDArray[np.int64]
     distances: NDArray[np.float32]
     scores: NDArray[np.float32]
+    foreground: NDArray[np.bool_] | None = None
 
 
 class StarDist:
@@ -69,21 +74,31 @@ class StarDist:
         self.halo = _halo(config)
         self.thresholds = {"score": 0.5, "nms": 0.4}
         with contextlib.redirect_stdout(io.StringIO()):  # the package prints its default thresholds
-            self._stardist = StarDist2D(stardist_config(config), basedir=None)
-        self.keras_model: keras.Model = self._stardist.keras_model
+            self.polygon_model: keras.Model = StarDist2D(stardist_config(config), basedir=None).keras_model
+        self.keras_model = self.polygon_model
+        if config.refine_radius:
+            self.keras_model = add_foreground_head(self.polygon_model, config.grid, config.refine_filters)
         # The same layers, never compiled: saving it leaves the optimizer out, a third of the size.
         self.network = keras.Model(self.keras_model.inputs, self.keras_model.outputs)
         self._run = tf.function(
             lambda images: self.network(images, training=False),
             input_signature=[tf.TensorSpec((1, None, None, config.in_channels), tf.float32)],
+            autograph=False,
         )
 
     def predict(
         self, images: Sequence[NDArray[np.float32]], *, score_threshold: float | None = None
     ) -> list[Instances]:
         """Find the nuclei; see `Segmenter.predict`."""
-        threshold = self.thresholds["score"] if score_threshold is None else score_threshold
-        return [self.decode(self.propose(image, threshold), (image.shape[0], image.shape[1])) for image in images]
+        own = self.thresholds["score"]
+        threshold = own if score_threshold is None else score_threshold
+        # Weak candidates share pixels among each other only (see `decode`): decoding always the same ones of them
+        # makes the answer at one threshold a part of that at any lower one.
+        lowest = own if threshold >= own else min(threshold, LOWEST_SCORE)
+        return [
+            self.decode(self.propose(image, lowest), (image.shape[0], image.shape[1])).above(threshold)
+            for image in images
+        ]
 
     def propose(self, image: NDArray[np.float32], score_threshold: float) -> Candidates:
         """Run the network over an image, tile by tile where it is large.
@@ -97,39 +112,47 @@ class StarDist:
         """
         height, width = image.shape[:2]
         found: list[tuple[NDArray, NDArray, NDArray]] = []
+        foreground = np.zeros((height, width), bool) if self.config.refine_radius else None
         if (image != image[0, 0]).any():
             padding = ((0, -height % self.stride), (0, -width % self.stride), (0, 0))
             padded = np.pad(image, padding, mode="reflect")
             rows, columns = (range(0, side, _TILE) for side in padded.shape[:2])
-            found = [self._propose_in_tile(padded, y, x, score_threshold) for y in rows for x in columns]
+            for y, x in itertools.product(rows, columns):
+                where, how_far, how_sure, owned_foreground = self._propose_in_tile(padded, y, x, score_threshold)
+                found.append((where, how_far, how_sure))
+                if foreground is not None:
+                    tile = foreground[y : y + _TILE, x : x + _TILE]
+                    tile[:] = owned_foreground[: tile.shape[0], : tile.shape[1]]
         points = np.concatenate([np.zeros((0, 2), np.int64), *(tile[0] for tile in found)])
         distances = np.concatenate([np.zeros((0, self.config.n_rays), np.float32), *(tile[1] for tile in found)])
         scores = np.concatenate([np.zeros(0, np.float32), *(tile[2] for tile in found)])
         inside = np.flatnonzero((points < (height, width)).all(1))
         # Equal scores (many in bfloat16) go by position: neither the tiles nor the threshold decide between them.
         order = inside[np.lexsort((points[inside, 1], points[inside, 0], -scores[inside]))]
-        return Candidates(points[order], distances[order], scores[order])
+        return Candidates(points[order], distances[order], scores[order], foreground)
 
     def _propose_in_tile(
         self, padded: NDArray[np.float32], y: int, x: int, score_threshold: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         grid = self.config.grid
         top, left = max(y - self.halo, 0), max(x - self.halo, 0)
         tile = padded[top : y + _TILE + self.halo, left : x + _TILE + self.halo]
-        score, distance = (part.numpy()[0] for part in self._run(tile[None]))
-        owned = (
-            slice((y - top) // grid, (y - top + _TILE) // grid),
-            slice((x - left) // grid, (x - left + _TILE) // grid),
-        )
-        score, distance = score[owned][..., 0], distance[owned]
+        score, distance, *rest = (part.numpy()[0] for part in self._run(tile[None]))
+        fine = np.s_[y - top : y - top + _TILE, x - left : x - left + _TILE]
+        coarse = tuple(slice(side.start // grid, side.stop // grid) for side in fine)
+        score, distance = score[coarse][..., 0], distance[coarse]
+        foreground = (rest[0] if rest else np.zeros((*tile.shape[:2], 1)))[fine][..., 0] >= FOREGROUND
         keep = score >= np.float32(score_threshold)
         # The lower bound of the distances is the package's own.
-        return np.argwhere(keep) * grid + (y, x), np.maximum(distance[keep], 1e-3), score[keep]
+        return np.argwhere(keep) * grid + (y, x), np.maximum(distance[keep], 1e-3), score[keep], foreground
 
     def decode(
         self, candidates: Candidates, shape: tuple[int, int], *, nms_threshold: float | None = None
     ) -> Instances:
-        """Suppress the polygons that others of a higher score cover, and draw the rest.
+        """Suppress the polygons that others of a higher score cover, draw the rest and refine their borders.
+
+        The candidates from the model's own score threshold up are drawn and refined first; the weaker ones get what
+        is left, so that they never change what the model finds.
 
         Args:
             candidates: What `propose` gave.
@@ -153,13 +176,26 @@ class StarDist:
             )
         scores = candidates.scores[keep]
         labels = polygons_to_label(candidates.distances[keep], candidates.points[keep], shape, prob=scores)
+        labels = self._refined(labels.astype(np.int32), scores, candidates.foreground)
         visible = np.bincount(labels.ravel(), minlength=len(scores) + 1)[1:] > 0
         numbers = np.concatenate([[0], np.cumsum(visible)]).astype(np.int32)
         return Instances(numbers[labels], scores[visible])
 
+    def _refined(
+        self, labels: NDArray[np.int32], scores: NDArray[np.float32], foreground: NDArray[np.bool_] | None
+    ) -> NDArray[np.int32]:
+        if foreground is None:
+            return labels
+        n_strong = int((scores >= np.float32(self.thresholds["score"])).sum())  # scores fall
+        strong = refine(np.where(labels <= n_strong, labels, 0), foreground, self.config.refine_radius)
+        if n_strong == len(scores):
+            return strong
+        weak = refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, self.config.refine_radius)
+        return np.where(strong > 0, strong, weak)
+
     def targets(
         self, image: NDArray[np.float32], labels: NDArray[np.int32]
-    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
         """Make what the network learns from one patch, as `stardist.models.StarDistData2D` does.
 
         Args:
@@ -167,8 +203,8 @@ class StarDist:
             labels: `(h, w)` int32; 0 is background, gaps are allowed.
 
         Returns:
-            The image, and the object probability `(h/grid, w/grid, 1)` with the distances and their weight
-            `(h/grid, w/grid, n_rays + 1)`, float32.
+            The image, and the object probability `(h/grid, w/grid, 1)`, the distances with their weight
+            `(h/grid, w/grid, n_rays + 1)` and, for the foreground head, the foreground `(h, w, 1)`, float32.
         """
         grid = self.config.grid
         # Without gaps the package's loop over labels is short, and a patch has fewer than its limit of 65,535.
@@ -176,13 +212,26 @@ class StarDist:
         probability = edt_prob(labels[::grid, ::grid])[..., None]
         with _openmp.limit(limits=1):
             distances = star_dist(labels, self.config.n_rays, grid=(grid, grid))
-        return image, (probability, np.concatenate([distances, probability], axis=-1))
+        targets: tuple[NDArray[np.float32], ...] = (probability, np.concatenate([distances, probability], axis=-1))
+        if self.config.refine_radius:
+            targets += ((labels > 0).astype(np.float32)[..., None],)
+        return image, targets
 
     def compile(self, optimizer: keras.Optimizer) -> None:
-        """Compile `keras_model` with the losses and metrics of the `stardist` package."""
-        self._stardist.prepare_for_training(optimizer)
-        # The package's losses select pixels by a mask, a shape that XLA does not know beforehand.
-        self.keras_model.jit_compile = False
+        """Compile `keras_model` with the losses of the `stardist` package, and cross-entropy for the foreground."""
+        # One loss an output; the network may lack the last one.
+        outputs = len(self.keras_model.outputs)
+        self.keras_model.compile(
+            optimizer,
+            loss=["binary_crossentropy", self._distance_loss, "binary_crossentropy"][:outputs],
+            loss_weights=list(self.config.train_loss_weights[:outputs]),
+        )
+
+    def _distance_loss(self, distances_and_weight: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+        """Weigh the error of the distances by the object probability (Schmidt et al. 2018, equation 1)."""
+        loss = {"mae": masked_loss_mae, "mse": masked_loss_mse, "iou": masked_loss_iou}[self.config.train_dist_loss]
+        weight = distances_and_weight[..., -1:]
+        return loss(weight, reg_weight=self.config.train_background_reg)(distances_and_weight[..., :-1], predicted)
 
     def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose the score and the suppression threshold that give the best `ap_mean_50_90` over the images.
@@ -194,16 +243,19 @@ class StarDist:
         Returns:
             The new `thresholds`; the old ones where nothing was found.
         """
-        sweeps = {nms: ScoreSweep() for nms in _NMS_THRESHOLDS}
-        for image, truth in zip(images, labels, strict=True):
-            candidates = self.propose(image, LOWEST_SCORE)
-            for nms, sweep in sweeps.items():
-                sweep.add(truth, self.decode(candidates, (image.shape[0], image.shape[1]), nms_threshold=nms))
-        value, score, best_nms = max((*sweep.best(), nms) for nms, sweep in sweeps.items())
+        candidates = [self.propose(image, LOWEST_SCORE) for image in images]
+        # The second look counts as strong (see `decode`) what the first one found to be.
+        for _ in range(2 if self.config.refine_radius else 1):
+            sweeps = {nms: ScoreSweep() for nms in _NMS_THRESHOLDS}
+            for found, truth in zip(candidates, labels, strict=True):
+                for nms, sweep in sweeps.items():
+                    sweep.add(truth, self.decode(found, (truth.shape[0], truth.shape[1]), nms_threshold=nms))
+            value, score, best_nms = max((*sweep.best(), nms) for nms, sweep in sweeps.items())
+            if value > 0:
+                self.thresholds = {"score": score, "nms": best_nms}
         if value == 0:
             _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", self.thresholds)
         else:
-            self.thresholds = {"score": score, "nms": best_nms}
             _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation.", self.thresholds, value)
         return self.thresholds
 
@@ -235,9 +287,8 @@ class StarDist:
 
 def stardist_config(config: StarDistConfig) -> Config2D:
     """Translate to the package's own configuration."""
-    options = config.architecture()
-    channels, grid = options.pop("in_channels"), options.pop("grid")
-    return Config2D(n_channel_in=channels, grid=(grid, grid), **options, train_reduce_lr=None)
+    network = {name: value for name, value in config.architecture().items() if name.startswith(("n_", "unet_", "net_"))}
+    return Config2D(n_channel_in=config.in_channels, grid=(config.grid, config.grid), **network)
 
 
 def _halo(config: StarDistConfig) -> int:
@@ -258,5 +309,7 @@ def _halo(config: StarDistConfig) -> int:
         for _ in range(depth + grid.bit_length() - 1):
             low, high = 2 * low - convolutions, 2 * high + 1 + convolutions
         radius = max(radius, grid * cell - low, high - grid * cell)
+    if config.refine_radius:  # a convolution at full resolution over the neighbouring cells
+        radius += grid
     stride = grid * 2**depth
     return -(-radius // stride) * stride

@@ -37,6 +37,11 @@ def create(config: StarDistConfig) -> StarDist:
     if config.pretrained is None:
         return StarDist(config)
     if config.pretrained in PRETRAINED:
+        if config.refine_radius and not config.fine_tune:
+            raise ConfigError(
+                f"stardist.refine_radius: {config.refine_radius} is not allowed with {config.pretrained} as it is, "
+                "which has no foreground head; set refine_radius to 0, or fine_tune to true so that the head learns."
+            )
         with tempfile.TemporaryDirectory() as folder:
             _unpack(fetch(config.pretrained), Path(folder))
             return _read(Path(folder), config)
@@ -95,7 +100,10 @@ def _read(folder: Path, config: StarDistConfig) -> StarDist:
             theirs = vars(stardist_config(StarDistConfig(**theirs["architecture"])))
         _check_architecture(theirs, config)
         model = StarDist(config)
-        model.network.load_weights(folder / ("model.weights.h5" if is_ours else "weights_best.h5"))
+        if is_ours:
+            model.network.load_weights(folder / "model.weights.h5")
+        else:  # the foreground head, where there is one, has yet to learn
+            model.polygon_model.load_weights(folder / "weights_best.h5")
         thresholds_file = folder / "thresholds.json"
         thresholds = json.loads(thresholds_file.read_text()) if thresholds_file.is_file() else {}
         thresholds.setdefault("score", thresholds.get("prob", model.thresholds["score"]))

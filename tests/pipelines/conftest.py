@@ -1,0 +1,95 @@
+"""A manifest of synthetic samples, a small model, and a way to run a pipeline in memory."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
+from kedro.runner import SequentialRunner
+
+from nucseg.core.types import Sample
+from nucseg.images.io import write_image, write_labels
+from nucseg.images.transforms import parse_transforms
+
+TRANSFORMS = [{"name": "fill_label_holes"}, {"name": "normalize"}]
+ARCHITECTURE = {"in_channels": 1, "n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8}
+
+
+class Kept(MemoryDataset):
+    """Keeps its value after the last node that reads it, for the test to look at."""
+
+    def __init__(self) -> None:
+        super().__init__(copy_mode="assign")
+
+    def _release(self) -> None:
+        pass
+
+
+class Collected(Kept):
+    """Keeps the chunks of a node that yields partitions and gives functions that load them, as PartitionedDataset."""
+
+    def save(self, data: dict[str, Any]) -> None:
+        kept = self.load() if self.exists() else {}
+        super().save(kept | {key: (lambda value=value: value) for key, value in data.items()})
+
+
+@pytest.fixture
+def run() -> Callable[..., dict[str, Any]]:
+    """Run a pipeline on values and give the values of all its outputs."""
+
+    def _run(pipeline: Pipeline, inputs: dict[str, Any], collected: tuple[str, ...] = ()) -> dict[str, Any]:
+        catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in inputs.items()})
+        for name in pipeline.all_outputs():
+            catalog[name] = Collected() if name in collected else Kept()
+        SequentialRunner().run(pipeline, catalog)
+        return {name: catalog.load(name) for name in pipeline.all_outputs() if catalog[name].exists()}
+
+    return _run
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory, draw_nuclei: Callable) -> list[Sample]:
+    """Two training images, one for validation, two for the test; the last of them is empty."""
+    folder = tmp_path_factory.mktemp("primary")
+    made = []
+    for number, split in enumerate(("train", "train", "val", "test", "test")):
+        image, labels = draw_nuclei((64, 80), n=6, seed=number)
+        if number == 4:
+            labels = np.zeros_like(labels)
+        paths = folder / f"images/{number}.tif", folder / f"labels/{number}.tif"
+        write_image(paths[0], image)
+        write_labels(paths[1], labels)
+        made.append(
+            Sample(
+                image_id=f"image{number}",
+                dataset="drawn",
+                split=split,
+                modality="fluorescence",
+                magnification=None,
+                test_class=None,
+                height=64,
+                width=80,
+                channels=1,
+                n_nuclei=int(labels.max()),
+                median_diameter_px=14.0 if labels.any() else None,
+                image_path=Path(paths[0]),
+                label_path=Path(paths[1]),
+            )
+        )
+    return made
+
+
+@pytest.fixture(scope="session")
+def model() -> Any:
+    """A tiny StarDist model with random weights."""
+    from nucseg.models.bundle import ModelBundle
+    from nucseg.models.registry import create_segmenter
+    from nucseg.training.seeds import set_seeds
+
+    set_seeds(0)
+    return ModelBundle(
+        "stardist", create_segmenter("stardist", ARCHITECTURE), parse_transforms(TRANSFORMS), {"seed": 0}
+    )

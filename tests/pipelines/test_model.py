@@ -1,0 +1,141 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from faster_coco_eval import mask as coco_mask
+from PIL import Image
+
+from nucseg.core.types import Sample
+from nucseg.datasets.config import ProcessingConfig
+from nucseg.images.io import read_labels
+from nucseg.masks.rle import coco_encode
+from nucseg.params import EvaluationConfig
+from nucseg.pipelines import model_evaluation, model_training, results_visualization
+from nucseg.reporting.config import VisualizationConfig
+from nucseg.training.config import TrainingConfig
+
+ARCHITECTURE = {"in_channels": 1, "n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8}
+TRAINING = {"patch_size": 32, "batch_size": 2, "steps_per_epoch": 2, "epochs": 2, "validation_patches": 2, "workers": 1}
+
+
+def _perfect_candidates(samples: list[Sample]) -> dict[str, Callable[[], dict[str, Any]]]:
+    """The truth as a prediction of score 0.9."""
+
+    def record(sample: Sample) -> dict[str, Any]:
+        labels = read_labels(sample.label_path)
+        return {
+            "image_id": sample.image_id,
+            "dataset": sample.dataset,
+            "size": list(labels.shape),
+            "score_threshold": 0.5,
+            "scores": [0.9] * int(labels.max()),
+            "masks": coco_encode(labels),
+        }
+
+    return {sample.key: (lambda sample=sample: record(sample)) for sample in samples if sample.split == "test"}
+
+
+def test_training_gives_a_tuned_model_with_its_lineage(run: Callable, samples: list, tmp_path: Path) -> None:
+    from nucseg.augment.augmenter import Augmenter
+    from nucseg.augment.config import AugmentationConfig
+
+    made = run(
+        model_training.create_pipeline("stardist"),
+        {
+            "samples": samples,
+            "augmenter": Augmenter.from_config(AugmentationConfig(transforms=())).to_dict(),
+            "params:data_preprocessing": ProcessingConfig.model_validate({"transforms": [{"name": "normalize"}]}),
+            "params:stardist.architecture": ARCHITECTURE,
+            "params:stardist.training": TrainingConfig.model_validate(TRAINING),
+            "stardist.training_folder": tmp_path,
+        },
+    )
+    model = made["stardist.model"]
+    assert model.segmenter.in_channels == 1
+    assert [transform.name for transform in model.transforms] == ["normalize"]
+    assert len(model.run["history"]) == 2
+    assert "thresholds" in model.run["validation"]
+    assert any(tmp_path.rglob("events.out.tfevents*"))
+
+
+def test_evaluation_streams_the_test_split(run: Callable, samples: list, model: Any) -> None:
+    made = run(
+        model_evaluation.create_pipeline("stardist"),
+        {"stardist.model": model, "samples": samples, "params:model_evaluation": EvaluationConfig()},
+        collected=("stardist.predicted_labels", "stardist.candidates"),
+    )
+    assert set(made["stardist.predicted_labels"]) == {"drawn/image3", "drawn/image4"}
+    assert made["stardist.metrics"]["model"] == "stardist"
+    assert made["stardist.metrics"]["overall"]["n_true"] == 6
+    assert made["stardist.run"] == {"model": "stardist", "seed": 0}
+
+
+def _score(run: Callable, samples: list[Sample]) -> dict[str, Any]:
+    pipeline = model_evaluation.create_pipeline("stardist").only_nodes("stardist.score", "stardist.export")
+    return run(
+        pipeline,
+        {
+            "stardist.candidates": _perfect_candidates(samples),
+            "samples": samples,
+            "stardist.run": {"model": "stardist"},
+            "params:model_evaluation": EvaluationConfig(),
+        },
+    )
+
+
+def test_the_truth_as_prediction_scores_1(run: Callable, samples: list) -> None:
+    made = _score(run, samples)
+    overall = made["stardist.metrics"]["overall"]
+    assert (overall["n_images"], overall["n_true"], overall["n_pred"]) == (2, 6, 6)
+    assert {key: overall[key] for key in ("f1_50", "ap_95", "map", "dsb2018_score", "dice", "pq")} == dict.fromkeys(
+        ("f1_50", "ap_95", "map", "dsb2018_score", "dice", "pq"), 1.0
+    )
+    assert made["stardist.per_image"]["image_id"].tolist() == ["image3", "image4"]
+    sizes = made["stardist.sizes"]
+    assert (sizes["source"] == "truth").sum() == (sizes["source"] == "predicted").sum() == 6
+
+
+def test_exports_hold_the_nuclei_and_the_empty_image(run: Callable, samples: list) -> None:
+    made = _score(run, samples)
+    truth = read_labels(samples[3].label_path)
+    assert [entry["image_id"] for entry in made["stardist.coco"]] == ["drawn/image3"] * 6
+    masks = [coco_mask.decode(entry["segmentation"]).astype(bool) for entry in made["stardist.coco"]]
+    assert np.array_equal(np.sum(masks, axis=0), truth > 0)
+    submission = made["stardist.submission"]
+    assert submission["ImageId"].tolist() == ["image3"] * 6 + ["image4"]
+    assert submission["EncodedPixels"].iloc[-1] == ""
+    lengths = sum(int(length) for mask in submission["EncodedPixels"] for length in mask.split()[1::2])
+    assert lengths == (truth > 0).sum()
+
+
+@pytest.mark.parametrize("images", [[], ["image4"]])
+def test_visualization_draws_the_chosen_images(run: Callable, samples: list, images: list[str]) -> None:
+    scored = _score(run, samples)
+    made = run(
+        results_visualization.create_pipeline(["stardist"]).only_nodes("stardist.draw_overlays"),
+        {
+            "stardist.candidates": _perfect_candidates(samples),
+            "samples": samples,
+            "stardist.per_image": scored["stardist.per_image"],
+            "params:results_visualization": VisualizationConfig(images=images),
+        },
+        collected=("stardist.overlays",),
+    )
+    drawn = made["stardist.overlays"]
+    assert set(drawn) == ({"drawn/image4"} if images else {"drawn/image3", "drawn/image4"})
+    assert all(isinstance(picture(), Image.Image) for picture in drawn.values())
+    page = run(
+        results_visualization.create_pipeline(["stardist"]).only_nodes("write_report"),
+        {
+            "params:results_visualization": VisualizationConfig(images=images),
+            "stardist.metrics": scored["stardist.metrics"],
+            "stardist.per_image": scored["stardist.per_image"],
+            "stardist.run": {"model": "stardist", "seed": 1},
+            "stardist.sizes": scored["stardist.sizes"],
+            "stardist.overlays": drawn,
+        },
+    )["report"]
+    assert page.startswith("<!DOCTYPE html>")
+    assert all(key in page for key in drawn)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.framework.cli.utils import KedroCliError
+import click
 from kedro.framework.hooks import hook_impl
 
 from nucseg.core.errors import NucsegError
@@ -32,7 +32,7 @@ class ParameterChecks:
         try:
             check_parameters(loader["parameters"], folders)
         except NucsegError as error:
-            raise KedroCliError(str(error)) from error
+            raise click.ClickException(str(error)) from error
 
 
 class ReadableErrors:
@@ -44,7 +44,7 @@ class ReadableErrors:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, NucsegError):
-                raise KedroCliError(str(cause)) from error
+                raise click.ClickException(str(cause)) from error
             cause = cause.__cause__ or cause.__context__
 
 

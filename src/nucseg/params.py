@@ -75,7 +75,7 @@ def _line(problem: Mapping[str, Any], parameters: Mapping[str, Any], folders: li
     if problem["type"] == "extra_forbidden":
         allowed = "there is no such parameter; remove it or correct its name"
     value = "" if problem["type"] == "missing" else f" is {problem['input']!r}"
-    return f"- {_source(keys, folders)}: {'.'.join(map(str, keys))}{value}: {allowed}"
+    return f"- {_source(keys, parameters, folders)}: {'.'.join(map(str, keys))}{value}: {allowed}"
 
 
 def _existing(loc: tuple[str | int, ...], parameters: Any) -> list[str | int]:
@@ -93,16 +93,24 @@ def _existing(loc: tuple[str | int, ...], parameters: Any) -> list[str | int]:
     return keys
 
 
-def _source(keys: list[str | int], folders: list[Path]) -> str:
-    """Name the last read file that holds the key, or else its first part."""
+def _source(keys: list[str | int], parameters: Any, folders: list[Path]) -> str:
+    """Name the file to mend: the last read one that holds the key, or what leads to it."""
     files = [file for folder in reversed(folders) for file in sorted(folder.rglob("parameters*/**/*.y*ml"))]
     for length in range(len(keys), 0, -1):
         for file in files:
-            content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-            try:
-                for key in keys[:length]:
-                    content = content[key]
-            except (KeyError, IndexError, TypeError):
-                continue
-            return "/".join(file.parts[-4:])
+            found, content = _value(yaml.safe_load(file.read_text(encoding="utf-8")), keys[:length])
+            if found:
+                name = "/".join(file.parts[-4:])
+                overridden = length == len(keys) and content != _value(parameters, keys)[1]
+                return f"--params (instead of {name})" if overridden else name
     return "--params"
+
+
+def _value(content: Any, keys: list[str | int]) -> tuple[bool, Any]:
+    """Follow the keys into nested mappings and lists, if they lead somewhere."""
+    for key in keys:
+        try:
+            content = content[key]
+        except (KeyError, IndexError, TypeError):
+            return False, None
+    return True, content

@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from nucseg.cli import cli
+from nucseg.images.io import read_labels, write_image
+from nucseg.images.transforms import parse_transforms
+from nucseg.inference.predictor import Predictor
+from nucseg.masks.rle import kaggle_decode
+
+
+@pytest.fixture(scope="module")
+def model(small_stardist: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from nucseg.models.bundle import ModelBundle
+
+    folder = tmp_path_factory.mktemp("models") / "small"
+    ModelBundle("small", small_stardist, parse_transforms([{"name": "normalize", "pmin": 0, "pmax": 100}])).save(folder)
+    return folder
+
+
+def test_predict_writes_every_format(model: Path, tmp_path: Path, draw_nuclei: Any) -> None:
+    image = draw_nuclei((80, 100), n=8, seed=1)[0]
+    write_image(tmp_path / "a.tif", image)
+    arguments = ["predict", str(tmp_path / "a.tif"), "-o", str(tmp_path / "out"), "--model", str(model)]
+    ended = CliRunner().invoke(cli, [*arguments, "--format", "labels,geojson,rle"])
+    assert ended.exit_code == 0, ended.output
+    found = Predictor.load(model).predict(image)
+    assert f"{len(found)} nuclei" in ended.output
+    assert np.array_equal(read_labels(tmp_path / "out/labels/a.tif"), found.labels)
+    features = json.loads((tmp_path / "out/geojson/a.geojson").read_text())["features"]
+    assert len(features) == len(found) > 4
+    lines = (tmp_path / "out/rle/a.csv").read_text().splitlines()
+    masks = [line.split(",")[1] for line in lines[1:]]
+    assert np.array_equal(kaggle_decode(masks, image.shape) > 0, found.labels > 0)
+
+
+def test_predict_goes_on_after_a_bad_image(model: Path, tmp_path: Path, draw_nuclei: Any) -> None:
+    (tmp_path / "bad.tif").write_bytes(b"no image")
+    write_image(tmp_path / "good.tif", draw_nuclei((64, 64), n=4, seed=1)[0])
+    images = [str(tmp_path / "bad.tif"), str(tmp_path / "good.tif")]
+    ended = CliRunner().invoke(cli, ["predict", *images, "-o", str(tmp_path / "out"), "--model", str(model)])
+    assert ended.exit_code == 1
+    assert "bad.tif" in ended.output
+    assert "1 of 2 images failed" in ended.output
+    assert [path.name for path in (tmp_path / "out/labels").iterdir()] == ["good.tif"]
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--model", "nosuchmodel"], "nosuchmodel"),
+        (["--format", "labels,jpeg"], "jpeg; allowed are labels, geojson, rle"),
+        (["--scale", "0"], "0.05"),
+    ],
+)
+def test_predict_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: str) -> None:
+    write_image(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    ended = CliRunner().invoke(cli, ["predict", str(tmp_path / "a.tif"), "-o", str(tmp_path / "out"), *arguments])
+    assert ended.exit_code != 0
+    assert said in ended.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_doctor_tells_versions_precision_and_models(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    monkeypatch.setenv("NUCSEG_MODELS", str(model.parent))
+    ended = CliRunner().invoke(cli, ["doctor"])
+    assert ended.exit_code == 0, ended.output
+    for word in ("tensorflow 2.", "precision: ", "device: CPU", "model stardist: "):
+        assert word in ended.output

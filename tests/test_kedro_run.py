@@ -1,0 +1,202 @@
+"""The project as its users run it: a copy in a folder of its own, the command line, every pipeline on its own."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SHORT = {
+    "stardist": {
+        "architecture": {"n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8},
+        "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
+    }
+}
+STAGES = (
+    "data_download",
+    "data_processing",
+    "data_augmentations",
+    "model_training",
+    "model_evaluation",
+    "results_visualization",
+)
+
+
+def _copy_project(folder: Path) -> Path:
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "src/nucseg", folder / "src/nucseg", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the project, as the working directory."""
+    folder = _copy_project(tmp_path_factory.mktemp("project"))
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+def run(project: Path, env: str, parameters: dict[str, Any] | None = None, **selection: Any) -> None:
+    bootstrap_project(project)
+    with KedroSession.create(project_path=project, env=env, runtime_params=SHORT | (parameters or {})) as session:
+        session.run(**selection)
+
+
+def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "400", "TERM": "dumb"},
+        check=False,
+        timeout=600,
+    )
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_each_pipeline_works_on_its_own_and_writes_under_demo_only(project: Path) -> None:
+    for stage in STAGES:
+        run(project, "demo", pipeline_names=[stage])
+    made = set(_files(project / "data"))
+    assert all(name.startswith("demo/") for name in made)
+    expected = {
+        "01_raw/archives.json",
+        "03_primary/samples.csv",
+        "03_primary/rejected.csv",
+        "03_primary/images/demo/bottom_right.tif",
+        "03_primary/labels/demo/bottom_right.tif",
+        "05_model_input/augmenter.json",
+        "05_model_input/augmentation_preview.png",
+        "06_models/stardist/config.json",
+        "06_models/stardist/thresholds.json",
+        "06_models/stardist/run.json",
+        "07_model_output/stardist/labels/demo/bottom_right.tif",
+        "07_model_output/stardist/submission.csv",
+        "07_model_output/stardist/coco.json",
+        "08_reporting/stardist/metrics.json",
+        "08_reporting/stardist/per_image.csv",
+        "08_reporting/stardist/imgs/demo/bottom_right.png",
+        "08_reporting/report.html",
+    }
+    assert {f"demo/{name}" for name in expected} <= made
+
+
+@pytest.mark.slow
+def test_a_second_download_changes_nothing(project: Path) -> None:
+    archive = project / "data/demo/01_raw/demo"
+    before = _files(archive)
+    run(project, "demo", pipeline_names=["data_download"])
+    assert before
+    assert _files(archive) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"pipeline_names": ["stardist"], "tags": ["model_validation"]},
+        {"tags": ["results_visualization"]},
+        {"tags": ["model_training"], "pipeline_names": ["stardist"]},
+        {"namespaces": ["stardist"]},
+        {"pipeline_names": ["stardist"]},
+    ],
+    ids=str,
+)
+def test_tags_namespaces_and_models_select(project: Path, selection: dict[str, Any]) -> None:
+    run(project, "demo", **selection)
+
+
+@pytest.mark.slow
+def test_an_archive_on_disk_goes_the_whole_way(project: Path, draw_nuclei: Callable) -> None:
+    """`kedro run --env cpu --pipeline stardist --params data_download.datasets=bbbc038,...url=<path>`."""
+    archive = project / "stage1_train.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for number in range(12):
+            image, labels = draw_nuclei((96, 96), n=5, seed=number)
+            opaque = np.dstack([image, image, image, np.full_like(image, 255)])
+            pictures = {f"images/image{number}": opaque}
+            pictures |= {
+                f"masks/{label}": np.where(labels == label, np.uint8(255), np.uint8(0)) for label in range(1, 6)
+            }
+            for name, picture in pictures.items():
+                stream = io.BytesIO()
+                Image.fromarray(picture).save(stream, "PNG")
+                opened.writestr(f"image{number}/{name}.png", stream.getvalue())
+    # Few images: a split without near-duplicates' groups and with a share for each.
+    split = {"salt": "a", "train": 0.4, "val": 0.3, "test": 0.3, "group_near_duplicates": False}
+    run(
+        project,
+        "cpu",
+        {
+            "data_download": {"datasets": "bbbc038", "bbbc038": {"url": str(archive)}},
+            "data_preprocessing": {"split": split},
+        },
+        pipeline_names=["stardist"],
+    )
+    samples = pd.read_csv(project / "data/03_primary/samples.csv")
+    assert len(samples) == 12
+    assert samples["n_nuclei"].eq(5).all()
+    assert set(samples["split"]) == {"train", "val", "test"}
+    per_image = pd.read_csv(project / "data/08_reporting/stardist/per_image.csv")
+    assert set(per_image["image_id"]) == set(samples.loc[samples["split"] == "test", "image_id"])
+
+
+@pytest.mark.parametrize(
+    "parameter, file, said",
+    [
+        (
+            "stardist.training.epochs=0",
+            "model_config.yml",
+            ["stardist.training.epochs", "0", "greater than or equal to 1"],
+        ),
+        ("data_download.datasets=bbbc039", "data_download.yml", ["data_download.datasets", "bbbc039", "bbbc038"]),
+        ("model_evaluation.metrics=f2", "model_evaluation.yml", ["model_evaluation.metrics", "f2", "dsb2018_score"]),
+        ("stardist.training.epoch=3", "model_config.yml", ["stardist.training.epoch", "no such parameter"]),
+    ],
+)
+def test_a_wrong_parameter_stops_before_the_first_node(tmp_path: Path, parameter: str, file: str, said: list) -> None:
+    project = _copy_project(tmp_path)
+    ended = kedro(project, "run", "--env", "demo", "--params", parameter)
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr + ended.stdout
+    message = ended.stderr[ended.stderr.index("wrong parameter") :]
+    for word in [file, *said]:
+        assert word in message
+    assert not (project / "data").exists()
+
+
+def test_an_error_of_a_node_is_one_message(tmp_path: Path) -> None:
+    project = _copy_project(tmp_path)
+    parameters = f"data_download.datasets=bbbc038,data_download.bbbc038.url={tmp_path}/nowhere.zip"
+    ended = kedro(project, "run", "--env", "cpu", "--pipeline", "data_download", "--params", parameters)
+    assert ended.returncode != 0
+    assert "nowhere.zip" in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_the_registry_lists_the_pipelines(tmp_path: Path) -> None:
+    listed = kedro(_copy_project(tmp_path), "registry", "list")
+    assert listed.returncode == 0, listed.stderr
+    for name in (*STAGES, "stardist", "__default__"):
+        assert f"- {name}" in listed.stdout

@@ -1,0 +1,74 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+
+from nucseg.core.errors import ConfigError
+from nucseg.params import Parameters, check_parameters
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def _parameters(env: str) -> dict[str, Any]:
+    loader = OmegaConfigLoader(str(CONF), env=env, base_env="base", merge_strategy={"parameters": "soft"})
+    return loader["parameters"]
+
+
+@pytest.mark.parametrize("env", ["local", "cpu", "demo"])
+def test_what_the_project_ships_is_valid(env: str) -> None:
+    checked = check_parameters(_parameters(env), [CONF / "base", CONF / env])
+    assert isinstance(checked, Parameters)
+
+
+def test_the_files_are_those_that_users_know() -> None:
+    files = {file.name for file in (CONF / "base/parameters").iterdir()}
+    assert files == {
+        "data_download.yml",
+        "data_preprocessing.yml",
+        "data_augmentations.yml",
+        "model_config.yml",
+        "model_evaluation.yml",
+        "results_visualization.yml",
+    }
+
+
+def _broken(tmp_path: Path, change: dict[str, Any]) -> str:
+    """What is said when a file of a second folder changes the base."""
+    parameters = _parameters("cpu")
+    (tmp_path / "parameters").mkdir()
+    (tmp_path / "parameters/mine.yml").write_text(yaml.safe_dump(change))
+    for name, values in change.items():
+        parameters[name] = {**parameters[name], **values}
+    with pytest.raises(ConfigError) as caught:
+        check_parameters(parameters, [CONF / "base", tmp_path])
+    return str(caught.value)
+
+
+def test_the_message_names_file_key_value_and_what_is_allowed(tmp_path: Path) -> None:
+    said = _broken(tmp_path, {"results_visualization": {"best": -1}})
+    assert "parameters/mine.yml: results_visualization.best is -1" in said
+    assert "greater than or equal to 0" in said
+
+
+def test_a_value_from_the_command_line_is_told_from_the_file(tmp_path: Path) -> None:
+    parameters = _parameters("cpu")
+    parameters["results_visualization"] = {**parameters["results_visualization"], "best": "many"}
+    with pytest.raises(ConfigError, match=r"--params \(instead of .*results_visualization.yml\): .*best is 'many'"):
+        check_parameters(parameters, [CONF / "base", tmp_path])
+
+
+def test_a_misspelt_key_and_a_wrong_place_in_a_list(tmp_path: Path) -> None:
+    said = _broken(
+        tmp_path,
+        {
+            "data_preprocessing": {"transforms": [{"name": "normalize", "pmin": 120}, {"name": "sharpen"}]},
+            "model_evaluation": {"metric": "all"},
+        },
+    )
+    assert "mine.yml: data_preprocessing.transforms.0.pmin is 120" in said
+    assert "mine.yml: data_preprocessing.transforms.1" in said
+    assert "'normalize', 'fill_label_holes'" in said
+    assert "model_evaluation.metric is 'all': there is no such parameter" in said
+    assert said.startswith("3 wrong parameter(s):")

@@ -1,6 +1,7 @@
 """The demonstration: the one annotated image that the stardist package ships, in four quadrants."""
 
 import importlib.util
+import io
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -60,11 +61,16 @@ def make_archive(folder: Path) -> Path:
         raise DownloadError(
             "The demonstration image is part of the stardist package; install it: pip install stardist."
         )
-    with atomic_file(folder / INFO.archive_name) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
         for name in ("img2d.tif", "mask2d.tif"):
             # A fixed date, so that the archive is the same each time.
             archive.writestr(zipfile.ZipInfo(name), (images[0] / name).read_bytes())
-    return folder / INFO.archive_name
+    path = folder / INFO.archive_name
+    if not path.is_file() or path.read_bytes() != content.getvalue():
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content.getvalue())
+    return path
 
 
 def raw_samples(archive: Path) -> Iterator[RawSample]:

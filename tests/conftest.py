@@ -7,6 +7,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import ellipse
+
+# Before TensorFlow: Kedro sets up logging as it is imported, and that closes the streams of handlers made earlier,
+# of which the one that comes with TensorFlow holds pytest's.
+import_module("kedro.framework.project")
 
 # Shared machines are slow at times: a test must not fail for that.
 settings.register_profile("nucseg", deadline=None, suppress_health_check=[HealthCheck.too_slow])

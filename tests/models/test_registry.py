@@ -1,6 +1,6 @@
 import pytest
 
-from nucseg.core.errors import ModelError
+from nucseg.core.errors import ConfigError, ModelError
 from nucseg.models import registry
 from nucseg.models.registry import MODELS, create_segmenter, kind_of, resolve_model, segmenter_class
 
@@ -72,3 +72,8 @@ def test_creating_from_parameters(small_stardist):
     assert model.config == small_stardist.config
     with pytest.raises(ModelError, match="'unet' is unknown"):
         create_segmenter("unet", {})
+    with pytest.raises(ConfigError) as error:
+        create_segmenter("stardist", {"grid": 3, "rays": 8, "fine_tune": False})
+    assert "stardist.architecture.grid is 3: Input should be 1, 2 or 4" in str(error.value)
+    assert "stardist.architecture.rays is 8: Extra inputs are not permitted" in str(error.value)
+    assert "stardist.architecture.fine_tune is False: false is for a pretrained model" in str(error.value)

@@ -7,8 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 import nucseg
-from nucseg.core.errors import ModelError
+from nucseg.core.errors import ConfigError, ModelError
 from nucseg.models.segmenter import TrainableSegmenter
 
 
@@ -57,11 +59,20 @@ def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> TrainableSegme
 
     Raises:
         ModelError: There is no such kind, or its first weights are no such model's.
-        ConfigError: A parameter does not fit the first weights.
+        ConfigError: A parameter is wrong, or does not fit the first weights.
         DownloadError: Published first weights cannot be fetched.
     """
     entry = _entry(kind)
-    return _import(entry.create_path)(_import(entry.config_path).model_validate(parameters))
+    try:
+        config = _import(entry.config_path).model_validate(parameters)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join([kind, 'architecture', *map(str, problem['loc'])])} is {problem['input']!r}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        ]
+        raise ConfigError("\n".join(lines)) from None
+    return _import(entry.create_path)(config)
 
 
 def kind_of(segmenter: TrainableSegmenter) -> str:

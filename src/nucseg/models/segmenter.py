@@ -36,7 +36,8 @@ class Segmenter(Protocol):
     ) -> list[Instances]:
         """Find the nuclei.
 
-        Predicting at a low threshold and calling `Instances.above(t)` gives what predicting at t gives.
+        Predicting at a low threshold and calling `Instances.above(t)` gives what predicting at t gives, for thresholds
+        from `LOWEST_SCORE` up.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed; any size, also different ones.

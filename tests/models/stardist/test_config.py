@@ -16,6 +16,12 @@ def test_bad_values_are_refused(field, value):
         StarDistConfig(**{field: value})
 
 
+def test_only_a_pretrained_model_can_be_used_as_it_is():
+    with pytest.raises(ValidationError, match=r"fine_tune\n.*false is for a pretrained model"):
+        StarDistConfig(fine_tune=False)
+    assert not StarDistConfig(pretrained="models/mine", fine_tune=False).fine_tune
+
+
 def test_the_architecture_is_all_but_the_first_weights():
     architecture = StarDistConfig(pretrained="2D_versatile_fluo", fine_tune=False).architecture()
     assert {"pretrained", "fine_tune"}.isdisjoint(architecture)

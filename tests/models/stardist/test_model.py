@@ -1,5 +1,7 @@
+import copy
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.segmentation import relabel_sequential
 from stardist.matching import matching
-from stardist.models import StarDistData2D
+from stardist.models import StarDist2D, StarDistData2D
 
 from nucseg.core.errors import ModelError
 from nucseg.models.precision import use_precision
 from nucseg.models.stardist import model as model_module
 from nucseg.models.stardist.config import StarDistConfig
-from nucseg.models.stardist.model import Candidates, StarDist
+from nucseg.models.stardist.foreground import refine
+from nucseg.models.stardist.model import Candidates, StarDist, stardist_config
 
 SMALL = {"n_rays": 16, "unet_n_depth": 2, "unet_n_filter_base": 4, "net_conv_after_unet": 8}
 
@@ -42,7 +45,8 @@ def test_targets_are_those_of_the_package(draw_nuclei, grid):
     picture, labels = draw_nuclei((64, 96), 12, seed=3, gap=0)
     picture = picture.astype(np.float32)
     model = StarDist(StarDistConfig(in_channels=1, grid=grid, **SMALL))
-    x, (probability, distances) = model.targets(picture[..., None], labels)
+    x, (probability, distances, foreground) = model.targets(picture[..., None], labels)
+    np.testing.assert_array_equal(foreground, (labels > 0)[..., None])
     data = StarDistData2D(
         [picture], [labels], batch_size=1, n_rays=16, length=1, patch_size=(64, 96), grid=(grid, grid)
     )
@@ -50,7 +54,10 @@ def test_targets_are_those_of_the_package(draw_nuclei, grid):
     np.testing.assert_array_equal(x, xs[0])
     np.testing.assert_array_equal(probability, probabilities[0])
     np.testing.assert_array_equal(distances, distances_and_weights[0])
-    assert (probability.dtype, distances.dtype) == (np.float32, np.float32)
+    assert {target.dtype for target in (probability, distances, foreground)} == {np.dtype(np.float32)}
+    plain = StarDist(StarDistConfig(in_channels=1, grid=grid, refine_radius=0, **SMALL))
+    for target, expected in zip(plain.targets(picture[..., None], labels)[1], (probability, distances), strict=True):
+        np.testing.assert_array_equal(target, expected)
 
 
 def test_targets_do_not_depend_on_the_numbers(small_stardist, draw_nuclei):
@@ -67,10 +74,10 @@ def test_targets_do_not_depend_on_the_numbers(small_stardist, draw_nuclei):
 @pytest.mark.parametrize("label", [0, 7])
 @pytest.mark.filterwarnings("ignore:EDT of constant")
 def test_targets_of_a_patch_without_borders(small_stardist, label):
-    _, (probability, distances) = small_stardist.targets(
+    _, (probability, distances, foreground) = small_stardist.targets(
         np.zeros((32, 32, 1), np.float32), np.full((32, 32), label, np.int32)
     )
-    assert (probability > 0).all() == (distances[..., :-1] > 0).all() == bool(label)
+    assert (probability > 0).all() == (distances[..., :-1] > 0).all() == foreground.all() == bool(label)
 
 
 def test_targets_from_several_threads(small_stardist, draw_nuclei):
@@ -87,32 +94,59 @@ def test_targets_from_several_threads(small_stardist, draw_nuclei):
 def test_polygons_of_the_targets_draw_the_nuclei(small_stardist, draw_nuclei):
     """What a perfect network would say gives back the nuclei."""
     _, labels = draw_nuclei((128, 128), 14, seed=5, gap=1)
-    _, (probability, distances) = small_stardist.targets(np.zeros((128, 128, 1), np.float32), labels)
+    _, (probability, distances, foreground) = small_stardist.targets(np.zeros((128, 128, 1), np.float32), labels)
     keep = probability[..., 0] > 0.5
     scores = probability[keep][:, 0]
     order = np.argsort(-scores, kind="stable")
-    found = small_stardist.decode(
-        Candidates(2 * np.argwhere(keep)[order], distances[keep][order, :-1], scores[order]), labels.shape
-    )
+    polygons = 2 * np.argwhere(keep)[order], distances[keep][order, :-1], scores[order]
+    found = small_stardist.decode(Candidates(*polygons), labels.shape)
     result = matching(labels, found.labels, thresh=0.8)
     assert (result.tp, result.fp, result.fn) == (14, 0, 0)
+    refined = small_stardist.decode(Candidates(*polygons, foreground[..., 0] > 0.5), labels.shape)
+    np.testing.assert_array_equal(refined.labels > 0, labels > 0)
+    assert matching(labels, refined.labels, thresh=0.8).mean_true_score > result.mean_true_score
 
 
-def test_instances_are_those_of_the_package(small_stardist, draw_nuclei):
+@pytest.fixture(scope="module")
+def plain(small_stardist):
+    """The small model without its foreground head."""
+    model = StarDist(small_stardist.config.model_copy(update={"refine_radius": 0}))
+    model.network.set_weights(small_stardist.polygon_model.get_weights())
+    model.thresholds = small_stardist.thresholds
+    return model
+
+
+def test_plain_instances_are_those_of_the_package(plain, draw_nuclei):
+    package = StarDist2D(stardist_config(plain.config), basedir=None)
+    package.keras_model.set_weights(plain.network.get_weights())
     picture = (draw_nuclei((96, 128), 20, seed=6, gap=0)[0] / np.float32(255))[..., None]
-    found = small_stardist.predict([picture], score_threshold=0.4)[0]
-    labels, details = small_stardist._stardist.predict_instances(
-        picture, prob_thresh=0.4, nms_thresh=small_stardist.thresholds["nms"], predict_kwargs={"b": 0}
+    found = plain.predict([picture], score_threshold=0.4)[0]
+    labels, details = package.predict_instances(
+        picture, prob_thresh=0.4, nms_thresh=plain.thresholds["nms"], predict_kwargs={"b": 0}
     )
     assert len(found) > 15
     assert same_nuclei(found.labels, labels)
     np.testing.assert_allclose(found.scores, np.sort(details["prob"])[::-1], rtol=1e-5)
 
 
-def test_it_finds_nuclei(small_stardist, draw_nuclei):
+def test_it_finds_nuclei_and_refined_ones_fit_better(small_stardist, plain, draw_nuclei):
     picture, labels = draw_nuclei((100, 140), 20, seed=7)
-    found = small_stardist.predict([(picture / np.float32(255))[..., None]])[0]
-    assert matching(labels, found.labels, thresh=0.5).f1 > 0.8
+    refined, unrefined = (
+        matching(labels, model.predict([(picture / np.float32(255))[..., None]])[0].labels, thresh=0.5)
+        for model in (small_stardist, plain)
+    )
+    assert refined.f1 > 0.8
+    assert refined.mean_true_score > unrefined.mean_true_score
+
+
+def test_refined_nuclei_are_those_of_the_plain_model_within_the_radius(small_stardist, plain, image):
+    candidates = small_stardist.propose(image, 0.5)
+    unrefined = plain.decode(candidates, image.shape[:2])
+    np.testing.assert_array_equal(unrefined.labels, plain.predict([image], score_threshold=0.5)[0].labels)
+    refined = small_stardist.decode(candidates, image.shape[:2])
+    expected = refine(unrefined.labels, candidates.foreground, small_stardist.config.refine_radius)
+    assert same_nuclei(refined.labels, expected)
+    assert not same_nuclei(refined.labels, unrefined.labels)
 
 
 def test_labels_have_no_gaps_and_scores_fall(small_stardist, image):
@@ -137,20 +171,77 @@ def test_a_higher_threshold_only_takes_nuclei_away(small_stardist, image, precis
         np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 60), threshold=st.integers(0, 10))
-def test_decoding_fewer_candidates_only_takes_nuclei_away(small_stardist, seed, n, threshold):
+def draw_candidates(seed, n):
+    """Draw circles of scores 0, 0.1, ..., 1 and a foreground map that has little to do with them."""
     rng = np.random.default_rng(seed)
     scores = np.sort(rng.integers(0, 11, n).astype(np.float32) / 10)[::-1]
-    candidates = Candidates(
-        rng.integers(0, 40, (n, 2)), np.repeat(rng.uniform(0.001, 8, (n, 1)), 16, 1).astype(np.float32), scores
-    )
-    keep = scores >= np.float32(threshold / 10)
-    some = Candidates(candidates.points[keep], candidates.distances[keep], candidates.scores[keep])
-    expected = small_stardist.decode(candidates, (40, 40)).above(threshold / 10)
-    found = small_stardist.decode(some, (40, 40))
+    distances = np.repeat(rng.uniform(0.001, 8, (n, 1)), 16, 1).astype(np.float32)
+    return Candidates(rng.integers(0, 40, (n, 2)), distances, scores, rng.random((40, 40)) < rng.random())
+
+
+def check_same_instances(found, expected):
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_array_equal(found.scores, expected.scores)
     np.testing.assert_array_equal(np.unique(np.append(found.labels, 0)), np.arange(len(found) + 1))
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 60), threshold=st.integers(0, 10))
+def test_decoding_fewer_candidates_only_takes_nuclei_away(plain, seed, n, threshold):
+    candidates = replace(draw_candidates(seed, n), foreground=None)
+    expected = plain.decode(candidates, (40, 40)).above(threshold / 10)
+    check_same_instances(plain.decode(candidates.above(threshold / 10), (40, 40)), expected)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(0, 60),
+    own=st.integers(1, 10),
+    low=st.integers(1, 10),
+    high=st.integers(1, 10),
+)
+def test_refined_a_higher_threshold_only_takes_nuclei_away(small_stardist, seed, n, own, low, high):
+    """Thresholds below and above the model's own."""
+    low, high = sorted((low, high))
+    candidates = draw_candidates(seed, n)
+    model = copy.copy(small_stardist)
+    model.thresholds = {"score": own / 10, "nms": 0.4}
+    model.propose = lambda image, score_threshold: candidates.above(score_threshold)
+    image = np.zeros((40, 40, 1), np.float32)
+    few, many = (model.predict([image], score_threshold=threshold / 10)[0] for threshold in (high, low))
+    check_same_instances(few, many.above(high / 10))
+    if high >= own:  # what is weaker than its own threshold is not even looked at
+        check_same_instances(few, model.decode(candidates.above(own / 10), (40, 40)).above(high / 10))
+
+
+def test_weak_nuclei_get_what_the_strong_ones_leave(small_stardist):
+    """The weak circle lies 2 pixels beside the strong one; the map says foreground everywhere."""
+    circles = Candidates(
+        np.array([[20, 12], [20, 25]]),
+        np.array([[6.0] * 16, [5.0] * 16], np.float32),
+        np.array([0.9, 0.2], np.float32),
+        np.ones((40, 40), bool),
+    )
+    both = small_stardist.decode(circles, (40, 40))
+    alone = small_stardist.decode(circles.above(0.5), (40, 40))
+    np.testing.assert_array_equal(both.labels == 1, alone.labels == 1)
+    # Columns of row 20: the strong one's 7 to 17 has grown by 3, the weak one's 21 to 29 where there was room.
+    row = both.labels[20]
+    assert (np.flatnonzero(row == 1)[[0, -1]] == [3, 21]).all()
+    assert (np.flatnonzero(row == 2)[[0, -1]] == [22, 33]).all()
+
+
+def test_a_nucleus_that_the_map_takes_away_is_dropped(small_stardist):
+    """Nothing of the smaller circle is farther than 3 pixels from its border."""
+    circles = Candidates(
+        np.array([[12, 28], [12, 12]]),
+        np.array([[2.0] * 16, [8.0] * 16], np.float32),
+        np.array([0.9, 0.8], np.float32),
+        np.zeros((24, 40), bool),
+    )
+    found = small_stardist.decode(circles, (24, 40))
+    np.testing.assert_array_equal(found.scores, np.array([0.8], np.float32))
+    assert found.labels[12, 12] == 1
+    assert found.labels.max() == 1
 
 
 def test_a_hidden_nucleus_is_dropped(small_stardist):
@@ -160,7 +251,9 @@ def test_a_hidden_nucleus_is_dropped(small_stardist):
         np.array([[9.0] * 16, [9.0] * 16, [2.0] * 16], np.float32),
         np.array([0.9, 0.8, 0.7], np.float32),
     )
-    found = small_stardist.decode(candidates, (40, 40), nms_threshold=1.0)
+    model = copy.copy(small_stardist)
+    model.thresholds = {"score": 0.5, "nms": 1.0}
+    found = model.decode(candidates, (40, 40))
     np.testing.assert_array_equal(found.scores, np.array([0.9, 0.8], np.float32))
     assert found.labels[20, 12] == 1
     assert found.labels[20, 28] == 2
@@ -202,6 +295,8 @@ def test_tiles_do_not_show(small_stardist, image, monkeypatch):
     assert len(sizes) == 3 * 5
     assert max(max(size) for size in sizes) <= 4 * small_stardist.stride + 2 * small_stardist.halo
 
+    np.testing.assert_array_equal(tiled.foreground, whole.foreground)
+
     def by_position(candidates):
         order = np.lexsort(candidates.points.T)
         return candidates.points[order], candidates.distances[order], candidates.scores[order]
@@ -214,9 +309,10 @@ def test_tiles_do_not_show(small_stardist, image, monkeypatch):
     "changes",
     [{"grid": 1}, {"grid": 2}, {"grid": 4, "unet_n_depth": 1}, {"unet_n_depth": 3, "unet_n_conv_per_depth": 1}],
 )
-def test_nothing_beyond_the_halo_changes_a_pixel(changes):
+@pytest.mark.parametrize("refine_radius", [0, 3])
+def test_nothing_beyond_the_halo_changes_a_pixel(changes, refine_radius):
     """All weights are positive, so that every path through the network counts."""
-    model = StarDist(StarDistConfig(in_channels=1, **{**SMALL, **changes}))
+    model = StarDist(StarDistConfig(in_channels=1, refine_radius=refine_radius, **{**SMALL, **changes}))
     for weight in model.network.weights:
         weight.assign(np.full(weight.shape, 0.05))
     side = 4 * model.halo
@@ -224,22 +320,29 @@ def test_nothing_beyond_the_halo_changes_a_pixel(changes):
     changed = blank.copy()
     middle = side // 2
     changed[0, middle, middle] += 1000
-    difference = np.abs(model._run(changed)[1].numpy() - model._run(blank)[1].numpy())[0, ..., 0] > 0
-    reach = np.abs(np.argwhere(difference) * model.config.grid - middle).max()
-    assert reach <= model.halo
+    layers = ["dist", "foreground_features"] if refine_radius else ["dist"]
+    reached = keras.Model(model.network.inputs, {name: model.network.get_layer(name).output for name in layers})
+    new, old = reached([changed]), reached([blank])
+    reaches = []
+    for name in layers:
+        difference = np.abs(new[name].numpy() - old[name].numpy())[0, ..., 0] > 0
+        reaches.append(np.abs(np.argwhere(difference) * (side // len(difference)) - middle).max())
+    assert max(reaches) <= model.halo
     # No larger than needed either: what is too large costs time. Not every pixel's reach is the largest.
-    assert reach > model.halo - 2 * model.stride
+    assert max(reaches) > model.halo - 2 * model.stride
 
 
 def test_stride_and_halo():
-    model = StarDist(StarDistConfig(in_channels=3, n_rays=32, grid=2, unet_n_depth=3, unet_n_filter_base=4))
+    config = StarDistConfig(in_channels=3, n_rays=32, grid=2, unet_n_depth=3, unet_n_filter_base=4)
+    model = StarDist(config)
     assert (model.in_channels, model.stride, model.halo) == (3, 16, 112)
+    assert StarDist(config.model_copy(update={"refine_radius": 0})).halo == 112
 
 
-@pytest.mark.parametrize("loss", ["mae", "iou"])
-def test_training_reduces_the_loss_of_an_rgb_model(draw_nuclei, loss):
+@pytest.mark.parametrize("loss,refine_radius", [("mae", 3), ("iou", 3), ("mae", 0)])
+def test_training_reduces_the_loss_of_an_rgb_model(draw_nuclei, loss, refine_radius):
     keras.utils.set_random_seed(0)
-    model = StarDist(StarDistConfig(in_channels=3, train_dist_loss=loss, **SMALL))
+    model = StarDist(StarDistConfig(in_channels=3, train_dist_loss=loss, refine_radius=refine_radius, **SMALL))
     model.compile(keras.optimizers.Adam(3e-3))
     picture, labels = draw_nuclei((64, 64), 8, seed=8, modality="histology")
     x, targets = model.targets(picture / np.float32(255), labels)
@@ -250,8 +353,9 @@ def test_training_reduces_the_loss_of_an_rgb_model(draw_nuclei, loss):
     assert not model.keras_model.jit_compile
 
 
-def test_tuned_thresholds_are_the_best_of_those_tried(small_stardist, draw_nuclei, tmp_path, caplog):
-    small_stardist.save(tmp_path)
+@pytest.mark.parametrize("kind", ["plain", "small_stardist"])
+def test_tuned_thresholds_are_the_best_of_those_tried(kind, request, draw_nuclei, tmp_path, caplog):
+    request.getfixturevalue(kind).save(tmp_path)
     model = StarDist.load(tmp_path)
     drawn = [draw_nuclei((80, 96), 12, seed=20 + number, gap=0) for number in range(4)]
     images = [(picture / np.float32(255))[..., None] for picture, _ in drawn]
@@ -281,6 +385,17 @@ def test_thresholds_stay_where_nothing_is_found(small_stardist, tmp_path, caplog
     assert model.tune([np.zeros((64, 64, 1), np.float32)], [np.ones((64, 64), np.int32)]) == before
     assert model.tune([], []) == before
     assert "No nucleus of the validation images was found" in caplog.text
+
+
+def test_no_warning_of_tracing(small_stardist, image, tmp_path, caplog, capfd):
+    """TensorFlow warns of functions that it traces again and again, or cannot translate."""
+    small_stardist.save(tmp_path)
+    for _ in range(6):
+        namespace = {"StarDist": StarDist, "folder": tmp_path, "images": [image, image[:40], image[:, :50], image[:33]]}
+        exec("StarDist.load(folder).predict(images)", namespace)  # there is no source for AutoGraph to read
+    said = caplog.text + "".join(capfd.readouterr())
+    assert "AutoGraph" not in said
+    assert "retracing" not in said
 
 
 def test_loading_a_folder_that_is_no_model(tmp_path):

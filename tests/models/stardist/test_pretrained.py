@@ -13,6 +13,7 @@ from stardist.models import Config2D, StarDist2D
 from nucseg.core.errors import ConfigError, DownloadError, ModelError
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.stardist.config import PRETRAINED, StarDistConfig
+from nucseg.models.stardist.model import StarDist
 from nucseg.models.stardist.pretrained import create, fetch
 
 NAME = "2D_versatile_fluo"
@@ -59,7 +60,7 @@ def server(published, monkeypatch, tmp_path):
 def check_same_network(model, original):
     image = np.random.default_rng(0).random((32, 48, 1), np.float32)
     expected = original.keras_model.predict(image[None], verbose=0)
-    for found, wanted in zip(model._run(image[None]), expected, strict=True):
+    for found, wanted in zip(model._run(image[None])[:2], expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
@@ -83,6 +84,7 @@ def test_without_network_the_error_names_the_cache_folder(server, tmp_path, monk
     assert "http://127.0.0.1:1/model.zip" in str(error.value)
     assert str(tmp_path / "cache/models" / f"{NAME}.zip") in str(error.value)
     assert "put it at" in str(error.value)
+    assert "stardist.architecture.pretrained" in str(error.value)
 
 
 @pytest.mark.parametrize("change,value", [("hash", "0" * 64), ("url", "/missing.zip")])
@@ -97,23 +99,62 @@ def test_another_architecture_is_refused_with_the_values_to_set(server):
     config = StarDistConfig(**{**CONFIG, "in_channels": 3, "n_rays": 32, "grid": 1}, pretrained=NAME)
     with pytest.raises(ConfigError) as error:
         create(config)
-    assert "stardist.in_channels = 1" in str(error.value)
-    assert "stardist.n_rays = 16" in str(error.value)
-    assert "stardist.grid = 2" in str(error.value)
+    assert "stardist.architecture.in_channels = 1" in str(error.value)
+    assert "stardist.architecture.n_rays = 16" in str(error.value)
+    assert "stardist.architecture.grid = 2" in str(error.value)
 
 
-def test_from_a_folder_of_the_package(published):
+@pytest.mark.parametrize("options", [{}, {"refine_radius": 0}, {"refine_radius": 0, "fine_tune": False}])
+def test_from_a_folder_of_the_package(published, options):
     base, original = published
-    model = create(StarDistConfig(pretrained=str(base / "model"), **CONFIG))
+    model = create(StarDistConfig(pretrained=str(base / "model"), **CONFIG, **options))
     check_same_network(model, original)
     assert model.thresholds == {"score": 0.479, "nms": 0.3}
+    assert len(model.network.outputs) == (2 if options else 3)
 
 
-def test_from_a_model_folder(small_stardist, tmp_path):
-    ModelBundle("mine", small_stardist, (), {}).save(tmp_path / "mine")
-    model = create(small_stardist.config.model_copy(update={"pretrained": str(tmp_path / "mine")}))
+def test_a_foreground_head_that_learned_nothing_is_refused(published, small_stardist, tmp_path):
+    plain = StarDist(small_stardist.config.model_copy(update={"refine_radius": 0}))
+    ModelBundle("plain", plain, (), {}).save(tmp_path / "plain")
+    for folder in (published[0] / "model", tmp_path / "plain"):
+        config = {**CONFIG, "unet_n_filter_base": 8, "net_conv_after_unet": 32} if folder.name == "plain" else CONFIG
+        with pytest.raises(ConfigError, match=r"architecture\.refine_radius: 3 is not allowed.*Set it to 0"):
+            create(StarDistConfig(pretrained=str(folder), fine_tune=False, **config))
+
+
+@pytest.fixture(scope="module")
+def model_folder(small_stardist, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    ModelBundle("mine", small_stardist, (), {}).save(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("fine_tune", [True, False])
+def test_from_a_model_folder(small_stardist, model_folder, fine_tune):
+    model = create(
+        small_stardist.config.model_copy(
+            update={"pretrained": model_folder, "fine_tune": fine_tune, "refine_radius": 5, "train_dist_loss": "iou"}
+        )
+    )
+    assert (model.config.refine_radius, model.config.train_dist_loss) == (5, "iou")
     for found, expected in zip(model.network.weights, small_stardist.network.weights, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_the_foreground_head_is_left_out_or_added(small_stardist, model_folder, tmp_path):
+    plain = create(small_stardist.config.model_copy(update={"pretrained": model_folder, "refine_radius": 0}))
+    assert len(plain.network.outputs) == 2
+    ModelBundle("plain", plain, (), {}).save(tmp_path / "plain")
+    again = create(small_stardist.config.model_copy(update={"pretrained": str(tmp_path / "plain")}))
+    assert len(again.network.outputs) == 3
+    for model in (plain, again):
+        for found, expected in zip(model.polygon_model.weights, small_stardist.polygon_model.weights, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_another_foreground_head_is_refused_with_the_value_to_set(small_stardist, model_folder):
+    with pytest.raises(ConfigError, match=r"set stardist\.architecture\.refine_filters = 32"):
+        create(small_stardist.config.model_copy(update={"pretrained": model_folder, "refine_filters": 8}))
 
 
 def test_random_weights():

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 PRETRAINED = ("2D_versatile_fluo", "2D_versatile_he", "2D_paper_dsb2018")
 """The models that the authors of StarDist publish. `fluo` and `dsb2018` were trained on images of BBBC038."""
@@ -37,6 +37,13 @@ class StarDistConfig(BaseModel):
         description="First weights: null for random ones, a folder, or one of " + ", ".join(PRETRAINED) + ".",
     )
     fine_tune: bool = Field(True, description="Whether a pretrained model is trained further or used as it is.")
+
+    @field_validator("fine_tune")
+    @classmethod
+    def _has_something_to_use(cls, fine_tune: bool, info: ValidationInfo) -> bool:
+        if not fine_tune and info.data.get("pretrained") is None:
+            raise ValueError("false is for a pretrained model: name one in `pretrained`, or set it to true")
+        return fine_tune
 
     def architecture(self) -> dict[str, Any]:
         """Give what a model folder must hold to build the network again."""

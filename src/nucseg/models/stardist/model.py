@@ -7,7 +7,7 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -29,10 +29,11 @@ from nucseg.core.types import Instances
 from nucseg.models.segmenter import LOWEST_SCORE
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
-from nucseg.models.stardist.thresholds import ScoreSweep
+from nucseg.models.stardist.tuning import ap_mean
 
 _TILE = 1024  # pixels a side: the network's memory stays below 1 GB whatever the size of the image
-_NMS_THRESHOLDS = (0.3, 0.4, 0.5)  # as StarDist2D.optimize_thresholds
+_SCORES_TRIED = [percent / 100 for percent in range(5, 100, 5)]
+_NMS_TRIED = [0.3, 0.4, 0.5]  # as StarDist2D.optimize_thresholds
 _log = logging.getLogger(__name__)
 
 # The package's OpenMP threads wait for each other in busy loops: beside a training step, or in each thread of a feed or
@@ -58,6 +59,14 @@ class Candidates:
     distances: NDArray[np.float32]
     scores: NDArray[np.float32]
     foreground: NDArray[np.bool_] | None = None
+
+    def take(self, which: NDArray) -> "Candidates":
+        """Keep some of the polygons: `which` are their places or, for each, whether it is kept."""
+        return replace(self, points=self.points[which], distances=self.distances[which], scores=self.scores[which])
+
+    def above(self, score_threshold: float) -> "Candidates":
+        """Keep the polygons with `score >= score_threshold`."""
+        return self.take(self.scores >= np.float32(score_threshold))
 
 
 class StarDist:
@@ -92,8 +101,8 @@ class StarDist:
         """Find the nuclei; see `Segmenter.predict`."""
         own = self.thresholds["score"]
         threshold = own if score_threshold is None else score_threshold
-        # Weak candidates share pixels among each other only (see `decode`): decoding always the same ones of them
-        # makes the answer at one threshold a part of that at any lower one.
+        # Candidates weaker than the model's own threshold share pixels among each other only (see `decode`): decoding
+        # always the same ones of them makes the answer at one threshold a part of that at a lower one.
         lowest = own if threshold >= own else min(threshold, LOWEST_SCORE)
         return [
             self.decode(self.propose(image, lowest), (image.shape[0], image.shape[1])).above(threshold)
@@ -111,54 +120,66 @@ class StarDist:
             The candidates; none in an image without any contrast.
         """
         height, width = image.shape[:2]
-        found: list[tuple[NDArray, NDArray, NDArray]] = []
-        foreground = np.zeros((height, width), bool) if self.config.refine_radius else None
-        if (image != image[0, 0]).any():
-            padding = ((0, -height % self.stride), (0, -width % self.stride), (0, 0))
-            padded = np.pad(image, padding, mode="reflect")
-            rows, columns = (range(0, side, _TILE) for side in padded.shape[:2])
-            for y, x in itertools.product(rows, columns):
-                where, how_far, how_sure, owned_foreground = self._propose_in_tile(padded, y, x, score_threshold)
-                found.append((where, how_far, how_sure))
-                if foreground is not None:
-                    tile = foreground[y : y + _TILE, x : x + _TILE]
-                    tile[:] = owned_foreground[: tile.shape[0], : tile.shape[1]]
-        points = np.concatenate([np.zeros((0, 2), np.int64), *(tile[0] for tile in found)])
-        distances = np.concatenate([np.zeros((0, self.config.n_rays), np.float32), *(tile[1] for tile in found)])
-        scores = np.concatenate([np.zeros(0, np.float32), *(tile[2] for tile in found)])
-        inside = np.flatnonzero((points < (height, width)).all(1))
+        if (image == image[0, 0]).all():
+            return Candidates(
+                np.zeros((0, 2), np.int64), np.zeros((0, self.config.n_rays), np.float32), np.zeros(0, np.float32)
+            )
+        padded = np.pad(image, ((0, -height % self.stride), (0, -width % self.stride), (0, 0)), mode="reflect")
+        points: list[NDArray[np.int64]] = []
+        distances: list[NDArray[np.float32]] = []
+        scores: list[NDArray[np.float32]] = []
+        foreground = np.zeros(padded.shape[:2], bool) if self.config.refine_radius else None
+        for y, x in itertools.product(*(range(0, side, _TILE) for side in padded.shape[:2])):
+            probability, distance, *rest = self._tile_maps(padded, y, x)
+            keep = probability[..., 0] >= np.float32(score_threshold)
+            points.append(np.argwhere(keep) * self.config.grid + (y, x))
+            distances.append(np.maximum(distance[keep], 1e-3))  # the lower bound is the package's own
+            scores.append(probability[keep][:, 0])
+            if foreground is not None:
+                foreground[y : y + _TILE, x : x + _TILE] = rest[0][..., 0] >= FOREGROUND
+        point, score = np.concatenate(points), np.concatenate(scores)
+        inside = np.flatnonzero((point < (height, width)).all(1))
         # Equal scores (many in bfloat16) go by position: neither the tiles nor the threshold decide between them.
-        order = inside[np.lexsort((points[inside, 1], points[inside, 0], -scores[inside]))]
-        return Candidates(points[order], distances[order], scores[order], foreground)
+        order = inside[np.lexsort((point[inside, 1], point[inside, 0], -score[inside]))]
+        return Candidates(
+            point[order],
+            np.concatenate(distances)[order],
+            score[order],
+            None if foreground is None else foreground[:height, :width],
+        )
 
-    def _propose_in_tile(
-        self, padded: NDArray[np.float32], y: int, x: int, score_threshold: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        grid = self.config.grid
+    def _tile_maps(self, padded: NDArray[np.float32], y: int, x: int) -> list[NDArray[np.float32]]:
+        """Run the network on the tile at `(y, x)` and its halo; give the tile's part of each output."""
         top, left = max(y - self.halo, 0), max(x - self.halo, 0)
         tile = padded[top : y + _TILE + self.halo, left : x + _TILE + self.halo]
-        score, distance, *rest = (part.numpy()[0] for part in self._run(tile[None]))
-        fine = np.s_[y - top : y - top + _TILE, x - left : x - left + _TILE]
-        coarse = tuple(slice(side.start // grid, side.stop // grid) for side in fine)
-        score, distance = score[coarse][..., 0], distance[coarse]
-        foreground = (rest[0] if rest else np.zeros((*tile.shape[:2], 1)))[fine][..., 0] >= FOREGROUND
-        keep = score >= np.float32(score_threshold)
-        # The lower bound of the distances is the package's own.
-        return np.argwhere(keep) * grid + (y, x), np.maximum(distance[keep], 1e-3), score[keep], foreground
+        maps = []
+        for output in self._run(tile[None]):
+            cell = tile.shape[0] // output.shape[1]  # pixels a side: 1, or the grid
+            row, column = (y - top) // cell, (x - left) // cell
+            maps.append(output.numpy()[0, row : row + _TILE // cell, column : column + _TILE // cell])
+        return maps
 
-    def decode(
-        self, candidates: Candidates, shape: tuple[int, int], *, nms_threshold: float | None = None
-    ) -> Instances:
+    def suppress(self, candidates: Candidates) -> Candidates:
+        """Drop the polygons that others of a higher score cover (greedy non-maximum suppression)."""
+        with _openmp.limit(limits=1):
+            keep = non_maximum_suppression_inds(
+                candidates.distances,
+                candidates.points,
+                scores=candidates.scores,
+                thresh=self.thresholds["nms"],
+                verbose=False,
+            )
+        return candidates.take(keep)
+
+    def decode(self, candidates: Candidates, shape: tuple[int, int]) -> Instances:
         """Suppress the polygons that others of a higher score cover, draw the rest and refine their borders.
 
-        The candidates from the model's own score threshold up are drawn and refined first; the weaker ones get what
-        is left, so that they never change what the model finds.
+        The candidates from the model's own score threshold up are refined first; the weaker ones get what is left, so
+        that they never change what the model finds.
 
         Args:
             candidates: What `propose` gave.
             shape: (rows, columns) of the image.
-            nms_threshold: Intersection over the smaller area from which on a polygon is suppressed; None takes the
-                model's own.
 
         Returns:
             The nuclei in the order of falling score. Where two overlap, the higher score has the pixel; a nucleus that
@@ -166,31 +187,23 @@ class StarDist:
         """
         if not len(candidates.scores):
             return Instances.none(shape)
-        with _openmp.limit(limits=1):
-            keep = non_maximum_suppression_inds(
-                candidates.distances,
-                candidates.points,
-                scores=candidates.scores,
-                thresh=self.thresholds["nms"] if nms_threshold is None else nms_threshold,
-                verbose=False,
-            )
-        scores = candidates.scores[keep]
-        labels = polygons_to_label(candidates.distances[keep], candidates.points[keep], shape, prob=scores)
-        labels = self._refined(labels.astype(np.int32), scores, candidates.foreground)
-        visible = np.bincount(labels.ravel(), minlength=len(scores) + 1)[1:] > 0
+        kept = self.suppress(candidates)
+        labels = polygons_to_label(kept.distances, kept.points, shape, prob=kept.scores).astype(np.int32)
+        if kept.foreground is not None:
+            labels = self._refined(labels, kept.scores, kept.foreground)
+        visible = np.bincount(labels.ravel(), minlength=len(kept.scores) + 1)[1:] > 0
         numbers = np.concatenate([[0], np.cumsum(visible)]).astype(np.int32)
-        return Instances(numbers[labels], scores[visible])
+        return Instances(numbers[labels], kept.scores[visible])
 
     def _refined(
-        self, labels: NDArray[np.int32], scores: NDArray[np.float32], foreground: NDArray[np.bool_] | None
+        self, labels: NDArray[np.int32], scores: NDArray[np.float32], foreground: NDArray[np.bool_]
     ) -> NDArray[np.int32]:
-        if foreground is None:
-            return labels
-        n_strong = int((scores >= np.float32(self.thresholds["score"])).sum())  # scores fall
-        strong = refine(np.where(labels <= n_strong, labels, 0), foreground, self.config.refine_radius)
+        radius = self.config.refine_radius
+        n_strong = np.count_nonzero(scores >= np.float32(self.thresholds["score"]))  # the first ones: scores fall
+        strong = refine(np.where(labels <= n_strong, labels, 0), foreground, radius)
         if n_strong == len(scores):
             return strong
-        weak = refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, self.config.refine_radius)
+        weak = refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, radius)
         return np.where(strong > 0, strong, weak)
 
     def targets(
@@ -236,6 +249,8 @@ class StarDist:
     def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose the score and the suppression threshold that give the best `ap_mean_50_90` over the images.
 
+        All are tried, as `predict` would decode with them; of equally good ones, the score nearest to 0.5 is taken.
+
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
             labels: The true label image of each, `(H, W)`.
@@ -243,21 +258,26 @@ class StarDist:
         Returns:
             The new `thresholds`; the old ones where nothing was found.
         """
-        candidates = [self.propose(image, LOWEST_SCORE) for image in images]
-        # The second look counts as strong (see `decode`) what the first one found to be.
-        for _ in range(2 if self.config.refine_radius else 1):
-            sweeps = {nms: ScoreSweep() for nms in _NMS_THRESHOLDS}
-            for found, truth in zip(candidates, labels, strict=True):
-                for nms, sweep in sweeps.items():
-                    sweep.add(truth, self.decode(found, (truth.shape[0], truth.shape[1]), nms_threshold=nms))
-            value, score, best_nms = max((*sweep.best(), nms) for nms, sweep in sweeps.items())
-            if value > 0:
-                self.thresholds = {"score": score, "nms": best_nms}
-        if value == 0:
-            _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", self.thresholds)
+        before, best = self.thresholds, (0.0, 0.0)
+        tuned = before
+        candidates = [self.propose(image, _SCORES_TRIED[0]) for image in images]
+        for nms in _NMS_TRIED:
+            self.thresholds = {**before, "nms": nms}
+            polygons = [self.suppress(found) for found in candidates]  # once: doing it again changes nothing
+            for score in _SCORES_TRIED:
+                self.thresholds = {"score": score, "nms": nms}
+                found = [
+                    self.decode(each.above(score), truth.shape) for each, truth in zip(polygons, labels, strict=True)
+                ]
+                value = ap_mean(labels, found)
+                if value > 0 and (value, -abs(score - 0.5)) > best:
+                    best, tuned = (value, -abs(score - 0.5)), self.thresholds
+        self.thresholds = tuned
+        if tuned is before:
+            _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", before)
         else:
-            _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation.", self.thresholds, value)
-        return self.thresholds
+            _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation.", tuned, best[0])
+        return tuned
 
     def save(self, folder: Path) -> None:
         """Write `config.json`, `model.weights.h5` and `thresholds.json` into an existing folder."""

@@ -16,6 +16,7 @@ from nucseg.core.errors import ConfigError, DownloadError, ModelError
 from nucseg.models.stardist.config import PRETRAINED, StarDistConfig
 from nucseg.models.stardist.model import StarDist, stardist_config
 
+_KEYS = "stardist.architecture"  # where the parameters stand in model_config.yml
 _OURS = {"n_channel_in": "in_channels"}  # where our name differs from the package's
 _log = logging.getLogger(__name__)
 
@@ -37,17 +38,12 @@ def create(config: StarDistConfig) -> StarDist:
     if config.pretrained is None:
         return StarDist(config)
     if config.pretrained in PRETRAINED:
-        if config.refine_radius and not config.fine_tune:
-            raise ConfigError(
-                f"stardist.refine_radius: {config.refine_radius} is not allowed with {config.pretrained} as it is, "
-                "which has no foreground head; set refine_radius to 0, or fine_tune to true so that the head learns."
-            )
         with tempfile.TemporaryDirectory() as folder:
             _unpack(fetch(config.pretrained), Path(folder))
             return _read(Path(folder), config)
     if not Path(config.pretrained).is_dir():
         raise ConfigError(
-            f"stardist.pretrained: {config.pretrained!r} is neither a folder nor one of {', '.join(PRETRAINED)}."
+            f"{_KEYS}.pretrained: {config.pretrained!r} is neither a folder nor one of {', '.join(PRETRAINED)}."
         )
     return _read(Path(config.pretrained), config)
 
@@ -76,7 +72,7 @@ def fetch(name: str) -> Path:
     except (OSError, ValueError) as error:
         raise DownloadError(
             f"{name}: {source['url']} could not be downloaded ({error}). Connect to the network, or download it "
-            f"elsewhere and put it at {archive}, then run again; or set stardist.pretrained to null or to a folder."
+            f"elsewhere and put it at {archive}, then run again; or set {_KEYS}.pretrained to null or to a folder."
         ) from error
     return archive
 
@@ -92,29 +88,52 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 def _read(folder: Path, config: StarDistConfig) -> StarDist:
     """Read a folder of the `stardist` package or of this project into the architecture `config`."""
-    name = config.pretrained
     try:
-        theirs = json.loads((folder / "config.json").read_text())
-        is_ours = "architecture" in theirs
-        if is_ours:
-            theirs = vars(stardist_config(StarDistConfig(**theirs["architecture"])))
-        _check_architecture(theirs, config)
+        description = json.loads((folder / "config.json").read_text())
+        source = StarDist.load(folder) if "architecture" in description else None
+        _check_architecture(vars(stardist_config(source.config)) if source else description, config)
         model = StarDist(config)
-        if is_ours:
-            model.network.load_weights(folder / "model.weights.h5")
-        else:  # the foreground head, where there is one, has yet to learn
+        if source:
+            model.polygon_model.set_weights(source.polygon_model.get_weights())
+            model.thresholds = source.thresholds
+        else:
             model.polygon_model.load_weights(folder / "weights_best.h5")
-        thresholds_file = folder / "thresholds.json"
-        thresholds = json.loads(thresholds_file.read_text()) if thresholds_file.is_file() else {}
-        thresholds.setdefault("score", thresholds.get("prob", model.thresholds["score"]))
-        model.thresholds = {key: float(thresholds.get(key, value)) for key, value in model.thresholds.items()}
+            model.thresholds = _thresholds(folder, model.thresholds)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"stardist.pretrained: {name} is not a whole StarDist model ({error}). It needs config.json and "
-            "weights_best.h5 of the stardist package, or a model folder of nucseg."
+            f"{_KEYS}.pretrained: {config.pretrained} is not a whole StarDist model ({error}). It needs config.json "
+            "and weights_best.h5 of the stardist package, or to be a model folder of nucseg."
         ) from error
-    _log.info("Start from the weights of %s.", name)
+    if config.refine_radius:
+        _take_foreground_head(source, model)
+    _log.info("Start from the weights of %s.", config.pretrained)
     return model
+
+
+def _thresholds(folder: Path, default: dict[str, float]) -> dict[str, float]:
+    file = folder / "thresholds.json"
+    if not file.is_file():
+        return default
+    theirs = json.loads(file.read_text())
+    return {"score": float(theirs["prob"]), "nms": float(theirs["nms"])}
+
+
+def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
+    """Copy the head's weights; where the pretrained model has none, the head begins with random ones."""
+    config = model.config
+    if source is None or not source.config.refine_radius:
+        if not config.fine_tune:
+            raise ConfigError(
+                f"{_KEYS}.refine_radius: {config.refine_radius} is not allowed with {config.pretrained} as it is, "
+                "which has no foreground head. Set it to 0, or fine_tune to true so that the head learns."
+            )
+        return
+    if source.config.refine_filters != config.refine_filters:
+        raise ConfigError(
+            f"{_KEYS}.pretrained: {config.pretrained} has another foreground head; set "
+            f"{_KEYS}.refine_filters = {source.config.refine_filters}."
+        )
+    model.network.set_weights(source.network.get_weights())
 
 
 def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
@@ -131,11 +150,11 @@ def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
     unknown = [key for key in fields if key not in StarDistConfig.model_fields]
     grid = fields.get("grid")
     if unknown or (grid is not None and len(set(grid)) > 1):
-        raise ModelError(f"stardist.pretrained: {config.pretrained} has {fields}, which nucseg does not support.")
+        raise ModelError(f"{_KEYS}.pretrained: {config.pretrained} has {fields}, which nucseg does not support.")
     if grid is not None:
         fields["grid"] = grid[0]
-    wanted = ", ".join(f"stardist.{key} = {value}" for key, value in fields.items())
-    raise ConfigError(f"stardist.pretrained: {config.pretrained} has another architecture; set {wanted}.")
+    wanted = ", ".join(f"{_KEYS}.{key} = {value}" for key, value in fields.items())
+    raise ConfigError(f"{_KEYS}.pretrained: {config.pretrained} has another architecture; set {wanted}.")
 
 
 def _plain(value: Any) -> Any:

@@ -37,7 +37,7 @@ def _perfect_candidates(samples: list[Sample]) -> dict[str, Callable[[], dict[st
     return {sample.key: (lambda sample=sample: record(sample)) for sample in samples if sample.split == "test"}
 
 
-def test_training_gives_a_tuned_model_with_its_lineage(run: Callable, samples: list, tmp_path: Path) -> None:
+def _train(run: Callable, samples: list, folder: Path, **architecture: Any) -> Any:
     from nucseg.augment.augmenter import Augmenter
     from nucseg.augment.config import AugmentationConfig
 
@@ -47,17 +47,36 @@ def test_training_gives_a_tuned_model_with_its_lineage(run: Callable, samples: l
             "samples": samples,
             "augmenter": Augmenter.from_config(AugmentationConfig(transforms=())).to_dict(),
             "params:data_preprocessing": ProcessingConfig.model_validate({"transforms": [{"name": "normalize"}]}),
-            "params:stardist.architecture": ARCHITECTURE,
+            "params:stardist.architecture": {**ARCHITECTURE, **architecture},
             "params:stardist.training": TrainingConfig.model_validate(TRAINING),
-            "stardist.training_folder": tmp_path,
+            "stardist.training_folder": folder,
         },
     )
-    model = made["stardist.model"]
+    return made["stardist.model"]
+
+
+def test_training_gives_a_tuned_model_with_its_lineage(run: Callable, samples: list, tmp_path: Path) -> None:
+    model = _train(run, samples, tmp_path)
     assert model.segmenter.in_channels == 1
     assert [transform.name for transform in model.transforms] == ["normalize"]
     assert len(model.run["history"]) == 2
     assert "thresholds" in model.run["validation"]
     assert any(tmp_path.rglob("events.out.tfevents*"))
+
+
+def test_without_fine_tuning_a_pretrained_model_stays_as_it_is(
+    run: Callable, samples: list, model: Any, tmp_path: Path
+) -> None:
+    model.save(tmp_path / "pretrained")
+    made = _train(run, samples, tmp_path / "run", pretrained=str(tmp_path / "pretrained"), fine_tune=False)
+    weights = (each.segmenter.network.get_weights() for each in (made, model))
+    for found, expected in zip(*weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert made.run["history"] == []
+    assert made.run["parameters"]["training"] is None
+    assert made.run["parameters"]["model"]["fine_tune"] is False
+    assert "thresholds" in made.run["validation"]
+    assert not (tmp_path / "run").exists()
 
 
 def test_evaluation_streams_the_test_split(run: Callable, samples: list, model: Any) -> None:

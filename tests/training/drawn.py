@@ -1,7 +1,7 @@
 """A small segmenter and drawn samples for tests of training; as a script, a training that can be killed.
 
-`python drawn.py FOLDER OPTIONS KILL`: trains in FOLDER with the JSON options; dies by SIGKILL when the feed asks for
-the KILLth item.
+`python drawn.py FOLDER OPTIONS KILL [KIND]`: trains in FOLDER with the JSON options, `foreground` or a real `stardist`;
+dies by SIGKILL when the feed asks for the KILLth item.
 """
 
 import json
@@ -102,12 +102,28 @@ SMALL = TrainingConfig(
 )
 
 
-def run_training(samples, folder, *, kill_at=None, parameters=None, **options):
+def small_stardist(kill_at=None):
+    """Make a real StarDist with its foreground head."""
+    from nucseg.models.stardist.config import StarDistConfig
+    from nucseg.models.stardist.model import StarDist
+
+    class Killed(StarDist):
+        calls = count()
+
+        def targets(self, image, labels):
+            if next(self.calls) == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().targets(image, labels)
+
+    return Killed(StarDistConfig(in_channels=1, n_rays=8, unet_n_depth=1, unet_n_filter_base=4, net_conv_after_unet=8))
+
+
+def run_training(samples, folder, *, kill_at=None, kind="foreground", parameters=None, **options):
     config = SMALL.model_copy(update=options)
     set_seeds(config.seed)
     return train(
         samples,
-        ForegroundNet(kill_at=kill_at),
+        small_stardist(kill_at) if kind == "stardist" else ForegroundNet(kill_at=kill_at),
         transforms=(Normalize(),),
         augmenter=Augmenter.from_config(AugmentationConfig()),
         config=config,
@@ -122,5 +138,5 @@ def with_split(samples, split):
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    run_training(draw_samples(place), place / "run", kill_at=int(sys.argv[3]), **json.loads(sys.argv[2]))
+    place, kind = Path(sys.argv[1]), (sys.argv[4:] or ["foreground"])[0]
+    run_training(draw_samples(place), place / "run", kill_at=int(sys.argv[3]), kind=kind, **json.loads(sys.argv[2]))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nucseg.core.errors import ConfigError, InputError, StorageError
-from nucseg.training.train import tune_thresholds
+from nucseg.training.train import tune_thresholds, use_as_it_is
 
 SCHEDULES = {
     "cosine": {"schedule": "cosine"},
@@ -23,13 +23,14 @@ def losses(bundle):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["foreground", "stardist"])
 @pytest.mark.parametrize("options", SCHEDULES.values(), ids=SCHEDULES)
-def test_killed_and_run_again_it_ends_as_an_unbroken_run(drawn, samples, tmp_path, options):
-    whole = drawn.run_training(samples, tmp_path / "whole", **options)
+def test_killed_and_run_again_it_ends_as_an_unbroken_run(drawn, samples, tmp_path, options, kind):
+    whole = drawn.run_training(samples, tmp_path / "whole", kind=kind, **options)
     # The feed is some batches ahead of the step, and makes one item and the validation beforehand: in the third epoch.
     script = Path(drawn.__file__)
     killed = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), json.dumps(options), str(2 * 12 + 3 + 1 + 9)],
+        [sys.executable, str(script), str(tmp_path), json.dumps(options), str(2 * 12 + 3 + 1 + 9), kind],
         check=False,
         capture_output=True,
         text=True,
@@ -42,7 +43,7 @@ def test_killed_and_run_again_it_ends_as_an_unbroken_run(drawn, samples, tmp_pat
     assert not saved["finished"]
 
     samples_there = drawn.draw_samples(tmp_path)
-    again = drawn.run_training(samples_there, tmp_path / "run", **options)
+    again = drawn.run_training(samples_there, tmp_path / "run", kind=kind, **options)
     assert again.run["history"] == whole.run["history"]
     for one, two in zip(
         again.segmenter.keras_model.get_weights(), whole.segmenter.keras_model.get_weights(), strict=True
@@ -61,6 +62,52 @@ def test_it_learns_and_the_best_weights_are_kept(drawn, samples, tmp_path):
     held_out = [sample for sample in samples if sample.split == "val"]
     x, y = validation_arrays(held_out, bundle.segmenter, Preprocessor(bundle.transforms, 1), drawn.SMALL)
     assert model.evaluate(x, y, batch_size=2, verbose=0) == pytest.approx(min(history), rel=1e-5)
+
+
+def test_the_history_holds_the_learning_rate_of_each_epoch(drawn, samples, tmp_path):
+    cosine, plateau, constant = (
+        [
+            entry["learning_rate"]
+            for entry in drawn.run_training(samples, tmp_path, schedule=schedule, **options).run["history"]
+        ]
+        for schedule, options in (
+            ("cosine", {"epochs": 3}),
+            ("plateau", {"epochs": 4, "plateau_patience": 1, "learning_rate": 1.0}),
+            ("constant", {"epochs": 2}),
+        )
+    )
+    assert 0.01 > cosine[0] > cosine[1] > cosine[2] == pytest.approx(0, abs=1e-9)
+    assert plateau[0] == 1
+    assert set(plateau) <= {1, 0.5, 0.25, 0.125}
+    assert plateau[-1] < 1
+    assert constant == pytest.approx([0.01, 0.01])
+
+
+def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    segmenter = drawn.ForegroundNet()
+    before = segmenter.keras_model.get_weights()
+    bundle = use_as_it_is(
+        [replace(samples[0], split="test"), *samples[1:]],
+        segmenter,
+        transforms=(),
+        config=drawn.SMALL,
+        name="mine",
+        parameters={"pretrained": "models/mine", "fine_tune": False},
+    )
+    bundle = tune_thresholds(bundle, samples)
+    for one, two in zip(before, bundle.segmenter.keras_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    run = bundle.run
+    assert json.loads(json.dumps(run, allow_nan=False)) == run
+    assert run["history"] == []
+    assert run["splits"] == {"val": ["drawn/2"]}
+    assert run["parameters"]["model"] == {"pretrained": "models/mine", "fine_tune": False}
+    assert run["parameters"]["training"] is None
+    assert run["validation"]["thresholds"] == {"score": 0.4}
+    assert "nothing is trained" in caplog.text
+    with pytest.raises(InputError, match="none of the split 'val'"):
+        use_as_it_is(samples[:1], segmenter, transforms=(), config=drawn.SMALL, name="mine", parameters={})
 
 
 def test_early_stopping_stops(drawn, samples, tmp_path):

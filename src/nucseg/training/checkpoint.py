@@ -39,7 +39,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.path = path
         self._stateful = {type(callback).__name__: callback for callback in others if type(callback) in _STATE_OF}
         self.history: list[dict[str, float]] = []
-        """One entry an epoch: `epoch` (from 1) and what Keras logs."""
+        """One entry an epoch: `epoch` (from 1), `learning_rate` (at its end, before it falls on a plateau), losses."""
         self.finished = False
 
     def peek(self) -> None:
@@ -78,7 +78,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Save."""
-        self.history.append({"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}})
+        # ReduceLROnPlateau, which comes before, logs the rate too.
+        entry = {"learning_rate": self.model.optimizer.learning_rate, **(logs or {})}
+        self.history.append({"epoch": epoch + 1, **{key: float(value) for key, value in entry.items()}})
         self.finished = epoch + 1 == self.params["epochs"] or self.model.stop_training
         callbacks = {
             name: {key: getattr(callback, key) for key in _STATE_OF[type(callback)]}

@@ -78,12 +78,7 @@ def train(
             f"training.patch_size: {config.patch_size} is not allowed with this model; "
             f"it must be a multiple of {segmenter.stride}."
         )
-    settings = {
-        "model": dict(parameters),
-        "training": config.model_dump(mode="json"),
-        "preprocessing": [transform.model_dump(mode="json") for transform in transforms],
-        "augmentation": augmenter.to_dict() if augmenter else None,
-    }
+    settings = _settings(parameters, config, transforms, augmenter)
     digest = data_digest([*training, *validation])
     callbacks = make_callbacks(config, folder / "tensorboard")
     checkpoint = Checkpoint(folder / "checkpoints" / f"{_identity(settings, digest)}.npz", callbacks)
@@ -109,6 +104,46 @@ def train(
         device=describe_device(),
         history=checkpoint.history,
         data_sha256=digest,
+    )
+    return ModelBundle(name, segmenter, transforms, record)
+
+
+def use_as_it_is(
+    samples: Sequence[Sample],
+    segmenter: TrainableSegmenter,
+    *,
+    transforms: tuple[Transform, ...],
+    config: TrainingConfig,
+    name: str,
+    parameters: Mapping[str, Any],
+) -> ModelBundle:
+    """Make a bundle of a pretrained segmenter without training it.
+
+    Args:
+        samples: The manifest; of the val split goes into the record what `tune_thresholds` will see of it.
+        segmenter: With pretrained weights, which stay as they are.
+        transforms: The preprocessing, which the bundle then carries.
+        config: Only its precision is looked at.
+        name: What the bundle is called.
+        parameters: The model's configuration, as JSON types, for the record.
+
+    Returns:
+        The bundle, with the pretrained thresholds and a record without history, whose `parameters.training` is None.
+
+    Raises:
+        InputError: The val split holds no image.
+    """
+    validation = _split(samples, "val")
+    settings = _settings(parameters, None, transforms, None)
+    logger.info("%s keeps its pretrained weights: nothing is trained.", name)
+    record = run_record(
+        validation,
+        parameters=settings,
+        seed=config.seed,
+        precision=use_precision(config.precision),
+        device=describe_device(),
+        history=[],
+        data_sha256=data_digest(validation),
     )
     return ModelBundle(name, segmenter, transforms, record)
 
@@ -139,6 +174,21 @@ def _split(samples: Sequence[Sample], split: str) -> list[Sample]:
             "Process a dataset that has them (data_download.datasets)."
         )
     return chosen
+
+
+def _settings(
+    parameters: Mapping[str, Any],
+    config: TrainingConfig | None,
+    transforms: tuple[Transform, ...],
+    augmenter: Augmenter | None,
+) -> dict[str, Any]:
+    """Collect everything that was configured, as JSON types."""
+    return {
+        "model": dict(parameters),
+        "training": config.model_dump(mode="json") if config else None,
+        "preprocessing": [transform.model_dump(mode="json") for transform in transforms],
+        "augmentation": augmenter.to_dict() if augmenter else None,
+    }
 
 
 def _identity(settings: dict[str, Any], digest: str) -> str:

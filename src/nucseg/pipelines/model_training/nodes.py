@@ -25,7 +25,9 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         training: TrainingConfig,
         folder: Path,
     ) -> ModelBundle:
-        """Train a model on the train split, from scratch or from where a stopped run left off.
+        """Train a model on the train split, or take a pretrained one as it is where `fine_tune` is false.
+
+        A training that was stopped goes on from where it was.
 
         Args:
             samples: The manifest.
@@ -36,17 +38,28 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
             folder: Where checkpoints and TensorBoard logs go.
 
         Returns:
-            The model with the weights that were best on the validation split.
+            The model with the weights that were best on the validation split, or the pretrained ones.
         """
         from nucseg.augment.augmenter import Augmenter
         from nucseg.models.registry import create_segmenter
         from nucseg.training.seeds import set_seeds
         from nucseg.training.train import train as train_segmenter
+        from nucseg.training.train import use_as_it_is
 
         set_seeds(training.seed)
+        segmenter = create_segmenter(model, architecture)
+        if not architecture.get("fine_tune", True):
+            return use_as_it_is(
+                samples,
+                segmenter,
+                transforms=preprocessing.transforms,
+                config=training,
+                name=model,
+                parameters=architecture,
+            )
         return train_segmenter(
             samples,
-            create_segmenter(model, architecture),
+            segmenter,
             transforms=preprocessing.transforms,
             augmenter=Augmenter.from_dict(augmenter),
             config=training,

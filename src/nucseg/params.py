@@ -20,7 +20,7 @@ class EvaluationConfig(MetricsConfig):
     """`model_evaluation.yml`: how the test split is predicted and which metrics are computed."""
 
     candidate_score: float = Field(
-        0.05, gt=0, lt=1, description="Candidates down to this score are kept for `map` and in `coco.json`."
+        0.05, ge=0.05, lt=1, description="Candidates down to this score are kept for `map` and in `coco.json`."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Precision of the network; `auto` is bfloat16 where the processor has it."

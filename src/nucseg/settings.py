@@ -13,6 +13,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 HOOKS = (ParameterChecks(), ReadableErrors(), ScoreTable())
+# `kedro viz` works without its hooks; they would write into `.viz` at every run.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

@@ -32,7 +32,7 @@ from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, r
 from nucseg.models.stardist.tuning import ap_mean
 
 _TILE = 1024  # pixels a side: the network's memory stays below 1 GB whatever the size of the image
-_SCORES_TRIED = [percent / 100 for percent in range(5, 100, 5)]
+_SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5]  # as StarDist2D.optimize_thresholds
 _log = logging.getLogger(__name__)
 
@@ -172,22 +172,25 @@ class StarDist:
         return candidates.take(keep)
 
     def decode(self, candidates: Candidates, shape: tuple[int, int]) -> Instances:
-        """Suppress the polygons that others of a higher score cover, draw the rest and refine their borders.
+        """Suppress the polygons that others of a higher score cover and draw the rest; see `suppress` and `draw`."""
+        return self.draw(self.suppress(candidates), shape) if len(candidates.scores) else Instances.none(shape)
+
+    def draw(self, kept: Candidates, shape: tuple[int, int]) -> Instances:
+        """Draw polygons and refine their borders.
 
         The candidates from the model's own score threshold up are refined first; the weaker ones get what is left, so
         that they never change what the model finds.
 
         Args:
-            candidates: What `propose` gave.
+            kept: What `suppress` left.
             shape: (rows, columns) of the image.
 
         Returns:
             The nuclei in the order of falling score. Where two overlap, the higher score has the pixel; a nucleus that
             is left without any pixel is dropped.
         """
-        if not len(candidates.scores):
+        if not len(kept.scores):
             return Instances.none(shape)
-        kept = self.suppress(candidates)
         labels = polygons_to_label(kept.distances, kept.points, shape, prob=kept.scores).astype(np.int32)
         if kept.foreground is not None:
             labels = self._refined(labels, kept.scores, kept.foreground)
@@ -263,11 +266,12 @@ class StarDist:
         candidates = [self.propose(image, _SCORES_TRIED[0]) for image in images]
         for nms in _NMS_TRIED:
             self.thresholds = {**before, "nms": nms}
-            polygons = [self.suppress(found) for found in candidates]  # once: doing it again changes nothing
+            # Once for all scores: a polygon is suppressed by higher scores only.
+            polygons = [self.suppress(found) if len(found.scores) else found for found in candidates]
             for score in _SCORES_TRIED:
                 self.thresholds = {"score": score, "nms": nms}
                 found = [
-                    self.decode(each.above(score), truth.shape) for each, truth in zip(polygons, labels, strict=True)
+                    self.draw(each.above(score), truth.shape) for each, truth in zip(polygons, labels, strict=True)
                 ]
                 value = ap_mean(labels, found)
                 if value > 0 and (value, -abs(score - 0.5)) > best:

@@ -1,22 +1,12 @@
 """A working folder as a Kedro dataset, for libraries that keep files of their own."""
 
 from pathlib import Path
-from typing import Any
 
-from kedro.io import AbstractDataset
+from nucseg.kedro_datasets.path_dataset import PathDataset
 
 
-class FolderDataset(AbstractDataset[Path, Path]):
-    """Give the path of a folder (downloads, training checkpoints); the folder is made when it is first asked for.
-
-    Args:
-        filepath: The folder.
-        metadata: Free notes; Kedro ignores them.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
+class FolderDataset(PathDataset[Path, Path]):
+    """Give the path of a folder (downloads, training checkpoints); the folder is made when it is first asked for."""
 
     def load(self) -> Path:
         """Make the folder where it is missing and return its path."""
@@ -30,6 +20,3 @@ class FolderDataset(AbstractDataset[Path, Path]):
     def _exists(self) -> bool:
         # A working folder can always be had: `kedro run --only-missing-outputs` must not wait for one.
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}

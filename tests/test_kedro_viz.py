@@ -1,7 +1,9 @@
 """`kedro viz` starts and shows the six pipelines, the model's namespace and every node."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,19 +20,18 @@ from nucseg.pipeline_registry import register_pipelines
 ROOT = Path(__file__).parents[1]
 
 
-def _ask(port: int, server: subprocess.Popen) -> dict[str, Any]:
-    for _ in range(240):
+def _ask(port: int, server: subprocess.Popen) -> dict[str, Any] | None:
+    """What the server answers, or None where it has stopped."""
+    while server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/main", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/main", timeout=60) as answer:
                 return json.load(answer)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
-            assert server.poll() is None, "kedro viz stopped"
             time.sleep(0.5)
-    raise AssertionError("kedro viz did not answer")
+    return None
 
 
-@pytest.mark.slow
-def test_kedro_viz_lists_pipelines_namespace_and_nodes() -> None:
+def _start_and_ask() -> dict[str, Any] | None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -39,10 +40,17 @@ def test_kedro_viz_lists_pipelines_namespace_and_nodes() -> None:
     # A process group of its own: kedro viz starts another process, which must end with it.
     server = subprocess.Popen(command, cwd=ROOT, start_new_session=True, env=os.environ | {"TERM": "dumb"}, **quiet)
     try:
-        shown = _ask(port, server)
+        return _ask(port, server)
     finally:
-        os.killpg(server.pid, 15)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
+
+
+@pytest.mark.slow
+def test_kedro_viz_lists_pipelines_namespace_and_nodes() -> None:
+    # On a busy machine kedro viz gives up when its own first request takes more than 10 seconds.
+    shown = next(filter(None, (_start_and_ask() for _ in range(3))))
     pipelines = register_pipelines()
     assert {entry["id"] for entry in shown["pipelines"]} == set(pipelines)
     names = {entry["full_name"] for entry in shown["nodes"] if entry["type"] == "task"}

@@ -22,7 +22,7 @@ INFO = DatasetInfo(
         "Kromp et al., An annotated fluorescence image dataset for training nuclear segmentation methods, "
         "Scientific Data 7, 262, 2020, doi:10.1038/s41597-020-00608-w"
     ),
-    licence="CC0 1.0",
+    licence="not stated by BioStudies; the re-deposit S-BIAD634 is CC0 1.0",
     homepage="https://www.ebi.ac.uk/biostudies/studies/S-BSST265",
     url="https://www.ebi.ac.uk/biostudies/files/S-BSST265/dataset.zip",
     sha256="8285987ed4d57c46a46a55a33c1c085875ea41f429b59cde31d249741aa07ad1",

@@ -66,3 +66,9 @@ def test_validation_is_fixed_and_the_images_take_turns(drawn, samples):
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1][0], again[1][0])
     assert len(np.unique(first[0].reshape(9, -1), axis=0)) > 4
+
+
+def test_some_patches_are_background(make_feed):
+    feed = make_feed(background_probability=0.3, foreground_probability=1.0)
+    empty = [not feed.item(0, place)[1][0].any() for place in range(200)]
+    assert 0.2 < np.mean(empty) < 0.4

@@ -101,3 +101,15 @@ def test_broken_samples_are_named(samples, tmp_path):
     swapped = replace(samples[0], label_path=samples[1].label_path)
     with pytest.raises(InputError, match="drawn/0"):
         PatchSource([swapped], NORMALIZED, None, 32, 1).load(0)
+
+
+def test_background_patches_are_normalised_by_themselves_and_have_no_nuclei(samples):
+    source = PatchSource(samples, Preprocessor((Normalize(),), 3), None, 96, 100)
+    patches_made = [source.background(number % len(samples), rng(number)) for number in range(20)]
+    for image, labels in patches_made:
+        assert image.shape == (96, 96, 3)
+        assert image.dtype == np.float32
+        assert np.percentile(image, 1) == pytest.approx(0, abs=0.1)
+        assert labels.shape == (96, 96)
+        assert not labels.any()
+    assert len({image.tobytes() for image, _ in patches_made}) == 20

@@ -35,6 +35,9 @@ class TrainingConfig(BaseModel):
     foreground_probability: float = Field(
         0.9, ge=0, le=1, description="Part of the patches that are placed on a nucleus rather than anywhere."
     )
+    background_probability: float = Field(
+        0.0, ge=0, le=1, description="Part of the patches that show an image without nuclei, made up or cut out."
+    )
     balance: Literal["none", "modality"] = Field(
         "none",
         description="`none`: all images are as likely; `modality`: modalities are as likely as their weights say.",

@@ -57,7 +57,10 @@ class PatchFeed:
         """
         rng = np.random.default_rng((self._config.seed, epoch, place))
         index = int(rng.choice(len(self._probabilities), p=self._probabilities))
-        image, labels = self._source.patch(index, rng, self._config.foreground_probability)
+        if rng.random() < self._config.background_probability:
+            image, labels = self._source.background(index, rng)
+        else:
+            image, labels = self._source.patch(index, rng, self._config.foreground_probability)
         return self._segmenter.targets(image, labels)
 
     def dataset(self, first_epoch: int) -> tf.data.Dataset:

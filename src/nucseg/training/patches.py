@@ -16,6 +16,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
 from nucseg.images.io import read_image, read_labels
 from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
+from nucseg.training.background import background_crop, made_up_background
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,28 @@ class PatchSource:
             image, labels = self._augmenter(image, labels, seed, size=(size, size), value_range=loaded.value_range)
         inside = np.s_[: self._patch_size, : self._patch_size]
         return loaded.fitted.image(image)[inside], loaded.fitted.labels(labels)[inside]
+
+    def background(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Make a patch of an image without nuclei, normalised by itself: cut out of the sample at `index` or made up.
+
+        Args:
+            index: Place of the sample.
+            rng: Decides which of the two, where, and what is made up.
+
+        Returns:
+            As `patch` does; no pixel has a label.
+        """
+        size = self._patch_size
+        image = None
+        if rng.random() < 0.5:
+            loaded = self.load(index)
+            image = background_crop(loaded.image, loaded.labels, rng, size)
+        if image is None:
+            image = made_up_background(rng, size)
+        image = self._preprocessor.fit(image).image(image)
+        missing = [(0, max(size - side, 0)) for side in image.shape[:2]]
+        image = np.pad(image, [*missing, (0, 0)], mode="reflect")[:size, :size]
+        return image, np.zeros((size, size), np.int32)
 
 
 def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedSample:

@@ -16,12 +16,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, label
 from skimage.draw import disk
 
 from nucseg.augment.augmenter import Augmenter
 from nucseg.augment.config import AugmentationConfig
-from nucseg.core.types import Sample
+from nucseg.core.types import Instances, Sample
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import Normalize
 from nucseg.training.config import TrainingConfig
@@ -57,6 +57,14 @@ class ForegroundNet:
     def compile(self, optimizer):
         self.keras_model.compile(optimizer, loss="binary_crossentropy")
 
+    def predict(self, images, *, score_threshold=None):
+        return [self._components(image) for image in images]
+
+    def _components(self, image):
+        foreground = self.keras_model.predict(image[None], verbose=0)[0, ..., 0] > 0.5
+        labels, n_found = label(foreground)
+        return Instances(labels.astype(np.int32), np.full(n_found, 0.5, np.float32))
+
     def tune(self, images, labels):
         assert all(image.shape[:2] == truth.shape for image, truth in zip(images, labels, strict=True))
         self.thresholds = {"score": 0.4}
@@ -69,8 +77,8 @@ def draw_samples(folder, shapes=((40, 40), (64, 48), (48, 48), (90, 40))):
     samples = []
     for number, shape in enumerate(shapes):
         labels = np.zeros(shape, np.int32)
-        for label in range(1, 5):
-            labels[disk(rng.uniform(6, np.array(shape) - 6), rng.uniform(3, 6), shape=shape)] = label
+        for nucleus in range(1, 5):
+            labels[disk(rng.uniform(6, np.array(shape) - 6), rng.uniform(3, 6), shape=shape)] = nucleus
         rgb = number == 1
         light = gaussian_filter((labels > 0) * 150.0, 1) + 30 + rng.normal(0, 5, shape)
         image = light.clip(0, 255).astype(np.uint8)

@@ -161,6 +161,12 @@ def test_thresholds_are_tuned_on_the_validation_split(drawn, samples, tmp_path):
     assert bundle.segmenter.thresholds == {"score": 0.4}
     assert bundle.run["validation"]["thresholds"] == {"score": 0.4}
     assert bundle.run["validation"]["n_images"] == 1
+    scores = bundle.run["validation"]["scores"]
+    held_out = [sample for sample in samples if sample.split == "val"]
+    assert scores["overall"]["n_images"] == 1
+    assert scores["overall"]["n_true"] == sum(sample.n_nuclei for sample in held_out)
+    assert scores["by_modality"] == {held_out[0].modality: scores["overall"]}
+    assert scores["overall"]["f1_50"] is not None
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

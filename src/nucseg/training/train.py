@@ -29,6 +29,7 @@ from nucseg.training.config import TrainingConfig
 from nucseg.training.feed import PatchFeed, validation_arrays
 from nucseg.training.optimizer import make_optimizer
 from nucseg.training.record import data_digest, run_record
+from nucseg.training.scores import validation_scores
 
 logger = logging.getLogger(__name__)
 
@@ -152,17 +153,22 @@ def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBund
     """Choose the decoding thresholds on the val split, as the model sees it.
 
     Returns:
-        The bundle, its segmenter with the new thresholds, its record with them under `validation`.
+        The bundle, its segmenter with the new thresholds, its record with them and their scores under `validation`.
     """
     preprocessor = bundle.preprocessor()
     images, labels = [], []
-    for sample in _split(samples, "val"):
+    held_out = _split(samples, "val")
+    for sample in held_out:
         image = read_image(sample.image_path)
         fitted = preprocessor.fit(image, magnification=sample.magnification)
         images.append(fitted.image(image))
         labels.append(fitted.labels(read_labels(sample.label_path)))
     thresholds = bundle.segmenter.tune(images, labels)
-    validation = {**bundle.run.get("validation", {}), "thresholds": dict(thresholds), "n_images": len(images)}
+    validation = {
+        "thresholds": dict(thresholds),
+        "n_images": len(images),
+        "scores": validation_scores(bundle, held_out, bundle.run["precision"]),
+    }
     return replace(bundle, run={**bundle.run, "validation": validation})
 
 

@@ -1,0 +1,38 @@
+"""What a trained model is worth on the validation split: what its choices are made by."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nucseg.core.types import Sample
+from nucseg.images.io import read_image, read_labels
+from nucseg.inference.predictor import Predictor
+from nucseg.metrics.config import METRIC_NAMES, MetricsConfig
+from nucseg.metrics.evaluator import Evaluator
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.precision import Precision
+
+# `map` ranks what lies below the threshold as well: it would take most of the time, and no choice is made by it.
+_METRICS = MetricsConfig(metrics=tuple(name for name in METRIC_NAMES if name != "map"))
+
+
+def validation_scores(bundle: ModelBundle, samples: Sequence[Sample], precision: Precision) -> dict[str, Any]:
+    """Evaluate a model on samples, as the evaluation does on the test split.
+
+    Args:
+        bundle: With its thresholds.
+        samples: Of the val split.
+        precision: Of the network.
+
+    Returns:
+        `overall` and, by name of the modality, `by_modality`: the metrics of `metrics.json` but `map`.
+
+    Raises:
+        InputError: A file is missing or unreadable.
+    """
+    predictor = Predictor(bundle, precision=precision)
+    evaluator = Evaluator(bundle.name, _METRICS)
+    for sample in samples:
+        found = predictor.predict(read_image(sample.image_path), magnification=sample.magnification, name=sample.key)
+        evaluator.update(sample, read_labels(sample.label_path), found, predictor.score_threshold)
+    result = evaluator.result()
+    return {"overall": result["overall"], "by_modality": result["by"]["modality"]}

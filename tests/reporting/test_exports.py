@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from skimage.draw import polygon2mask
 
-from nucseg.cli import FORMATS as COMMAND_LINE_FORMATS
+from nucseg.commands.predict import FORMATS as COMMAND_LINE_FORMATS
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances, Sample
 from nucseg.images.io import read_labels

@@ -27,7 +27,7 @@ def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint8]
     """
     colored = rng.random() < 0.5
     level = rng.uniform(0.02, 0.9)
-    texture = rng.choice([_nothing, _illumination, _fibres])(rng, size) * rng.uniform(0.0, 0.3)
+    texture = (_nothing, _illumination, _fibres)[rng.integers(3)](rng, size) * rng.uniform(0.0, 0.3)
     if colored:
         color, other = rng.permutation(_STAINS)[:2]
         image = color + texture[..., None] * rng.choice([other - color, -color])

@@ -31,6 +31,11 @@ def _ask(port: int, server: subprocess.Popen) -> dict[str, Any] | None:
     return None
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 def _clean_environment() -> dict[str, str]:
     """Leave out what other tests set, such as the PYTHONPATH of a copy of the project."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -39,9 +44,7 @@ def _clean_environment() -> dict[str, str]:
 
 @pytest.mark.slow
 def test_kedro_viz_lists_pipelines_namespace_and_nodes(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = next(port for port in range(20_000, 32_000) if _is_free(port))  # kedro viz refuses those above 49151
     command = [sys.executable, "-m", "kedro", "viz", "run", "--no-browser", "--port", str(port)]
     printed = tmp_path / "kedro-viz.log"
     with printed.open("w") as log:

@@ -1,0 +1,166 @@
+"""The study behind the shipped StarDist: each row is a training of equal length, judged on the val split alone.
+
+    python benchmarks/study.py --out FOLDER            # makes every row that FOLDER does not hold yet; resumes
+    python benchmarks/study.py --out FOLDER grid-1     # makes one row
+    python benchmarks/study.py --out FOLDER --table    # prints the rows of FOLDER as a Markdown table
+
+The data must have been processed: `kedro run --env cpu --pipeline data_download` and `data_processing`.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from flips import FlippedStarDist
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from nucseg.augment.augmenter import Augmenter
+from nucseg.core.files import atomic_file
+from nucseg.core.types import Sample
+from nucseg.models.bundle import ModelBundle
+from nucseg.params import check_parameters
+from nucseg.pipelines.model_training.nodes import trainer
+from nucseg.training.train import tune_thresholds
+
+ROOT = Path(__file__).parents[1]
+STEPS = {"steps_per_epoch": 250, "epochs": 12, "warmup_steps": 250}  # 3,000 steps
+COLUMNS = {  # heading: where the score stands in run.json's validation scores
+    "fluo ap_50": ("fluorescence", "ap_50"),
+    "fluo ap_mean_50_90": ("fluorescence", "ap_mean_50_90"),
+    "histology f1_50": ("histology", "f1_50"),
+    "brightfield f1_50": ("brightfield", "f1_50"),
+    "all dsb2018_score": ("overall", "dsb2018_score"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training.
+
+    Attributes:
+        says: What differs from the recipe.
+        architecture: Overrides of `stardist.architecture`.
+        training: Overrides of `stardist.training`.
+        others: Overrides of other parameter files.
+        only: The modality that is trained on and judged, or None for all.
+        of: The row whose weights are used, for what needs no training of its own.
+    """
+
+    says: str
+    architecture: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, Any] = field(default_factory=dict)
+    only: str | None = None
+    of: str | None = None
+
+
+_PER_CHANNEL = [{"name": "fill_label_holes"}, {"name": "normalize", "pmin": 1.0, "pmax": 99.8, "axis": "channel"}]
+ROWS = {
+    "recipe": Row("the recipe of `conf/`, seed 42"),
+    "seed-43": Row("seed 43", training={"seed": 43}),
+    "seed-44": Row("seed 44", training={"seed": 44}),
+    "fluorescence-grey": Row("fluorescence only, one channel", architecture={"in_channels": 1}, only="fluorescence"),
+    "not-augmented": Row("no augmentation", others={"data_augmentations": {"transforms": []}}),
+    "per-channel": Row(
+        "each channel normalised by itself", others={"data_preprocessing": {"transforms": _PER_CHANNEL}}
+    ),
+    "not-balanced": Row("all images as likely", training={"balance": "none"}),
+    "no-background": Row("no patches of empty images", training={"background_probability": 0.0}),
+    "rays-64": Row("64 rays", architecture={"n_rays": 64}),
+    "rays-96": Row("96 rays", architecture={"n_rays": 96}),
+    "grid-1": Row("grid 1", architecture={"grid": 1}),
+    "not-refined": Row("no foreground head, plain polygons", architecture={"refine_radius": 0}),
+    "flips": Row("recipe's weights, maps averaged over four flips", of="recipe"),
+}
+
+
+def make_row(name: str, out: Path) -> None:
+    """Train and judge one row; `FOLDER/<name>.json` gets its record, `FOLDER/<name>/` its model and checkpoints."""
+    row = ROWS[name]
+    overrides = {"stardist": {"architecture": row.architecture, "training": {**STEPS, **row.training}}, **row.others}
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env="cpu", runtime_params=overrides) as session:
+        context = session.load_context()
+        samples: list[Sample] = context.catalog.load("samples")
+        parameters = check_parameters(context.params, [])
+    if row.only:
+        samples = [sample for sample in samples if sample.modality == row.only]
+    began = time.perf_counter()
+    if row.of:
+        bundle = ModelBundle.load(out / row.of / "model")
+        bundle = replace(bundle, segmenter=FlippedStarDist.of(bundle.segmenter))
+    else:
+        augmenter = Augmenter.from_config(parameters.data_augmentations)
+        bundle = trainer("stardist")(
+            samples,
+            augmenter.to_dict(),
+            parameters.data_preprocessing,
+            parameters.stardist.architecture.model_dump(),
+            parameters.stardist.training,
+            out / name,
+        )
+    bundle = tune_thresholds(bundle, samples)
+    if not row.of:
+        bundle.save(out / name / "model")
+    record = {"row": name, "minutes": (time.perf_counter() - began) / 60, **bundle.run["validation"]}
+    with atomic_file(out / f"{name}.json") as path:
+        path.write_text(json.dumps(record, indent=2))
+
+
+def table(out: Path) -> str:
+    """Give the rows that are there, and the spread of the recipe's seeds, as Markdown."""
+    records = {name: json.loads((out / f"{name}.json").read_text()) for name in ROWS if (out / f"{name}.json").exists()}
+    lines = ["| row | " + " | ".join(COLUMNS) + " | score, NMS |", "|---" * (len(COLUMNS) + 2) + "|"]
+    values = {
+        name: [_score(record["scores"], *where) for where in COLUMNS.values()] for name, record in records.items()
+    }
+    for name, scores in values.items():
+        thresholds = records[name]["thresholds"]
+        cells = ["-" if np.isnan(score) else f"{score:.3f}" for score in scores]
+        lines.append(
+            f"| {ROWS[name].says} | {' | '.join(cells)} | {thresholds['score']:.2f}, {thresholds['nms']:.1f} |"
+        )
+    seeds = [values[name] for name in ("recipe", "seed-43", "seed-44") if name in values]
+    if len(seeds) > 1:
+        spread = np.ptp(np.array(seeds), axis=0)
+        lines.append(
+            f"| *largest minus smallest of the {len(seeds)} seeds* | " + " | ".join(f"{x:.3f}" for x in spread) + " | |"
+        )
+    return "\n".join(lines)
+
+
+def _score(scores: dict[str, Any], group: str, key: str) -> float:
+    found = scores["overall"] if group == "overall" else scores["by_modality"].get(group, {})
+    value = found.get(key)
+    return float("nan") if value is None else value
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}; none: all")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where records and models go")
+    parser.add_argument("--table", action="store_true", help="print what is there instead")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.rows if name not in ROWS]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is no row; there are {', '.join(ROWS)}")
+    out = arguments.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    if not arguments.table:
+        for name in arguments.rows or ROWS:
+            if arguments.rows or not (out / f"{name}.json").exists():
+                make_row(name, out)
+    print(table(out))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ import click
 
 from nucseg.core.errors import NucsegError
 
-COMMANDS = ("predict", "doctor")
+COMMANDS = ("predict", "serve", "worker", "submit", "doctor")
 """Each is the function of its name in the module of its name in `nucseg.commands`."""
 
 

@@ -1,0 +1,21 @@
+"""`nucseg serve`: the models as a REST service."""
+
+from typing import Any
+
+import click
+
+from nucseg.serving.options import given, setting_options
+
+
+@click.command()
+@setting_options()
+def serve(**options: Any) -> None:
+    """Serve the models over HTTP; the page / describes the interface.
+
+    Every option is also an environment variable, and may stand in a file .env; the API key only there
+    (NUCSEG_API_KEY).
+    """
+    from nucseg.serving.server import run_server
+    from nucseg.serving.settings import load_settings
+
+    run_server(load_settings(**given(options)))

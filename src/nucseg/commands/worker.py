@@ -1,0 +1,35 @@
+"""`nucseg worker`: predicts tasks of the server's queue, or of SQS."""
+
+from typing import Any
+
+import click
+
+from nucseg.serving.options import COMMON, QUEUE, given, setting_options
+
+
+@click.command()
+@click.option("--sqs", metavar="URL", help="Take object keys from this SQS queue instead of the task table.")
+@click.option("--input", "source", metavar="URL", help="Where the images lie, such as s3://bucket/images (with --sqs).")
+@click.option("--output", "target", metavar="URL", help="Where the masks go, such as s3://bucket/masks (with --sqs).")
+@click.option("--until-input-ends", is_flag=True, help="Also stop when the standard input ends.")
+@setting_options(*COMMON, *QUEUE)
+def worker(sqs: str | None, source: str | None, target: str | None, until_input_ends: bool, **options: Any) -> None:
+    """Predict queued images until SIGTERM; run as many as there are processors for."""
+    if bool(sqs) != bool(source) or bool(sqs) != bool(target):
+        raise click.UsageError("--sqs, --input and --output belong together.")
+    from nucseg.serving.server import set_up_logging
+    from nucseg.serving.settings import load_settings
+    from nucseg.serving.worker.main import run_until_signalled, stop_event
+
+    settings = load_settings(**given(options))
+    set_up_logging(settings)
+    if sqs and source and target:
+        from nucseg.serving.worker.sqs import build_sqs_worker
+
+        build_sqs_worker(settings, queue_url=sqs, source=source, target=target).run(
+            stop_event(until_input_ends=until_input_ends)
+        )
+    else:
+        from nucseg.serving.service import build_worker
+
+        run_until_signalled(build_worker(settings), until_input_ends=until_input_ends)

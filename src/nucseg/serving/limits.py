@@ -1,0 +1,114 @@
+"""How large an image is, from its header: before anything is decoded."""
+
+import io
+import math
+from typing import IO, Any, BinaryIO, cast
+
+import tifffile
+from PIL import Image, UnidentifiedImageError
+
+from nucseg.core.errors import InputError
+from nucseg.serving.errors import TooLargeError
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG_HEADER = 24
+_MAX_PAGES = 1000
+_BYTES_PER_PIXEL = 16  # four channels of float32
+
+
+class _Upload(io.RawIOBase):
+    """A stream without the file beneath it.
+
+    Args:
+        stream: A seekable one; closing this one leaves it open.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into memory that is there."""
+        view = memoryview(buffer).cast("B")
+        data = self._stream.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move as any stream does."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Tell the place as any stream does."""
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be moved in."""
+        return True
+
+
+def as_upload(stream: IO[bytes]) -> BinaryIO:
+    """Hide that a stream is a file: no decoder gets to look for other files beside it."""
+    return cast("BinaryIO", _Upload(stream))
+
+
+def check_size(stream: IO[bytes], max_pixels: int, name: str = "image") -> None:
+    """Refuse an image that would be too large once it is decoded.
+
+    Args:
+        stream: TIFF, PNG or JPEG, seekable; what is something else is left to the decoder to refuse.
+        max_pixels: Rows times columns times planes that are allowed, of up to 16 bytes each.
+        name: What to call it in messages.
+
+    Raises:
+        TooLargeError: It is too large.
+        InputError: Its header cannot be read.
+    """
+    try:
+        pixels, size = _declared(stream)
+    except TooLargeError as error:
+        raise TooLargeError(f"{name}: {error} Save the one to use by itself.") from error
+    except Exception as error:  # a damaged header meets the libraries with whatever exception
+        raise InputError(f"{name}: its header cannot be read. The file is damaged; save it again.") from error
+    finally:
+        stream.seek(0)
+    if pixels > max_pixels or size > max_pixels * _BYTES_PER_PIXEL:
+        raise TooLargeError(f"{name}: has {pixels} pixels ({size} bytes); allowed are {max_pixels}. Cut or shrink it.")
+
+
+def _declared(stream: IO[bytes]) -> tuple[int, int]:
+    """Give pixels over all planes, and bytes, as the header declares them; zeros where the format is unknown."""
+    stream.seek(0)
+    start = stream.read(_PNG_HEADER)
+    stream.seek(0)
+    if start[:4] in _TIFF:
+        return _declared_tiff(as_upload(stream))
+    if start.startswith(b"\x89PNG"):
+        # Not by Pillow, which reads on until the pixels begin.
+        width, height = int.from_bytes(start[16:20]), int.from_bytes(start[20:24])
+        return width * height, width * height * 8
+    if start.startswith(b"\xff\xd8\xff"):
+        try:
+            with Image.open(as_upload(stream), formats=["JPEG"]) as image:
+                return image.width * image.height, image.width * image.height * 4
+        except Image.DecompressionBombError:
+            return 2**63, 2**63
+        except UnidentifiedImageError:
+            return 0, 0
+    return 0, 0
+
+
+def _declared_tiff(stream: BinaryIO) -> tuple[int, int]:
+    """Count every page, for a decoder may put them together."""
+    pixels = size = 0
+    with tifffile.TiffFile(stream) as tiff:
+        for number, page in enumerate(tiff.pages):
+            if number == _MAX_PAGES:
+                raise TooLargeError(f"it holds more than the allowed {_MAX_PAGES} pages.")
+            described = page.aspage()
+            pixels = max(pixels, described.imagewidth * described.imagelength * described.imagedepth)
+            size += math.prod(described.shape) * (described.dtype.itemsize if described.dtype else 1)
+    return pixels, size

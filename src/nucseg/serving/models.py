@@ -1,0 +1,159 @@
+"""The models that the service offers: found by name, loaded when they are asked for, few at a time."""
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from nucseg.core.errors import ModelError
+from nucseg.core.types import Instances
+from nucseg.datasets import DATASETS
+from nucseg.models.registry import MODELS, resolve_model
+from nucseg.serving.errors import UnknownModelError
+
+_log = logging.getLogger(__name__)
+# What the 2018 challenge's data are called by those who ask for them.
+_TITLES = {"bbbc038": "2018 Data Science Bowl dataset"}
+
+
+class Predicts(Protocol):
+    """The part of `nucseg.inference.predictor.Predictor` that the service uses."""
+
+    def predict(self, image: NDArray, *, score_threshold: float | None = None, name: str = "image") -> Instances:
+        """Find the nuclei of one image."""
+        ...
+
+
+class ModelStore:
+    """The models by name; safe to use from several threads.
+
+    Args:
+        default: Name of the model to take where none is named, or its folder.
+        load: Makes a predictor from a model's folder.
+        loaded: Models kept in memory at most; the one used longest ago goes first.
+
+    Raises:
+        ModelError: The default model does not exist.
+    """
+
+    def __init__(self, default: str, load: Callable[[Path], Predicts], loaded: int = 2) -> None:
+        self._default_folder = resolve_model(default).resolve()
+        self.default = self._default_folder.name
+        self._load = load
+        self._limit = loaded
+        self._loaded: OrderedDict[str, Predicts] = OrderedDict()
+        self._lock = threading.Lock()
+        self._versions: dict[Path, str] = {}
+
+    def names(self) -> list[str]:
+        """List the models there are, the default one first."""
+        more = set(MODELS)
+        if folder := os.environ.get("NUCSEG_MODELS"):
+            more |= {config.parent.name for config in Path(folder).expanduser().glob("*/config.json")}
+        return [self.default, *sorted(name for name in more - {self.default} if self._found(name))]
+
+    def folder(self, name: str | None) -> Path:
+        """Give the folder of a model; only names that `names` lists are looked for, so no name is used as a path.
+
+        Raises:
+            UnknownModelError: There is none of this name.
+        """
+        if name is None or name == self.default:
+            return self._default_folder
+        if name not in self.names():
+            raise UnknownModelError(f"model {name[:100]!r} is unknown; GET /models lists those there are.")
+        return resolve_model(name)
+
+    def predictor(self, name: str | None = None) -> Predicts:
+        """Give a model that is ready to predict, loading it first where needed.
+
+        Raises:
+            UnknownModelError: There is none of this name.
+            ModelError: It is not whole.
+        """
+        folder = self.folder(name)
+        key = str(folder)
+        with self._lock:
+            if key not in self._loaded:
+                _log.info("Loading the model %s.", folder.name)
+                self._loaded[key] = self._load(folder)
+            self._loaded.move_to_end(key)
+            while len(self._loaded) > self._limit:
+                self._loaded.popitem(last=False)
+            return self._loaded[key]
+
+    def version(self, name: str | None = None) -> str:
+        """Give the first 16 digits of the sha256 over the names and contents of the model's files."""
+        folder = self.folder(name)
+        if folder not in self._versions:
+            digest = hashlib.sha256()
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                with file.open("rb") as stream:
+                    content = hashlib.file_digest(stream, "sha256").hexdigest()
+                digest.update(f"{file.relative_to(folder).as_posix()}\0{content}\0".encode())
+            self._versions[folder] = digest.hexdigest()[:16]
+        return self._versions[folder]
+
+    def metadata(self, name: str | None = None) -> dict[str, Any]:
+        """Describe a model: the six facts that clients of MAX-Nucleus-Segmenter know, and where it comes from.
+
+        Raises:
+            UnknownModelError: There is none of this name.
+            ModelError: It is not whole.
+        """
+        folder = self.folder(name)
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            run = json.loads((folder / "run.json").read_text())
+        except (OSError, ValueError) as error:
+            raise ModelError(f"model {folder.name}: not a whole model folder; fetch it again.") from error
+        splits = run.get("splits", {})
+        used = sorted({key.split("/")[0] for keys in splits.values() for key in keys})
+        return {
+            "id": "max-nucleus-segmenter",
+            "name": "MAX Nucleus Segmenter",
+            "description": f"Nucleus image segmentation model trained with Keras on {_named(used)}",
+            "type": "Object Detection",
+            "license": "Apache License 2.0",
+            "source": "nucseg",
+            "model": folder.name,
+            "kind": config.get("model"),
+            "version": self.version(name),
+            "created": run.get("created"),
+            "training_data": {
+                "datasets": [_dataset(each) for each in used],
+                "images": {split: len(keys) for split, keys in splits.items()},
+                "sha256": run.get("data_sha256"),
+            },
+            "scores": run.get("validation", {}),
+        }
+
+    @staticmethod
+    def _found(name: str) -> bool:
+        try:
+            resolve_model(name)
+        except ModelError:
+            return False
+        return True
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    info = DATASETS[name].INFO if name in DATASETS else None
+    return {
+        "name": name,
+        "title": info.title if info else name,
+        "license": info.licence if info else None,
+        "source": info.homepage if info else None,
+    }
+
+
+def _named(datasets: list[str]) -> str:
+    titles = [_TITLES.get(name) or _dataset(name)["title"] for name in datasets]
+    return " and ".join(titles) or "data that its record does not name"

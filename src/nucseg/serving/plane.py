@@ -1,0 +1,92 @@
+"""From an upload to its nuclei, whoever asks: knows neither HTTP nor queues."""
+
+import json
+from collections.abc import Callable
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.types import Instances
+from nucseg.images.io import decode_image
+from nucseg.masks.rle import kaggle_runs
+from nucseg.models.segmenter import LOWEST_SCORE
+from nucseg.serving.limits import as_upload, check_size
+from nucseg.serving.models import ModelStore
+
+_DECODED = 0.1  # of the work, about
+LOWEST_THRESHOLD = LOWEST_SCORE
+"""Below it a model only proposes noise, and takes long to do so."""
+
+
+class DataPlane:
+    """Decodes uploads, within limits, and predicts.
+
+    Args:
+        models: The models.
+        max_pixels: Pixels that an image may have.
+    """
+
+    def __init__(self, models: ModelStore, max_pixels: int) -> None:
+        self.models = models
+        self.max_pixels = max_pixels
+
+    def predict(
+        self,
+        upload: IO[bytes],
+        *,
+        model: str | None = None,
+        threshold: float | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Instances:
+        """Find the nuclei of an upload.
+
+        Args:
+            upload: TIFF, PNG or JPEG, seekable.
+            model: One of the models' names; None takes the default one.
+            threshold: The lowest score to keep; None takes the model's own.
+            progress: Is told now and then which fraction is done.
+
+        Returns:
+            The nuclei in the frame of the image, in the order of falling score.
+
+        Raises:
+            InputError: It is not an image (`TooLargeError`: or too large a one), or the model is unknown.
+        """
+        self.models.folder(model)
+        image = self.decode(upload)
+        predictor = self.models.predictor(model)
+        if progress is not None:
+            progress(_DECODED)
+        return predictor.predict(image, score_threshold=threshold, name="image")
+
+    def decode(self, upload: IO[bytes]) -> NDArray:
+        """Decode an upload within the limits; see `nucseg.images.io.decode_image`.
+
+        Raises:
+            InputError: It is not an image.
+            TooLargeError: It is too large a one.
+        """
+        check_size(upload, self.max_pixels)
+        return decode_image(as_upload(upload), "image")
+
+    def warm_up(self) -> None:
+        """Load the default model and predict once, for a first prediction takes longer than those that follow."""
+        self.models.predictor().predict(np.eye(256, dtype=np.uint8) * 255)
+
+
+def predictions(found: Instances) -> list[dict[str, Any]]:
+    """Give nuclei as clients of MAX-Nucleus-Segmenter know them, in the order of falling probability.
+
+    Returns:
+        `mask`, a flat list of 1-based starts and lengths in column-major order, and `probability`. Masks do not
+        overlap. JSON types only.
+    """
+    runs = kaggle_runs(found.labels)
+    order = np.argsort(-found.scores, kind="stable")
+    return [{"mask": runs[i].ravel().tolist(), "probability": float(found.scores[i])} for i in order]
+
+
+def answer(found: Instances) -> bytes:
+    """Give the answer of `/model/predict` as JSON text."""
+    return json.dumps({"status": "ok", "predictions": predictions(found)}, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""The queue: one table that is the truth, and the storage of uploads and results."""

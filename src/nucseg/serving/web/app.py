@@ -1,0 +1,89 @@
+"""The web application, made around a service."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
+
+from nucseg.serving.service import Service
+from nucseg.serving.web import failures
+from nucseg.serving.web.auth import ApiKey
+from nucseg.serving.web.metrics import Metrics
+from nucseg.serving.web.middleware import Limits, RequestContext
+from nucseg.serving.web.openapi import DESCRIPTION, TITLE, schema, swagger
+from nucseg.serving.web.pool import Pool
+from nucseg.serving.web.routes import health, max_model, sagemaker, tasks
+
+API_VERSION = "2.0.0"
+"""Of the interface, not of this package: MAX-Nucleus-Segmenter was 1."""
+
+_MEGABYTE = 1 << 20
+
+
+def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any]] = nullcontext) -> FastAPI:
+    """Make the application.
+
+    Args:
+        service: What the routes call.
+        beside: Runs as long as the application does (the worker processes).
+    """
+    settings = service.settings
+    metrics = Metrics(service.queue.table.counts)
+    pool = Pool(settings.threads, metrics.running.inc)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        pool.warm_up(service.plane.warm_up)
+        with beside():
+            yield
+            await run_in_threadpool(pool.close)
+
+    app = FastAPIOffline(
+        docs_url="/",
+        redoc_url=None,
+        static_url="/static",
+        title=TITLE,
+        description=DESCRIPTION,
+        version=API_VERSION,
+        lifespan=lifespan,
+    )
+    for router in (
+        max_model.routes(service, pool, metrics),
+        tasks.routes(service),
+        health.routes(service, pool, metrics),
+        sagemaker.routes(service, pool),
+    ):
+        app.include_router(router)
+
+    @app.get("/swagger.json", include_in_schema=False)
+    async def swagger_json() -> Response:
+        return JSONResponse(swagger(app))
+
+    app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]
+    failures.install(app)
+    # The last one added is the outermost one.
+    app.add_middleware(
+        Limits,
+        max_bytes={"": settings.max_upload_mb * _MEGABYTE, "/tasks": settings.max_task_upload_mb * _MEGABYTE},
+        max_requests=settings.max_requests,
+        timeout=settings.request_timeout,
+    )
+    if settings.api_key is not None:
+        app.add_middleware(ApiKey, key=settings.api_key.get_secret_value())
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(RequestContext, observe=metrics.observe)
+    return app

@@ -1,0 +1,95 @@
+"""What each refusal is in HTTP. The only place that knows."""
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from nucseg.core.errors import InputError, ModelError, NucsegError
+from nucseg.serving.errors import (
+    BusyError,
+    ExpiredTaskError,
+    TooLargeError,
+    UnfinishedTaskError,
+    UnknownModelError,
+    UnknownTaskError,
+)
+from nucseg.serving.web.schemas import ErrorAnswer
+
+# The first that fits counts.
+_STATUS: tuple[tuple[type[NucsegError], HTTPStatus], ...] = (
+    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnknownModelError, HTTPStatus.NOT_FOUND),
+    (InputError, HTTPStatus.BAD_REQUEST),
+    (UnknownTaskError, HTTPStatus.NOT_FOUND),
+    (UnfinishedTaskError, HTTPStatus.CONFLICT),
+    (ExpiredTaskError, HTTPStatus.GONE),
+    (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+_SENTENCES = {
+    HTTPStatus.NOT_FOUND: "there is nothing at this address; the page / shows what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this method is not allowed here; the page / shows which are.",
+}
+_log = logging.getLogger(__name__)
+
+
+def failure(scope: Any, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """Make the answer of a request that is refused.
+
+    Args:
+        scope: The ASGI scope of the request.
+        status: HTTP's.
+        message: What to tell the client.
+        headers: More headers.
+    """
+    request_id = scope.get("state", {}).get("request_id", "")
+    content = ErrorAnswer(message=message, request_id=request_id).model_dump()
+    return Response(json.dumps(content), status, headers, media_type="application/json")
+
+
+def refusals(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Describe answers of `failure` for the OpenAPI schema."""
+    return {status.value: {"model": ErrorAnswer, "description": status.phrase} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer each error of ours, and of the framework, with `failure`."""
+    app.add_exception_handler(NucsegError, _ours)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_request)
+    app.add_exception_handler(OperationalError, _of_database)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            retry = getattr(error, "retry_after", None)
+            return failure(request.scope, status, str(error), {"Retry-After": str(retry)} if retry else None)
+    _log.error("%s", error)
+    message = "the model cannot be used." if isinstance(error, ModelError) else "the service is not set up rightly."
+    return failure(request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, message)
+
+
+async def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    message = _SENTENCES.get(status) if error.detail == status.phrase else str(error.detail)
+    return failure(request.scope, status, message or status.phrase, dict(error.headers or {}))
+
+
+async def _of_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems = [f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in error.errors()]
+    return failure(request.scope, HTTPStatus.BAD_REQUEST, "; ".join(problems))
+
+
+async def _of_database(request: Request, error: Exception) -> Response:
+    _log.error("The database cannot be reached: %s", error)
+    message = "the task table cannot be reached; try again later."
+    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "5"})

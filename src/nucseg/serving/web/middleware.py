@@ -1,0 +1,136 @@
+"""What surrounds every request: its id, its log line, its limits, and an answer whatever happens."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nucseg.serving.web.failures import failure
+
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_log = logging.getLogger("nucseg.serving.access")
+
+
+class RequestContext:
+    """Gives a request an id, logs and measures it, and answers where the app fails.
+
+    The client may choose the id (`X-Request-ID`); it comes back as a header of the answer.
+
+    Args:
+        app: The app within.
+        observe: Is told method, route, status and seconds of each request.
+    """
+
+    def __init__(self, app: ASGIApp, observe: Callable[[str, str, int, float], None]) -> None:
+        self.app = app
+        self.observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        wanted = Headers(scope=scope).get("x-request-id", "")
+        request_id = wanted if _ID.fullmatch(wanted) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            _log.exception("Request %s failed.", request_id)
+            if status:  # too late for another answer; the connection is cut
+                raise
+            answer = failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "something unforeseen happened; it is logged.")
+            await answer(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unknown")
+            self.observe(scope["method"], route, status, seconds)
+            _log.info("%s %s %s %d %.3fs", request_id, scope["method"], route, status, seconds)
+
+
+class Limits:
+    """Bounds what requests with a body may take: their bytes, their time, and how many there are at once.
+
+    Args:
+        app: The app within.
+        max_bytes: Of a body, by path; the entry of `""` is for all other paths.
+        max_requests: At once; beyond that, 503 before the body is read.
+        timeout: Seconds.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: dict[str, int], max_requests: int, timeout: float) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+        self.max_requests = max_requests
+        self.timeout = timeout
+        self.running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self.app(scope, receive, send)
+            return
+        limit = self.max_bytes.get(scope["path"], self.max_bytes[""])
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > limit:
+            await _too_large(scope, limit)(scope, receive, send)
+            return
+        if self.running >= self.max_requests:
+            await _busy(scope, "too many requests at once; try again later.")(scope, receive, send)
+            return
+        received, answered = 0, False
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _sentence(limit))
+            return message
+
+        async def send_noting(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        self.running += 1
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self.app(scope, receive_limited, send_noting)
+        except TimeoutError:
+            if answered:
+                raise
+            text = f"this took longer than the allowed {self.timeout:g} s; send large images to /tasks."
+            await _busy(scope, text)(scope, receive, send)
+        finally:
+            self.running -= 1
+
+
+def _sentence(limit: int) -> str:
+    return f"the upload is larger than the allowed {limit} bytes."
+
+
+def _too_large(scope: Scope, limit: int) -> ASGIApp:
+    return failure(scope, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _sentence(limit), {"Connection": "close"})
+
+
+def _busy(scope: Scope, message: str) -> ASGIApp:
+    return failure(scope, HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "5", "Connection": "close"})

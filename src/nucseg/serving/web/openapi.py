@@ -1,0 +1,104 @@
+"""The schemas: OpenAPI of everything, and Swagger 2.0 of the routes that old clients know."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+TITLE = "MAX Nucleus Segmenter"
+DESCRIPTION = "Find every nucleus in a microscopy image: at once, or queued where the image is large."
+
+
+def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
+    """Make the OpenAPI schema: FastAPI's, without the answer 422 that is never given, with the API key."""
+    made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for path in made["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        made["components"]["schemas"].pop(name, None)
+    if with_key:
+        made["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+        made["security"] = [{"key": []}]
+    return made
+
+
+def swagger(app: FastAPI) -> dict[str, Any]:
+    """Make the Swagger 2.0 schema of the MAX routes, from the OpenAPI schema."""
+    made = app.openapi()
+    paths = {
+        path: {method: _operation(operation) for method, operation in operations.items()}
+        for path, operations in made["paths"].items()
+        if path.startswith("/model")
+    }
+    definitions = {name: _older(each) for name, each in made["components"]["schemas"].items()}
+    info = {"title": app.title, "version": app.version, "description": app.description}
+    result = {"swagger": "2.0", "info": info, "basePath": "/", "produces": ["application/json"], "paths": paths}
+    return {**result, "definitions": _used(paths, definitions)}
+
+
+def _operation(operation: dict[str, Any]) -> dict[str, Any]:
+    parameters = [
+        {name: value for name, value in parameter.items() if name != "schema"} | _plain(_older(parameter["schema"]))
+        for parameter in operation.get("parameters", [])
+    ]
+    result = {name: operation[name] for name in ("tags", "summary", "description", "operationId")}
+    if "requestBody" in operation:
+        result["consumes"] = ["multipart/form-data"]
+        parameters.append(
+            {
+                "name": "image",
+                "in": "formData",
+                "type": "file",
+                "required": True,
+                "description": "PNG, TIFF or JPEG of any size up to the limit.",
+            }
+        )
+    result["parameters"] = parameters
+    result["responses"] = {
+        status: {
+            "description": response["description"],
+            "schema": _older(response["content"]["application/json"]["schema"]),
+        }
+        for status, response in operation["responses"].items()
+    }
+    return result
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter of Swagger 2.0 cannot be null: it is left out."""
+    return {name: value for name, value in schema.items() if name not in ("x-nullable", "title", "description")}
+
+
+def _older(schema: Any) -> Any:
+    """Say in Swagger 2.0 what is said in OpenAPI 3.1."""
+    if isinstance(schema, list):
+        return [_older(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {name: _older(value) for name, value in schema.items()}
+    if "anyOf" in schema:  # here always: something or null
+        (something,) = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
+        return {**schema, **something, "x-nullable": True}
+    if "const" in schema:
+        schema["enum"] = [schema.pop("const")]
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"].replace("#/components/schemas/", "#/definitions/")}
+    return schema
+
+
+def _used(paths: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Keep the definitions that are referred to, however far down."""
+    used: dict[str, Any] = {}
+    waiting = [paths]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            name = str(each.get("$ref", "")).removeprefix("#/definitions/")
+            if name and name not in used:
+                used[name] = definitions[name]
+                waiting.append(definitions[name])
+            waiting += each.values()
+    return used

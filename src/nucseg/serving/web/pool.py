@@ -1,0 +1,55 @@
+"""Where predictions run: a few threads beside the event loop, in front of one instance of each model."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Pool:
+    """A queue in front of some threads; what waits takes no more than its upload.
+
+    Args:
+        threads: Calls that run at the same time.
+        moved: Is told +1 for each call that begins to wait and -1 for each that ended.
+    """
+
+    def __init__(self, threads: int, moved: Callable[[int], None]) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self._moved = moved
+        self._warm: Future[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the warming up ended well."""
+        return self._warm is not None and self._warm.done() and self._warm.exception() is None
+
+    def warm_up(self, call: Callable[[], None]) -> None:
+        """Begin with a call before all others; the pool is ready when it ended."""
+
+        def timed() -> None:
+            started = time.perf_counter()
+            try:
+                call()
+            except Exception:
+                _log.exception("The model cannot be used: the service will not get ready.")
+                raise
+            _log.info("Ready after %.1f s.", time.perf_counter() - started)
+
+        self._warm = self._executor.submit(timed)
+
+    async def run(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in one of the threads; one that is cancelled before its turn never runs."""
+        self._moved(1)
+        future = self._executor.submit(call, *arguments)
+        future.add_done_callback(lambda _: self._moved(-1))
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Let what runs end, and drop what waits."""
+        self._executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,75 @@
+"""The routes that clients of IBM's MAX-Nucleus-Segmenter know, and the list of models."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, File, Response, UploadFile
+
+from nucseg.serving.plane import answer
+from nucseg.serving.service import Service
+from nucseg.serving.web.failures import refusals
+from nucseg.serving.web.metrics import Metrics
+from nucseg.serving.web.pool import Pool
+from nucseg.serving.web.schemas import (
+    Label,
+    LabelsAnswer,
+    MetadataAnswer,
+    ModelsAnswer,
+    ModelSummary,
+    PredictAnswer,
+)
+from nucseg.serving.web.uploads import ModelName, Threshold
+
+_NUCLEUS = Label(id=1, name="nucleus")
+
+
+def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
+    """Make the routes."""
+    router = APIRouter(tags=["model"])
+    models = service.plane.models
+
+    def predicted(upload: UploadFile, model: str | None, threshold: float | None) -> bytes:
+        found = service.plane.predict(upload.file, model=model, threshold=threshold)
+        metrics.nuclei.inc(len(found))
+        return answer(found)
+
+    @router.post(
+        "/model/predict",
+        response_model=PredictAnswer,
+        responses=refusals(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    )
+    async def predict(
+        image: Annotated[UploadFile, File(description="PNG, TIFF or JPEG of any size up to the limit.")],
+        model: ModelName = None,
+        threshold: Threshold = None,
+    ) -> Response:
+        """Find the nuclei of an image at once; large images go to POST /tasks."""
+        content = await pool.run(predicted, image, model, threshold)
+        return Response(content, media_type="application/json")
+
+    @router.get("/model/metadata", responses=refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))
+    def metadata(model: ModelName = None) -> MetadataAnswer:
+        """Describe a model: where it comes from, what it was trained on, how well it does."""
+        return MetadataAnswer.model_validate(models.metadata(model))
+
+    @router.get("/model/labels")
+    def labels() -> LabelsAnswer:
+        """List the classes that are found."""
+        return LabelsAnswer(count=1, labels=[_NUCLEUS])
+
+    @router.get("/models")
+    def list_models() -> ModelsAnswer:
+        """List the models that can be asked for."""
+        return ModelsAnswer(
+            models=[
+                ModelSummary(name=name, version=models.version(name), default=name == models.default)
+                for name in models.names()
+            ]
+        )
+
+    return router

@@ -1,0 +1,116 @@
+"""What goes over the wire, as the OpenAPI schema describes it."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class ErrorAnswer(BaseModel):
+    """What every refusal looks like."""
+
+    status: Literal["error"] = "error"
+    message: str = Field(description="What was wrong and what to do.")
+    request_id: str = Field(description="Names the request in the server's log; also the header X-Request-ID.")
+
+
+class Prediction(BaseModel):
+    """One nucleus."""
+
+    mask: list[int] = Field(
+        description="Runs of the mask: start, length, start, length, … Pixels are numbered from 1, column by column; "
+        "masks do not overlap."
+    )
+    probability: float = Field(ge=0, le=1, description="The model's score of this nucleus.")
+
+
+class PredictAnswer(BaseModel):
+    """The nuclei of an image, the most probable ones first."""
+
+    status: Literal["ok"] = "ok"
+    predictions: list[Prediction]
+
+
+class DatasetFacts(BaseModel):
+    """A dataset that a model was trained on."""
+
+    name: str
+    title: str
+    license: str | None
+    source: str | None
+
+
+class TrainingData(BaseModel):
+    """What a model was trained on."""
+
+    datasets: list[DatasetFacts]
+    images: dict[str, int] = Field(description="Images of each split.")
+    sha256: str | None = Field(description="Over all images and label images.")
+
+
+class MetadataAnswer(BaseModel):
+    """A model and where it comes from."""
+
+    id: str
+    name: str
+    description: str
+    type: str
+    license: str
+    source: str
+    model: str = Field(description="The name to ask for it by.")
+    kind: str | None = Field(description="Of network.")
+    version: str = Field(description="Of the model's content: changes when any of its files does.")
+    created: str | None
+    training_data: TrainingData
+    scores: dict[str, Any] = Field(description="On the validation split.")
+
+
+class Label(BaseModel):
+    """A class that is found."""
+
+    id: int
+    name: str
+
+
+class LabelsAnswer(BaseModel):
+    """The classes that are found."""
+
+    count: int
+    labels: list[Label]
+
+
+class ModelSummary(BaseModel):
+    """A model that can be asked for."""
+
+    name: str
+    version: str
+    default: bool
+
+
+class ModelsAnswer(BaseModel):
+    """The models that can be asked for."""
+
+    models: list[ModelSummary]
+
+
+class TaskAnswer(BaseModel):
+    """How a task stands. Times are by the clock of the database, UTC."""
+
+    id: str
+    status: Literal["QUEUED", "PROCESSING", "FINISHED", "FAILED"]
+    progress: float = Field(ge=0, le=1, description="The fraction that is done, roughly.")
+    attempts: int = Field(description="Times that a worker took it.")
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    expires: datetime | None = Field(description="When the result is removed.")
+    nuclei: int | None = Field(description="Found, where it is finished.")
+    error: str | None = Field(description="Of the last try that failed.")
+
+
+class HealthAnswer(BaseModel):
+    """That the service lives or is ready."""
+
+    status: Literal["ok"] = "ok"
+    live: bool = True
+    ready: bool | None = None

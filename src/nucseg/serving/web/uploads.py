@@ -1,0 +1,82 @@
+"""The image in a request: the body itself, or a field of a form."""
+
+import tempfile
+from http import HTTPStatus
+from typing import IO, Annotated, Any
+
+from fastapi import Query, Request
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from nucseg.core.errors import InputError
+from nucseg.serving.plane import LOWEST_THRESHOLD
+
+IN_MEMORY = 1 << 20
+"""Bytes of an upload that are kept in memory; larger ones go to a temporary file."""
+
+FIELD = "image"
+ModelName = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="One of GET /models; the default one otherwise.")
+]
+Threshold = Annotated[
+    float | None,
+    Query(ge=LOWEST_THRESHOLD, le=1, description="The lowest probability to keep; the model's own otherwise."),
+]
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+RAW = dict.fromkeys(("image/png", "image/tiff", "image/jpeg", "application/octet-stream"), _BINARY)
+FORM = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {FIELD: {"type": "string", "format": "binary", "description": "PNG, TIFF or JPEG."}},
+            "required": [FIELD],
+        }
+    }
+}
+
+
+def body(content: dict[str, Any]) -> dict[str, Any]:
+    """Describe a body for the OpenAPI schema."""
+    return {"requestBody": {"required": True, "content": content}}
+
+
+async def read_upload(request: Request, *, form: bool) -> IO[bytes]:
+    """Read the image of a request; what the client says of its format is not looked at any further.
+
+    Args:
+        request: The request.
+        form: Whether it may come as the field `image` of a form, too.
+
+    Returns:
+        A seekable stream that removes itself when it is closed.
+
+    Raises:
+        HTTPException: 415 for another kind of body.
+        InputError: There is nothing.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if form and kind == "multipart/form-data":
+        return await _field(request)
+    if not kind.startswith("image/") and kind not in ("application/octet-stream", "application/x-image"):
+        raise HTTPException(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send an image: {', '.join([*RAW, *(FORM if form else ())])}."
+        )
+    stream = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the caller closes it
+    try:
+        async for chunk in request.stream():
+            stream.write(chunk)
+        if not stream.tell():
+            raise InputError("the body is empty; send a PNG, TIFF or JPEG.")
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+async def _field(request: Request) -> IO[bytes]:
+    parsed = await request.form(max_files=1, max_fields=16)
+    given = parsed.get(FIELD)
+    if not isinstance(given, UploadFile):
+        raise InputError(f"the form has no file {FIELD!r}; send one.")
+    return given.file

@@ -1,0 +1,141 @@
+"""Takes keys of images from an SQS queue, predicts, and writes the masks to where the queue's owner wants them."""
+
+import logging
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nucseg.core.errors import ConfigError, InputError
+from nucseg.serving.plane import DataPlane
+from nucseg.serving.results import FILES, write_result
+from nucseg.serving.service import build_models
+from nucseg.serving.settings import Settings
+from nucseg.serving.tasks.storage import Storage
+from nucseg.serving.worker.background import every
+
+_WAIT = 10  # seconds of a long poll
+_log = logging.getLogger(__name__)
+
+
+class SqsWorker:
+    """Works until it is told to stop; then it ends what it is at.
+
+    A message is deleted after its masks are stored, and hidden from others meanwhile. One that cannot be worked on is
+    left alone: it comes back, and after as many times as the queue's redrive policy says it goes to the dead-letter
+    queue. One that comes twice gives the same masks twice, under the same keys.
+
+    Args:
+        client: boto3's, for SQS.
+        queue_url: The queue; the body of a message is a key below `source`.
+        source: The images.
+        target: The masks: `<key>.<name of the format>`, such as `slide.tif.mask.png`.
+        plane: What predicts.
+        visibility: Seconds that a message is hidden; it is extended as long as the work goes on.
+        formats: Some of `nucseg.serving.results.FILES`.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        queue_url: str,
+        source: Storage,
+        target: Storage,
+        plane: DataPlane,
+        *,
+        visibility: int = 60,
+        formats: Sequence[str] = ("mask", "labels"),
+    ) -> None:
+        self._client = client
+        self._queue = queue_url
+        self._source = source
+        self._target = target
+        self._plane = plane
+        self._visibility = visibility
+        self._formats = formats
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
+        while not stop.is_set():
+            try:
+                self.run_one()
+            except Exception:  # the queue is away: it will be back
+                _log.exception("The queue cannot be reached.")
+                stop.wait(_WAIT)
+
+    def run_one(self) -> bool:
+        """Work on one message; False where there is none, or it could not be worked on."""
+        answer = self._client.receive_message(
+            QueueUrl=self._queue,
+            MaxNumberOfMessages=1,
+            WaitTimeSeconds=_WAIT,
+            VisibilityTimeout=self._visibility,
+        )
+        for message in answer.get("Messages", []):
+            receipt = {"QueueUrl": self._queue, "ReceiptHandle": message["ReceiptHandle"]}
+
+            def extend(receipt: dict[str, str] = receipt) -> None:
+                self._client.change_message_visibility(**receipt, VisibilityTimeout=self._visibility)
+
+            try:
+                with every(self._visibility / 3, extend):
+                    self._work(message["Body"])
+            except Exception as error:
+                known = isinstance(error, InputError | FileNotFoundError)
+                _log.error("Message %s failed: %s", message["MessageId"], error, exc_info=not known)
+                return False
+            self._client.delete_message(**receipt)
+            return True
+        return False
+
+    def _work(self, key: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="nucseg-") as temporary:
+            upload, results = Path(temporary) / "upload", Path(temporary) / "results"
+            results.mkdir()
+            self._source.get(key, upload)
+            with upload.open("rb") as stream:
+                found = self._plane.predict(stream)
+            write_result(found, results)
+            for name in result_names(self._formats):
+                self._target.put(results / name, f"{key}.{name}")
+        _log.info("%s: %d nuclei.", key, len(found))
+
+
+def result_names(formats: Sequence[str]) -> list[str]:
+    """Give what is appended to the key of an image, after a dot, for each of its masks."""
+    return [FILES[given].name for given in formats]
+
+
+def sqs_client() -> Any:
+    """Make boto3's client; region, credentials and endpoint come from where boto3 looks for them.
+
+    Raises:
+        ConfigError: boto3 is missing, or no region is set.
+    """
+    try:
+        import boto3
+        from botocore.exceptions import NoRegionError
+    except ModuleNotFoundError:
+        raise ConfigError('SQS needs a package: pip install "nucseg[aws]".') from None
+    try:
+        return boto3.client("sqs")
+    except NoRegionError:
+        raise ConfigError("SQS needs a region: set AWS_DEFAULT_REGION.") from None
+
+
+def build_sqs_worker(settings: Settings, *, queue_url: str, source: str, target: str) -> SqsWorker:
+    """Make a worker from the settings.
+
+    Raises:
+        ConfigError: Something of it cannot be used.
+        ModelError: The default model does not exist.
+    """
+    return SqsWorker(
+        sqs_client(),
+        queue_url,
+        Storage(source),
+        Storage(target),
+        DataPlane(build_models(settings), settings.max_task_pixels),
+        visibility=max(1, round(settings.lease)),
+    )

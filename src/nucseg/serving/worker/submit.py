@@ -1,0 +1,80 @@
+"""Sends a folder of images through SQS and brings the masks back."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from nucseg.core.errors import InputError
+from nucseg.core.files import atomic_file
+from nucseg.serving.tasks.storage import Storage
+from nucseg.serving.worker.sqs import result_names
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+
+
+def images_in(folder: Path) -> list[Path]:
+    """List the images of a folder, not of those below it.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise InputError(f"{folder}: holds no image; allowed are {', '.join(sorted(SUFFIXES))}.")
+    return found
+
+
+def submit_images(
+    images: Sequence[Path],
+    *,
+    client: Any,
+    queue_url: str,
+    source: Storage,
+    target: Storage,
+    folder: Path,
+    timeout: float,
+    formats: Sequence[str] = ("mask", "labels"),
+    pause: float = 2,
+) -> list[Path]:
+    """Upload images, enqueue them, wait for their masks and fetch these.
+
+    Args:
+        images: Files of different names.
+        client: boto3's, for SQS.
+        queue_url: The queue that workers empty.
+        source: Where the workers look for images.
+        target: Where they write masks.
+        folder: Gets the masks, `<image>.<name of the format>`.
+        timeout: Seconds to wait for any of the masks that are missing.
+        formats: What the workers write.
+        pause: Seconds between two looks.
+
+    Returns:
+        The images whose masks did not come; they may be in the dead-letter queue.
+    """
+    # Of this submission only: masks of an earlier one are not taken for its.
+    prefix = uuid.uuid4().hex
+    for image in tqdm(images, desc="upload", unit="image"):
+        source.put(image, f"{prefix}/{image.name}")
+        client.send_message(QueueUrl=queue_url, MessageBody=f"{prefix}/{image.name}")
+    missing = list(images)
+    last = time.monotonic()
+    with tqdm(total=len(images), desc="predict", unit="image") as bar:
+        while missing and time.monotonic() - last < timeout:
+            for image in list(missing):
+                names = [f"{image.name}.{name}" for name in result_names(formats)]
+                if not all(target.exists(f"{prefix}/{name}") for name in names):
+                    continue
+                for name in names:
+                    with atomic_file(folder / name) as temporary:
+                        target.get(f"{prefix}/{name}", temporary)
+                missing.remove(image)
+                last = time.monotonic()
+                bar.update()
+            if missing:
+                time.sleep(pause)
+    return missing

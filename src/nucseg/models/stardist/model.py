@@ -29,7 +29,7 @@ from nucseg.core.types import Instances
 from nucseg.models.segmenter import LOWEST_SCORE
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
-from nucseg.models.stardist.tuning import ap_mean
+from nucseg.models.tuning import ap_mean
 
 _TILE = 1024  # pixels a side: the network's memory stays below 1 GB whatever the size of the image
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]

@@ -3,7 +3,7 @@ import pytest
 from stardist.matching import matching_dataset
 
 from nucseg.core.types import Instances
-from nucseg.models.stardist.tuning import ap_mean
+from nucseg.models.tuning import ap_mean
 
 
 def reference(truths, found):

@@ -11,6 +11,7 @@ from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.config import MetricsConfig
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.training.config import TrainingConfig
@@ -36,6 +37,15 @@ class StarDistParameters(BaseModel):
     training: TrainingConfig = Field(description="How it is trained.")
 
 
+class MaskRCNNParameters(BaseModel):
+    """`mask_rcnn` in `model_config.yml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: MaskRCNNConfig = Field(description="The network, and where its weights start from.")
+    training: TrainingConfig = Field(description="How it is trained.")
+
+
 class Parameters(BaseModel):
     """Every parameter of the project."""
 
@@ -45,6 +55,7 @@ class Parameters(BaseModel):
     data_preprocessing: ProcessingConfig
     data_augmentations: AugmentationConfig
     stardist: StarDistParameters
+    mask_rcnn: MaskRCNNParameters
     model_evaluation: EvaluationConfig
     results_visualization: VisualizationConfig
 

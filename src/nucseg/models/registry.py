@@ -38,6 +38,12 @@ MODELS = {
         config_path="nucseg.models.stardist.config:StarDistConfig",
         create_path="nucseg.models.stardist.pretrained:create",
     ),
+    "mask_rcnn": ModelEntry(
+        task="instance_segmentation",
+        class_path="nucseg.models.mask_rcnn.model:MaskRCNNSegmenter",
+        config_path="nucseg.models.mask_rcnn.config:MaskRCNNConfig",
+        create_path="nucseg.models.mask_rcnn.pretrained:create",
+    ),
 }
 
 

@@ -1,0 +1,81 @@
+"""The convolutional networks that see the image."""
+
+from typing import Any
+
+import keras
+
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+from nucseg.models.mask_rcnn.standardized_conv import StandardizedConv2D
+
+_RESNET50_LEVELS = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
+_IMAGENET_MEAN = (103.939, 116.779, 123.68)  # of blue, green, red: what the published weights were trained with
+
+
+def build_backbone(config: MaskRCNNConfig) -> keras.Model:
+    """Build the backbone that the configuration names.
+
+    Returns:
+        From images `(N, h, w, in_channels)`, sides multiples of the largest stride, to one map `(N, h/s, w/s, C)` for
+        each stride s of the pyramid, the finest first.
+    """
+    return _resnet50(config) if config.backbone == "resnet50" else _light(config)
+
+
+def _light(config: MaskRCNNConfig) -> keras.Model:
+    """Pre-activation residual blocks without normalisation layers (He et al. 2016; Brock et al. 2021b)."""
+    images = keras.Input((None, None, config.in_channels))
+    x = StandardizedConv2D(config.filters[0], 3, stride=2, name="stem")(images)
+    levels = []
+    for number, (filters, blocks) in enumerate(zip(config.filters, config.blocks, strict=True)):
+        if number:
+            x = keras.layers.ReLU()(x)
+            x = StandardizedConv2D(filters, 3, stride=2, name=f"stage{number}_lowered")(x)
+        for block in range(blocks):
+            x = _residual(x, filters, f"stage{number}_block{block}")
+        levels.append(x)
+    return keras.Model(images, [keras.layers.ReLU()(level) for level in levels], name="backbone")
+
+
+def _residual(x: Any, filters: int, name: str) -> Any:
+    y = keras.layers.ReLU()(x)
+    y = StandardizedConv2D(filters, 3, name=f"{name}_a")(y)
+    y = keras.layers.ReLU()(y)
+    # A small gain to begin with: a block is nearly the identity, and a stack of them does not amplify (SkipInit).
+    y = StandardizedConv2D(filters, 3, first_gain=0.25, name=f"{name}_b")(y)
+    return keras.layers.Add()([x, y])
+
+
+def _resnet50(config: MaskRCNNConfig) -> keras.Model:
+    """ResNet-50 of Keras (He et al. 2015), whose published weights were trained on ImageNet.
+
+    With those weights its batch normalisation stays as it was trained, as usual for detectors (a batch of few images
+    is too small for it); with random weights it learns, and predicts with the running averages.
+    """
+    images = keras.Input((None, None, config.in_channels))
+    x = images if config.in_channels == 3 else keras.layers.Concatenate()([images] * 3)
+    # The image is in [0, 1] after the percentile normalisation; the published weights expect bytes less their mean.
+    x = keras.layers.Rescaling(255.0, offset=[-mean for mean in _IMAGENET_MEAN])(keras.ops.flip(x, axis=-1))
+    network = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+    frozen = config.pretrained is not None
+    for layer in network.layers:
+        if frozen and isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    features = keras.Model(network.inputs, [network.get_layer(name).output for name in _RESNET50_LEVELS])
+    return keras.Model(images, features(x), name="backbone")
+
+
+def receptive_radius(config: MaskRCNNConfig) -> int:
+    """Give how many pixels away a pixel can change what the region proposal network says at another, rounded up.
+
+    The longest way: down the backbone to the coarsest level, through the pyramid's and the proposal network's 3x3
+    convolutions there, and up again, which adds a cell for the position within it.
+    """
+    coarsest = config.strides[-1]
+    if config.backbone == "resnet50":
+        # The stem's 7x7 and its pooling, then one 3x3 in each block of each stage.
+        radius = 3 + 2 + sum(stride * blocks for stride, blocks in zip((4, 8, 16, 32), (3, 4, 6, 3), strict=True))
+    else:
+        radius = 1
+        for number, (stride, blocks) in enumerate(zip(config.strides, config.blocks, strict=True)):
+            radius += 2 * blocks * stride + (stride // 2 if number else 0)
+    return radius + 2 * coarsest + coarsest

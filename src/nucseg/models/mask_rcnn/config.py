@@ -1,0 +1,139 @@
+"""What can be chosen about a Mask R-CNN model."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+IMAGENET = "imagenet"
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {
+        "backbone": "light",
+        "strides": (2, 4, 8, 16),
+        "pyramid_channels": 64,
+        "anchor_sizes": ((8.0, 13.0, 20.0), (28.0, 40.0, 56.0), (80.0, 112.0, 160.0)),
+        "anchor_ratios": (1.0,),
+        "box_units": 256,
+        "mask_convolutions": 3,
+        "mask_channels": 64,
+    },
+    "resnet50": {
+        "backbone": "resnet50",
+        "strides": (4, 8, 16, 32),
+        "pyramid_channels": 256,
+        "anchor_sizes": ((8.0, 13.0, 20.0), (28.0, 40.0, 56.0), (80.0, 112.0, 160.0), (224.0, 320.0, 448.0)),
+        "anchor_ratios": (0.5, 1.0, 2.0),
+        "box_units": 1024,
+        "mask_convolutions": 4,
+        "mask_channels": 256,
+    },
+}
+"""What each preset gives to the parameters that are not named."""
+
+
+class MaskRCNNConfig(BaseModel):
+    """Architecture, sampling and first weights of a Mask R-CNN model.
+
+    `resnet50` is the paper's ResNet-50-FPN, with anchors for nuclei. `small` is made for two cores and nuclei of 8 to
+    150 pixels:
+
+    - The backbone stops at stride 16, whose receptive field holds a large nucleus; most of its work is where nuclei of
+      10 to 40 pixels are resolved (strides 2 to 8). Instead of batch normalisation it has weight standardisation, which
+      is right for a batch of four patches and costs nothing at the size of the image.
+    - The pyramid begins at stride 2, and masks of nuclei below 40 pixels are read from there: at stride 4 a nucleus of
+      20 pixels is five cells wide, too few for the outline that IoU 0.8 asks for. Proposals begin at stride 4.
+    - The mask is drawn in the box enlarged by `mask_margin`, so that a box that is a pixel too tight does not cut it.
+    - One square anchor shape of nine sizes instead of three shapes: nuclei are round, the second stage moves the box.
+    - A quarter of the paper's channels in pyramid and heads: there are two classes, not 81.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: Literal["small", "resnet50"] = Field("small", description="Gives what is not named below.")
+    in_channels: Literal[1, 3] = Field(3, description="Channels of the images that the network sees: 1 grey, 3 RGB.")
+
+    backbone: Literal["light", "resnet50"] = Field(description="The network that sees the image.")
+    filters: tuple[int, ...] = Field((32, 64, 128, 256), description="Filters of the stages of the light backbone.")
+    blocks: tuple[int, ...] = Field((1, 2, 2, 2), description="Residual blocks of the stages of the light backbone.")
+    strides: tuple[int, ...] = Field(description="Pixels of a cell of each level of the pyramid.")
+    pyramid_channels: int = Field(ge=8, le=512, description="Channels of each level of the pyramid.")
+
+    anchor_sizes: tuple[tuple[float, ...], ...] = Field(
+        description="Sides of the anchors in pixels on each level, the last ones of the pyramid; as many on each."
+    )
+    anchor_ratios: tuple[float, ...] = Field(description="Heights of the anchors divided by their widths.")
+    rpn_low: float = Field(0.3, ge=0, le=1, description="An anchor with less overlap is background.")
+    rpn_high: float = Field(0.6, ge=0, le=1, description="An anchor with that overlap is a nucleus; none in between.")
+    rpn_nms: float = Field(0.7, gt=0, le=1, description="Overlap from which on the weaker of two proposals is dropped.")
+    before_nms: int = Field(2000, ge=1, le=20000, description="Anchors that may become proposals in prediction.")
+    proposals: int = Field(1000, ge=1, le=10000, description="Proposals of an image (or tile) in prediction.")
+    training_before_nms: int = Field(512, ge=1, le=20000, description="Anchors that may become proposals in training.")
+    training_proposals: int = Field(256, ge=1, le=10000, description="Proposals of a patch in training.")
+
+    positive_rois: int = Field(32, ge=1, le=512, description="Proposals of a patch that learn box and mask.")
+    negative_rois: int = Field(32, ge=1, le=512, description="Proposals of a patch that learn to be background.")
+    roi_overlap: float = Field(0.5, gt=0, le=1, description="A proposal with that overlap stands for a nucleus.")
+    max_nuclei: int = Field(256, ge=1, le=4096, description="Nuclei of a patch that are learned; the largest.")
+
+    box_size: int = Field(7, ge=1, le=28, description="Cells a side of what the box head sees.")
+    box_canonical: float = Field(56.0, gt=0, description="Nuclei from that size on are boxed on the second level.")
+    box_units: int = Field(ge=8, le=4096, description="Units of the hidden layers of the box head.")
+    mask_size: int = Field(14, ge=2, le=56, description="Cells a side of what the mask head sees; it draws twice that.")
+    mask_canonical: float = Field(40.0, gt=0, description="Nuclei from that size on are drawn on the second level.")
+    mask_margin: float = Field(0.1, ge=0, le=1, description="Part of a box's side by which the mask reaches beyond it.")
+    mask_convolutions: int = Field(ge=0, le=8, description="Convolutions of the mask head.")
+    mask_channels: int = Field(ge=4, le=512, description="Filters of each of them.")
+    detections: int = Field(1000, ge=1, le=10000, description="Nuclei of an image (or tile) at most.")
+
+    pretrained: str | None = Field(
+        None, description=f"First weights: null for random ones, a model folder, or (resnet50) `{IMAGENET}`."
+    )
+    fine_tune: bool = Field(True, description="Whether a pretrained model is trained further or used as it is.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_preset(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {**PRESETS.get(values.get("preset", "small"), {}), **values}
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> Self:
+        if not 0 < len(self.anchor_sizes) <= len(self.strides):
+            raise ValueError(f"anchor_sizes has {len(self.anchor_sizes)} levels; allowed are 1 to {len(self.strides)}")
+        if len({len(sizes) for sizes in self.anchor_sizes}) > 1 or not self.anchor_sizes[0] or not self.anchor_ratios:
+            raise ValueError("anchor_sizes must have as many sizes on each level, at least one, and anchor_ratios one")
+        if min(*map(min, self.anchor_sizes), *self.anchor_ratios) <= 0:
+            raise ValueError("anchor_sizes and anchor_ratios must be above 0")
+        if self.backbone == "light":
+            if self.strides != tuple(2 ** (level + 1) for level in range(len(self.strides))):
+                raise ValueError(f"strides are {self.strides}; with the light backbone they are 2, 4, 8, ...")
+            if not len(self.filters) == len(self.blocks) == len(self.strides):
+                raise ValueError("filters, blocks and strides must have as many entries each")
+        elif self.strides != (4, 8, 16, 32):
+            raise ValueError(f"strides are {self.strides}; with the backbone resnet50 they are 4, 8, 16, 32")
+        if self.pretrained == IMAGENET and self.backbone != "resnet50":
+            raise ValueError(f"pretrained: {IMAGENET} weights are those of the backbone resnet50")
+        return self
+
+    @field_validator("fine_tune")
+    @classmethod
+    def _has_something_to_use(cls, fine_tune: bool, info: ValidationInfo) -> bool:
+        if not fine_tune and info.data.get("pretrained") in (None, IMAGENET):
+            raise ValueError("false is for a trained model: name its folder in `pretrained`, or set it to true")
+        return fine_tune
+
+    @property
+    def anchors_per_cell(self) -> int:
+        """Anchors of each cell of a level."""
+        return len(self.anchor_sizes[0]) * len(self.anchor_ratios)
+
+    @property
+    def box_level(self) -> int:
+        """The finest level that proposals and the box head look at; finer ones serve the masks only."""
+        return len(self.strides) - len(self.anchor_sizes)
+
+    def architecture(self) -> dict[str, Any]:
+        """Give what a model folder must hold to build the network again."""
+        return self.model_dump(mode="json", exclude={"pretrained", "fine_tune"})

@@ -1,0 +1,227 @@
+"""Mask R-CNN behind the segmenter protocol."""
+
+import itertools
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from nucseg.core.errors import InputError, ModelError
+from nucseg.core.types import Instances
+from nucseg.models.mask_rcnn.backbone import receptive_radius
+from nucseg.models.mask_rcnn.boxes import enlarge
+from nucseg.models.mask_rcnn.compiled import compiled
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+from nucseg.models.mask_rcnn.network import MaskRCNN
+from nucseg.models.mask_rcnn.nms import suppress
+from nucseg.models.mask_rcnn.paste import draw_instances
+from nucseg.models.mask_rcnn.targets import make_targets
+from nucseg.models.segmenter import LOWEST_SCORE
+from nucseg.models.tuning import ap_mean
+
+_TILE = 1024  # pixels a side: the network's memory stays bounded whatever the size of the image
+_MASKS_AT_ONCE = 64  # always as many, so that a mask does not depend on how many others there are
+_SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
+_NMS_TRIED = [0.3, 0.4, 0.5, 0.6]
+_MASKS_TRIED = [0.4, 0.45, 0.5, 0.55, 0.6]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """K nuclei of one image as the network gives them.
+
+    Attributes:
+        boxes: `(K, 4)` float32.
+        scores: `(K,)` float32, falling.
+        masks: `(K, size, size)` float32 in [0, 1], filling the boxes enlarged by the margin.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    masks: NDArray[np.float32]
+
+    def take(self, which: NDArray) -> "Detections":
+        """Keep some: `which` are their places or, for each, whether it is kept."""
+        return Detections(self.boxes[which], self.scores[which], self.masks[which])
+
+
+class MaskRCNNSegmenter:
+    """A Mask R-CNN model with weights and thresholds.
+
+    Args:
+        config: The architecture; `pretrained` says here only whether batch normalisation is frozen.
+    """
+
+    def __init__(self, config: MaskRCNNConfig) -> None:
+        self.config = config
+        self.in_channels = config.in_channels
+        self.stride = config.strides[-1]
+        # What a nucleus's box needs around it, for nuclei that reach half a typical large one out of what a tile owns.
+        self.halo = -(-(receptive_radius(config) + 32) // self.stride) * self.stride
+        self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5}
+        self.keras_model = MaskRCNN(config)
+        self._detect = compiled(self.keras_model.detect)
+        self._draw = compiled(lambda features, boxes: ops.sigmoid(self.keras_model.draw_masks(features, boxes)))
+        self._suppress = compiled(suppress)
+
+    def predict(
+        self, images: Sequence[NDArray[np.float32]], *, score_threshold: float | None = None
+    ) -> list[Instances]:
+        """Find the nuclei; see `Segmenter.predict`."""
+        threshold = self.thresholds["score"] if score_threshold is None else score_threshold
+        return [self.decode(self.detect(image, threshold), (image.shape[0], image.shape[1])) for image in images]
+
+    def detect(self, image: NDArray[np.float32], score_threshold: float, nms: float | None = None) -> Detections:
+        """Run the network over an image, tile by tile where it is large.
+
+        Args:
+            image: `(H, W, in_channels)` float32, preprocessed.
+            score_threshold: The lowest score to keep.
+            nms: Overlap of boxes from which on the weaker one is dropped; None takes the model's own.
+
+        Returns:
+            The nuclei; none in an image without any contrast.
+
+        Raises:
+            InputError: The image has other channels, or pixels that are not finite.
+        """
+        if image.ndim != 3 or image.shape[2] != self.in_channels or not np.isfinite(image).all():
+            raise InputError(
+                f"an image of shape {image.shape}: Mask R-CNN takes (rows, columns, {self.in_channels}) of finite "
+                "float32; convert it first, as the Predictor does."
+            )
+        size = 2 * self.config.mask_size
+        none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, size, size), np.float32))
+        if (image == image[0, 0]).all():
+            return none
+        nms = self.thresholds["nms"] if nms is None else nms
+        tiles = list(self._tiles(image, score_threshold, nms))
+        found = Detections(
+            *(np.concatenate(parts) for parts in zip(*(vars(tile).values() for tile in tiles), strict=True))
+        )
+        # Equal scores go by position: the tiles do not decide between them.
+        found = found.take(np.lexsort((found.boxes[:, 1], found.boxes[:, 0], -found.scores)))
+        if len(tiles) > 1:  # nuclei on a seam may have been found on both sides
+            found = found.take(self._kept(found.boxes, nms))
+        return found
+
+    def _tiles(self, image: NDArray[np.float32], score_threshold: float, nms: float) -> Iterator[Detections]:
+        padded = np.pad(image, [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)], mode="symmetric")
+        limits = np.array([*image.shape[:2], *image.shape[:2]], np.float32)
+        for y, x in itertools.product(*(range(0, side, _TILE) for side in image.shape[:2])):
+            top, left = max(y - self.halo, 0), max(x - self.halo, 0)
+            tile = padded[top : y + _TILE + self.halo, left : x + _TILE + self.halo]
+            features, boxes, scores = self._detect(tile[None], self.keras_model.anchors(tile.shape[:2]))
+            box, score = ops.convert_to_numpy(boxes)[0], ops.convert_to_numpy(scores)[0]
+            kept = self._kept(box, nms, score >= 0)
+            center = (box[:, :2] + box[:, 2:]) / 2 + (top, left)
+            owned = ((center >= (y, x)) & (center < (y + _TILE, x + _TILE)) & (center < limits[:2])).all(1)
+            place = np.flatnonzero(kept & owned & (score >= np.float32(score_threshold)))[: self.config.detections]
+            masks = self._masks(features, box[place])
+            offset = np.array([top, left, top, left], np.float32)
+            yield Detections(np.minimum(box[place] + offset, limits), score[place], masks)
+
+    def _kept(
+        self, boxes: NDArray[np.float32], nms: float, valid: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
+        valid = np.ones(len(boxes), bool) if valid is None else valid
+        return ops.convert_to_numpy(self._suppress(boxes[None], valid[None], np.float32(nms)))[0]
+
+    def _masks(self, features: Sequence[keras.KerasTensor], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        size = 2 * self.config.mask_size
+        masks = [np.zeros((0, size, size), np.float32)]
+        for start in range(0, len(boxes), _MASKS_AT_ONCE):
+            some = boxes[start : start + _MASKS_AT_ONCE]
+            filled = np.concatenate([some, np.zeros((_MASKS_AT_ONCE - len(some), 4), np.float32)])
+            masks.append(ops.convert_to_numpy(self._draw(features, filled[None]))[0, : len(some)])
+        return np.concatenate(masks)
+
+    def decode(self, found: Detections, shape: tuple[int, int], mask_threshold: float | None = None) -> Instances:
+        """Draw detections into a label image; see `nucseg.models.mask_rcnn.paste`.
+
+        Args:
+            found: What `detect` gave.
+            shape: (rows, columns) of the image.
+            mask_threshold: None takes the model's own.
+        """
+        around = ops.convert_to_numpy(enlarge(found.boxes, self.config.mask_margin))
+        threshold = self.thresholds["mask"] if mask_threshold is None else mask_threshold
+        return draw_instances(found.masks, around, found.scores, threshold, shape)
+
+    def targets(
+        self, image: NDArray[np.float32], labels: NDArray[np.int32]
+    ) -> tuple[NDArray[np.float32], tuple[NDArray, ...]]:
+        """Make what the network learns from one patch; see `nucseg.models.mask_rcnn.targets`."""
+        shape = (image.shape[0], image.shape[1])
+        return image, make_targets(labels, self.keras_model.anchors(shape), self.config)
+
+    def compile(self, optimizer: keras.Optimizer) -> None:
+        """Compile `keras_model`, which brings its losses; XLA where there is a GPU."""
+        # On the CPU, TensorFlow's own convolutions are several times faster than XLA's.
+        on_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+        self.keras_model.compile(optimizer, jit_compile=False if on_cpu else "auto")
+
+    def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
+        """Choose score, suppression and mask threshold that give the best `ap_mean_50_90` over the images.
+
+        All are tried, as `predict` would decode with them; of equally good ones, the score nearest to 0.5 is taken.
+
+        Args:
+            images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
+            labels: The true label image of each, `(H, W)`.
+
+        Returns:
+            The new `thresholds`; the old ones where nothing was found.
+        """
+        best, tuned = (0.0, 0.0), self.thresholds
+        for nms in _NMS_TRIED:
+            detections = [self.detect(image, _SCORES_TRIED[0], nms) for image in images]
+            for mask in _MASKS_TRIED:
+                drawn = [self.decode(found, truth.shape, mask) for found, truth in zip(detections, labels, strict=True)]
+                for score in _SCORES_TRIED:
+                    value = ap_mean(labels, [each.above(score) for each in drawn])
+                    if value > 0 and (value, -abs(score - 0.5)) > best:
+                        best, tuned = (value, -abs(score - 0.5)), {"score": score, "nms": nms, "mask": mask}
+        if not best[0]:
+            _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", tuned)
+        else:
+            _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation.", tuned, best[0])
+        self.thresholds = tuned
+        return tuned
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json`, `model.weights.h5` and `thresholds.json` into an existing folder."""
+        config = {"in_channels": self.in_channels, "architecture": self.config.architecture()}
+        (folder / "config.json").write_text(json.dumps(config, indent=2))
+        (folder / "thresholds.json").write_text(json.dumps(self.thresholds, indent=2))
+        # Of a model that was never compiled: with its optimizer the file would be three times as large.
+        bare = MaskRCNN(self.config)
+        bare.set_weights(self.keras_model.get_weights())
+        bare.save_weights(folder / "model.weights.h5")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: A file is missing, damaged or of another kind.
+        """
+        try:
+            model = cls(MaskRCNNConfig(**json.loads((folder / "config.json").read_text())["architecture"]))
+            thresholds = json.loads((folder / "thresholds.json").read_text())
+            model.thresholds = {name: float(thresholds[name]) for name in model.thresholds}
+            model.keras_model.load_weights(folder / "model.weights.h5")
+        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            raise ModelError(
+                f"{folder}: not a whole Mask R-CNN model ({error}). Fetch it again (`dvc pull`) or train it anew."
+            ) from error
+        return model

@@ -1,0 +1,71 @@
+"""From masks in the frames of their boxes to a label image."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.types import Instances
+
+SMALLEST_VISIBLE = 0.5
+"""A nucleus of which higher scores leave a smaller part is taken for one of them once more."""
+
+
+def paste_mask(
+    mask: NDArray[np.float32], box: NDArray[np.float32], shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    """Resample a mask bilinearly to the pixels of the image that lie within its box (He et al. 2017, section 3.1).
+
+    A pixel's value is the mask's at the pixel's middle; a cell's value lies in the middle of the cell, and beyond the
+    middles of the outermost cells theirs holds.
+
+    Args:
+        mask: `(size, size)` float.
+        box: `(4,)` pixels; may reach beyond the image.
+        shape: Rows and columns of the image.
+
+    Returns:
+        Values `(h, w)`, and the window of the image they belong to, perhaps an empty one.
+    """
+    weights, window = [], []
+    for low, high, length, size in zip(box[:2], box[2:], shape, mask.shape, strict=True):
+        first, last = (int(np.clip(np.ceil(edge - 0.5), 0, length)) for edge in (low, high))
+        window.append(slice(first, max(last, first)))
+        position = (np.arange(first, max(last, first)) + 0.5 - low) / max(high - low, 1e-6) * size - 0.5
+        position = np.clip(position, 0, size - 1)
+        # Row p of the matrix takes cell c with weight 1 - |position - c|.
+        weights.append(np.maximum(1 - np.abs(position[:, None] - np.arange(size)), 0).astype(np.float32))
+    return weights[0] @ mask @ weights[1].T, (window[0], window[1])
+
+
+def draw_instances(
+    masks: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    threshold: float,
+    shape: tuple[int, int],
+) -> Instances:
+    """Draw nuclei into a label image; where two claim a pixel, the higher score has it.
+
+    What is drawn of a nucleus depends on those with higher scores only, so leaving out the weak ones changes nothing
+    about the strong ones.
+
+    Args:
+        masks: `(K, size, size)` float32, in the order of falling score.
+        boxes: `(K, 4)` that the masks fill.
+        scores: `(K,)` float32, falling.
+        threshold: Mask value from which on a pixel belongs to the nucleus.
+        shape: Rows and columns of the image.
+
+    Returns:
+        The nuclei; one that is hidden by others for the larger part, or has no pixel, is dropped.
+    """
+    labels = np.zeros(shape, np.int32)
+    kept = []
+    for number, (mask, box) in enumerate(zip(masks, boxes, strict=True)):
+        values, window = paste_mask(mask, box, shape)
+        claimed = values >= threshold
+        free = claimed & (labels[window] == 0)
+        area = np.count_nonzero(free)
+        if area and area >= SMALLEST_VISIBLE * np.count_nonzero(claimed):
+            kept.append(number)
+            labels[window][free] = len(kept)
+    return Instances(labels, scores[kept])

@@ -1,6 +1,7 @@
 """Compiling a function of tensors with whatever backend Keras runs on."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import keras
@@ -22,9 +23,5 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return tf.function(function, reduce_retracing=True, autograph=False)
     if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(function)
-    import torch
-
-    return torch.no_grad()(function)
+        return import_module("jax").jit(function)
+    return import_module("torch").no_grad()(function)

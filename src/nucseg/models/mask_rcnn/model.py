@@ -24,7 +24,6 @@ from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.nms import suppress
 from nucseg.models.mask_rcnn.paste import draw_instances
 from nucseg.models.mask_rcnn.targets import make_targets
-from nucseg.models.segmenter import LOWEST_SCORE
 from nucseg.models.tuning import ap_mean
 
 _TILE = 1024  # pixels a side: the network's memory stays bounded whatever the size of the image
@@ -105,18 +104,16 @@ class MaskRCNNSegmenter:
             return none
         nms = self.thresholds["nms"] if nms is None else nms
         tiles = list(self._tiles(image, score_threshold, nms))
-        found = Detections(
-            *(np.concatenate(parts) for parts in zip(*(vars(tile).values() for tile in tiles), strict=True))
-        )
+        parts = zip(*((tile.boxes, tile.scores, tile.masks) for tile in tiles), strict=True)
+        found = Detections(*(np.concatenate(part) for part in parts))
         # Equal scores go by position: the tiles do not decide between them.
         found = found.take(np.lexsort((found.boxes[:, 1], found.boxes[:, 0], -found.scores)))
         if len(tiles) > 1:  # nuclei on a seam may have been found on both sides
-            found = found.take(self._kept(found.boxes, nms))
+            found = found.take(self._kept(found.boxes, nms, found.scores >= 0))
         return found
 
     def _tiles(self, image: NDArray[np.float32], score_threshold: float, nms: float) -> Iterator[Detections]:
         padded = np.pad(image, [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)], mode="symmetric")
-        limits = np.array([*image.shape[:2], *image.shape[:2]], np.float32)
         for y, x in itertools.product(*(range(0, side, _TILE) for side in image.shape[:2])):
             top, left = max(y - self.halo, 0), max(x - self.halo, 0)
             tile = padded[top : y + _TILE + self.halo, left : x + _TILE + self.halo]
@@ -124,16 +121,13 @@ class MaskRCNNSegmenter:
             box, score = ops.convert_to_numpy(boxes)[0], ops.convert_to_numpy(scores)[0]
             kept = self._kept(box, nms, score >= 0)
             center = (box[:, :2] + box[:, 2:]) / 2 + (top, left)
-            owned = ((center >= (y, x)) & (center < (y + _TILE, x + _TILE)) & (center < limits[:2])).all(1)
+            owned = ((center >= (y, x)) & (center < (y + _TILE, x + _TILE)) & (center < image.shape[:2])).all(1)
             place = np.flatnonzero(kept & owned & (score >= np.float32(score_threshold)))[: self.config.detections]
             masks = self._masks(features, box[place])
             offset = np.array([top, left, top, left], np.float32)
-            yield Detections(np.minimum(box[place] + offset, limits), score[place], masks)
+            yield Detections(box[place] + offset, score[place], masks)
 
-    def _kept(
-        self, boxes: NDArray[np.float32], nms: float, valid: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.bool_]:
-        valid = np.ones(len(boxes), bool) if valid is None else valid
+    def _kept(self, boxes: NDArray[np.float32], nms: float, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return ops.convert_to_numpy(self._suppress(boxes[None], valid[None], np.float32(nms)))[0]
 
     def _masks(self, features: Sequence[keras.KerasTensor], boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -52,7 +52,7 @@ def roi_align(
     """
     shapes = [ops.shape(level) for level in features]
     channels = features[0].shape[-1]
-    table = ops.concatenate([ops.reshape(level, (shape[0], -1, channels)) for level, shape in zip(features, shapes)], 1)
+    table = ops.concatenate([ops.reshape(level, (ops.shape(level)[0], -1, channels)) for level in features], 1)
     cells = ops.shape(table)[1]
     table = ops.reshape(table, (-1, channels))
 

@@ -17,7 +17,7 @@ def worker(sqs: str | None, source: str | None, target: str | None, until_input_
     """Predict queued images until SIGTERM; run as many as there are processors for."""
     if bool(sqs) != bool(source) or bool(sqs) != bool(target):
         raise click.UsageError("--sqs, --input and --output belong together.")
-    from nucseg.serving.server import set_up_logging
+    from nucseg.serving.logs import set_up_logging
     from nucseg.serving.settings import load_settings
     from nucseg.serving.worker.main import run_until_signalled, stop_event
 

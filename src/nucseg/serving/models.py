@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
-from nucseg.datasets import DATASETS
 from nucseg.models.registry import MODELS, resolve_model
 from nucseg.serving.errors import UnknownModelError
 
@@ -145,6 +144,8 @@ class ModelStore:
 
 
 def _dataset(name: str) -> dict[str, Any]:
+    from nucseg.datasets import DATASETS  # it takes a while, and few ask for it
+
     info = DATASETS[name].INFO if name in DATASETS else None
     return {
         "name": name,

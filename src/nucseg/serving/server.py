@@ -1,10 +1,10 @@
 """The server as a process."""
 
-import logging
 from functools import partial
 
 import uvicorn
 
+from nucseg.serving.logs import set_up_logging
 from nucseg.serving.service import build_service
 from nucseg.serving.settings import Settings
 from nucseg.serving.web.app import create_app
@@ -29,11 +29,3 @@ def run_server(settings: Settings) -> None:
         log_config=None,
         timeout_graceful_shutdown=settings.shutdown_timeout,
     )
-
-
-def set_up_logging(settings: Settings) -> None:
-    """Say as much as the settings want."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    logging.getLogger().setLevel(logging.DEBUG if settings.debug else logging.INFO)
-    for noisy in ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "numba", "h5py", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

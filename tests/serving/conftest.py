@@ -1,0 +1,320 @@
+"""Servers and workers around a model that only thresholds: in this process, and as processes of their own."""
+
+import contextlib
+import importlib.util
+import io
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import requests
+import tifffile
+import uvicorn
+
+from nucseg.serving.service import Service, build_service, build_worker
+from nucseg.serving.settings import Settings
+from nucseg.serving.web.app import create_app
+from nucseg.serving.worker.worker import Worker
+
+FAKE = Path(__file__).with_name("fake.py")
+SECONDS = 60  # to wait for anything; machines are slow at times
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Not through a proxy of this machine, if it has one.
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("NUCSEG_") and name != "NUCSEG_REQUIRE"]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def fake() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fake", FAKE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write what the service looks at of a model: the network is the fake's."""
+    folder = tmp_path_factory.mktemp("models") / "fake"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"format": 1, "model": "stardist", "name": "fake", "preprocessing": []}')
+    (folder / "run.json").write_text(
+        '{"created": "2026-01-01T00:00:00+00:00", "data_sha256": "ab", "validation": {"f1_50": 0.9},'
+        ' "splits": {"train": ["bbbc038/a", "bbbc038/b"], "val": ["bbbc038/c"]}}'
+    )
+    return folder
+
+
+@pytest.fixture
+def settings(model_folder: Path, tmp_path: Path) -> Callable[..., Settings]:
+    """Give a function that makes settings with a task table and storage of their own."""
+
+    def make(**given: Any) -> Settings:
+        own = {
+            "model": str(model_folder),
+            "database": f"sqlite:///{tmp_path}/tasks.sqlite",
+            "storage": str(tmp_path / "files"),
+            "poll": 0.05,
+            "retry_delay": 0.0,
+        }
+        return Settings(**{**own, **given})
+
+    return make
+
+
+@dataclass
+class Server:
+    """A server that runs."""
+
+    url: str
+    service: Service
+    predictor: Any
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(self.url + path, timeout=SECONDS, **more)
+
+    def post(self, path: str, **more: Any) -> requests.Response:
+        return requests.post(self.url + path, timeout=SECONDS, **more)
+
+    def predict(self, image: bytes, **query: Any) -> requests.Response:
+        return self.post("/model/predict", files={"image": ("a", image)}, params=query)
+
+
+@pytest.fixture
+def serve(settings: Callable[..., Settings], fake: ModuleType) -> Iterator[Callable[..., Server]]:
+    """Give a function that starts a server on a thread of this process; it has no worker."""
+    with contextlib.ExitStack() as stack:
+
+        def start(seconds: float = 0.0, **given: Any) -> Server:
+            predictor = fake.Predictor(seconds)
+            service = build_service(settings(**given), lambda folder, precision: predictor)
+            config = uvicorn.Config(create_app(service), port=0, log_config=None, access_log=False, server_header=False)
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(setattr, server, "should_exit", True)
+            eventually(lambda: server.started)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: requests.get(f"{url}/health/ready", timeout=SECONDS).ok)
+            return Server(url, service, predictor)
+
+        yield start
+
+
+@pytest.fixture
+def make_worker(settings: Callable[..., Settings], fake: ModuleType) -> Callable[..., Worker]:
+    """Give a function that makes a worker in this process, of the same table and storage as `serve`."""
+
+    def make(predictor: Any = None, **given: Any) -> Worker:
+        return build_worker(settings(**given), lambda folder, precision: predictor or fake.Predictor())
+
+    return make
+
+
+@dataclass
+class Process:
+    """`nucseg` with the fake model, as a process."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+    url: str = ""
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self) -> int:
+        self.popen.terminate()
+        return self.popen.wait(SECONDS)
+
+    def says(self, text: str) -> bool:
+        return text in self.log.read_text()
+
+
+@dataclass
+class Processes:
+    """Starts processes and ends those that are left."""
+
+    folder: Path
+    environment: dict[str, str]
+    started: list[Process] = field(default_factory=list)
+
+    def run(self, *arguments: str, script: Path = FAKE, **variables: str) -> Process:
+        log = self.folder / f"{len(self.started)}.log"
+        with log.open("wb") as file:
+            popen = subprocess.Popen(
+                [sys.executable, str(script), *arguments],
+                env={**self.environment, **variables},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+        self.started.append(Process(popen, log))
+        return self.started[-1]
+
+    def worker(self, **variables: str) -> Process:
+        return self.run("worker", **variables)
+
+    def server(self, *arguments: str, script: Path = FAKE, **variables: str) -> Process:
+        port = free_port()
+        process = self.run("serve", "--port", str(port), *arguments, script=script, **variables)
+        process.url = f"http://127.0.0.1:{port}"
+        eventually(lambda: responds(f"{process.url}/health/ready"), process)
+        return process
+
+
+@pytest.fixture
+def processes(model_folder: Path, tmp_path: Path) -> Iterator[Processes]:
+    folder = tmp_path / "processes"
+    folder.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUCSEG_", "FAKE_"))}
+    made = Processes(
+        folder,
+        {
+            **kept,
+            "NUCSEG_MODEL": str(model_folder),
+            "NUCSEG_DATABASE": f"sqlite:///{tmp_path}/tasks.sqlite",
+            "NUCSEG_STORAGE": str(tmp_path / "files"),
+            "NUCSEG_WORKERS": "0",
+            "NUCSEG_POLL": "0.1",
+            "NUCSEG_LEASE": "3",
+            "NUCSEG_RETRY_DELAY": "0",
+        },
+    )
+    yield made
+    for process in made.started:
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a PostgreSQL server for these tests only; give its URL without a database.
+
+    Without the programs the tests are skipped, and with NUCSEG_REQUIRE=postgresql, as CI sets it, they fail.
+    """
+    # Debian keeps them out of the PATH, a folder a version.
+    places = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin"))), *os.environ["PATH"].split(os.pathsep)]
+    programs = shutil.which("initdb", path=os.pathsep.join(places))
+    if programs is None:
+        (pytest.fail if "postgresql" in os.environ.get("NUCSEG_REQUIRE", "") else pytest.skip)(
+            "needs PostgreSQL's server: apt-get install postgresql"
+        )
+    binaries = Path(programs).resolve().parent
+    folder = tmp_path_factory.mktemp("postgres")
+    as_user: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+    if os.geteuid() == 0:  # it refuses to run as root
+        user = next(each for each in pwd.getpwall() if each.pw_name in ("postgres", "nobody"))
+        for path in (folder, *folder.parents):
+            if path.stat().st_mode & 0o001 == 0:
+                path.chmod(path.stat().st_mode | 0o011)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        as_user |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    data, port = str(folder / "data"), free_port()
+    subprocess.run([binaries / "initdb", "-D", data, "-U", "nucseg", "-A", "trust", "-N"], check=True, **as_user)
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    subprocess.run(
+        [binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], check=True, **as_user
+    )
+    yield f"postgresql://nucseg@127.0.0.1:{port}/"
+    subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, **as_user)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/tasks.sqlite"
+    import psycopg
+
+    server = request.getfixturevalue("postgres")
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(f"{server}postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{server}{name}"
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start servers of AWS in a process of their own, for another test makes those of this one check who asks."""
+    port = free_port()
+    with (tmp_path_factory.mktemp("aws") / "log").open("wb") as log:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+        )
+    try:
+        eventually(lambda: responds(f"http://127.0.0.1:{port}/moto-api/"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        popen.kill()
+        popen.wait()
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Give a function that writes an image as PNG, JPEG or TIFF."""
+
+    def write(image: np.ndarray, suffix: str = "png") -> bytes:
+        if suffix == "png":
+            return imagecodecs.png_encode(image)
+        if suffix == "jpeg":
+            return imagecodecs.jpeg_encode(image, level=100)
+        stream = io.BytesIO()
+        tifffile.imwrite(stream, image, photometric="rgb" if image.ndim == 3 else "minisblack")
+        return stream.getvalue()
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def wait() -> Callable[..., None]:
+    return eventually
+
+
+def eventually(condition: Callable[[], Any], process: Process | None = None, seconds: float = SECONDS) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if process is not None and process.popen.poll() is not None:
+            pytest.fail(f"the process ended: {process.log.read_text()[-3000:]}")
+        if time.monotonic() > end:
+            pytest.fail(f"waited {seconds} s in vain" + (process.log.read_text()[-3000:] if process else ""))
+        time.sleep(0.02)
+
+
+def responds(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -1,0 +1,170 @@
+"""The task table, on SQLite and on PostgreSQL."""
+
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from nucseg.core.errors import ConfigError
+from nucseg.serving.errors import BusyError
+from nucseg.serving.tasks.database import connect
+from nucseg.serving.tasks.table import TaskTable
+
+
+@pytest.fixture
+def open_table(database):
+    engines = []
+
+    def make(**options):
+        engines.append(connect(database))
+        return TaskTable(engines[-1], **options)
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def table(open_table):
+    return open_table(max_attempts=2)
+
+
+def queued(table, count=1):
+    ids = [table.add(model=None, threshold=0.3, max_queue=1000) for _ in range(count)]
+    for task_id in ids:
+        table.enqueue(task_id)
+    return ids
+
+
+def test_a_task_goes_its_way(table) -> None:
+    task_id = table.add(model="a", threshold=0.25, max_queue=1)
+    assert table.get(task_id) is None  # its upload is still to come
+    assert table.claim(10) is None
+    table.enqueue(task_id)
+    waiting = table.get(task_id)
+    assert (waiting.state, waiting.model, waiting.threshold, waiting.attempts) == ("QUEUED", "a", 0.25, 0)
+    assert abs(waiting.created - time.time()) < 60
+    task = table.claim(10)
+    assert (task.id, task.state, task.attempts) == (task_id, "PROCESSING", 1)
+    assert task.started >= task.created
+    assert table.claim(10) is None
+    assert table.extend(task, 10, 0.5)
+    assert table.get(task_id).progress == 0.5
+    assert table.finish(task, result="somewhere", nuclei=7)
+    done = table.get(task_id)
+    assert (done.state, done.result, done.nuclei, done.progress) == ("FINISHED", "somewhere", 7, 1.0)
+    assert done.expires - done.finished == pytest.approx(24 * 3600, abs=1)
+    assert table.counts() == {"FINISHED": 1}
+    assert table.delete(task_id)
+    assert not table.delete(task_id)
+    assert table.get(task_id) is None
+
+
+def test_the_oldest_comes_first(table) -> None:
+    ids = queued(table, 3)
+    assert [table.claim(10).id for _ in range(3)] == ids
+
+
+def test_a_silent_worker_loses_its_task_and_may_change_it_no_more(table) -> None:
+    queued(table)
+    first = table.claim(0.2)
+    assert table.claim(10) is None
+    time.sleep(0.3)
+    second = table.claim(10)
+    assert (second.id, second.attempts) == (first.id, 2)
+    assert not table.extend(first, 10, 0.9)
+    assert not table.finish(first, result="late", nuclei=1)
+    assert not table.fail(first, "late", retry_in=None)
+    assert table.finish(second, result="right", nuclei=2)
+    assert not table.finish(first, result="late", nuclei=1)
+    assert table.get(first.id).result == "right"
+
+
+def test_a_lease_is_extended(table) -> None:
+    queued(table)
+    task = table.claim(0.4)
+    for _ in range(4):
+        time.sleep(0.2)
+        assert table.extend(task, 0.4, 0.0)
+    assert table.claim(10) is None
+
+
+def test_what_stops_every_worker_fails(table) -> None:
+    (task_id,) = queued(table)
+    for _ in range(2):
+        assert table.claim(0).id == task_id
+        time.sleep(0.01)
+    assert table.claim(10) is None
+    failed = table.get(task_id)
+    assert failed.state == "FAILED"
+    assert "2 workers" in failed.error
+
+
+def test_failing_is_tried_again_later_and_not_for_ever(table) -> None:
+    (task_id,) = queued(table)
+    assert table.fail(table.claim(10), "first", retry_in=0.3)
+    again = table.get(task_id)
+    assert (again.state, again.error) == ("QUEUED", "first")
+    assert table.claim(10) is None
+    time.sleep(0.4)
+    assert table.fail(table.claim(10), "second", retry_in=0.3)
+    assert (table.get(task_id).state, table.get(task_id).error) == ("FAILED", "second")
+    (task_id,) = queued(table)
+    assert table.fail(table.claim(10), "hopeless", retry_in=None)
+    assert table.get(task_id).state == "FAILED"
+
+
+def test_old_results_expire_and_what_is_running_does_not(open_table) -> None:
+    table = open_table(keep_hours=0.0001)  # 0.36 s
+    finished, running = queued(table, 2)
+    abandoned = table.add(model=None, threshold=None, max_queue=10)
+    table.finish(table.claim(10), result="x", nuclei=0)
+    table.claim(10)
+    assert table.expire() == []
+    time.sleep(0.5)
+    assert table.expire() == [finished]
+    assert table.get(finished).state == "EXPIRED"
+    assert table.get(finished).result is None
+    assert table.get(running).state == "PROCESSING"
+    assert table.expire() == []
+    assert abandoned  # for an hour
+
+
+def test_the_queue_is_bounded(table) -> None:
+    for _ in range(2):
+        table.add(model=None, threshold=None, max_queue=2)
+    with pytest.raises(BusyError) as raised:
+        table.add(model=None, threshold=None, max_queue=2)
+    assert raised.value.retry_after > 0
+
+
+def test_no_task_is_taken_twice_or_left_by_many_workers(open_table, database) -> None:
+    ids = queued(open_table(), 40)
+    taken = []
+
+    def work() -> None:
+        own = open_table()
+        while task := own.claim(60):
+            taken.append(task.id)
+            assert own.finish(task, result="r", nuclei=1)
+
+    workers = [threading.Thread(target=work) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert Counter(taken) == Counter(ids)
+
+
+def test_ids_cannot_be_guessed(table) -> None:
+    import uuid
+
+    ids = queued(table, 5)
+    assert all(uuid.UUID(each).version == 4 for each in ids)
+
+
+@pytest.mark.parametrize("url", ["no url", "mysql://a/b", "oracle://a"])
+def test_other_databases_are_refused(url) -> None:
+    with pytest.raises(ConfigError, match="sqlite"):
+        connect(url)

@@ -1,0 +1,170 @@
+"""The routes of the queue, with a worker in this process."""
+
+import csv
+import io
+import json
+import uuid
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from nucseg.masks.rle import kaggle_decode
+from nucseg.reporting.exports import FORMATS
+
+TIFF = {"Content-Type": "image/tiff"}
+
+
+@pytest.fixture
+def server(serve):
+    return serve()
+
+
+@pytest.fixture
+def image(draw_nuclei):
+    return draw_nuclei((80, 120), 9, seed=5)[0]
+
+
+def submitted(server, data: bytes, **query) -> str:
+    answer = server.post("/tasks", data=data, headers=TIFF, params=query)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"/tasks/{answer.json()['id']}"
+    assert answer.json()["status"] == "QUEUED"
+    return answer.json()["id"]
+
+
+def test_a_task_from_upload_to_result(server, make_worker, image, encode) -> None:
+    task = submitted(server, encode(image, "tiff"))
+    waiting = server.get(f"/tasks/{task}")
+    assert waiting.json()["status"] == "QUEUED"
+    assert int(waiting.headers["retry-after"]) > 0
+    early = server.get(f"/masks/{task}")
+    assert early.status_code == 409
+    assert int(early.headers["retry-after"]) > 0
+
+    assert make_worker().run_one()
+    done = server.get(f"/tasks/{task}")
+    expected = server.predictor.predict(image)
+    assert "retry-after" not in done.headers
+    body = done.json()
+    assert body["status"] == "FINISHED"
+    assert body["progress"] == 1
+    assert body["nuclei"] == len(expected) > 0
+    assert body["created"] <= body["started"] <= body["finished"] < body["expires"]
+    assert body["error"] is None
+    mask = server.get(f"/masks/{task}")
+    assert mask.headers["content-type"] == "image/png"
+    np.testing.assert_array_equal(imagecodecs.png_decode(mask.content), 255 * (expected.labels > 0))
+
+
+def test_every_format(server, make_worker, image, encode) -> None:
+    task = submitted(server, encode(image, "tiff"))
+    make_worker().run_one()
+    expected = server.predictor.predict(image)
+
+    def fetch(name: str) -> bytes:
+        answer = server.get(f"/masks/{task}", params={"format": name})
+        assert answer.status_code == 200
+        assert answer.headers["content-length"] == str(len(answer.content))
+        return answer.content
+
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(fetch("labels"))), expected.labels)
+    rows = list(csv.DictReader(io.StringIO(fetch("rle").decode())))
+    np.testing.assert_array_equal(kaggle_decode([row["EncodedPixels"] for row in rows], (80, 120)), expected.labels)
+    assert len(json.loads(fetch("geojson"))["features"]) == len(expected)
+    for name in FORMATS:
+        assert fetch(name)
+    assert server.get(f"/masks/{task}", params={"format": "jpeg"}).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/octet-stream", "IMAGE/PNG; x=y"])
+def test_the_content_tells_the_format(server, make_worker, image, encode, kind) -> None:
+    answer = server.post("/tasks", data=encode(image), headers={"Content-Type": kind})
+    assert answer.status_code == 201
+    make_worker().run_one()
+    assert server.get(f"/masks/{answer.json()['id']}").status_code == 200
+
+
+def test_a_form_is_taken_too(server, make_worker, image, encode) -> None:
+    answer = server.post("/tasks", files={"image": ("a.png", encode(image))})
+    assert answer.status_code == 201
+    make_worker().run_one()
+    assert server.get(f"/tasks/{answer.json()['id']}").json()["status"] == "FINISHED"
+    assert server.post("/tasks", files={"picture": ("a.png", encode(image))}).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])
+def test_other_bodies_are_refused(server, kind) -> None:
+    answer = server.post("/tasks", data=b"{}", headers={"Content-Type": kind})
+    assert answer.status_code == 415
+    assert "image/png" in answer.json()["message"]
+
+
+def test_threshold_and_model_travel_with_the_task(server, make_worker, image, encode) -> None:
+    task = submitted(server, encode(image, "tiff"), threshold=0.5, model="fake")
+    make_worker().run_one()
+    expected = server.predictor.predict(image, score_threshold=0.5)
+    assert server.get(f"/tasks/{task}").json()["nuclei"] == len(expected)
+    assert server.post("/tasks", data=b"x", headers=TIFF, params={"model": "none"}).status_code == 404
+
+
+def test_what_is_no_image_fails_at_once_or_says_why(server, make_worker, encode) -> None:
+    assert server.post("/tasks", data=b"", headers=TIFF).status_code == 400
+    task = submitted(server, b"no image")
+    make_worker().run_one()
+    body = server.get(f"/tasks/{task}").json()
+    assert body["status"] == "FAILED"
+    assert body["attempts"] == 1
+    assert "not a TIFF" in body["error"]
+    answer = server.get(f"/masks/{task}")
+    assert answer.status_code == 409
+    assert "retry-after" not in answer.headers
+    assert "not a TIFF" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("name", ["1", "..%2f..%2fetc%2fpasswd", str(uuid.uuid4()), str(uuid.uuid4()).upper()])
+def test_unknown_tasks(server, name) -> None:
+    for path in (f"/tasks/{name}", f"/masks/{name}"):
+        assert server.get(path).status_code == 404
+    import requests
+
+    assert requests.delete(f"{server.url}/tasks/{name}", timeout=10).status_code == 404
+
+
+def test_a_task_is_removed_with_its_files(server, make_worker, image, encode, tmp_path) -> None:
+    import requests
+
+    task = submitted(server, encode(image, "tiff"))
+    make_worker().run_one()
+    assert (tmp_path / "files" / task).is_dir()
+    answer = requests.delete(f"{server.url}/tasks/{task}", timeout=10)
+    assert answer.status_code == 204
+    assert answer.content == b""
+    assert server.get(f"/tasks/{task}").status_code == 404
+    assert server.get(f"/masks/{task}").status_code == 404
+    assert not (tmp_path / "files" / task).exists()
+
+
+def test_results_expire(serve, make_worker, image, encode, tmp_path, wait) -> None:
+    server = serve(keep_hours=0.0001)
+    task = submitted(server, encode(image, "tiff"))
+    make_worker(keep_hours=0.0001).run_one()
+
+    def gone() -> bool:
+        server.service.queue.sweep()
+        return server.get(f"/tasks/{task}").status_code == 410
+
+    wait(gone)
+    assert server.get(f"/masks/{task}").status_code == 410
+    assert not (tmp_path / "files" / task).exists()
+
+
+def test_a_full_queue_says_when_to_come_back(serve, image, encode, tmp_path) -> None:
+    server = serve(max_queue=2)
+    for _ in range(2):
+        submitted(server, encode(image, "tiff"))
+    answer = server.post("/tasks", data=encode(image, "tiff"), headers=TIFF)
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert len(list((tmp_path / "files").iterdir())) == 2

@@ -1,8 +1,12 @@
 """Resizing: images by interpolation, label images by nearest neighbour only; pixel centres correspond in both."""
 
-import cv2
+from math import ceil, floor
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from nucseg.core.window import Window
 
 
 def scaled_shape(shape: tuple[int, ...], scale: float) -> tuple[int, int]:
@@ -17,10 +21,63 @@ def resize_image(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[
     """
     if image.shape[:2] == shape:
         return image
-    shrinks = shape[0] < image.shape[0]
-    resized = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    # OpenCV drops a channel axis of length 1.
-    return np.asarray(resized, np.float32).reshape(*shape, *image.shape[2:])
+    return resize_part(image, Window.whole(image.shape), image.shape[:2], Window.whole(shape), shape)
+
+
+def needed_for(window: Window, shape: tuple[int, int], new_shape: tuple[int, int]) -> Window:
+    """Give the window of an image of `shape` that a window of it, resized to `new_shape`, is computed from."""
+    (top, bottom), (left, right) = (
+        (max(floor(start * old / new) - 1, 0), min(ceil(stop * old / new) + 1, old))
+        for start, stop, old, new in zip(window[:2], window[2:], shape, new_shape, strict=True)
+    )
+    return Window(top, left, bottom, right)
+
+
+def resize_part(
+    part: NDArray[np.float32], source: Window, shape: tuple[int, ...], window: Window, new_shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Compute a window of what `resize_image` makes of an image, of which only a part is at hand.
+
+    Args:
+        part: The pixels of `source`, `(h, w)` or `(h, w, C)` float32.
+        source: At least `needed_for(window, shape, new_shape)`.
+        shape: (rows, columns) of the whole image.
+        window: What is wanted, in the resized image.
+        new_shape: (rows, columns) of the whole resized image.
+
+    Returns:
+        `window`'s pixels; the same as those of the whole image resized at once.
+    """
+    rows = _weights(shape[0], new_shape[0], (window.top, window.bottom), (source.top, source.bottom))
+    columns = _weights(shape[1], new_shape[1], (window.left, window.right), (source.left, source.right))
+    channels = part.shape[2:]
+    half = (rows @ part.reshape(part.shape[0], -1)).reshape(-1, part.shape[1], *channels)
+    turned = np.ascontiguousarray(half.swapaxes(0, 1)).reshape(part.shape[1], -1)
+    resized = (columns @ turned).reshape(-1, half.shape[0], *channels).swapaxes(0, 1)
+    return np.ascontiguousarray(resized, np.float32)
+
+
+def _weights(old: int, new: int, wanted: tuple[int, int], given: tuple[int, int]) -> csr_array:
+    """Give what each given pixel adds to each wanted one along an axis of `old` pixels that become `new`."""
+    ratio = old / new
+    place = np.arange(*wanted)
+    if new < old:
+        taps = ceil(ratio) + 1
+        start, stop = place * ratio, (place + 1) * ratio
+        first = np.floor(start).astype(np.intp)
+        pixels = first[:, None] + np.arange(taps)
+        weights = (np.minimum(stop[:, None], pixels + 1) - np.maximum(start[:, None], pixels)).clip(0) / ratio
+    else:
+        centre = (place + 0.5) * ratio - 0.5
+        first = np.floor(centre).astype(np.intp)
+        pixels = first[:, None] + np.arange(2)
+        weights = np.stack([1 - (centre - first), centre - first], axis=1)
+    columns = pixels.clip(0, old - 1) - given[0]
+    weights = np.where((columns >= 0) & (columns < given[1] - given[0]), weights, 0)
+    columns = columns.clip(0, given[1] - given[0] - 1)
+    pointers = np.arange(len(place) + 1) * pixels.shape[1]
+    matrix = (weights.astype(np.float32).ravel(), columns.ravel(), pointers)
+    return csr_array(matrix, shape=(len(place), given[1] - given[0]))
 
 
 def resize_labels(labels: NDArray, shape: tuple[int, int]) -> NDArray[np.int32]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from nucseg.core.checks import check_image, check_label_image
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
+from nucseg.core.window import Window
+from nucseg.images.tiff import TIFF_STARTS, open_tiff
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG"
 _JPEG = b"\xff\xd8\xff"
 
@@ -44,10 +45,8 @@ def decode_image(stream: BinaryIO, name: str) -> NDArray:
     Raises:
         InputError: Unreadable, several planes, no pixels, NaN or infinite values, or a dtype that is no image's.
     """
-    image, white_is_zero = _decode(stream, name)
+    image = _decode(stream, name)
     check_image(image, name)
-    if white_is_zero:
-        image = ~image if image.dtype.kind in "bu" else image.max() - image
     return image
 
 
@@ -74,7 +73,7 @@ def decode_labels(stream: BinaryIO, name: str) -> NDArray[np.int32]:
     Raises:
         InputError: Unreadable, not `(H, W)`, not an integer dtype, negative, or above the largest int32.
     """
-    labels, _ = _decode(stream, name)
+    labels = _decode(stream, name, as_stored=True)
     if labels.ndim == 3 and labels.shape[2] == 1:
         labels = labels[..., 0]
     _check_labels(labels, name)
@@ -122,14 +121,14 @@ def _opened(path: Path) -> BinaryIO:
         raise InputError(f"{path}: cannot be opened ({error.strerror}). Check the path and its permissions.") from error
 
 
-def _decode(stream: BinaryIO, name: str) -> tuple[NDArray, bool]:
+def _decode(stream: BinaryIO, name: str, *, as_stored: bool = False) -> NDArray:
     stream.seek(0)
     start = stream.read(4)
     stream.seek(0)
     try:
-        if start in _TIFF:
-            with tifffile.TiffFile(stream) as tiff:
-                return _decode_tiff(tiff, name)
+        if start in TIFF_STARTS:
+            source = open_tiff(stream, name, as_stored=as_stored)
+            return source.read(Window.whole(source.shape))
         if start == _PNG:
             image = imagecodecs.png_decode(stream.read())
         elif start.startswith(_JPEG):
@@ -143,7 +142,7 @@ def _decode(stream: BinaryIO, name: str) -> tuple[NDArray, bool]:
         raise
     except Exception as error:  # a decoder meets a broken file with whatever exception
         raise InputError(f"{name}: cannot be read ({error}). The file is damaged; fetch or save it again.") from error
-    return _without_grey_alpha(image), False
+    return _without_grey_alpha(image)
 
 
 def _decode_jpeg(data: bytes, name: str) -> NDArray:
@@ -154,27 +153,6 @@ def _decode_jpeg(data: bytes, name: str) -> NDArray:
     if image.ndim == 3 and image.shape[2] == 4:
         raise InputError(f"{name}: holds CMYK colours; convert it to RGB.")
     return image
-
-
-def _decode_tiff(tiff: tifffile.TiffFile, name: str) -> tuple[NDArray, bool]:
-    first, *others = tiff.series
-    page = first.keyframe
-    if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
-        raise InputError(f"{name}: holds CMYK colours; convert it to RGB.")
-    if any(other.size >= first.size for other in others):
-        raise InputError(f"{name}: holds {len(tiff.series)} images; save the one to use by itself.")
-    axes, shape = first.get_axes(squeeze=True), first.get_shape(squeeze=True)
-    channel_first = len(axes) == 3 and axes.endswith("YX") and axes[0] not in "ZT" and shape[0] in (3, 4)
-    if not channel_first and axes not in ("YX", "YXS", "YXC"):
-        planes = ", ".join(f"{axis} {length}" for axis, length in zip(axes, shape, strict=True))
-        raise InputError(f"{name}: holds several planes ({planes}); save the one to use by itself, grey or RGB.")
-    ends = [np.add(part.dataoffsets, part.databytecounts).max() for part in first.pages if part is not None]
-    if max(ends) > tiff.filehandle.size:
-        raise InputError(f"{name}: ends before its image does. Fetch or save it again.")
-    image = tiff.asarray(series=0, squeeze=True)
-    if channel_first:
-        image = np.ascontiguousarray(np.moveaxis(image, 0, -1))
-    return _without_grey_alpha(image), page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
 
 
 def _without_grey_alpha(image: NDArray) -> NDArray:

@@ -1,7 +1,9 @@
 """The one preprocessing: data processing, training feed and Predictor all make a model's input here."""
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -12,6 +14,8 @@ from nucseg.core.errors import InputError
 from nucseg.images.channels import canonical_channels, to_channels, to_grey, to_rgb
 from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
 from nucseg.images.intensity import to_unit_float, unit_value
+from nucseg.images.source import ImageSource
+from nucseg.images.statistics import range_of_bands
 from nucseg.images.transforms import FillLabelHoles, Normalize, Rescale, ToGrayscale, ToRGB, Transform
 from nucseg.masks.labels import fill_label_holes
 
@@ -82,20 +86,48 @@ class Preprocessor:
         """
         check_image(image, "image")
         image = canonical_channels(image)
-        if image.dtype not in (np.uint8, np.uint16):
-            image = to_unit_float(image)
+        return self._fit(lambda: [image], 1 if image.ndim == 2 else 3, magnification)
+
+    def fit_source(self, source: ImageSource, magnification: float | None = None) -> FittedPreprocessor:
+        """Do as `fit` does, reading the image band by band.
+
+        Args:
+            source: The image.
+            magnification: As in `fit`.
+
+        Raises:
+            InputError: It is not an image.
+        """
+        source_channels: Literal[1, 3] = 1
+        if source.dtype.kind == "f" or len(source.shape) == 3:
+            for band in source.bands():
+                check_image(band, source.name)
+                if canonical_channels(band).ndim == 3:
+                    source_channels = 3
+
+        def bands() -> Iterator[NDArray]:
+            for band in source.bands():
+                if source_channels == 3:
+                    yield to_rgb(band)
+                else:
+                    yield band if band.ndim == 2 else band[..., 0]
+
+        return self._fit(bands, source_channels, magnification)
+
+    def _fit(
+        self, bands: Callable[[], Iterable[NDArray]], source_channels: Literal[1, 3], magnification: float | None
+    ) -> FittedPreprocessor:
         fitted = FittedPreprocessor(
             transforms=self.transforms,
             in_channels=self.in_channels,
-            source_channels=1 if image.ndim == 2 else 3,
+            source_channels=source_channels,
             scale=_scale(self.transforms, magnification),
             low=np.zeros((), np.float32),
             span=np.ones((), np.float32),
         )
         for place, transform in enumerate(self.transforms):
             if isinstance(transform, Normalize):
-                low, span = _low_and_span(_transformed(image, self.transforms[:place], fitted), transform)
-                return replace(fitted, low=low, span=span)
+                return _normalized(fitted, bands, self.transforms[:place], transform)
         return fitted
 
     def clean_labels(self, labels: NDArray) -> NDArray:
@@ -135,36 +167,47 @@ def _scale(transforms: tuple[Transform, ...], magnification: float | None) -> fl
     return 1.0
 
 
-def _low_and_span(image: NDArray, normalize: Normalize) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _normalized(
+    fitted: FittedPreprocessor,
+    bands: Callable[[], Iterable[NDArray]],
+    before: tuple[Transform, ...],
+    normalize: Normalize,
+) -> FittedPreprocessor:
+    """Add the statistics of an image, after the transforms before normalisation."""
+    low, span = _low_and_span(lambda: (_transformed(_countable(band), before, fitted) for band in bands()), normalize)
+    return replace(fitted, low=low, span=span)
+
+
+def _countable(image: NDArray) -> NDArray:
+    """Keep 8 and 16 bit, whose values are few enough to be counted; bring the rest into unit range."""
+    return image if image.dtype in (np.uint8, np.uint16) else to_unit_float(image)
+
+
+def _low_and_span(
+    bands: Callable[[], Iterable[NDArray]], normalize: Normalize
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give what to take away and what to divide by, in unit range; `()` float32, or `(C,)` for each channel."""
-    if normalize.axis == "image" or image.ndim == 2:
-        pairs = np.asarray(_low_and_span_of(image, normalize), np.float32)
+    first = next(iter(bands()))
+    one = unit_value(first.dtype)
+    if normalize.axis == "image" or first.ndim == 2:
+        pairs = np.asarray(_low_and_span_of(bands, one, normalize), np.float32)
     else:
-        channels = [_low_and_span_of(image[..., channel], normalize) for channel in range(image.shape[2])]
+        channels = [
+            _low_and_span_of(partial(_channel_of, bands, channel), one, normalize) for channel in range(first.shape[2])
+        ]
         pairs = np.asarray(channels, np.float32).T
     return pairs[0, ...], pairs[1, ...]
 
 
-def _low_and_span_of(values: NDArray, normalize: Normalize) -> tuple[float, float]:
-    low, high = _percentiles(values, (normalize.pmin, normalize.pmax))
-    darkest, brightest = float(values.min()), float(values.max())
+def _channel_of(bands: Callable[[], Iterable[NDArray]], channel: int) -> Iterator[NDArray]:
+    return (band[..., channel] for band in bands())
+
+
+def _low_and_span_of(bands: Callable[[], Iterable[NDArray]], one: float, normalize: Normalize) -> tuple[float, float]:
+    low, high, darkest, brightest = range_of_bands(bands, (normalize.pmin, normalize.pmax))
     if high <= low:
         # Nearly all pixels are equal; what stands out of them sets the span.
         low, high = darkest, brightest
-    one = unit_value(values.dtype)
     # The last bound keeps a hot pixel above a nearly flat background from overflowing.
     span = max(high - low, normalize.min_range * one, 1e-6 * (brightest - darkest)) or one
     return low / one, span / one
-
-
-def _percentiles(values: NDArray, percents: tuple[float, float]) -> tuple[float, float]:
-    """Give what `np.percentile` gives (linear interpolation), by counting where the dtype allows."""
-    if values.dtype == np.float32:
-        low, high = np.percentile(values, percents)
-        return float(low), float(high)
-    up_to = np.cumsum(np.bincount(values.ravel()))
-    ranks = np.asarray(percents) / 100 * (values.size - 1)
-    below = np.searchsorted(up_to, np.floor(ranks), side="right")
-    above = np.searchsorted(up_to, np.ceil(ranks), side="right")
-    low, high = below + (above - below) * (ranks - np.floor(ranks))
-    return float(low), float(high)

@@ -1,0 +1,110 @@
+"""An image that is read window by window, so that memory does not grow with it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.checks import check_image
+from nucseg.core.window import Window
+
+_BAND_PIXELS = 2**23  # of a band of rows: some tens of megabytes
+_BAND_ROWS = 512  # bands begin at multiples of it, as the tiles and chunks of most files do
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """An image whose pixels are read when they are asked for.
+
+    Attributes:
+        name: What to call it in messages.
+        shape: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4.
+        dtype: Of the pixels.
+        read: Gives the pixels of a window, `(h, w)` or `(h, w, C)`; safe to call from several threads.
+        pixel_size: Micrometres, (row, column), or None where the file does not say.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[Window], NDArray]
+    pixel_size: tuple[float, float] | None = None
+
+    def bands(self) -> Iterator[NDArray]:
+        """Read the whole image in bands of full rows, from top to bottom."""
+        rows = max(1, _BAND_PIXELS // self.shape[1])
+        rows = rows // _BAND_ROWS * _BAND_ROWS or rows
+        for top in range(0, self.shape[0], rows):
+            yield self.read(Window(top, 0, min(top + rows, self.shape[0]), self.shape[1]))
+
+
+def array_source(image: NDArray, name: str = "image", pixel_size: tuple[float, float] | None = None) -> ImageSource:
+    """Take an array in memory as a source.
+
+    Raises:
+        InputError: It is not an image.
+    """
+    check_image(image, name)
+    return ImageSource(name, image.shape, image.dtype, lambda window: image[window.slices], pixel_size)
+
+
+def sample_windows(source: ImageSource, n: int = 4, side: int = 1024) -> Iterator[NDArray]:
+    """Read a few representative windows of an image: those with the most contrast, spread over it.
+
+    Args:
+        source: The image; of a large one, nine small patches are looked at.
+        n: Windows at most.
+        side: Their rows and columns in pixels; smaller where the image is.
+
+    Yields:
+        The pixels of one window after the other, `(h, w)` or `(h, w, C)`, as stored.
+    """
+    height, width = source.shape[:2]
+    side = min(side, max(height, width))
+    places = [
+        Window(top, left, min(top + side, height), min(left + side, width))
+        for top in _spread(height, side)
+        for left in _spread(width, side)
+    ]
+
+    def contrast(place: Window) -> float:
+        middle = Window((place.top + place.bottom) // 2, (place.left + place.right) // 2, place.bottom, place.right)
+        return float(np.std(source.read(Window(*middle[:2], *np.minimum(middle[2:], np.add(middle[:2], 256))))))
+
+    if len(places) > n:
+        places = sorted(places, key=contrast, reverse=True)[:n]
+    for place in places:
+        yield source.read(place)
+
+
+def _spread(length: int, side: int) -> list[int]:
+    """Give up to three starts of pieces that do not overlap."""
+    count = min(3, max(1, length // side))
+    return [round(place * (length - side) / max(count - 1, 1)) if length > side else 0 for place in range(count)]
+
+
+@dataclass
+class BandCache:
+    """Remembers the last full rows that were read, for files whose rows cannot be read in part.
+
+    Args:
+        read: Reads the rows from one to another, whole.
+        bands: How many bands are kept.
+    """
+
+    read: Callable[[int, int], NDArray]
+    bands: int = 2
+    _kept: list[tuple[int, int, NDArray]] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def window(self, window: Window) -> NDArray:
+        """Give the pixels of a window."""
+        with self._lock:
+            for top, bottom, rows in self._kept:
+                if top <= window.top and window.bottom <= bottom:
+                    return rows[window.top - top : window.bottom - top, window.left : window.right]
+            rows = self.read(window.top, window.bottom)
+            self._kept = [*self._kept[-self.bands + 1 :], (window.top, window.bottom, rows)]
+        return rows[:, window.left : window.right]

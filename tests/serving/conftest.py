@@ -6,6 +6,7 @@ import io
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -237,12 +238,25 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         as_user |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     data, port = str(folder / "data"), free_port()
     subprocess.run([binaries / "initdb", "-D", data, "-U", "nucseg", "-A", "trust", "-N"], check=True, **as_user)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    subprocess.run(
-        [binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], check=True, **as_user
-    )
-    yield f"postgresql://nucseg@127.0.0.1:{port}/"
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, **as_user)
+    options = ["-p", str(port), "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+    server = subprocess.Popen([binaries / "postgres", "-D", data, *options], **as_user)
+    url = f"postgresql://nucseg@127.0.0.1:{port}/"
+    try:
+        eventually(lambda: _connects(f"{url}postgres"))
+        yield url
+    finally:
+        server.send_signal(signal.SIGQUIT)  # ends its children, too
+        server.wait(SECONDS)
+
+
+def _connects(url: str) -> bool:
+    import psycopg
+
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

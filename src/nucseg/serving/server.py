@@ -1,5 +1,7 @@
 """The server as a process."""
 
+import signal
+import sys
 from functools import partial
 
 import uvicorn
@@ -20,6 +22,8 @@ def run_server(settings: Settings) -> None:
     """
     set_up_logging(settings)
     app = create_app(build_service(settings), beside=partial(worker_processes, settings))
+    # uvicorn ends with the signal that it got; this makes that an ordinary end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,
         host=settings.host,

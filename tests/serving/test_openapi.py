@@ -1,0 +1,176 @@
+"""The schemas, the page that shows them, and a bounded fuzz along them."""
+
+import re
+
+import jsonschema
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from nucseg.serving.results import FILES
+
+
+@pytest.fixture(scope="module")
+def _module_server(model_folder, fake, tmp_path_factory):
+    """Start one server for the whole fuzz; it has a small queue, for nobody empties it."""
+    import threading
+
+    import uvicorn
+
+    from nucseg.serving.service import build_service
+    from nucseg.serving.settings import Settings
+    from nucseg.serving.web.app import create_app
+
+    folder = tmp_path_factory.mktemp("fuzz")
+    given = Settings(
+        _env_file=None,
+        model=str(model_folder),
+        database=f"sqlite:///{folder}/t.sqlite",
+        storage=str(folder / "f"),
+        max_pixels=10_000,
+        max_queue=100_000,
+    )
+    app = create_app(build_service(given, lambda folder, precision: fake.Predictor()))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        pass
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def openapi_schema(_module_server):
+    return schemathesis.openapi.from_url(f"{_module_server}/openapi.json")
+
+
+@pytest.fixture
+def swagger_schema(_module_server):
+    return schemathesis.openapi.from_url(f"{_module_server}/swagger.json")
+
+
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@schemathesis.pytest.from_fixture("openapi_schema").parametrize()
+@FEW
+def test_fuzz_along_openapi(case):
+    case.call_and_validate(timeout=60)
+
+
+@schemathesis.pytest.from_fixture("swagger_schema").parametrize()
+@FEW
+def test_fuzz_along_swagger(case):
+    case.call_and_validate(timeout=60)
+
+
+def test_the_page_needs_no_internet(serve) -> None:
+    server = serve()
+    page = server.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    links = re.findall(r"(?:src|href)=\"([^\"]+)\"", page.text)
+    assert len(links) >= 2
+    for link in links:
+        assert link.startswith("/"), link
+        assert server.get(link).status_code == 200
+    assert "/openapi.json" in page.text
+    assert "://" not in re.sub(r"window\.location\.\w+", "", page.text).replace("w3.org", "")
+
+
+def test_openapi_lists_every_route(serve) -> None:
+    made = serve(api_key="k").get("/openapi.json", headers={"X-API-Key": "k"}).json()
+    assert {
+        "/model/predict", "/model/metadata", "/model/labels", "/models", "/tasks", "/tasks/{task_id}",
+        "/masks/{task_id}", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics",
+        "/ping", "/invocations",
+    } == set(made["paths"])  # fmt: skip
+    operations = [each for path in made["paths"].values() for each in path.values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
+    assert all("422" not in each["responses"] for each in operations)
+    assert made["security"] == [{"key": []}]
+    formats = made["paths"]["/masks/{task_id}"]["get"]["parameters"]
+    assert set(next(each for each in formats if each["name"] == "format")["schema"]["enum"]) >= set(FILES)
+
+
+def test_swagger_2_describes_the_max_routes(serve) -> None:
+    made = serve().get("/swagger.json").json()
+    assert made["swagger"] == "2.0"
+    assert made["info"]["title"] == "MAX Nucleus Segmenter"
+    assert set(made["paths"]) == {"/model/predict", "/model/metadata", "/model/labels", "/models"}
+    predict = made["paths"]["/model/predict"]["post"]
+    (image,) = [each for each in predict["parameters"] if each["name"] == "image"]
+    assert (image["in"], image["type"], image["required"]) == ("formData", "file", True)
+    assert predict["consumes"] == ["multipart/form-data"]
+    assert "#/components" not in str(made)
+    assert set(re.findall(r"#/definitions/(\w+)", str(made))) == set(made["definitions"])
+    for definition in made["definitions"].values():
+        jsonschema.Draft4Validator.check_schema(definition)
+
+
+def test_an_answer_is_what_the_schema_says(serve, draw_nuclei, encode) -> None:
+    server = serve()
+    made = server.get("/openapi.json").json()
+    schema = {"$ref": "#/components/schemas/PredictAnswer", "components": made["components"]}
+    jsonschema.validate(server.predict(encode(draw_nuclei()[0])).json(), schema)
+
+
+def test_metrics_are_prometheus(serve, draw_nuclei, encode) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    server = serve()
+    image = draw_nuclei()[0]
+    server.predict(encode(image))
+    server.post("/tasks", data=encode(image), headers={"Content-Type": "image/png"})
+    families = {each.name: each for each in text_string_to_metric_families(server.get("/metrics").text)}
+    (nuclei,) = [each for each in families["nucseg_nuclei"].samples if each.name.endswith("total")]
+    assert nuclei.value == len(server.predictor.predict(image))
+    assert {(each.labels["state"], each.value) for each in families["nucseg_tasks"].samples} == {("queued", 1)}
+    routes = {each.labels["route"] for each in families["nucseg_requests"].samples}
+    assert routes >= {"/model/predict", "/tasks"}
+    assert "process_resident_memory_bytes" in families
+
+
+def test_sagemaker(serve, draw_nuclei, encode) -> None:
+    server = serve()
+    image = encode(draw_nuclei()[0], "tiff")
+    assert server.get("/ping").status_code == 200
+    for kind in ("image/tiff", "application/x-image", "application/octet-stream"):
+        answer = server.post("/invocations", data=image, headers={"Content-Type": kind})
+        assert answer.json() == server.predict(image).json()
+    assert server.post("/invocations", data=b"{}", headers={"Content-Type": "application/json"}).status_code == 415
+    assert server.post("/invocations", data=b"x", headers={"Content-Type": "image/png"}).status_code == 400
+
+
+def test_a_service_whose_model_cannot_be_loaded_is_alive_and_not_ready(settings_of_a_broken_model) -> None:
+    url, get = settings_of_a_broken_model
+    assert get(f"{url}/health/live").status_code == 200
+    for path in ("/health/ready", "/v2/health/ready", "/ping"):
+        assert get(f"{url}{path}").status_code == 503
+
+
+@pytest.fixture
+def settings_of_a_broken_model(model_folder, tmp_path):
+    import threading
+
+    import requests
+    import uvicorn
+
+    from nucseg.core.errors import ModelError
+    from nucseg.serving.service import build_service
+    from nucseg.serving.settings import Settings
+    from nucseg.serving.web.app import create_app
+
+    def broken(folder, precision):
+        raise ModelError("no weights")
+
+    given = Settings(model=str(model_folder), database=f"sqlite:///{tmp_path}/t.sqlite", storage=str(tmp_path / "f"))
+    server = uvicorn.Server(uvicorn.Config(create_app(build_service(given, broken)), port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        pass
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", lambda url: requests.get(url, timeout=60)
+    server.should_exit = True
+    thread.join()

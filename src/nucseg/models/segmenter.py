@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
+from nucseg.core.window import Window
 
 if TYPE_CHECKING:
     import keras
@@ -60,6 +61,63 @@ class Segmenter(Protocol):
             ModelError: A file is missing or of another kind.
         """
         ...
+
+
+@runtime_checkable
+class TiledSegmenter(Segmenter, Protocol):
+    """A model that takes apart running its network and deciding which of the proposals are nuclei.
+
+    A large image is then predicted so that no seam shows: the network runs over tiles, each proposal belongs to the
+    tile that holds its centre, and the decision about a tile is taken with the proposals of its neighbours at hand. The
+    two steps of different tiles overlap in time. A model that is no more than a `Segmenter` is tiled, too: with its
+    halo, and its nuclei are matched across the seams afterwards.
+
+    What `propose` gives is the model's own business; it can be pickled, for it travels between processes.
+    `decode(propose(image, t), image.shape[:2])` gives the nuclei of an image.
+    """
+
+    thresholds: dict[str, float]
+
+    def propose(self, image: NDArray[np.float32], score_threshold: float) -> Any:
+        """Run the network over an image `(H, W, in_channels)`; keep the proposals with `score >= score_threshold`.
+
+        Called by one thread at a time.
+        """
+        ...
+
+    def join(self, parts: Sequence[tuple[Any, Window]], window: Window) -> Any:
+        """Collect the proposals whose centres lie in a window.
+
+        Args:
+            parts: Proposals, and the window of the image that they were made for (whose frame they are in). A centre
+                lies in one of them at most.
+            window: Of the same image.
+
+        Returns:
+            The proposals in the frame of `window`, in the order that `propose` would give them.
+        """
+        ...
+
+    def reach(self, proposals: Any) -> int:
+        """Give how far from its centre the largest of the proposed nuclei extends, in pixels."""
+        ...
+
+    def decode(self, proposals: Any, shape: tuple[int, int]) -> Instances:
+        """Decide which proposals are nuclei and draw them; may be called by several threads at once."""
+        ...
+
+
+def lowest_score(own: float, wanted: float | None) -> float:
+    """Give the score down to which proposals are decoded, so that a higher threshold only takes nuclei away.
+
+    Those weaker than the model's own threshold share pixels among each other only: decoding always the same ones of
+    them makes the answer at one threshold a part of that at a lower one.
+
+    Args:
+        own: The model's score threshold.
+        wanted: The threshold of the answer; None for the model's own.
+    """
+    return own if wanted is None or wanted >= own else min(wanted, LOWEST_SCORE)
 
 
 class TrainableSegmenter(Segmenter, Protocol):

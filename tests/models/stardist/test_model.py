@@ -14,7 +14,9 @@ from stardist.matching import matching
 from stardist.models import StarDist2D, StarDistData2D
 
 from nucseg.core.errors import ModelError
+from nucseg.core.window import Window
 from nucseg.models.precision import use_precision
+from nucseg.models.segmenter import TiledSegmenter
 from nucseg.models.stardist import model as model_module
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import refine
@@ -291,6 +293,7 @@ def test_tiles_do_not_show(small_stardist, image, monkeypatch):
     sizes = []
     run = small_stardist._run
     monkeypatch.setattr(model_module, "_TILE", 4 * small_stardist.stride)
+    monkeypatch.setattr(model_module, "_AT_ONCE", 0)
     monkeypatch.setattr(small_stardist, "_run", lambda tile: sizes.append(tile.shape) or run(tile))
     tiled = small_stardist.propose(image, 0.1)
     assert len(sizes) == 3 * 5
@@ -304,6 +307,22 @@ def test_tiles_do_not_show(small_stardist, image, monkeypatch):
 
     for expected, found in zip(by_position(whole), by_position(tiled), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_joined_candidates_are_those_of_the_whole_image(small_stardist, image):
+    assert isinstance(small_stardist, TiledSegmenter)
+    whole = small_stardist.propose(image, 0.1)
+    frame = Window.whole(image.shape)
+    windows = [Window(0, 0, 90, 50), Window(0, 50, 40, 133), Window(40, 50, 90, 133)]
+    parts = [(small_stardist.join([(whole, frame)], window), window) for window in windows]
+    assert sum(len(part.scores) for part, _ in parts) == len(whole.scores)
+    joined = small_stardist.join(parts, frame)
+    for name in ("points", "distances", "scores", "foreground"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+    assert small_stardist.reach(whole) == np.ceil(whole.distances.max()) + small_stardist.config.refine_radius
+    nothing = small_stardist.join([(whole, frame)], Window(1000, 1000, 1010, 1010))
+    assert small_stardist.reach(nothing) == small_stardist.config.refine_radius
+    assert len(small_stardist.decode(nothing, (10, 10))) == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Self
 
@@ -26,12 +27,14 @@ from threadpoolctl import ThreadpoolController
 
 from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
-from nucseg.models.segmenter import LOWEST_SCORE
+from nucseg.core.window import Window
+from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
 from nucseg.models.tuning import ap_mean
 
-_TILE = 1024  # pixels a side: the network's memory stays below 1 GB whatever the size of the image
+_TILE = 1536  # pixels a side: the network's memory stays below 2 GB whatever the size of the image
+_AT_ONCE = 1792**2  # pixels of an image that is not tiled: one tile with its halo
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5]  # as StarDist2D.optimize_thresholds
 _log = logging.getLogger(__name__)
@@ -63,6 +66,10 @@ class Candidates:
     def take(self, which: NDArray) -> "Candidates":
         """Keep some of the polygons: `which` are their places or, for each, whether it is kept."""
         return replace(self, points=self.points[which], distances=self.distances[which], scores=self.scores[which])
+
+    def ordered(self) -> "Candidates":
+        """Sort by falling score; equal ones (many in bfloat16) go by position, so that no tile decides between them."""
+        return self.take(np.lexsort((self.points[:, 1], self.points[:, 0], -self.scores)))
 
     def above(self, score_threshold: float) -> "Candidates":
         """Keep the polygons with `score >= score_threshold`."""
@@ -101,9 +108,7 @@ class StarDist:
         """Find the nuclei; see `Segmenter.predict`."""
         own = self.thresholds["score"]
         threshold = own if score_threshold is None else score_threshold
-        # Candidates weaker than the model's own threshold share pixels among each other only (see `decode`): decoding
-        # always the same ones of them makes the answer at one threshold a part of that at a lower one.
-        lowest = own if threshold >= own else min(threshold, LOWEST_SCORE)
+        lowest = lowest_score(own, score_threshold)
         return [
             self.decode(self.propose(image, lowest), (image.shape[0], image.shape[1])).above(threshold)
             for image in images
@@ -129,35 +134,52 @@ class StarDist:
         distances: list[NDArray[np.float32]] = []
         scores: list[NDArray[np.float32]] = []
         foreground = np.zeros(padded.shape[:2], bool) if self.config.refine_radius else None
-        for y, x in itertools.product(*(range(0, side, _TILE) for side in padded.shape[:2])):
-            probability, distance, *rest = self._tile_maps(padded, y, x)
+        side = _TILE if height * width > _AT_ONCE else max(padded.shape)
+        for y, x in itertools.product(*(range(0, length, side) for length in padded.shape[:2])):
+            probability, distance, *rest = self._tile_maps(padded, y, x, side)
             keep = probability[..., 0] >= np.float32(score_threshold)
             points.append(np.argwhere(keep) * self.config.grid + (y, x))
             distances.append(np.maximum(distance[keep], 1e-3))  # the lower bound is the package's own
             scores.append(probability[keep][:, 0])
             if foreground is not None:
-                foreground[y : y + _TILE, x : x + _TILE] = rest[0][..., 0] >= FOREGROUND
+                foreground[y : y + side, x : x + side] = rest[0][..., 0] >= FOREGROUND
         point, score = np.concatenate(points), np.concatenate(scores)
-        inside = np.flatnonzero((point < (height, width)).all(1))
-        # Equal scores (many in bfloat16) go by position: neither the tiles nor the threshold decide between them.
-        order = inside[np.lexsort((point[inside, 1], point[inside, 0], -score[inside]))]
-        return Candidates(
-            point[order],
-            np.concatenate(distances)[order],
-            score[order],
-            None if foreground is None else foreground[:height, :width],
+        found = Candidates(
+            point, np.concatenate(distances), score, None if foreground is None else foreground[:height, :width]
         )
+        return found.take(np.flatnonzero((point < (height, width)).all(1))).ordered()
 
-    def _tile_maps(self, padded: NDArray[np.float32], y: int, x: int) -> list[NDArray[np.float32]]:
+    def _tile_maps(self, padded: NDArray[np.float32], y: int, x: int, side: int) -> list[NDArray[np.float32]]:
         """Run the network on the tile at `(y, x)` and its halo; give the tile's part of each output."""
         top, left = max(y - self.halo, 0), max(x - self.halo, 0)
-        tile = padded[top : y + _TILE + self.halo, left : x + _TILE + self.halo]
+        tile = padded[top : y + side + self.halo, left : x + side + self.halo]
         maps = []
         for output in self._run(tile[None]):
             cell = tile.shape[0] // output.shape[1]  # pixels a side: 1, or the grid
             row, column = (y - top) // cell, (x - left) // cell
-            maps.append(output.numpy()[0, row : row + _TILE // cell, column : column + _TILE // cell])
+            maps.append(output.numpy()[0, row : row + side // cell, column : column + side // cell])
         return maps
+
+    def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:
+        """Collect the candidates whose points lie in a window; see `TiledSegmenter.join`."""
+        points, distances, scores = [], [], []
+        foreground = np.zeros(window.shape, bool) if self.config.refine_radius else None
+        for part, place in parts:
+            moved = part.points + np.subtract(place[:2], window[:2])
+            inside = ((moved >= 0) & (moved < window.shape)).all(1)
+            points.append(moved[inside])
+            distances.append(part.distances[inside])
+            scores.append(part.scores[inside])
+            common = place.common(window)
+            if foreground is not None and part.foreground is not None and common:
+                foreground[common.within(window).slices] = part.foreground[common.within(place).slices]
+        return Candidates(
+            np.concatenate(points), np.concatenate(distances), np.concatenate(scores), foreground
+        ).ordered()
+
+    def reach(self, proposals: Candidates) -> int:
+        """Give the length of the longest ray and what refining adds to it, in pixels."""
+        return ceil(proposals.distances.max(initial=0)) + self.config.refine_radius
 
     def suppress(self, candidates: Candidates) -> Candidates:
         """Drop the polygons that others of a higher score cover (greedy non-maximum suppression)."""

@@ -1,0 +1,122 @@
+"""Tiles on this machine: the network runs over one tile while others are read, decoded and drawn."""
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any, Protocol
+
+from nucseg.images.preprocessing import FittedPreprocessor
+from nucseg.images.source import ImageSource
+from nucseg.inference.parts import Part
+from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tile
+from nucseg.inference.tiles import TileGrid
+from nucseg.inference.view import NetworkView
+from nucseg.models.segmenter import Segmenter
+
+_READ_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class TileJob:
+    """One image to be predicted tile by tile.
+
+    Attributes:
+        source: The image; `name` is where other processes find it.
+        channel: The channel of it that was chosen.
+        fitted: The preprocessing with the image's statistics.
+        scale: Factor by which the preprocessed image is resized.
+        grid: The tiles.
+        score_threshold: The lowest score to keep; None takes the model's own.
+    """
+
+    source: ImageSource
+    channel: str | None
+    fitted: FittedPreprocessor
+    scale: float
+    grid: TileGrid
+    score_threshold: float | None
+
+    @cached_property
+    def view(self) -> NetworkView:
+        """The image as the network sees it."""
+        return NetworkView(self.source, self.fitted, self.scale)
+
+
+class Engine(Protocol):
+    """Something that predicts tiles."""
+
+    def parts(self, job: TileJob, skip: Collection[int] = ()) -> Iterator[tuple[int, Part]]:
+        """Predict all tiles but those to skip; give each tile's number and nuclei as soon as they are known."""
+        ...
+
+
+class LocalEngine:
+    """Predicts tiles in threads of this process.
+
+    Several images may be predicted at a time: the network runs for one of them, and in the others' time their tiles are
+    read and decoded.
+
+    Args:
+        segmenter: The model.
+        threads: That decode tiles.
+    """
+
+    def __init__(self, segmenter: Segmenter, threads: int = 2) -> None:
+        self._segmenter = segmenter
+        self._threads = threads
+        self._network = Lock()
+
+    def parts(self, job: TileJob, skip: Collection[int] = ()) -> Iterator[tuple[int, Part]]:
+        """Predict tiles row by row; see `Engine.parts`."""
+        wanted = [tile for tile in job.grid if tile not in skip]
+        order = sorted({near for tile in wanted for near in needed_tiles(self._segmenter, job.grid, tile)})
+        waits = {tile: set(needed_tiles(self._segmenter, job.grid, tile)) for tile in wanted}
+        uses = {tile: sum(tile in needed for needed in waits.values()) for tile in order}
+        proposals: dict[int, Any] = {}
+        running: dict[int, Future[Part]] = {}
+        with ThreadPoolExecutor(self._threads) as decoders:
+            for number, found in self._proposed(job, order):
+                proposals[number] = found
+                for tile in [tile for tile, needed in waits.items() if needed <= proposals.keys()]:
+                    needed = waits.pop(tile)
+                    running[tile] = decoders.submit(
+                        decode_tile,
+                        self._segmenter,
+                        job.view,
+                        job.grid,
+                        tile,
+                        {near: proposals[near] for near in sorted(needed)},
+                        job.score_threshold,
+                    )
+                    for near in needed:
+                        uses[near] -= 1
+                        if not uses[near]:
+                            del proposals[near]
+                # Decoding may not fall behind: what waits holds memory.
+                while len(running) > 2 * self._threads:
+                    tile = next(iter(running))
+                    yield tile, running.pop(tile).result()
+                for tile in [tile for tile, future in running.items() if future.done()]:
+                    yield tile, running.pop(tile).result()
+            for tile, future in running.items():
+                yield tile, future.result()
+
+    def _proposed(self, job: TileJob, tiles: list[int]) -> Iterator[tuple[int, Any]]:
+        def propose(tile: int) -> Any:
+            return propose_tile(self._segmenter, job.view, job.grid, tile, job.score_threshold, self._network)
+
+        with ThreadPoolExecutor(_READ_AHEAD) as readers:
+            ahead: list[tuple[int, Future[Any]]] = []
+            try:
+                for tile in tiles:
+                    ahead.append((tile, readers.submit(propose, tile)))
+                    if len(ahead) >= _READ_AHEAD:
+                        number, future = ahead.pop(0)
+                        yield number, future.result()
+                for number, future in ahead:
+                    yield number, future.result()
+            finally:
+                for _, future in ahead:
+                    future.cancel()

@@ -1,0 +1,88 @@
+"""All tiles' nuclei as one image: numbered without gaps, each nucleus once, read window by window."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.types import Instances
+from nucseg.core.window import Window
+from nucseg.inference.parts import Part, make_part
+from nucseg.inference.stitching import Numbering, number_nuclei
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some nuclei with consecutive numbers.
+
+    Attributes:
+        window: Of the image; it holds them wholly.
+        labels: Of `window`, int32: 0 and 1..n, these nuclei only.
+        first: The number, in the whole image, of the nucleus that is 1 here.
+        scores: `(n,)` float32.
+    """
+
+    window: Window
+    labels: NDArray[np.int32]
+    first: int
+    scores: NDArray[np.float32]
+
+
+class Mosaic:
+    """The label image of a whole image that need not fit into memory.
+
+    Args:
+        shape: (rows, columns) of the image.
+        parts: What each tile found.
+        neighbours: The numbers of the tiles around a tile, as `TileGrid.neighbours`.
+
+    Attributes:
+        shape: As given.
+        scores: `(N,)` float32; `scores[k - 1]` belongs to label k.
+    """
+
+    def __init__(self, shape: tuple[int, int], parts: list[Part], neighbours: Callable[[int], list[int]]) -> None:
+        self.shape = shape
+        self._parts = parts
+        self._windows = np.array([part.window for part in parts])
+        self._numbering: Numbering = number_nuclei(parts, neighbours)
+        self.scores = self._numbering.scores
+
+    @classmethod
+    def of_instances(cls, found: Instances) -> Self:
+        """Take a label image in memory as one tile."""
+        shape = (found.labels.shape[0], found.labels.shape[1])
+        none = np.zeros(len(found), bool)
+        part = make_part(found.labels, found.scores, Window.whole(shape), cut=none, spare=none)
+        return cls(shape, [part], lambda tile: [tile])
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def labels(self, window: Window) -> NDArray[np.int32]:
+        """Give the label image of a window, int32. Where tiles disagree about a pixel, the first one has it."""
+        image = np.zeros(window.shape, np.int32)
+        overlap = (self._windows[:, :2] < window[2:]).all(1) & (self._windows[:, 2:] > window[:2]).all(1)
+        for tile in np.flatnonzero(overlap):
+            part = self._parts[tile]
+            common = part.window.common(window)
+            target = image[common.within(window).slices]
+            found = self._numbering.numbers[tile][part.crop(common)]
+            np.copyto(target, found, where=target == 0)
+        return image
+
+    def groups(self) -> Iterator[Group]:
+        """Give all nuclei, in the order of their numbers, a tile's at a time."""
+        for first, last, tiles in self._numbering.groups:
+            corners = self._windows[tiles]
+            window = Window(*corners[:, :2].min(0).tolist(), *corners[:, 2:].max(0).tolist())
+            labels = self.labels(window)
+            labels -= first - 1
+            labels[(labels < 1) | (labels > last - first + 1)] = 0
+            yield Group(window, labels, first, self.scores[first - 1 : last])
+
+    def instances(self) -> Instances:
+        """Give the whole label image in memory."""
+        return Instances(self.labels(Window.whole(self.shape)), self.scores)

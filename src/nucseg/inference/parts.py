@@ -1,0 +1,116 @@
+"""What was found in one tile, small enough to be kept, sent between processes and saved for `--resume`."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.files import atomic_file
+from nucseg.core.window import Window
+
+
+@dataclass(frozen=True)
+class Part:
+    """The nuclei that one tile found, in the frame of the image.
+
+    The label image is kept as runs: lengths of equal pixels, row by row, and their labels.
+
+    Attributes:
+        window: Of the image: the smallest that holds all the nuclei.
+        lengths: `(R,)` int32, pixels; they sum up to the pixels of `window`.
+        values: `(R,)` int32; 0 is background, 1..n are the nuclei.
+        scores: `(n,)` float32.
+        cut: `(n,)` bool: which nuclei end at the border of what the tile saw, though the image goes on.
+        spare: `(n,)` bool: which nuclei other tiles own, should they know of them.
+    """
+
+    window: Window
+    lengths: NDArray[np.int32]
+    values: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    cut: NDArray[np.bool_]
+    spare: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        return np.cumsum(self.lengths, dtype=np.int64)
+
+    def crop(self, window: Window) -> NDArray[np.int32]:
+        """Give the label image of a window of the image that lies within `window`."""
+        inner = window.within(self.window)
+        width = self.window.shape[1]
+        first, last = np.searchsorted(self._ends, [inner.top * width, inner.bottom * width - 1], side="right")
+        lengths = self.lengths[first : last + 1]
+        before = int(self._ends[first] - self.lengths[first])
+        rows = np.repeat(self.values[first : last + 1], lengths)[inner.top * width - before :]
+        return rows[: inner.shape[0] * width].reshape(-1, width)[:, inner.left : inner.right]
+
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels of each nucleus, `(n,)`."""
+        areas = np.zeros(len(self) + 1, np.int64)
+        np.add.at(areas, self.values, self.lengths)
+        return areas[1:]
+
+    def save(self, path: Path) -> None:
+        """Write a file that is there whole or not at all.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with atomic_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                window=np.array(self.window),
+                lengths=self.lengths,
+                values=self.values,
+                scores=self.scores,
+                cut=self.cut,
+                spare=self.spare,
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError: The file is missing or damaged.
+        """
+        with np.load(path, allow_pickle=False) as data:
+            window = Window(*data["window"].tolist())
+            return cls(window, data["lengths"], data["values"], data["scores"], data["cut"], data["spare"])
+
+
+def make_part(
+    labels: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    place: Window,
+    *,
+    cut: NDArray[np.bool_],
+    spare: NDArray[np.bool_],
+) -> Part:
+    """Make a part of a label image.
+
+    Args:
+        labels: Of the window `place` of the image: 0 and 1..n, each present.
+        scores: `(n,)`.
+        place: In the frame of the image.
+        cut: As in `Part`.
+        spare: As in `Part`.
+    """
+    rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
+    if not len(rows):
+        empty = np.zeros(0, np.int32)
+        return Part(Window(place.top, place.left, place.top, place.left), empty, empty, scores, cut, spare)
+    inner = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    pixels = labels[inner.slices].ravel()
+    starts = np.concatenate([[0], np.flatnonzero(pixels[1:] != pixels[:-1]) + 1])
+    window = Window(*(edge + start for edge, start in zip(inner, place[:2] * 2, strict=True)))
+    lengths = np.diff(starts, append=pixels.size).astype(np.int32)
+    return Part(window, lengths, pixels[starts].astype(np.int32), scores, cut, spare)

@@ -1,0 +1,126 @@
+"""The two steps of a tile: running the network, and deciding what is a nucleus. Pure: safe to run twice, anywhere."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nucseg.core.types import Instances
+from nucseg.core.window import Window
+from nucseg.inference.parts import Part, make_part
+from nucseg.inference.tiles import TileGrid
+from nucseg.inference.view import NetworkView
+from nucseg.models.segmenter import Segmenter, TiledSegmenter, lowest_score
+
+_REACHES = 3
+"""A tile's decision is taken with the proposals up to so many times the largest nucleus's reach around it: whether a
+proposal is kept depends on those it overlaps (two reaches), and that in turn on theirs."""
+
+
+def propose_tile(
+    segmenter: Segmenter,
+    view: NetworkView,
+    grid: TileGrid,
+    tile: int,
+    score_threshold: float | None,
+    network: AbstractContextManager[Any],
+) -> Any:
+    """Run the network over a tile and its halo.
+
+    Args:
+        segmenter: The model.
+        view: The image.
+        grid: Its tiles.
+        tile: Which one.
+        score_threshold: The lowest score to keep; None takes the model's own.
+        network: Held while the network runs: a lock, where several threads share it.
+
+    Returns:
+        The proposals that the tile owns, in its frame; of a model that has none, its nuclei, in the frame of what the
+        tile read.
+    """
+    place = grid.reads(tile)
+    image = view.read(place)
+    if not isinstance(segmenter, TiledSegmenter):
+        with network:
+            return segmenter.predict([image], score_threshold=score_threshold)[0]
+    with network:
+        found = segmenter.propose(image, lowest_score(segmenter.thresholds["score"], score_threshold))
+    return segmenter.join([(found, place)], grid.core(tile))
+
+
+def needed_tiles(segmenter: Segmenter, grid: TileGrid, tile: int) -> list[int]:
+    """Give the tiles whose proposals `decode_tile` needs."""
+    return grid.neighbours(tile) if isinstance(segmenter, TiledSegmenter) else [tile]
+
+
+def decode_tile(
+    segmenter: Segmenter,
+    view: NetworkView,
+    grid: TileGrid,
+    tile: int,
+    proposals: Mapping[int, Any],
+    score_threshold: float | None,
+) -> Part:
+    """Decide which proposals are nuclei and keep those that the tile owns: whose middle lies in its core.
+
+    Args:
+        segmenter: The model.
+        view: The image.
+        grid: Its tiles.
+        tile: Which one.
+        proposals: What `propose_tile` gave for each of `needed_tiles`.
+        score_threshold: The lowest score to keep; None takes the model's own.
+    """
+    core = grid.core(tile)
+    if isinstance(segmenter, TiledSegmenter):
+        reach = max(segmenter.reach(found) for found in proposals.values())
+        window = core.grown(min(_REACHES * reach, grid.side), grid.shape)
+        joined = segmenter.join([(found, grid.core(number)) for number, found in proposals.items()], window)
+        threshold = segmenter.thresholds["score"] if score_threshold is None else score_threshold
+        found = segmenter.decode(joined, window.shape).above(threshold)
+        spare_margin = 0
+    else:
+        window, found = grid.reads(tile), proposals[tile]
+        # Two tiles may see a nucleus differently, and each take it for the other's.
+        spare_margin = grid.halo // 2
+    return _part(found, window, core, core.grown(spare_margin, grid.shape), view)
+
+
+def _part(found: Instances, window: Window, core: Window, wider: Window, view: NetworkView) -> Part:
+    middles, cut = _middles_and_cuts(found.labels, window, view.shape)
+    owned, near = _inside(middles, core), _inside(middles, wider)
+    labels, place = view.restore(_renumbered(found.labels, owned | near), window)
+    visible = np.bincount(labels.ravel(), minlength=np.count_nonzero(owned | near) + 1)[1:] > 0
+    kept = np.flatnonzero(owned | near)[visible]
+    return make_part(
+        labels if visible.all() else _renumbered(labels, visible),
+        found.scores[kept],
+        place,
+        cut=cut[kept],
+        spare=~owned[kept],
+    )
+
+
+def _middles_and_cuts(
+    labels: NDArray[np.int32], window: Window, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Give the middle of each nucleus's box, and whether it ends at a border of the window inside of the image."""
+    boxes = np.array(
+        [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in ndimage.find_objects(labels)]
+    ).reshape(-1, 4) + np.array(window[:2] * 2)
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    borders = np.array([window.top, window.left, window.bottom, window.right])
+    ends = np.array([0, 0, *shape])
+    return middles, ((boxes == borders) & (borders != ends)).any(1)
+
+
+def _inside(points: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
+    return np.all((points >= window[:2]) & (points < window[2:]), axis=1)
+
+
+def _renumbered(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
+    return np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)[labels]

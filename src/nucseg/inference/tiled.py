@@ -1,0 +1,63 @@
+"""Predict an image of any size, tile by tile."""
+
+from nucseg.core.errors import InputError
+from nucseg.images.source import ImageSource
+from nucseg.inference.engine import Engine, LocalEngine, TileJob
+from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.predictor import Predictor
+from nucseg.inference.tiles import make_grid
+from nucseg.inference.view import NetworkView
+
+
+def tile_job(
+    predictor: Predictor,
+    source: ImageSource,
+    *,
+    channel: str | None = None,
+    tile: int | None = None,
+    magnification: float | None = None,
+    score_threshold: float | None = None,
+) -> TileJob:
+    """Find an image's statistics (it is read once for that, band by band) and lay tiles over it.
+
+    Args:
+        predictor: The model, and the scale to predict at.
+        source: The image.
+        channel: How `source` was opened, for other processes.
+        tile: Pixels a side of a tile, in the frame of the network; None takes the default.
+        magnification: As in `Predictor.predict`.
+        score_threshold: As in `Predictor.predict`.
+
+    Raises:
+        InputError: It is not an image.
+        ConfigError: The tile is not above 0.
+    """
+    try:
+        fitted = predictor.bundle.preprocessor().fit_source(source, magnification)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
+    segmenter = predictor.bundle.segmenter
+    shape = NetworkView(source, fitted, predictor.scale).shape
+    grid = make_grid(shape, tile, segmenter.stride, segmenter.halo)
+    return TileJob(source, channel, fitted, predictor.scale, grid, score_threshold)
+
+
+def predict_tiled(
+    predictor: Predictor, source: ImageSource, *, engine: Engine | None = None, **options: object
+) -> Mosaic:
+    """Find the nuclei of an image of any size.
+
+    Up to the numbering they are those of `Predictor.predict`; an image of one tile has the same numbers, too.
+
+    Args:
+        predictor: The model.
+        source: The image.
+        engine: Where tiles are predicted; None takes threads of this process.
+        options: As in `tile_job`.
+
+    Raises:
+        InputError: It is not an image.
+    """
+    job = tile_job(predictor, source, **options)  # type: ignore[arg-type]  # the options are those of `tile_job`
+    parts = dict((engine or LocalEngine(predictor.bundle.segmenter)).parts(job))
+    return Mosaic((source.shape[0], source.shape[1]), [parts[tile] for tile in job.grid], job.grid.neighbours)

@@ -1,0 +1,83 @@
+"""The geometry of tiling: what each tile owns, what it reads, and who its neighbours are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nucseg.core.errors import ConfigError
+from nucseg.core.window import Window
+
+DEFAULT_SIDE = 1536
+"""Pixels a side: with its halo a tile's network fits into 2 GB."""
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """The tiles of one image, in the frame that the network sees.
+
+    Attributes:
+        shape: (rows, columns) of the image in that frame.
+        side: Of what a tile owns, in pixels; a multiple of the model's stride.
+        halo: Pixels that a tile reads beyond what it owns; a multiple of the stride, too.
+    """
+
+    shape: tuple[int, int]
+    side: int
+    halo: int
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Tiles along rows and columns."""
+        return -(-self.shape[0] // self.side), -(-self.shape[1] // self.side)
+
+    def __len__(self) -> int:
+        return self.counts[0] * self.counts[1]
+
+    def __iter__(self) -> Iterator[int]:
+        """Give the tiles' numbers, row by row."""
+        return iter(range(len(self)))
+
+    def core(self, tile: int) -> Window:
+        """Give what a tile owns: every pixel belongs to one tile."""
+        row, column = divmod(tile, self.counts[1])
+        top, left = row * self.side, column * self.side
+        return Window(top, left, min(top + self.side, self.shape[0]), min(left + self.side, self.shape[1]))
+
+    def reads(self, tile: int) -> Window:
+        """Give what the network must see to know what a tile owns."""
+        return self.core(tile).grown(self.halo, self.shape)
+
+    def neighbours(self, tile: int) -> list[int]:
+        """Give a tile and those around it, in rising order."""
+        rows, columns = self.counts
+        row, column = divmod(tile, columns)
+        return [
+            y * columns + x
+            for y in range(max(row - 1, 0), min(row + 2, rows))
+            for x in range(max(column - 1, 0), min(column + 2, columns))
+        ]
+
+
+def make_grid(shape: tuple[int, int], side: int | None, stride: int, halo: int) -> TileGrid:
+    """Lay tiles over an image.
+
+    An image that is no larger than one tile with its halo is one tile.
+
+    Args:
+        shape: (rows, columns) in the frame that the network sees.
+        side: Wanted of a tile, in pixels; rounded up to the stride. None takes `DEFAULT_SIDE`.
+        stride: Of the model: origins of tiles are multiples of it.
+        halo: Of the model.
+
+    Raises:
+        ConfigError: The side is not above 0.
+    """
+    wanted = DEFAULT_SIDE if side is None else side
+    if wanted <= 0:
+        raise ConfigError(f"tile: {side} pixels are not allowed; give a side above 0, such as {DEFAULT_SIDE}.")
+    halo = -(-halo // stride) * stride
+    wanted = -(-wanted // stride) * stride
+    # So that neighbours hold all that a tile needs to know of.
+    wanted = max(wanted, halo)
+    if side is None and max(shape) <= wanted + 2 * halo:
+        wanted = -(-max(shape) // stride) * stride
+    return TileGrid(shape, wanted, halo)

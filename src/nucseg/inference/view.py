@@ -1,0 +1,68 @@
+"""An image as the network sees it: preprocessed and resized, window by window."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.window import Window
+from nucseg.images.geometry import needed_for, resize_image, resize_part, scaled_shape
+from nucseg.images.preprocessing import FittedPreprocessor
+from nucseg.images.source import ImageSource
+
+
+class NetworkView:
+    """Reads windows of what `Predictor.network_input` gives for the whole image.
+
+    Args:
+        source: The image.
+        fitted: The preprocessing with the image's statistics.
+        scale: Factor by which the preprocessed image is resized.
+
+    Attributes:
+        source: As given.
+        image_shape: (rows, columns) of the image.
+        shape: (rows, columns) in the frame of the network.
+    """
+
+    def __init__(self, source: ImageSource, fitted: FittedPreprocessor, scale: float) -> None:
+        self.source = source
+        self.image_shape = (source.shape[0], source.shape[1])
+        self._fitted = fitted
+        self._prepared_shape = scaled_shape(source.shape, fitted.scale)
+        self.shape = scaled_shape(self._prepared_shape, scale)
+
+    @cached_property
+    def _whole(self) -> NDArray[np.float32]:
+        prepared = self._fitted.image(self.source.read(Window.whole(self.source.shape)))
+        return resize_image(prepared, self.shape)
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Give a window `(h, w, in_channels)` float32, in the frame of the network."""
+        if self._fitted.scale != 1:
+            # A model that rescales among its transforms sees the image at once: they cannot be cut at its seams.
+            return self._whole[window.slices]
+        if self.shape == self._prepared_shape:
+            return self._fitted.image(self.source.read(window))
+        needed = needed_for(window, self._prepared_shape, self.shape)
+        part = self._fitted.image(self.source.read(needed))
+        return resize_part(part, needed, self._prepared_shape, window, self.shape)
+
+    def restore(self, labels: NDArray[np.int32], window: Window) -> tuple[NDArray[np.int32], Window]:
+        """Bring labels of a window of the network's frame into the frame of the image, by nearest neighbour.
+
+        Returns:
+            The labels, and the window of the image that they are of.
+        """
+        if self.shape == self.image_shape:
+            return labels, window
+        rows, top, bottom = _nearest(self.image_shape[0], self.shape[0], window.top, window.bottom)
+        columns, left, right = _nearest(self.image_shape[1], self.shape[1], window.left, window.right)
+        return labels[np.ix_(rows, columns)], Window(top, left, bottom, right)
+
+
+def _nearest(length: int, other: int, start: int, stop: int) -> tuple[NDArray[np.intp], int, int]:
+    """Give, of an axis of `length` pixels, those whose nearest of `other` lie in a range, and the nearest there."""
+    nearest = ((np.arange(length) + 0.5) * other / length).astype(np.intp)
+    first, last = np.searchsorted(nearest, [start, stop])
+    return nearest[first:last] - start, int(first), int(last)

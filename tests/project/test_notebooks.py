@@ -6,6 +6,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+# Run by tests/serving, which has a server for it.
+NEED_A_SERVER = {"serving"}
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
@@ -22,7 +24,9 @@ def test_is_kept_without_outputs_and_asserts_something(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.stem not in NEED_A_SERVER], ids=lambda path: path.stem
+)
 def test_runs(path: Path, project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The kernel is the Python of the tests, whatever kernels the user has.
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")

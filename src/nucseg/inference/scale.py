@@ -15,6 +15,8 @@ from nucseg.images.geometry import resize_image, scaled_shape
 from nucseg.masks.labels import diameters
 from nucseg.models.segmenter import Segmenter
 
+logger = logging.getLogger(__name__)
+
 SCALES = (1.0, 0.5, 0.25, 0.125)
 """What is tried. Each halves the diameters, so that one of them fits."""
 
@@ -61,7 +63,7 @@ def estimate_scale(windows: Iterable[NDArray[np.float32]], segmenter: Segmenter)
     # Where all that is found is too large even at the smallest scale, that is the nearest to what the model knows.
     chosen = max(passing) if passing else min(found_any, default=1.0)
     if chosen != 1:
-        logging.getLogger(__name__).info("The nuclei are large: the image is predicted at scale %g.", chosen)
+        logger.info("The nuclei are large: the image is predicted at scale %g.", chosen)
     return chosen
 
 
@@ -73,4 +75,4 @@ def _mean_diameter(found: list[Instances]) -> float:
 def _cover(found: list[Instances]) -> float:
     """Give the part of all pixels that nuclei cover, each weighted by its score."""
     pixels = sum(instances.labels.size for instances in found)
-    return float(sum(np.concatenate([[0], each.scores])[each.labels].sum(dtype=np.float64) for each in found) / pixels)
+    return float(sum(instances.areas @ instances.scores for instances in found) / pixels)

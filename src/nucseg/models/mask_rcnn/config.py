@@ -15,7 +15,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "anchor_sizes": ((8.0, 13.0, 20.0), (28.0, 40.0, 56.0), (80.0, 112.0, 160.0)),
         "anchor_ratios": (1.0,),
         "box_units": 256,
-        "mask_convolutions": 3,
+        "mask_convolutions": 4,
         "mask_channels": 64,
     },
     "resnet50": {
@@ -72,7 +72,7 @@ class MaskRCNNConfig(BaseModel):
     training_proposals: int = Field(256, ge=1, le=10000, description="Proposals of a patch in training.")
 
     positive_rois: int = Field(32, ge=1, le=512, description="Proposals of a patch that learn box and mask.")
-    negative_rois: int = Field(32, ge=1, le=512, description="Proposals of a patch that learn to be background.")
+    negative_rois: int = Field(64, ge=1, le=512, description="Proposals of a patch that learn to be background.")
     roi_overlap: float = Field(0.5, gt=0, le=1, description="A proposal with that overlap stands for a nucleus.")
     max_nuclei: int = Field(256, ge=1, le=4096, description="Nuclei of a patch that are learned; the largest.")
 

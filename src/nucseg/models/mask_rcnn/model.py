@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from nucseg.core.errors import InputError, ModelError
 from nucseg.core.types import Instances
+from nucseg.core.window import Window
 from nucseg.models.mask_rcnn.backbone import receptive_radius
 from nucseg.models.mask_rcnn.boxes import enlarge
 from nucseg.models.mask_rcnn.compiled import compiled
@@ -52,6 +54,10 @@ class Detections:
         """Keep some: `which` are their places or, for each, whether it is kept."""
         return Detections(self.boxes[which], self.scores[which], self.masks[which])
 
+    def ordered(self) -> "Detections":
+        """Sort by falling score; equal ones (many in bfloat16) go by position, so that no tile decides between them."""
+        return self.take(np.lexsort((self.boxes[:, 1], self.boxes[:, 0], -self.scores)))
+
 
 class MaskRCNNSegmenter:
     """A Mask R-CNN model with weights and thresholds.
@@ -77,15 +83,14 @@ class MaskRCNNSegmenter:
     ) -> list[Instances]:
         """Find the nuclei; see `Segmenter.predict`."""
         threshold = self.thresholds["score"] if score_threshold is None else score_threshold
-        return [self.decode(self.detect(image, threshold), (image.shape[0], image.shape[1])) for image in images]
+        return [self.decode(self.propose(image, threshold), (image.shape[0], image.shape[1])) for image in images]
 
-    def detect(self, image: NDArray[np.float32], score_threshold: float, nms: float | None = None) -> Detections:
+    def propose(self, image: NDArray[np.float32], score_threshold: float) -> Detections:
         """Run the network over an image, tile by tile where it is large.
 
         Args:
             image: `(H, W, in_channels)` float32, preprocessed.
             score_threshold: The lowest score to keep.
-            nms: Overlap of boxes from which on the weaker one is dropped; None takes the model's own.
 
         Returns:
             The nuclei; none in an image without any contrast.
@@ -98,28 +103,36 @@ class MaskRCNNSegmenter:
                 f"an image of shape {image.shape}: Mask R-CNN takes (rows, columns, {self.in_channels}) of finite "
                 "float32; convert it first, as the Predictor does."
             )
-        size = 2 * self.config.mask_size
-        none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, size, size), np.float32))
         if (image == image[0, 0]).all():
-            return none
-        nms = self.thresholds["nms"] if nms is None else nms
-        tiles = list(self._tiles(image, score_threshold, nms))
-        parts = zip(*((tile.boxes, tile.scores, tile.masks) for tile in tiles), strict=True)
-        found = Detections(*(np.concatenate(part) for part in parts))
-        # Equal scores go by position: the tiles do not decide between them.
-        found = found.take(np.lexsort((found.boxes[:, 1], found.boxes[:, 0], -found.scores)))
-        if len(tiles) > 1:  # nuclei on a seam may have been found on both sides
-            found = found.take(self._kept(found.boxes, nms, found.scores >= 0))
-        return found
+            size = 2 * self.config.mask_size
+            return Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), 0, (0, size, size))))
+        whole = Window.whole(image.shape)
+        return self.join([(tile, whole) for tile in self._tiles(image, score_threshold)], whole)
 
-    def _tiles(self, image: NDArray[np.float32], score_threshold: float, nms: float) -> Iterator[Detections]:
+    def join(self, parts: Sequence[tuple[Detections, Window]], window: Window) -> Detections:
+        """Collect the nuclei whose centres lie in a window; see `TiledSegmenter.join`."""
+        found = []
+        for part, place in parts:
+            offset = np.subtract(place[:2], window[:2]).astype(np.float32)
+            moved = Detections(part.boxes + np.tile(offset, 2), part.scores, part.masks)
+            center = (moved.boxes[:, :2] + moved.boxes[:, 2:]) / 2
+            found.append(moved.take(np.all((center >= 0) & (center < window.shape), axis=1)))
+        boxes, scores, masks = ([getattr(part, name) for part in found] for name in ("boxes", "scores", "masks"))
+        return Detections(np.concatenate(boxes), np.concatenate(scores), np.concatenate(masks)).ordered()
+
+    def reach(self, proposals: Detections) -> int:
+        """Give half the longest side of a mask's frame, in pixels."""
+        sides = proposals.boxes[:, 2:] - proposals.boxes[:, :2]
+        return ceil(float(sides.max(initial=0)) * (0.5 + self.config.mask_margin))
+
+    def _tiles(self, image: NDArray[np.float32], score_threshold: float) -> Iterator[Detections]:
         padded = np.pad(image, [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)], mode="symmetric")
         for y, x in itertools.product(*(range(0, side, _TILE) for side in image.shape[:2])):
             top, left = max(y - self.halo, 0), max(x - self.halo, 0)
             tile = padded[top : y + _TILE + self.halo, left : x + _TILE + self.halo]
             features, boxes, scores = self._detect(tile[None], self.keras_model.anchors(tile.shape[:2]))
             box, score = ops.convert_to_numpy(boxes)[0], ops.convert_to_numpy(scores)[0]
-            kept = self._kept(box, nms, score >= 0)
+            kept = self._kept(box, score >= 0)
             center = (box[:, :2] + box[:, 2:]) / 2 + (top, left)
             owned = ((center >= (y, x)) & (center < (y + _TILE, x + _TILE)) & (center < image.shape[:2])).all(1)
             place = np.flatnonzero(kept & owned & (score >= np.float32(score_threshold)))[: self.config.detections]
@@ -127,8 +140,14 @@ class MaskRCNNSegmenter:
             offset = np.array([top, left, top, left], np.float32)
             yield Detections(box[place] + offset, score[place], masks)
 
-    def _kept(self, boxes: NDArray[np.float32], nms: float, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        return ops.convert_to_numpy(self._suppress(boxes[None], valid[None], np.float32(nms)))[0]
+    def _kept(self, boxes: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        threshold = np.float32(self.thresholds["nms"])
+        return ops.convert_to_numpy(self._suppress(boxes[None], valid[None], threshold))[0]
+
+    def _kept_of_any(self, boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Suppress among any number of boxes; always a multiple of some, so that few sizes are compiled."""
+        padded = np.pad(boxes, [(0, -len(boxes) % 256), (0, 0)])
+        return self._kept(padded, np.arange(len(padded)) < len(boxes))[: len(boxes)]
 
     def _masks(self, features: Sequence[keras.KerasTensor], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         size = 2 * self.config.mask_size
@@ -139,17 +158,16 @@ class MaskRCNNSegmenter:
             masks.append(ops.convert_to_numpy(self._draw(features, filled[None]))[0, : len(some)])
         return np.concatenate(masks)
 
-    def decode(self, found: Detections, shape: tuple[int, int], mask_threshold: float | None = None) -> Instances:
+    def decode(self, proposals: Detections, shape: tuple[int, int]) -> Instances:
         """Draw detections into a label image; see `nucseg.models.mask_rcnn.paste`.
 
         Args:
-            found: What `detect` gave.
+            proposals: What `propose` or `join` gave: on a seam a nucleus may have been found on both sides.
             shape: (rows, columns) of the image.
-            mask_threshold: None takes the model's own.
         """
+        found = proposals.take(self._kept_of_any(proposals.boxes))
         around = ops.convert_to_numpy(enlarge(found.boxes, self.config.mask_margin))
-        threshold = self.thresholds["mask"] if mask_threshold is None else mask_threshold
-        return draw_instances(found.masks, around, found.scores, threshold, shape)
+        return draw_instances(found.masks, around, found.scores, self.thresholds["mask"], shape)
 
     def targets(
         self, image: NDArray[np.float32], labels: NDArray[np.int32]
@@ -176,20 +194,23 @@ class MaskRCNNSegmenter:
         Returns:
             The new `thresholds`; the old ones where nothing was found.
         """
-        best, tuned = (0.0, 0.0), self.thresholds
+        before, best = self.thresholds, (0.0, 0.0)
+        tuned = before
         for nms in _NMS_TRIED:
-            detections = [self.detect(image, _SCORES_TRIED[0], nms) for image in images]
+            self.thresholds = {**before, "nms": nms}
+            detections = [self.propose(image, _SCORES_TRIED[0]) for image in images]
             for mask in _MASKS_TRIED:
-                drawn = [self.decode(found, truth.shape, mask) for found, truth in zip(detections, labels, strict=True)]
+                self.thresholds = {**before, "nms": nms, "mask": mask}
+                drawn = [self.decode(found, truth.shape) for found, truth in zip(detections, labels, strict=True)]
                 for score in _SCORES_TRIED:
                     value = ap_mean(labels, [each.above(score) for each in drawn])
                     if value > 0 and (value, -abs(score - 0.5)) > best:
                         best, tuned = (value, -abs(score - 0.5)), {"score": score, "nms": nms, "mask": mask}
-        if not best[0]:
+        self.thresholds = tuned
+        if tuned is before:
             _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", tuned)
         else:
             _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation.", tuned, best[0])
-        self.thresholds = tuned
         return tuned
 
     def save(self, folder: Path) -> None:

@@ -1,0 +1,67 @@
+import keras
+import numpy as np
+import pytest
+
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
+from nucseg.models.precision import use_precision
+
+TINY = {
+    "in_channels": 1,
+    "filters": (8, 8, 16, 16),
+    "blocks": (1, 1, 1, 1),
+    "pyramid_channels": 16,
+    "box_units": 32,
+    "mask_convolutions": 1,
+    "mask_channels": 16,
+    "before_nms": 300,
+    "proposals": 100,
+    "training_before_nms": 128,
+    "training_proposals": 64,
+    "positive_rois": 16,
+    "negative_rois": 16,
+    "max_nuclei": 32,
+}
+
+
+@pytest.fixture(autouse=True)
+def _float32():
+    use_precision("float32")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return MaskRCNNConfig(**TINY)
+
+
+@pytest.fixture(scope="session")
+def trained(tiny, draw_nuclei):
+    """A tiny model after some steps on four drawn images: enough to find most nuclei."""
+    use_precision("float32")
+    keras.utils.set_random_seed(0)
+    model = MaskRCNNSegmenter(tiny)
+    x, y = batch(model, drawn(draw_nuclei, 4))
+    model.compile(keras.optimizers.Adam(3e-3, global_clipnorm=5.0))
+    history = model.keras_model.fit(x, y, batch_size=4, epochs=150, shuffle=False, verbose=0).history
+    model.history = history["loss"]
+    return model
+
+
+def drawn(draw_nuclei, n, shape=(64, 64), n_nuclei=6):
+    pairs = [draw_nuclei(shape, n_nuclei, seed=number) for number in range(n)]
+    return [((picture / np.float32(255))[..., None], labels) for picture, labels in pairs]
+
+
+def batch(model, pairs):
+    items = [model.targets(image, labels) for image, labels in pairs]
+    return np.stack([x for x, _ in items]), tuple(np.stack(parts) for parts in zip(*(y for _, y in items), strict=True))
+
+
+@pytest.fixture(scope="session")
+def make_batch(draw_nuclei):
+    return lambda model, n=2, **options: batch(model, drawn(draw_nuclei, n, **options))
+
+
+@pytest.fixture(scope="session")
+def pairs(draw_nuclei):
+    return drawn(draw_nuclei, 4)

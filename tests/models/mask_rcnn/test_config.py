@@ -1,0 +1,42 @@
+import pytest
+from pydantic import ValidationError
+
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+
+
+def test_a_preset_gives_what_is_not_named():
+    small, reference = MaskRCNNConfig(), MaskRCNNConfig(preset="resnet50", box_units=512)
+    assert (small.backbone, small.strides, small.anchors_per_cell, small.box_level) == ("light", (2, 4, 8, 16), 3, 1)
+    assert (reference.backbone, reference.strides, reference.box_units) == ("resnet50", (4, 8, 16, 32), 512)
+    assert (reference.anchors_per_cell, reference.box_level) == (9, 0)
+    for config in (small, reference):
+        assert min(map(min, config.anchor_sizes)) == 8
+        assert config.detections == config.proposals == 1000
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"preset": "large"}, "preset"),
+        ({"anchors": 3}, "anchors"),
+        ({"strides": (2, 4, 16)}, "2, 4, 8"),
+        ({"preset": "resnet50", "strides": (2, 4, 8, 16)}, "4, 8, 16, 32"),
+        ({"filters": (8, 8)}, "as many entries"),
+        ({"anchor_sizes": ((8.0,), (16.0, 32.0))}, "as many sizes"),
+        ({"anchor_sizes": ((8.0,),) * 5}, "1 to 4"),
+        ({"anchor_sizes": ((0.0,),)}, "above 0"),
+        ({"anchor_ratios": ()}, "anchor_ratios"),
+        ({"pretrained": "imagenet"}, "resnet50"),
+        ({"fine_tune": False}, "pretrained"),
+        ({"in_channels": 2}, "in_channels"),
+    ],
+)
+def test_what_cannot_be_is_refused(wrong, said):
+    with pytest.raises(ValidationError, match=said):
+        MaskRCNNConfig(**wrong)
+
+
+def test_the_architecture_builds_the_same_again():
+    config = MaskRCNNConfig(preset="resnet50", mask_channels=32, pretrained="imagenet")
+    again = MaskRCNNConfig(**config.architecture())
+    assert again == config.model_copy(update={"pretrained": None})

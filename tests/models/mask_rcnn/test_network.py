@@ -1,0 +1,175 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nucseg.models.mask_rcnn.backbone import receptive_radius
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
+from nucseg.models.mask_rcnn.network import LOSSES, MaskRCNN
+from nucseg.models.mask_rcnn.standardized_conv import StandardizedConv2D
+
+RESNET50 = {"preset": "resnet50", "pyramid_channels": 16, "box_units": 16, "mask_channels": 16, "in_channels": 1}
+
+
+def test_shapes(tiny):
+    network = MaskRCNN(tiny)
+    outputs = network(np.zeros((2, 64, 96, 1), np.float32))
+    assert [tuple(level.shape) for level in outputs["features"]] == [
+        (2, 64 // stride, 96 // stride, 16) for stride in (2, 4, 8, 16)
+    ]
+    n_anchors = 3 * sum(64 * 96 // stride**2 for stride in (4, 8, 16))
+    assert network.anchors((64, 96)).shape == (n_anchors, 4)
+    assert outputs["logits"].shape == (2, n_anchors)
+    assert outputs["codes"].shape == (2, n_anchors, 4)
+    boxes = np.array([[[0, 0, 20, 20], [5, 5, 60, 90]]] * 2, np.float32)
+    logits, codes = network.score_boxes(outputs["features"], boxes)
+    assert (tuple(logits.shape), tuple(codes.shape)) == ((2, 2), (2, 2, 4))
+    assert network.draw_masks(outputs["features"], boxes).shape == (2, 2, 28, 28)
+
+
+def gradients(network, x, y):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = network.compute_loss(x, y, network(x, training=True))
+    return loss, tape.gradient(loss, network.trainable_variables)
+
+
+@pytest.mark.parametrize("options", [{}, RESNET50], ids=["small", "resnet50"])
+def test_gradient_reaches_every_weight(tiny, make_batch, options):
+    keras.utils.set_random_seed(0)
+    model = MaskRCNNSegmenter(MaskRCNNConfig(**options) if options else tiny)
+    x, y = make_batch(model)
+    loss, found = gradients(model.keras_model, x, y)
+    assert np.isfinite(float(loss))
+    for variable, gradient in zip(model.keras_model.trainable_variables, found, strict=True):
+        assert gradient is not None, variable.path
+        dense = ops.convert_to_numpy(gradient)
+        assert np.isfinite(dense).all(), variable.path
+        assert dense.any(), variable.path
+    assert {tracker.name for tracker in model.keras_model.metrics} >= {f"{name}_loss" for name in LOSSES}
+
+
+def test_a_batch_without_nuclei_teaches_background(tiny):
+    model = MaskRCNNSegmenter(tiny)
+    image = np.random.default_rng(0).random((64, 64, 1), np.float32)
+    x, y = model.targets(image, np.zeros((64, 64), np.int32))
+    loss, found = gradients(model.keras_model, x[None], tuple(each[None] for each in y))
+    assert np.isfinite(float(loss))
+    assert all(np.isfinite(ops.convert_to_numpy(gradient)).all() for gradient in found if gradient is not None)
+    values = {tracker.name: float(tracker.result()) for tracker in model.keras_model.trackers}
+    assert values["rpn_score_loss"] > 0
+    assert values["rpn_box_loss"] == values["box_loss"] == values["mask_loss"] == 0
+
+
+def test_perfect_outputs_cost_nothing(tiny, make_batch):
+    """The losses of the first stage against what a perfect network would say."""
+    from nucseg.models.mask_rcnn.boxes import encode
+
+    model = MaskRCNNSegmenter(tiny)
+    _, (boxes, _, matches) = make_batch(model)
+    anchors = model.keras_model.anchors((64, 64))
+    codes = np.stack([encode(b[np.maximum(m, 0)], anchors, (1.0, 1.0)) for b, m in zip(boxes, matches, strict=True)])
+    logits = np.where(matches >= 0, 20.0, -20.0).astype(np.float32)
+    score, box = model.keras_model._rpn_losses({"logits": logits, "codes": codes}, boxes, matches, anchors)
+    assert float(score) < 1e-6
+    assert float(box) < 1e-6
+    score, _ = model.keras_model._rpn_losses({"logits": -logits, "codes": codes}, boxes, matches, anchors)
+    assert float(score) > 10
+
+
+def test_the_draw_follows_the_seed(tiny, make_batch):
+    def losses(training):
+        keras.utils.set_random_seed(3)
+        model = MaskRCNNSegmenter(tiny.model_copy(update={"positive_rois": 4, "negative_rois": 4}))
+        x, y = make_batch(model)
+        outputs = model.keras_model(x)
+        return [float(model.keras_model.compute_loss(x, y, outputs, training=training)) for _ in range(3)]
+
+    drawn = losses(True)
+    assert len(set(drawn)) == 3
+    assert drawn == losses(True)
+    assert len(set(losses(False))) == 1
+
+
+def test_standardized_kernels():
+    """Output of unit deviation for input of unit second moment after a ReLU; a shift of the kernel changes nothing."""
+    keras.utils.set_random_seed(0)
+    layer = StandardizedConv2D(64, 3, name="layer")
+    x = np.maximum(np.random.default_rng(0).normal(size=(1, 40, 40, 32)), 0).astype(np.float32)
+    y = ops.convert_to_numpy(layer(x))[:, 1:-1, 1:-1]
+    assert y.std() == pytest.approx(1, abs=0.1)
+    layer.kernel.assign(layer.kernel + 3.0)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x))[:, 1:-1, 1:-1], y, atol=1e-2)
+
+
+def test_nothing_beyond_the_receptive_radius_counts(tiny):
+    """By the gradient of the coarsest level and of the proposals there, with weights that are all positive."""
+    import tensorflow as tf
+
+    network = MaskRCNN(tiny)
+    network.set_weights([np.abs(weight) + 0.01 for weight in network.get_weights()])
+    # Standardised kernels have mean 0: plain positive ones count every path.
+    for layer in network.pyramid.layers:
+        if isinstance(layer, StandardizedConv2D):
+            layer.call = lambda x, layer=layer: ops.conv(x, layer.kernel, layer.stride, padding="same")
+    radius, stride = receptive_radius(tiny), tiny.strides[-1]
+    cells = 2 * (radius // stride + 2)
+    image = tf.ones((1, cells * stride, cells * stride, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        features = network.pyramid(image)
+        middle = [level[:, level.shape[1] // 2, level.shape[2] // 2] for level in features]
+        logits = tf.reshape(network.rpn(features[-1])[0], (cells, cells, -1))[cells // 2, cells // 2]
+        total = sum(tf.reduce_sum(part) for part in middle) + tf.reduce_sum(logits)
+    reached = np.argwhere(np.abs(tape.gradient(total, image).numpy())[0, ..., 0] > 0)
+    farthest = np.abs(reached - cells // 2 * stride).max()
+    assert radius - 2 * stride < farthest <= radius
+
+
+_OTHER_BACKEND = """
+import json, sys
+import keras, numpy as np
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+from nucseg.models.mask_rcnn.network import MaskRCNN
+folder = sys.argv[1]
+network = MaskRCNN(MaskRCNNConfig(**json.load(open(f"{folder}/config.json"))))
+network.load_weights(f"{folder}/network.weights.h5")
+given = np.load(f"{folder}/given.npz")
+outputs = network(given["images"])
+logits, codes = network.score_boxes(outputs["features"], given["boxes"])
+masks = network.draw_masks(outputs["features"], given["boxes"])
+parts = [outputs["logits"], outputs["codes"], logits, codes, masks]
+np.savez(f"{folder}/{keras.backend.backend()}.npz", *[keras.ops.convert_to_numpy(part) for part in parts])
+assert "tensorflow" not in sys.modules or keras.backend.backend() == "tensorflow"
+"""
+
+
+def test_tensorflow_and_jax_agree(tiny, trained, tmp_path, pairs):
+    pytest.importorskip("jax")
+    import json
+
+    (tmp_path / "config.json").write_text(json.dumps(tiny.architecture()))
+    trained.keras_model.save_weights(tmp_path / "network.weights.h5")
+    images = np.stack([image for image, _ in pairs[:2]])
+    corner = np.random.default_rng(0).uniform(0, 40, (2, 8, 2))
+    boxes = np.concatenate([corner, corner + np.random.default_rng(1).uniform(4, 24, (2, 8, 2))], -1)
+    np.savez(tmp_path / "given.npz", images=images, boxes=boxes.astype(np.float32))
+    for backend in ("tensorflow", "jax"):
+        subprocess.run(
+            [sys.executable, "-c", _OTHER_BACKEND, str(tmp_path)],
+            env=os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
+            cwd=Path(__file__).parents[3],
+            check=True,
+            timeout=300,
+        )
+    with np.load(tmp_path / "tensorflow.npz") as one, np.load(tmp_path / "jax.npz") as two:
+        assert len(one.files) == 5
+        for name in one.files:
+            np.testing.assert_allclose(two[name], one[name], atol=1e-4)

@@ -22,7 +22,19 @@ SHORT = {
     "stardist": {
         "architecture": {"n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8},
         "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
-    }
+    },
+    "mask_rcnn": {
+        "architecture": {
+            "filters": [8, 8, 8, 8],
+            "blocks": [1, 1, 1, 1],
+            "pyramid_channels": 8,
+            "box_units": 8,
+            "mask_convolutions": 1,
+            "mask_channels": 8,
+            "pretrained": None,
+        },
+        "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
+    },
 }
 STAGES = (
     "data_download",
@@ -92,6 +104,9 @@ def test_each_pipeline_works_on_its_own_and_writes_under_demo_only(project: Path
         "06_models/stardist/thresholds.json",
         "06_models/stardist/run.json",
         "07_model_output/stardist/labels/demo/bottom_right.tif",
+        "06_models/mask_rcnn/config.json",
+        "07_model_output/mask_rcnn/submission.csv",
+        "08_reporting/mask_rcnn/metrics.json",
         "07_model_output/stardist/submission.csv",
         "07_model_output/stardist/coco.json",
         "08_reporting/stardist/metrics.json",

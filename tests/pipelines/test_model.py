@@ -16,7 +16,25 @@ from nucseg.pipelines import model_evaluation, model_training, results_visualiza
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.training.config import TrainingConfig
 
-ARCHITECTURE = {"in_channels": 1, "n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8}
+ARCHITECTURES = {
+    "stardist": {"in_channels": 1, "n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8},
+    "mask_rcnn": {
+        "in_channels": 1,
+        "filters": (8, 8, 8, 8),
+        "blocks": (1, 1, 1, 1),
+        "pyramid_channels": 8,
+        "box_units": 8,
+        "mask_convolutions": 1,
+        "mask_channels": 8,
+        "before_nms": 64,
+        "proposals": 32,
+        "training_before_nms": 64,
+        "training_proposals": 32,
+        "positive_rois": 8,
+        "negative_rois": 8,
+        "max_nuclei": 16,
+    },
+}
 TRAINING = {"patch_size": 32, "batch_size": 2, "steps_per_epoch": 2, "epochs": 2, "validation_patches": 2, "workers": 1}
 
 
@@ -37,26 +55,27 @@ def _perfect_candidates(samples: list[Sample]) -> dict[str, Callable[[], dict[st
     return {sample.key: (lambda sample=sample: record(sample)) for sample in samples if sample.split == "test"}
 
 
-def _train(run: Callable, samples: list, folder: Path, **architecture: Any) -> Any:
+def _train(run: Callable, samples: list, folder: Path, kind: str = "stardist", **architecture: Any) -> Any:
     from nucseg.augment.augmenter import Augmenter
     from nucseg.augment.config import AugmentationConfig
 
     made = run(
-        model_training.create_pipeline("stardist"),
+        model_training.create_pipeline(kind),
         {
             "samples": samples,
             "augmenter": Augmenter.from_config(AugmentationConfig(transforms=())).to_dict(),
             "params:data_preprocessing": ProcessingConfig.model_validate({"transforms": [{"name": "normalize"}]}),
-            "params:stardist.architecture": {**ARCHITECTURE, **architecture},
-            "params:stardist.training": TrainingConfig.model_validate(TRAINING),
-            "stardist.training_folder": folder,
+            f"params:{kind}.architecture": {**ARCHITECTURES[kind], **architecture},
+            f"params:{kind}.training": TrainingConfig.model_validate(TRAINING),
+            f"{kind}.training_folder": folder,
         },
     )
-    return made["stardist.model"]
+    return made[f"{kind}.model"]
 
 
-def test_training_gives_a_tuned_model_with_its_lineage(run: Callable, samples: list, tmp_path: Path) -> None:
-    model = _train(run, samples, tmp_path)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_training_gives_a_tuned_model_with_its_lineage(run: Callable, samples: list, tmp_path: Path, kind: str) -> None:
+    model = _train(run, samples, tmp_path, kind)
     assert model.segmenter.in_channels == 1
     assert [transform.name for transform in model.transforms] == ["normalize"]
     assert len(model.run["history"]) == 2
@@ -158,3 +177,30 @@ def test_visualization_draws_the_chosen_images(run: Callable, samples: list, ima
     )["report"]
     assert page.startswith("<!DOCTYPE html>")
     assert all(key in page for key in drawn)
+
+
+def test_two_models_are_drawn_where_they_differ(run: Callable, samples: list) -> None:
+    """The second model finds nothing: it differs on the image with nuclei."""
+    parts: dict[str, Any] = {}
+    for model in ("stardist", "mask_rcnn"):
+        candidates = _perfect_candidates(samples)
+        if model == "mask_rcnn":
+            record = candidates["drawn/image3"]() | {"scores": [0.1] * 6}
+            candidates["drawn/image3"] = lambda record=record: record
+        made = run(
+            model_evaluation.create_pipeline(model).only_nodes(f"{model}.score"),
+            {
+                f"{model}.candidates": candidates,
+                "samples": samples,
+                f"{model}.run": {"model": model},
+                "params:model_evaluation": EvaluationConfig(),
+            },
+        )
+        parts |= made | {f"{model}.candidates": candidates, f"{model}.run": {"model": model}}
+    made = run(
+        results_visualization.create_pipeline(["stardist", "mask_rcnn"]),
+        {"params:results_visualization": VisualizationConfig(), "samples": samples, **parts},
+        collected=("differences", "stardist.overlays", "mask_rcnn.overlays"),
+    )
+    assert set(made["differences"]) == {"stardist/drawn/image3", "mask_rcnn/drawn/image3"}
+    assert "ap_mean_50_90 differs by 1.00" in made["report"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nucseg.core.errors import InputError
 from nucseg.reporting.curves import size_rows
-from nucseg.reporting.html import ModelReport, render_report
+from nucseg.reporting.html import Differences, ModelReport, render_report
 from nucseg.reporting.selection import Choice
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -93,6 +93,19 @@ def test_page_is_well_formed_and_holds_everything_itself(metrics):
     assert "script" not in {tag for tag, _ in page.tags}
     assert all("alt" in attrs for tag, attrs in page.tags if tag == "img")
     assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
+
+
+def test_models_side_by_side_where_they_differ_most(metrics):
+    picture = Image.fromarray(np.full((20, 40, 3), 90, np.uint8))
+    compared = Differences(
+        [Choice("set1/a", "differs by 0.31")], {"set1/a": {"stardist": picture, "mask_rcnn": picture}}
+    )
+    models = [report(m) for m in metrics]
+    page = Page(render_report(models, NOW, compared))
+    assert "Where the models differ most" in page.words
+    assert "differs by 0.31" in page.words
+    assert len(page.values("src")) == len(Page(render_report(models, NOW)).values("src")) + 2
+    assert "Where the models differ most" not in Page(render_report(models, NOW)).words
 
 
 def test_page_loads_nothing(metrics):

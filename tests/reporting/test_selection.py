@@ -3,7 +3,7 @@ import pytest
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.reporting.config import VisualizationConfig
-from nucseg.reporting.selection import Choice, choose_images
+from nucseg.reporting.selection import Choice, choose_differences, choose_images
 
 
 def table(**scores: float | None) -> pd.DataFrame:
@@ -83,3 +83,17 @@ def test_numeric_ids_read_from_csv_are_found():
 def test_score_that_was_not_computed_is_refused():
     with pytest.raises(ConfigError, match=r"'pq' is not in per_image\.csv"):
         choose_images(table(a=1.0, b=0.5), VisualizationConfig(rank_by="pq"))
+
+
+def test_the_images_on_which_models_differ_most():
+    """c has no score with one of them, b is missing from the other, a and e are alike."""
+    one, other = table(a=0.5, b=0.9, c=None, d=0.2, e=0.5, f=0.6), table(a=0.5, c=0.9, d=0.6, e=0.5, f=0.1)
+    found = choose_differences({"one": one, "other": other}, VisualizationConfig(differ=3))
+    assert found == [
+        Choice("set1/f", "ap_mean_50_90 differs by 0.50"),
+        Choice("set1/d", "ap_mean_50_90 differs by 0.40"),
+    ]
+    assert choose_differences({"one": one, "other": other[::-1]}, VisualizationConfig(differ=1)) == found[:1]
+    assert choose_differences({"one": one}, VisualizationConfig()) == []
+    with pytest.raises(ConfigError, match="pq"):
+        choose_differences({"one": one}, VisualizationConfig(rank_by="pq"))

@@ -13,6 +13,7 @@ class VisualizationConfig(BaseModel):
         best: How many of the images with the highest score.
         median: How many of the images around the median score.
         worst: How many of the images with the lowest score.
+        differ: How many of the images on whose score two models differ most.
         rank_by: The per-image score that orders the images.
         stretch: Lower and upper percentile of the pixels that become black and white in the pictures.
     """
@@ -26,6 +27,7 @@ class VisualizationConfig(BaseModel):
     best: int = Field(default=1, ge=0, le=100, description="How many of the images with the highest score to draw.")
     median: int = Field(default=1, ge=0, le=100, description="How many of the images around the median to draw.")
     worst: int = Field(default=2, ge=0, le=100, description="How many of the images with the lowest score to draw.")
+    differ: int = Field(default=2, ge=0, le=100, description="How many images to draw on which models differ most.")
     rank_by: Literal["ap_mean_50_90", "dsb2018_score", "f1_50", "aji", "pq"] = Field(
         default="ap_mean_50_90", description="Column of `per_image.csv` by which images are best, median and worst."
     )

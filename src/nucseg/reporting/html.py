@@ -57,13 +57,27 @@ class ModelReport:
     sizes: pd.DataFrame | None = None
 
 
-def render_report(models: Sequence[ModelReport], created: datetime) -> str:
+@dataclass(frozen=True)
+class Differences:
+    """The images on which the models differ most.
+
+    Attributes:
+        choices: In order.
+        pictures: Key `<dataset>/<image_id>` -> name of the model -> the picture that `overlay` drew.
+    """
+
+    choices: Sequence[Choice] = ()
+    pictures: Mapping[str, Mapping[str, Image.Image]] = field(default_factory=dict)
+
+
+def render_report(models: Sequence[ModelReport], created: datetime, differences: Differences | None = None) -> str:
     """Write the report of one or more models, side by side.
 
     Args:
         models: At least one, each of another name. Where every image is of the dataset `demo`, a banner says that
             this is a demonstration.
         created: When, as the page states it.
+        differences: Images to compare the models on; None leaves the section out.
 
     Returns:
         The page: valid HTML with everything inside it (styles, charts as SVG, pictures as WebP); no script, and no
@@ -97,6 +111,7 @@ def render_report(models: Sequence[ModelReport], created: datetime) -> str:
         ap_charts=_charts(ap_figures(metrics)),
         size_charts=_charts(size_figures(sizes)),
         training_charts=_charts({m.metrics["model"]: training_figure(m.run.get("history") or []) for m in models}),
+        differences=_differences(models, differences or Differences()),
         galleries=[{"model": model.metrics["model"], "images": _images(model)} for model in models],
         lineages=[(model.metrics["model"], read_lineage(model.run)) for model in models],
         colours=COLOURS,
@@ -167,6 +182,25 @@ def _images(model: ModelReport) -> list[dict[str, Any]]:
             "run model_evaluation and results_visualization again."
         )
     return [_image(choice, rows[choice.key], model.pictures[choice.key]) for choice in model.choices]
+
+
+def _differences(models: Sequence[ModelReport], differences: Differences) -> list[dict[str, Any]]:
+    """Give each image on which the models differ, with what each of them made of it."""
+    rows = {
+        model.metrics["model"]: dict(zip(image_keys(model.per_image), model.per_image.to_dict("records"), strict=True))
+        for model in models
+    }
+    return [
+        {
+            "key": choice.key,
+            "reason": choice.reason,
+            "models": [
+                {"model": name, **_image(choice, rows[name][choice.key], picture)}
+                for name, picture in differences.pictures[choice.key].items()
+            ],
+        }
+        for choice in differences.choices
+    ]
 
 
 def _image(choice: Choice, row: Mapping[Hashable, Any], picture: Image.Image) -> dict[str, Any]:

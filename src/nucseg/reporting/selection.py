@@ -1,6 +1,7 @@
 """Choosing the images that are drawn: those the user names, else the best, the median and the worst."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -52,6 +53,28 @@ def choose_images(per_image: pd.DataFrame, config: VisualizationConfig) -> list[
     return list(unique.values())
 
 
+def choose_differences(per_image: Mapping[str, pd.DataFrame], config: VisualizationConfig) -> list[Choice]:
+    """Choose the images on which the models' scores lie farthest apart.
+
+    Args:
+        per_image: `per_image.csv` of each model, by its name.
+        config: How many, and by which score; ties are ordered by key.
+
+    Returns:
+        The images, the largest difference first; none where the models agree on all, or there is only one.
+
+    Raises:
+        ConfigError: A model lacks the score.
+    """
+    scores = pd.DataFrame({model: _scores(table, config) for model, table in per_image.items()}).dropna()
+    spread = (scores.max(axis=1) - scores.min(axis=1)).rename("spread").rename_axis("key").reset_index()
+    spread = spread[spread["spread"] > 0].sort_values(["spread", "key"], ascending=[False, True]).head(config.differ)
+    return [
+        Choice(str(key), f"{config.rank_by} differs by {value:.2f}")
+        for key, value in zip(spread["key"], spread["spread"], strict=True)
+    ]
+
+
 def _find(name: str, per_image: pd.DataFrame) -> str:
     keys = image_keys(per_image)
     found = keys[(keys == name) | (per_image["image_id"].astype(str) == name)].tolist()
@@ -69,12 +92,7 @@ def _find(name: str, per_image: pd.DataFrame) -> str:
 
 
 def _ranked(per_image: pd.DataFrame, config: VisualizationConfig) -> list[Choice]:
-    if config.rank_by not in per_image:
-        raise ConfigError(
-            f"rank_by: {config.rank_by!r} is not in per_image.csv; choose a score that was computed, "
-            "or add it to the metrics in model_evaluation.yml and evaluate again."
-        )
-    table = pd.DataFrame({"key": image_keys(per_image), "score": pd.to_numeric(per_image[config.rank_by])})
+    table = _scores(per_image, config).rename("score").rename_axis("key").reset_index()
     keys = table.dropna().sort_values(["score", "key"])["key"].tolist()
     if len(keys) == 1:
         return [Choice(keys[0], "the only test image")] if config.best + config.median + config.worst else []
@@ -89,3 +107,13 @@ def _ranked(per_image: pd.DataFrame, config: VisualizationConfig) -> list[Choice
         for name, found in places.items()
         for number, key in enumerate(found, 1)
     ]
+
+
+def _scores(per_image: pd.DataFrame, config: VisualizationConfig) -> pd.Series:
+    """Give the score that ranks the images, by their keys."""
+    if config.rank_by not in per_image:
+        raise ConfigError(
+            f"rank_by: {config.rank_by!r} is not in per_image.csv; choose a score that was computed, "
+            "or add it to the metrics in model_evaluation.yml and evaluate again."
+        )
+    return pd.Series(pd.to_numeric(per_image[config.rank_by]).to_numpy(), index=image_keys(per_image).to_numpy())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.results_visualization.nodes import draw, report
+from nucseg.pipelines.results_visualization.nodes import draw, draw_differences, report
 
 # The report stands beside the models' namespaces and reads from each of them on purpose.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.'", category=UserWarning)
@@ -21,7 +21,7 @@ def create_pipeline(models: Sequence[str]) -> Pipeline:
         models: The models that stand side by side in the report.
 
     Returns:
-        The pipeline; the report's node is in no namespace.
+        The pipeline; the report and, of several models, the pictures that compare them are in no namespace.
     """
     pictures = [
         Pipeline(
@@ -39,14 +39,17 @@ def create_pipeline(models: Sequence[str]) -> Pipeline:
         )
         for model in models
     ]
-    page = Pipeline(
-        [
+    inputs = ["params:results_visualization", *(f"{model}.{part}" for model in models for part in PARTS)]
+    page = [Node(report, inputs=inputs, outputs="report", name="write_report")]
+    if len(models) > 1:
+        compared = [f"{model}.{part}" for model in models for part in ("metrics", "per_image", "candidates")]
+        page = [
             Node(
-                report,
-                inputs=["params:results_visualization", *(f"{model}.{part}" for model in models for part in PARTS)],
-                outputs="report",
-                name="write_report",
-            )
+                draw_differences,
+                inputs=["params:results_visualization", "samples", *compared],
+                outputs="differences",
+                name="draw_differences",
+            ),
+            Node(report, inputs=[*inputs, "differences"], outputs="report", name="write_report"),
         ]
-    )
-    return Pipeline([*pictures, page], tags=["results_visualization"])
+    return Pipeline([*pictures, Pipeline(page)], tags=["results_visualization"])

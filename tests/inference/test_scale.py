@@ -4,23 +4,26 @@ from scipy.ndimage import label
 from skimage.draw import disk
 
 from nucseg.core.types import Instances
+from nucseg.images.geometry import resize_image, scaled_shape
 from nucseg.inference.scale import estimate_scale
 
 
 class Nearsighted:
     """Finds bright discs up to 50 pixels wide; of larger ones nothing, or pieces of 30 pixels."""
 
-    thresholds = {"score": 0.5}  # noqa: RUF012 - as the protocol has it
-
-    def __init__(self, pieces=False):
+    def __init__(self, windows, pieces=False):
+        self.windows = windows
         self.pieces = pieces
-        self.seen = []
+        self.looked = []
 
-    def predict(self, images, *, score_threshold=None):
-        return [self._find(image[..., 0]) for image in images]
+    def scale(self):
+        return estimate_scale(self.find, min(min(window.shape) for window in self.windows))
+
+    def find(self, scale):
+        self.looked.append(scale)
+        return [self._find(resize_image(image, scaled_shape(image.shape, scale))) for image in self.windows]
 
     def _find(self, image):
-        self.seen.append(image.shape)
         labels, n_found = label(image > 0.5)
         diameters = 2 * np.sqrt(np.bincount(labels.ravel(), minlength=n_found + 1)[1:] / np.pi)
         small = diameters <= 50
@@ -37,39 +40,45 @@ class Nearsighted:
 
 
 def discs(diameter, side=512, spacing=1.6):
-    image = np.zeros((side, side, 1), np.float32)
+    image = np.zeros((side, side), np.float32)
     for row in np.arange(diameter, side - diameter / 2, spacing * diameter):
         for column in np.arange(diameter, side - diameter / 2, spacing * diameter):
-            image[disk((row, column), diameter / 2, shape=image.shape[:2])] = 1
+            image[disk((row, column), diameter / 2, shape=image.shape)] = 1
     return image
 
 
 @pytest.mark.parametrize("diameter, scale", [(8, 1), (20, 1), (40, 1), (48, 0.5), (80, 0.5), (150, 0.25), (250, 0.125)])
 def test_the_largest_scale_that_makes_them_small_enough(diameter, scale):
-    assert estimate_scale([discs(diameter, 1024)], Nearsighted()) == scale
+    assert Nearsighted([discs(diameter, 1024)]).scale() == scale
 
 
 def test_debris_beside_nuclei_that_are_too_large_does_not_decide():
     image = discs(150, 1024)
     image[4:12, 4:12] = 1
-    assert estimate_scale([image], Nearsighted()) == 0.25
+    assert Nearsighted([image]).scale() == 0.25
 
 
 def test_windows_count_together():
-    assert estimate_scale([discs(80), discs(80), np.zeros((512, 512, 1), np.float32)], Nearsighted()) == 0.5
-    assert estimate_scale([discs(80, spacing=4), discs(20)], Nearsighted()) == 1
+    assert Nearsighted([discs(80), discs(80), np.zeros((512, 512), np.float32)]).scale() == 0.5
+    assert Nearsighted([discs(80, spacing=4), discs(20)]).scale() == 1
 
 
 def test_nothing_found_leaves_the_image_as_it_is():
-    assert estimate_scale([np.zeros((256, 256, 1), np.float32)], Nearsighted()) == 1
+    assert Nearsighted([np.zeros((256, 256), np.float32)]).scale() == 1
 
 
 def test_pieces_of_large_nuclei_are_outdone_by_whole_ones():
-    assert estimate_scale([discs(160, 1024, spacing=1.2)], Nearsighted(pieces=True)) < 1
+    assert Nearsighted([discs(160, 1024, spacing=1.2)], pieces=True).scale() < 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (20, 300), (63, 63), (31, 5000)])
 def test_a_small_image_is_never_made_tiny(shape):
-    model = Nearsighted()
-    assert estimate_scale([np.ones((*shape, 1), np.float32)], model) == 1
-    assert model.seen == [shape]
+    model = Nearsighted([np.ones(shape, np.float32)])
+    assert model.scale() == 1
+    assert model.looked == [1]
+
+
+def test_each_scale_is_looked_at_once_and_one_half_only_where_needed():
+    small, large = Nearsighted([discs(20)]), Nearsighted([discs(80)])
+    assert (small.scale(), sorted(small.looked)) == (1, [0.125, 0.25, 1])
+    assert (large.scale(), sorted(large.looked)) == (0.5, [0.125, 0.25, 0.5, 1])

@@ -1,18 +1,23 @@
 """The one way from an image to its nuclei."""
 
+from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.checks import check_image
 from nucseg.core.errors import ConfigError
 from nucseg.core.types import Instances
 from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
+from nucseg.images.preprocessing import FittedPreprocessor
+from nucseg.images.source import ImageSource, array_source, sample_windows
+from nucseg.inference.scale import estimate_scale
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import Precision, use_precision
 from nucseg.models.registry import resolve_model
+
+Scale = float | Literal["auto"]
 
 
 class Predictor:
@@ -20,8 +25,9 @@ class Predictor:
 
     Args:
         bundle: The model.
-        scale: Factor by which the preprocessed image is resized before the network sees it; for images whose nuclei
-            are larger (below 1) or smaller (above 1) than those the model was trained on.
+        scale: Factor by which the preprocessed image is resized before the network sees it: below 1 for nuclei that
+            are larger than those the model was trained on, above 1 for smaller ones. `auto` finds it for each image,
+            see `estimate_scale`.
         precision: Of the network; holds for the whole process, see `use_precision`.
 
     Attributes:
@@ -33,16 +39,15 @@ class Predictor:
         ConfigError: The scale is not above 0, or the precision cannot be had.
     """
 
-    def __init__(self, bundle: ModelBundle, *, scale: float = 1.0, precision: Precision = "auto") -> None:
-        if not 0 < scale < np.inf:
-            raise ConfigError(f"scale: {scale} is not allowed; it must be a factor above 0 (1 changes nothing).")
+    def __init__(self, bundle: ModelBundle, *, scale: Scale = "auto", precision: Precision = "auto") -> None:
+        _check_scale(scale)
         self.bundle = bundle
         self.scale = scale
         self.precision = use_precision(precision)
         self._preprocessor = bundle.preprocessor()
 
     @classmethod
-    def load(cls, name_or_folder: str | Path, *, scale: float = 1.0, precision: Precision = "auto") -> Self:
+    def load(cls, name_or_folder: str | Path, *, scale: Scale = "auto", precision: Precision = "auto") -> Self:
         """Load a model by its name or folder, as `resolve_model` finds it.
 
         Raises:
@@ -80,13 +85,28 @@ class Predictor:
         Raises:
             InputError: It is not an image.
         """
-        check_image(image, name)
-        prepared = self.network_input(image, magnification=magnification)
-        found = self.bundle.segmenter.predict([prepared], score_threshold=score_threshold)[0]
-        return _restored(found, (image.shape[0], image.shape[1]))
+        source = array_source(image, name)
+        fitted = self._preprocessor.fit(image, magnification)
+        prepared = fitted.image(image)
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        lowest = min(threshold, self.score_threshold)
+
+        @cache
+        def find(scale: float) -> Instances:
+            seen = resize_image(prepared, scaled_shape(prepared.shape, scale))
+            return self.bundle.segmenter.predict([seen], score_threshold=lowest)[0]
+
+        if self.scale != "auto":
+            scale = self.scale
+        elif len(windows := list(sample_windows(source))) == 1 and windows[0].shape == image.shape:
+            # The answer is among what the estimate looked at.
+            scale = estimate_scale(lambda tried: [find(tried).above(self.score_threshold)], min(prepared.shape[:2]))
+        else:
+            scale = self.scale_for(source, fitted)
+        return _restored(find(scale).above(threshold), (image.shape[0], image.shape[1]))
 
     def network_input(self, image: NDArray, *, magnification: float | None = None) -> NDArray[np.float32]:
-        """Give what the network sees of an image: the array that the training feed cuts its patches from.
+        """Give what the network sees of an image at scale 1: the array that the training feed cuts its patches from.
 
         Args:
             image: As in `predict`.
@@ -95,8 +115,36 @@ class Predictor:
         Returns:
             `(H', W', in_channels)` float32.
         """
-        prepared = self._preprocessor.fit(image, magnification).image(image)
-        return resize_image(prepared, scaled_shape(prepared.shape, self.scale))
+        return self._preprocessor.fit(image, magnification).image(image)
+
+    def scale_for(self, source: ImageSource, fitted: FittedPreprocessor, scale: Scale | None = None) -> float:
+        """Give the scale at which `predict` predicts an image; where it is to be found, a few windows are predicted.
+
+        Args:
+            source: The image.
+            fitted: The model's preprocessing with the image's statistics.
+            scale: Instead of the predictor's.
+
+        Raises:
+            ConfigError: The scale is not above 0.
+        """
+        scale = _check_scale(self.scale if scale is None else scale)
+        if scale != "auto":
+            return scale
+        parts = [fitted.image(window) for window in sample_windows(source)]
+
+        def find(scale: float) -> list[Instances]:
+            return self.bundle.segmenter.predict(
+                [resize_image(part, scaled_shape(part.shape, scale)) for part in parts]
+            )
+
+        return estimate_scale(find, min(min(part.shape[:2]) for part in parts))
+
+
+def _check_scale(scale: Scale) -> Scale:
+    if scale != "auto" and not 0 < scale < np.inf:
+        raise ConfigError(f"scale: {scale} is not allowed; it must be `auto` or a factor above 0 (1 changes nothing).")
+    return scale
 
 
 def _restored(found: Instances, shape: tuple[int, int]) -> Instances:

@@ -4,7 +4,7 @@ from nucseg.core.errors import InputError
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine, LocalEngine, TileJob
 from nucseg.inference.mosaic import Mosaic
-from nucseg.inference.predictor import Predictor
+from nucseg.inference.predictor import Predictor, Scale
 from nucseg.inference.tiles import make_grid
 from nucseg.inference.view import NetworkView
 
@@ -15,6 +15,7 @@ def tile_job(
     *,
     channel: str | None = None,
     tile: int | None = None,
+    scale: Scale | None = None,
     magnification: float | None = None,
     score_threshold: float | None = None,
 ) -> TileJob:
@@ -25,21 +26,22 @@ def tile_job(
         source: The image.
         channel: How `source` was opened, for other processes.
         tile: Pixels a side of a tile, in the frame of the network; None takes the default.
+        scale: To predict at, or `auto`; None takes the predictor's.
         magnification: As in `Predictor.predict`.
         score_threshold: As in `Predictor.predict`.
 
     Raises:
         InputError: It is not an image.
-        ConfigError: The tile is not above 0.
+        ConfigError: The tile or the scale is not above 0.
     """
     try:
         fitted = predictor.bundle.preprocessor().fit_source(source, magnification)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
     segmenter = predictor.bundle.segmenter
-    shape = NetworkView(source, fitted, predictor.scale).shape
-    grid = make_grid(shape, tile, segmenter.stride, segmenter.halo)
-    return TileJob(source, channel, fitted, predictor.scale, grid, score_threshold)
+    factor = predictor.scale_for(source, fitted, scale)
+    grid = make_grid(NetworkView(source, fitted, factor).shape, tile, segmenter.stride, segmenter.halo)
+    return TileJob(source, channel, fitted, factor, grid, score_threshold)
 
 
 def predict_tiled(

@@ -32,7 +32,7 @@ from nucseg.serving.web.app import create_app
 from nucseg.serving.worker.worker import Worker
 
 FAKE = Path(__file__).with_name("fake.py")
-SECONDS = 60  # to wait for anything; machines are slow at times
+SECONDS = 180  # to wait for anything; machines are slow at times
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -204,7 +204,7 @@ def processes(model_folder: Path, tmp_path: Path) -> Iterator[Processes]:
             "NUCSEG_STORAGE": str(tmp_path / "files"),
             "NUCSEG_WORKERS": "0",
             "NUCSEG_POLL": "0.1",
-            "NUCSEG_LEASE": "3",
+            "NUCSEG_LEASE": "4",
             "NUCSEG_RETRY_DELAY": "0",
         },
     )

@@ -16,6 +16,8 @@ import numpy as np
 from skimage.measure import label
 
 from nucseg.core.types import Instances
+from nucseg.core.window import Window
+from nucseg.inference.mosaic import Mosaic
 
 
 class Predictor:
@@ -38,10 +40,15 @@ class Predictor:
         scores = np.linspace(0.95, 0.2, labels.max(), dtype=np.float32)
         return Instances(labels, scores).above(0.1 if score_threshold is None else score_threshold)
 
+    def predict_source(self, source, *, score_threshold=None, progress=lambda fraction: None):
+        found = self.predict(source.read(Window.whole(source.shape)), score_threshold=score_threshold)
+        progress(1.0)
+        return Mosaic.of_instances(found)
+
 
 if __name__ == "__main__":
-    module = ModuleType("nucseg.inference.predictor")
-    module.Predictor = Predictor  # type: ignore[attr-defined]
+    module = ModuleType("nucseg.serving.prediction")
+    module.ModelPredictor = Predictor  # type: ignore[attr-defined]
     sys.modules[module.__name__] = module
     from nucseg.cli import main
 

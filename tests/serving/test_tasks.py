@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from nucseg.masks.rle import kaggle_decode
-from nucseg.reporting.exports import FORMATS
+from nucseg.masks.rle import coco_decode, kaggle_decode
 
 TIFF = {"Content-Type": "image/tiff"}
 
@@ -73,8 +72,10 @@ def test_every_format(server, make_worker, image, encode) -> None:
     rows = list(csv.DictReader(io.StringIO(fetch("rle").decode())))
     np.testing.assert_array_equal(kaggle_decode([row["EncodedPixels"] for row in rows], (80, 120)), expected.labels)
     assert len(json.loads(fetch("geojson"))["features"]) == len(expected)
-    for name in FORMATS:
-        assert fetch(name)
+    masks = [each["segmentation"] for each in json.loads(fetch("coco"))["annotations"]]
+    np.testing.assert_array_equal(coco_decode(masks, (80, 120)), expected.labels)
+    table = list(csv.DictReader(io.StringIO(fetch("table").decode())))
+    assert len(table) == len(expected)
     assert server.get(f"/masks/{task}", params={"format": "jpeg"}).status_code == 400
 
 

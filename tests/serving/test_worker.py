@@ -26,13 +26,14 @@ class Failing:
     def __init__(self, times: int) -> None:
         self.times = times
 
-    def predict(self, image, *, score_threshold=None, name="image"):
+    def predict_source(self, source, *, score_threshold, progress):
         from nucseg.core.types import Instances
+        from nucseg.inference.mosaic import Mosaic
 
         self.times -= 1
         if self.times >= 0:
             raise MemoryError("/secret/path is full")
-        return Instances.none(image.shape[:2])
+        return Mosaic.of_instances(Instances.none(source.shape[:2]))
 
 
 def test_there_is_nothing_to_do(make_worker) -> None:
@@ -72,12 +73,14 @@ class Slow:
     def __init__(self, seconds: float = 0.0, meanwhile=lambda: None) -> None:
         self.seconds, self.meanwhile = seconds, meanwhile
 
-    def predict(self, image, *, score_threshold=None, name="image"):
+    def predict_source(self, source, *, score_threshold, progress):
         from nucseg.core.types import Instances
+        from nucseg.inference.mosaic import Mosaic
 
+        progress(0.5)
         self.meanwhile()
         time.sleep(self.seconds)
-        return Instances.none(image.shape[:2])
+        return Mosaic.of_instances(Instances.none(source.shape[:2]))
 
 
 def test_a_task_deleted_meanwhile_leaves_nothing(server, make_worker, task, tmp_path) -> None:
@@ -96,14 +99,14 @@ def test_an_upload_that_is_gone_fails(server, make_worker, task, tmp_path) -> No
 
 
 def test_a_heartbeat_keeps_a_long_task(server, make_worker, task) -> None:
-    slow = make_worker(Slow(1.5), lease=0.4)
+    slow = make_worker(Slow(5), lease=3)
     thread = threading.Thread(target=slow.run_one)
     thread.start()
     seen = set()
     while thread.is_alive():
         seen.add(server.get(f"/tasks/{task}").json()["status"])
-        assert not make_worker(lease=0.4).run_one() or not thread.is_alive()
-        time.sleep(0.1)
+        assert not make_worker(lease=3).run_one() or not thread.is_alive()
+        time.sleep(0.5)
     thread.join()
     assert "PROCESSING" in seen
     body = server.get(f"/tasks/{task}").json()

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
+from nucseg.images.source import ImageSource
+from nucseg.inference.mosaic import Mosaic
 from nucseg.models.registry import MODELS, resolve_model
 from nucseg.serving.errors import UnknownModelError
 
@@ -23,10 +25,16 @@ _TITLES = {"bbbc038": "2018 Data Science Bowl dataset"}
 
 
 class Predicts(Protocol):
-    """The part of `nucseg.inference.predictor.Predictor` that the service uses."""
+    """What the service asks of a model: `nucseg.serving.prediction.ModelPredictor`."""
 
     def predict(self, image: NDArray, *, score_threshold: float | None = None, name: str = "image") -> Instances:
-        """Find the nuclei of one image."""
+        """Find the nuclei of one image, in the order of falling score."""
+        ...
+
+    def predict_source(
+        self, source: ImageSource, *, score_threshold: float | None, progress: Callable[[float], None]
+    ) -> Mosaic:
+        """Find the nuclei of an image of any size; `progress` is told which fraction is done."""
         ...
 
 

@@ -7,14 +7,17 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
 from nucseg.images.io import decode_image
+from nucseg.images.source import ImageSource, array_source
+from nucseg.images.tiff import TIFF_STARTS, open_tiff
+from nucseg.inference.mosaic import Mosaic
 from nucseg.masks.rle import kaggle_runs
 from nucseg.models.segmenter import LOWEST_SCORE
 from nucseg.serving.limits import as_upload, check_size
 from nucseg.serving.models import ModelStore
 
-_DECODED = 0.1  # of the work, about
 LOWEST_THRESHOLD = LOWEST_SCORE
 """Below it a model only proposes noise, and takes long to do so."""
 
@@ -31,21 +34,13 @@ class DataPlane:
         self.models = models
         self.max_pixels = max_pixels
 
-    def predict(
-        self,
-        upload: IO[bytes],
-        *,
-        model: str | None = None,
-        threshold: float | None = None,
-        progress: Callable[[float], None] | None = None,
-    ) -> Instances:
-        """Find the nuclei of an upload.
+    def predict(self, upload: IO[bytes], *, model: str | None = None, threshold: float | None = None) -> Instances:
+        """Find the nuclei of an upload, at once.
 
         Args:
             upload: TIFF, PNG or JPEG, seekable.
             model: One of the models' names; None takes the default one.
             threshold: The lowest score to keep; None takes the model's own.
-            progress: Is told now and then which fraction is done.
 
         Returns:
             The nuclei in the frame of the image, in the order of falling score.
@@ -55,10 +50,34 @@ class DataPlane:
         """
         self.models.folder(model)
         image = self.decode(upload)
+        return self.models.predictor(model).predict(image, score_threshold=threshold, name="image")
+
+    def predict_source(
+        self,
+        upload: IO[bytes],
+        *,
+        model: str | None = None,
+        threshold: float | None = None,
+        progress: Callable[[float], None] = lambda fraction: None,
+    ) -> tuple[Mosaic, ImageSource]:
+        """Find the nuclei of an upload tile by tile, so that memory does not grow with it.
+
+        Args:
+            upload: As in `predict`; it stays open as long as the answer is used.
+            model: As in `predict`.
+            threshold: As in `predict`.
+            progress: Is told now and then which fraction is done.
+
+        Returns:
+            The nuclei, those of `predict` up to their order, and the image.
+
+        Raises:
+            InputError: As `predict`.
+        """
+        self.models.folder(model)
+        source = self.open(upload)
         predictor = self.models.predictor(model)
-        if progress is not None:
-            progress(_DECODED)
-        return predictor.predict(image, score_threshold=threshold, name="image")
+        return predictor.predict_source(source, score_threshold=threshold, progress=progress), source
 
     def decode(self, upload: IO[bytes]) -> NDArray:
         """Decode an upload within the limits; see `nucseg.images.io.decode_image`.
@@ -69,6 +88,25 @@ class DataPlane:
         """
         check_size(upload, self.max_pixels)
         return decode_image(as_upload(upload), "image")
+
+    def open(self, upload: IO[bytes]) -> ImageSource:
+        """Open an upload within the limits; the pixels of a large TIFF are read when they are asked for.
+
+        Raises:
+            InputError: It is not an image.
+            TooLargeError: It is too large a one.
+        """
+        check_size(upload, self.max_pixels)
+        start = upload.read(4)
+        upload.seek(0)
+        if start not in TIFF_STARTS:
+            return array_source(decode_image(as_upload(upload), "image"))
+        try:
+            return open_tiff(as_upload(upload), "image")
+        except InputError:
+            raise
+        except Exception as error:  # a damaged file meets the library with whatever exception
+            raise InputError("image: cannot be read. The file is damaged; save it again.") from error
 
     def warm_up(self) -> None:
         """Load the default model and predict once, for a first prediction takes longer than those that follow."""

@@ -7,17 +7,14 @@ from typing import Literal
 import imagecodecs
 import numpy as np
 
-from nucseg.core.types import Instances
-from nucseg.reporting.exports import FORMATS, write_instances
+from nucseg.core.window import Window
+from nucseg.images.source import ImageSource
+from nucseg.inference.mosaic import Mosaic
+from nucseg.reporting.formats.registry import write_format
 
 Format = Literal["mask", "labels", "rle", "coco", "geojson", "table"]
 
-_MEDIA = {
-    ".tif": "image/tiff",
-    ".csv": "text/csv",
-    ".json": "application/json",
-    ".geojson": "application/geo+json",
-}
+_BAND = 1024  # rows
 
 
 @dataclass(frozen=True)
@@ -33,21 +30,37 @@ class ResultFile:
     media_type: str
 
 
-FILES = {"mask": ResultFile("mask.png", "image/png")} | {
-    given: ResultFile(f"{given}{suffix}", _MEDIA[suffix]) for given, suffix in FORMATS.items()
+FILES: dict[Format, ResultFile] = {
+    "mask": ResultFile("mask.png", "image/png"),
+    "labels": ResultFile("labels.tif", "image/tiff"),
+    "rle": ResultFile("rle.csv", "text/csv"),
+    "coco": ResultFile("coco.json", "application/json"),
+    "geojson": ResultFile("geojson.geojson", "application/geo+json"),
+    "table": ResultFile("table.csv", "text/csv"),
 }
-"""The formats of a result; `mask` is a PNG with 255 where any nucleus is."""
+"""The formats of a result; `mask` is a PNG with 255 where any nucleus is, the others are those of `nucseg predict`."""
 
 
-def write_result(found: Instances, folder: Path) -> list[Path]:
-    """Write every format of `FILES` into a folder.
+def write_result(nuclei: Mosaic, source: ImageSource, folder: Path) -> list[Path]:
+    """Write every format of `FILES`.
+
+    Args:
+        nuclei: What was found.
+        source: The image.
+        folder: An empty one.
 
     Returns:
         The files.
     """
-    mask = np.where(found.labels > 0, np.uint8(255), np.uint8(0))
+    mask = np.zeros(nuclei.shape, np.uint8)
+    for top in range(0, nuclei.shape[0], _BAND):
+        window = Window(top, 0, min(top + _BAND, nuclei.shape[0]), nuclei.shape[1])
+        mask[window.slices][nuclei.labels(window) > 0] = 255
     (folder / FILES["mask"].name).write_bytes(imagecodecs.png_encode(mask))
-    for given, written in zip(FORMATS, write_instances(found, folder, "nuclei", list(FORMATS)), strict=True):
-        written.rename(folder / FILES[given].name)
-        written.parent.rmdir()
-    return sorted(folder.iterdir())
+    for given, file in FILES.items():
+        if given == "mask":
+            continue
+        for written in write_format(given, nuclei, source, folder, "nuclei"):
+            if written.suffix == Path(file.name).suffix:
+                written.rename(folder / file.name)
+    return [folder / file.name for file in FILES.values()]

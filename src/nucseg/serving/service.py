@@ -31,9 +31,9 @@ class Service:
 
 def load_predictor(folder: Path, precision: str) -> Predicts:
     """Load the model of a folder with the project's one predictor; imports TensorFlow."""
-    from nucseg.inference.predictor import Predictor
+    from nucseg.serving.prediction import ModelPredictor
 
-    return Predictor.load(folder, precision=precision)  # type: ignore[arg-type]  # checked by the settings
+    return ModelPredictor.load(folder, precision=precision)  # type: ignore[arg-type]  # checked by the settings
 
 
 def build_models(settings: Settings, load: Callable[[Path, str], Predicts] = load_predictor) -> ModelStore:

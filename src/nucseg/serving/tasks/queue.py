@@ -9,7 +9,7 @@ from typing import IO
 
 from nucseg.serving.errors import ExpiredTaskError, UnfinishedTaskError, UnknownTaskError
 from nucseg.serving.limits import check_size
-from nucseg.serving.results import FILES
+from nucseg.serving.results import FILES, Format
 from nucseg.serving.tasks.storage import Storage, save
 from nucseg.serving.tasks.table import Task, TaskTable
 
@@ -77,7 +77,7 @@ class TaskQueue:
             raise ExpiredTaskError("the result of this task was kept long enough and is gone; send the image again.")
         return task
 
-    def result(self, task_id: str, file: str) -> tuple[Iterator[bytes], int]:
+    def result(self, task_id: str, file: Format) -> tuple[Iterator[bytes], int]:
         """Open a file of a task's result.
 
         Args:

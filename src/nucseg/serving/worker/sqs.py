@@ -9,7 +9,7 @@ from typing import Any
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.serving.plane import DataPlane
-from nucseg.serving.results import FILES, write_result
+from nucseg.serving.results import FILES, Format, write_result
 from nucseg.serving.service import build_models
 from nucseg.serving.settings import Settings
 from nucseg.serving.tasks.storage import Storage
@@ -45,7 +45,7 @@ class SqsWorker:
         plane: DataPlane,
         *,
         visibility: int = 60,
-        formats: Sequence[str] = ("mask", "labels"),
+        formats: Sequence[Format] = ("mask", "labels"),
     ) -> None:
         self._client = client
         self._queue = queue_url
@@ -95,14 +95,14 @@ class SqsWorker:
             results.mkdir()
             self._source.get(key, upload)
             with upload.open("rb") as stream:
-                found = self._plane.predict(stream)
-            write_result(found, results)
+                nuclei, source = self._plane.predict_source(stream)
+                write_result(nuclei, source, results)
             for name in result_names(self._formats):
                 self._target.put(results / name, f"{key}.{name}")
-        _log.info("%s: %d nuclei.", key, len(found))
+        _log.info("%s: %d nuclei.", key, len(nuclei))
 
 
-def result_names(formats: Sequence[str]) -> list[str]:
+def result_names(formats: Sequence[Format]) -> list[str]:
     """Give what is appended to the key of an image, after a dot, for each of its masks."""
     return [FILES[given].name for given in formats]
 

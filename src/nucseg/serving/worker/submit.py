@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
+from nucseg.serving.results import Format
 from nucseg.serving.tasks.storage import Storage
 from nucseg.serving.worker.sqs import result_names
 
@@ -37,7 +38,7 @@ def submit_images(
     target: Storage,
     folder: Path,
     timeout: float,
-    formats: Sequence[str] = ("mask", "labels"),
+    formats: Sequence[Format] = ("mask", "labels"),
     pause: float = 2,
 ) -> list[Path]:
     """Upload images, enqueue them, wait for their masks and fetch these.

@@ -80,13 +80,16 @@ class Worker:
             results.mkdir()
             self._queue.storage.get(upload_key(task.id), upload)
             with upload.open("rb") as stream:
-                found = self._plane.predict(stream, model=task.model, threshold=task.threshold, progress=report)
+                nuclei, source = self._plane.predict_source(
+                    stream, model=task.model, threshold=task.threshold, progress=report
+                )
+                files = write_result(nuclei, source, results)
             # A folder of its own for each try: one that lost its lease never touches what another one publishes.
             result = f"{task.id}/{uuid.uuid4()}"
-            for file in write_result(found, results):
+            for file in files:
                 self._queue.storage.put(file, f"{result}/{file.name}")
-        if self._queue.table.finish(task, result=result, nuclei=len(found)):
-            _log.info("Task %s is finished: %d nuclei.", task.id, len(found))
+        if self._queue.table.finish(task, result=result, nuclei=len(nuclei)):
+            _log.info("Task %s is finished: %d nuclei.", task.id, len(nuclei))
         else:
             _log.warning("Task %s was deleted or taken over; this result is dropped.", task.id)
             self._queue.storage.delete(result)

@@ -1,0 +1,53 @@
+"""The project's one predictor as the service uses it: an image at once, or a large one tile by tile."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from numpy.typing import NDArray
+
+from nucseg.core.types import Instances
+from nucseg.images.source import ImageSource
+from nucseg.inference.engine import LocalEngine
+from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.predictor import Predictor
+from nucseg.inference.tiled import tile_job
+from nucseg.models.precision import Precision
+
+
+class ModelPredictor:
+    """A model of a folder.
+
+    Args:
+        predictor: What predicts.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._engine = LocalEngine(predictor.bundle.segmenter)
+
+    @classmethod
+    def load(cls, folder: Path, *, precision: Precision) -> Self:
+        """Load the model of a folder; imports TensorFlow."""
+        return cls(Predictor.load(folder, precision=precision))
+
+    def predict(self, image: NDArray, *, score_threshold: float | None = None, name: str = "image") -> Instances:
+        """Find the nuclei of an image in memory; see `Predictor.predict`."""
+        return self._predictor.predict(image, score_threshold=score_threshold, name=name)
+
+    def predict_source(
+        self, source: ImageSource, *, score_threshold: float | None, progress: Callable[[float], None]
+    ) -> Mosaic:
+        """Find the nuclei of an image of any size; see `nucseg.inference.tiled.predict_tiled`.
+
+        Args:
+            source: The image.
+            score_threshold: As in `predict`.
+            progress: Is told after each tile which fraction is done.
+        """
+        job = tile_job(self._predictor, source, score_threshold=score_threshold)
+        parts = {}
+        for tile, part in self._engine.parts(job):
+            parts[tile] = part
+            progress(len(parts) / len(job.grid))
+        return Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)

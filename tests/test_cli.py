@@ -53,8 +53,10 @@ def test_predict_goes_on_after_a_bad_image(model: Path, tmp_path: Path, draw_nuc
     "arguments, said",
     [
         (["--model", "nosuchmodel"], "nosuchmodel"),
-        (["--format", "labels,jpeg"], "jpeg; allowed are labels, geojson, rle"),
+        (["--format", "labels,jpeg"], "jpeg; allowed are labels, rle, coco"),
         (["--scale", "0"], "0.05"),
+        (["--scale", "big"], "big"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "has its own"),
     ],
 )
 def test_predict_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -69,5 +71,5 @@ def test_doctor_tells_versions_precision_and_models(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("NUCSEG_MODELS", str(model.parent))
     ended = CliRunner().invoke(cli, ["doctor"])
     assert ended.exit_code == 0, ended.output
-    for word in ("tensorflow 2.", "precision: ", "device: CPU", "model stardist: "):
+    for word in ("tensorflow 2.", "precision: ", "device: CPU", "model stardist: ", "GiB free", "self-test of "):
         assert word in ended.output

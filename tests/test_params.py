@@ -28,6 +28,7 @@ def test_the_files_are_those_that_users_know() -> None:
         "data_download.yml",
         "data_preprocessing.yml",
         "data_augmentations.yml",
+        "inference.yml",
         "model_config.yml",
         "model_evaluation.yml",
         "results_visualization.yml",

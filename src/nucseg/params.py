@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
@@ -14,6 +14,7 @@ from nucseg.metrics.config import MetricsConfig
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.reporting.config import VisualizationConfig
+from nucseg.reporting.formats.registry import FORMATS
 from nucseg.training.config import TrainingConfig
 
 
@@ -26,6 +27,37 @@ class EvaluationConfig(MetricsConfig):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Precision of the network; `auto` is bfloat16 where the processor has it."
     )
+
+
+class InferenceConfig(BaseModel):
+    """`inference.yml`: how new images are predicted; the options of `nucseg predict`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("stardist", description="A model's name, or its folder.")
+    formats: tuple[str, ...] = Field(("labels",), min_length=1, description=f"Some of {', '.join(FORMATS)}.")
+    scale: Literal["auto"] | float = Field("auto", description="Factor to predict at; `auto` finds it.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Of the network.")
+    channel: str | None = Field(None, coerce_numbers_to_str=True, description="Of images with several: number or name.")
+    pixel_size: float | None = Field(None, gt=0, description="Micrometres, instead of what the images say.")
+    tile: int | None = Field(None, ge=64, description="Pixels a side of a tile; null takes the default.")
+    score_threshold: float | None = Field(None, ge=0, le=1, description="Instead of the model's own.")
+    resume: bool = Field(True, description="Whether what an earlier run has finished is skipped.")
+
+    @field_validator("formats")
+    @classmethod
+    def _are_known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [given for given in formats if given not in FORMATS]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(FORMATS)}")
+        return formats
+
+    @field_validator("scale")
+    @classmethod
+    def _is_above_zero(cls, scale: Literal["auto"] | float) -> Literal["auto"] | float:
+        if scale != "auto" and not 0.05 <= scale <= 20:
+            raise ValueError("allowed are auto and factors from 0.05 to 20")
+        return scale
 
 
 class StarDistParameters(BaseModel):
@@ -58,6 +90,7 @@ class Parameters(BaseModel):
     mask_rcnn: MaskRCNNParameters
     model_evaluation: EvaluationConfig
     results_visualization: VisualizationConfig
+    inference: InferenceConfig
 
 
 def check_parameters(parameters: Mapping[str, Any], folders: list[Path]) -> Parameters:

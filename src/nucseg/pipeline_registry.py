@@ -7,6 +7,7 @@ from nucseg.pipelines import (
     data_augmentations,
     data_download,
     data_processing,
+    inference,
     model_evaluation,
     model_training,
     results_visualization,
@@ -17,7 +18,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Build every pipeline that `kedro run --pipeline NAME` knows.
 
     Returns:
-        The six stages (with all models), one whole way for each model under the model's name, and `__default__`.
+        The six stages (with all models), one whole way for each model under the model's name,
+        `inference` for new images, and `__default__` (without it).
     """
     data = {
         "data_download": data_download.create_pipeline(),
@@ -38,4 +40,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         + results_visualization.create_pipeline([model])
         for model in MODELS
     }
-    return stages | models | {"__default__": sum(stages.values(), Pipeline([]))}
+    new_images = {"inference": inference.create_pipeline()}
+    return stages | models | new_images | {"__default__": sum(stages.values(), Pipeline([]))}

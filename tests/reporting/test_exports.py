@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from skimage.draw import polygon2mask
 
-from nucseg.commands.predict import FORMATS as COMMAND_LINE_FORMATS
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances, Sample
 from nucseg.images.io import read_labels
@@ -155,7 +154,3 @@ def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="format xml is unknown; allowed are labels, geojson, rle"):
         write_instances(instances(3), tmp_path, "a", ["labels", "xml"])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_formats_are_those_of_the_command_line():
-    assert tuple(FORMATS) == COMMAND_LINE_FORMATS

@@ -1,26 +1,86 @@
 """`nucseg doctor`: what this installation can do."""
 
+import os
 import platform
+import shutil
+import sys
+import time
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
 from nucseg.core.errors import NucsegError
 
+_PACKAGES = ("tensorflow", "keras", "stardist", "kedro", "albumentations", "numpy", "tifffile", "zarr", "dask")
+
 
 @click.command()
 def doctor() -> None:
-    """Show versions, device, precision and the models that can be used."""
+    """Show versions, devices, models and caches, and predict the demonstration's image as a test.
+
+    The exit status is 1 where no model can be used or the test fails.
+    """
+    import psutil
+
     from nucseg.models.precision import describe_device, use_precision
     from nucseg.models.registry import MODELS, resolve_model
 
     click.echo(f"nucseg {version('nucseg')} on Python {platform.python_version()}, {platform.platform()}")
-    for package in ("tensorflow", "keras", "stardist", "kedro", "albumentations", "numpy"):
+    for package in _PACKAGES:
         click.echo(f"{package} {version(package)}")
-    click.echo(f"precision: {use_precision('auto')}")
     click.echo(f"device: {describe_device()}")
+    click.echo(f"precision: {use_precision('auto')}")
+    memory = psutil.virtual_memory()
+    click.echo(f"memory: {memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free")
+    for name, folder in _folders().items():
+        there = next(place for place in (folder, *folder.parents) if place.is_dir())
+        free = shutil.disk_usage(there).free / 2**30
+        click.echo(f"{name}: {folder} ({free:.1f} GiB free{'' if there == folder else '; not made yet'})")
+    usable = []
     for name in MODELS:
         try:
-            click.echo(f"model {name}: {resolve_model(name)}")
+            folder = resolve_model(name)
         except NucsegError as error:
             click.echo(f"model {name}: {error}")
+        else:
+            usable.append((name, folder))
+            click.echo(f"model {name}: {folder}")
+    if not usable:
+        click.echo("self-test: not done, for there is no model")
+        sys.exit(1)
+    failed = [name for name, folder in usable if not _test(name, folder)]
+    if failed:
+        sys.exit(1)
+
+
+def _folders() -> dict[str, Path]:
+    from nucseg.models.stardist.pretrained import cache_folder
+
+    folders = {"working folder": Path.cwd(), "cache of published models": cache_folder()}
+    if "NUCSEG_MODELS" in os.environ:
+        folders["NUCSEG_MODELS"] = Path(os.environ["NUCSEG_MODELS"]).expanduser()
+    return folders
+
+
+def _test(name: str, folder: Path) -> bool:
+    """Predict the image that comes with StarDist and say how it went."""
+    from stardist.data import test_image_nuclei_2d
+
+    from nucseg.inference.predictor import Predictor
+
+    image = test_image_nuclei_2d()
+    started = time.perf_counter()
+    try:
+        predictor = Predictor.load(folder, scale=1.0)
+        loaded = time.perf_counter()
+        found = predictor.predict(image, name="the demonstration's image")
+    except NucsegError as error:
+        click.echo(f"self-test of {name}: failed: {error}")
+        return False
+    seconds = time.perf_counter() - loaded
+    click.echo(
+        f"self-test of {name}: {len(found)} nuclei in the demonstration's image (125 are outlined); "
+        f"loaded in {loaded - started:.1f} s, predicted in {seconds:.1f} s"
+    )
+    return len(found) > 0

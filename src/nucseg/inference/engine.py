@@ -47,7 +47,7 @@ class TileJob:
 class Engine(Protocol):
     """Something that predicts tiles."""
 
-    def parts(self, job: TileJob, skip: Collection[int] = ()) -> Iterator[tuple[int, Part]]:
+    def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict all tiles but those to skip; give each tile's number and nuclei as soon as they are known."""
         ...
 
@@ -68,7 +68,7 @@ class LocalEngine:
         self._threads = threads
         self._network = Lock()
 
-    def parts(self, job: TileJob, skip: Collection[int] = ()) -> Iterator[tuple[int, Part]]:
+    def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles row by row; see `Engine.parts`."""
         wanted = [tile for tile in job.grid if tile not in skip]
         order = sorted({near for tile in wanted for near in needed_tiles(self._segmenter, job.grid, tile)})

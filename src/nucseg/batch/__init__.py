@@ -1,0 +1,1 @@
+"""Many images into files: resumable, with a summary of what failed."""

@@ -1,0 +1,56 @@
+"""The progress of a run: images, tiles and nuclei."""
+
+from contextlib import AbstractContextManager
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """A bar over the tiles, whose number grows with each image that is opened.
+
+    Args:
+        images: How many there will be.
+    """
+
+    def __init__(self, images: int) -> None:
+        self._images = images
+        self._done = 0
+        self._nuclei = 0
+        self._lock = Lock()
+        self._bar: Any = tqdm(desc=f"image 0/{images}", total=0, unit="tile")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def open(self, tiles: int) -> None:
+        """Add an image of so many tiles."""
+        with self._lock:
+            self._bar.total += tiles
+            self._bar.refresh()
+
+    def tile(self, nuclei: int) -> None:
+        """Count a tile with so many nuclei."""
+        with self._lock:
+            self._nuclei += nuclei
+            self._bar.set_postfix_str(f"{self._nuclei} nuclei", refresh=False)
+            self._bar.update(1)
+
+    def image(self, correction: int = 0) -> None:
+        """Count an image; `correction`: nuclei that were counted in two tiles, as a negative number."""
+        with self._lock:
+            self._done += 1
+            self._nuclei += correction
+            self._bar.set_description_str(f"image {self._done}/{self._images}", refresh=False)
+            self._bar.set_postfix_str(f"{self._nuclei} nuclei")
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Take the bar away while something else is written to the terminal."""
+        return self._bar.external_write_mode()

@@ -1,0 +1,72 @@
+"""What is kept of a run beside its results, so that it can be resumed."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nucseg.core.files import atomic_file
+from nucseg.inference.parts import Part
+from nucseg.inference.tiles import TileGrid
+
+FOLDER = ".nucseg"
+"""Within the output folder."""
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """The record of one image: tiles while it runs, a summary when it is done.
+
+    Attributes:
+        output: The run's output folder.
+        name: The image's.
+        settings: All that the nuclei depend on; results of other settings are not resumed. JSON types only.
+    """
+
+    output: Path
+    name: str
+    settings: dict[str, Any]
+
+    @property
+    def _done(self) -> Path:
+        return self.output / FOLDER / f"{self.name}.json"
+
+    @property
+    def _tiles(self) -> Path:
+        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
+        return self.output / FOLDER / f"{self.name}.tiles" / key
+
+    def finished(self, files: list[Path]) -> int | None:
+        """Give the number of nuclei of an image that is done, with the same settings and with all these files."""
+        try:
+            summary = json.loads(self._done.read_text())
+        except (OSError, ValueError):
+            return None
+        same = summary["settings"] == self.settings and all(file.exists() for file in files)
+        return int(summary["nuclei"]) if same else None
+
+    def finish(self, nuclei: int) -> None:
+        """Note that the image is done, and forget its tiles."""
+        with atomic_file(self._done) as temporary:
+            temporary.write_text(json.dumps({"nuclei": nuclei, "settings": self.settings}, indent=2))
+        self.forget_tiles()
+
+    def forget_tiles(self) -> None:
+        """Remove the tiles of this image, of any settings."""
+        shutil.rmtree(self._tiles.parent, ignore_errors=True)
+
+    def save_tile(self, tile: int, part: Part) -> None:
+        """Keep what was found in a tile."""
+        part.save(self._tiles / f"{tile}.npz")
+
+    def saved_tiles(self, grid: TileGrid) -> dict[int, Part]:
+        """Give the tiles that an earlier run has finished; a damaged one does not count."""
+        found = {}
+        for tile in grid:
+            try:
+                found[tile] = Part.load(self._tiles / f"{tile}.npz")
+            except (OSError, ValueError, KeyError, EOFError):
+                continue
+        return found

@@ -1,0 +1,37 @@
+"""What `nucseg.predict` does."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from numpy.typing import NDArray
+
+from nucseg.core.types import Instances
+from nucseg.images.open import open_image
+from nucseg.images.source import array_source
+from nucseg.inference.predictor import Predictor, Scale
+from nucseg.inference.tiled import predict_tiled
+from nucseg.models.precision import Precision
+from nucseg.models.registry import resolve_model
+
+
+def predict_image(
+    image: NDArray | str | Path,
+    model: str | Path,
+    *,
+    scale: Scale = "auto",
+    precision: Precision = "auto",
+    channel: str | None = None,
+    tile: int | None = None,
+    magnification: float | None = None,
+    score_threshold: float | None = None,
+) -> Instances:
+    """Find the nuclei of an array, file or URL; see `nucseg.predict`."""
+    source = open_image(image, channel) if isinstance(image, str | Path) else array_source(image)
+    predictor = _predictor(resolve_model(model), scale, precision)
+    found = predict_tiled(predictor, source, tile=tile, magnification=magnification, score_threshold=score_threshold)
+    return found.instances()
+
+
+@lru_cache(maxsize=2)
+def _predictor(model: Path, scale: Scale, precision: Precision) -> Predictor:
+    return Predictor.load(model, scale=scale, precision=precision)

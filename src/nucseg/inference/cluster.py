@@ -1,0 +1,169 @@
+"""Tiles on a Dask cluster: processes of this machine, or any number of machines."""
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import dask
+from distributed import Client, LocalCluster, as_completed
+from distributed.scheduler import KilledWorker
+
+from nucseg.core.errors import ConfigError, StorageError
+from nucseg.images.open import open_image
+from nucseg.images.preprocessing import FittedPreprocessor
+from nucseg.images.source import ImageSource
+from nucseg.inference.engine import TileJob
+from nucseg.inference.parts import Part
+from nucseg.inference.predictor import Predictor
+from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tile
+from nucseg.inference.tiles import TileGrid
+from nucseg.inference.view import NetworkView
+from nucseg.models.precision import Precision
+from nucseg.models.segmenter import Segmenter
+
+_RETRIES = 3
+_network = Lock()
+
+
+class _Recipe(NamedTuple):
+    """What a worker needs to predict any tile of an image."""
+
+    model: str
+    precision: Precision
+    image: str
+    channel: str | None
+    fitted: FittedPreprocessor
+    scale: float
+    grid: TileGrid
+    score_threshold: float | None
+
+
+class DaskEngine:
+    """Predicts tiles as tasks of a Dask cluster.
+
+    A task reads its tile itself, changes nothing outside of itself and may run twice: what a worker that dies had
+    done is done again by others.
+
+    Args:
+        client: Of the cluster; its workers can read the model's folder and the images under the same names.
+        model: The model's folder.
+        predictor: The same model in this process.
+    """
+
+    def __init__(self, client: Client, model: Path, predictor: Predictor) -> None:
+        self._client = client
+        self._model = model
+        self._precision: Precision = predictor.precision
+        self._segmenter = predictor.bundle.segmenter
+
+    def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
+        """Predict tiles, in whatever order they are done; see `Engine.parts`.
+
+        Raises:
+            StorageError: A task took down every worker that it was given to.
+        """
+        recipe = _Recipe(
+            str(self._model.absolute()),
+            self._precision,
+            job.source.name,
+            job.channel,
+            job.fitted,
+            job.scale,
+            job.grid,
+            job.score_threshold,
+        )
+        token = uuid4().hex[:8]
+        needed = {tile: needed_tiles(self._segmenter, job.grid, tile) for tile in job.grid if tile not in skip}
+
+        def submit(function: Any, tile: int, *arguments: Any) -> Any:
+            key = f"{function.__name__}-{token}-{tile}"
+            return self._client.submit(function, recipe, tile, *arguments, key=key, retries=_RETRIES)
+
+        proposals = {tile: submit(_propose, tile) for tile in sorted(set().union(*needed.values()))}
+        decoded = {
+            submit(_decode, tile, {near: proposals[near] for near in around}): tile for tile, around in needed.items()
+        }
+        # The cluster forgets the proposals of a tile once all that need them are decoded.
+        del proposals
+        done = as_completed(list(decoded))
+        try:
+            for future in done:
+                tile = decoded.pop(future)
+                yield tile, future.result()
+                future.release()
+        except KilledWorker as error:
+            raise StorageError(
+                f"{job.source.name}: a tile took down its worker {_RETRIES} times, most likely for want of memory "
+                f"({error}). Use fewer workers a machine, or smaller tiles (--tile)."
+            ) from error
+        finally:
+            self._client.cancel(list(decoded))
+
+
+def _propose(recipe: _Recipe, tile: int) -> Any:
+    segmenter, view = _prepared(recipe)
+    return propose_tile(segmenter, view, recipe.grid, tile, recipe.score_threshold, _network)
+
+
+def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
+    segmenter, view = _prepared(recipe)
+    return decode_tile(segmenter, view, recipe.grid, tile, proposals, recipe.score_threshold)
+
+
+def _prepared(recipe: _Recipe) -> tuple[Segmenter, NetworkView]:
+    with _network:
+        segmenter = _predictor(recipe.model, recipe.precision).bundle.segmenter
+    return segmenter, NetworkView(_source(recipe.image, recipe.channel), recipe.fitted, recipe.scale)
+
+
+@lru_cache(maxsize=1)
+def _predictor(model: str, precision: Precision) -> Predictor:
+    return Predictor.load(model, precision=precision)
+
+
+@lru_cache(maxsize=2)
+def _source(image: str, channel: str | None) -> ImageSource:
+    return open_image(image, channel)
+
+
+@contextmanager
+def connected(workers: int, scheduler: str | None) -> Iterator[Client]:
+    """Give a client of a Dask cluster.
+
+    Args:
+        workers: Processes to start on this machine, which share its cores; not used where there is a scheduler.
+        scheduler: Address of a running cluster, such as `tcp://10.0.0.1:8786`.
+
+    Raises:
+        ConfigError: The scheduler does not answer.
+    """
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout="10s")
+        except (OSError, ValueError, TimeoutError) as error:
+            raise ConfigError(
+                f"scheduler: {scheduler} does not answer ({error}). Is it running, and reachable?"
+            ) from error
+        with client:
+            yield client
+        return
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    settings = {
+        "distributed.nanny.pre-spawn-environ": {**dict.fromkeys(names, threads), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        "distributed.worker.memory.spill": False,
+        "distributed.comm.timeouts.connect": "60s",
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,8 @@
+"""The files that `nucseg predict` writes, one format a module, so that memory does not grow with the image.
+
+Each is written nucleus by nucleus or window by window.
+"""
+
+from nucseg.reporting.formats.registry import FORMATS, Format, write_format
+
+__all__ = ["FORMATS", "Format", "write_format"]

@@ -1,0 +1,70 @@
+"""Label image as TIFF: tiled, zlib-compressed, BigTIFF where it is large, with the pixel size."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from nucseg.core.files import atomic_file
+from nucseg.core.window import Window
+from nucseg.images.source import ImageSource
+from nucseg.inference.mosaic import Mosaic
+
+_TILE = 512  # pixels a side
+_BIG = 2**31  # bytes before compression, above which BigTIFF is used
+
+
+def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+    """Write `(H, W)` uint16, or uint32 above 65,535 nuclei; a small image in strips, as every reader takes it.
+
+    Args:
+        nuclei: What was found.
+        source: The image, for its pixel size.
+        path: The file.
+        name: Not used: a TIFF has no place for it.
+    """
+    dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
+    height, width = nuclei.shape
+    options: dict[str, Any] = {
+        "photometric": "minisblack",
+        "compression": "zlib",
+        "metadata": None,
+        "software": "nucseg",
+    }
+    if source.pixel_size:
+        rows, columns = source.pixel_size
+        options |= {"resolution": (1e4 / columns, 1e4 / rows), "resolutionunit": "CENTIMETER"}
+    with atomic_file(path) as temporary:
+        if max(height, width) <= 2 * _TILE:
+            labels = nuclei.labels(Window.whole(nuclei.shape)).astype(dtype)
+            tifffile.imwrite(temporary, labels, **options)
+        else:
+            tifffile.imwrite(
+                temporary,
+                _tiles(nuclei, dtype),
+                shape=nuclei.shape,
+                dtype=dtype,
+                tile=(_TILE, _TILE),
+                bigtiff=height * width * dtype.itemsize > _BIG,
+                maxworkers=1,
+                **options,
+            )
+
+
+def _tiles(nuclei: Mosaic, dtype: np.dtype) -> Iterator[NDArray]:
+    for band, columns in label_bands(nuclei, _TILE):
+        for left in columns:
+            tile = np.zeros((_TILE, _TILE), dtype)
+            part = band[:, left : left + _TILE]
+            tile[: part.shape[0], : part.shape[1]] = part
+            yield tile
+
+
+def label_bands(nuclei: Mosaic, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
+    """Give the label image in bands of full rows, and where the tiles of a band begin."""
+    height, width = nuclei.shape
+    for top in range(0, height, rows):
+        yield nuclei.labels(Window(top, 0, min(top + rows, height), width)), range(0, width, rows)

@@ -1,0 +1,135 @@
+"""OME-Zarr 0.4: the image and, in its group `labels`, the nuclei; both as pyramids."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from nucseg.core.files import atomic_folder
+from nucseg.core.window import Window
+from nucseg.images.source import ImageSource
+from nucseg.inference.mosaic import Mosaic
+
+LABELS = "nuclei"
+"""The name of the label image in the group `labels`."""
+
+_CHUNK = 1024  # pixels a side
+_SMALLEST = 512  # pixels of the longer side of the pyramid's last level
+_VERSION = "0.4"
+
+
+def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+    """Write a folder that napari, Fiji and QuPath open.
+
+    Version 0.4 (Zarr 2) is what most of them read.
+    Source: https://ngff.openmicroscopy.org/0.4/
+
+    Args:
+        nuclei: What was found.
+        source: The image; its pixels are copied into the folder, so that the nuclei can be seen on it.
+        path: The folder.
+        name: The image's name.
+    """
+    is_colour = len(source.shape) == 3
+    with atomic_folder(path) as temporary:
+        root = zarr.open_group(temporary, mode="w", zarr_format=2)
+        channels = source.shape[2:]
+
+        def pixels(window: Window) -> NDArray:
+            part = source.read(window)
+            return np.moveaxis(part, -1, 0) if is_colour else part
+
+        levels = _write_pyramid(root, pixels, (*channels, *nuclei.shape), source.dtype, _mean)
+        axes = ([{"name": "c", "type": "channel"}] if is_colour else []) + _space(source)
+        root.attrs["multiscales"] = [_multiscales(name, axes, levels, source)]
+        if is_colour:
+            colours = ("FF0000", "00FF00", "0000FF", "FFFFFF")
+            window = _display_range(source.dtype)
+            root.attrs["omero"] = {
+                "channels": [{"label": str(n), "color": colours[n], "window": window} for n in range(channels[0])]
+            }
+        group = root.create_group("labels")
+        group.attrs["labels"] = [LABELS]
+        labels = group.create_group(LABELS)
+        dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
+        levels = _write_pyramid(labels, lambda window: nuclei.labels(window).astype(dtype), nuclei.shape, dtype, _every)
+        labels.attrs["multiscales"] = [_multiscales(LABELS, _space(source), levels, source)]
+        labels.attrs["image-label"] = {"version": _VERSION, "source": {"image": "../../"}}
+
+
+def _write_pyramid(
+    group: Any,
+    read: Callable[[Window], NDArray],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    halve: Callable[[NDArray], NDArray],
+) -> list[tuple[int, int]]:
+    """Write levels `0`, `1`, ... of half the size each; give the (rows, columns) of each."""
+    sizes = [(shape[-2], shape[-1])]
+    while max(sizes[-1]) > _SMALLEST:
+        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+    for level, size in enumerate(sizes):
+        chunks = (*shape[:-2], min(_CHUNK, size[0]), min(_CHUNK, size[1]))
+        array = group.create_array(
+            str(level),
+            shape=(*shape[:-2], *size),
+            chunks=chunks,
+            dtype=dtype,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+        finer = group[str(level - 1)] if level else None
+        for top, left in itertools.product(range(0, size[0], _CHUNK), range(0, size[1], _CHUNK)):
+            window = Window(top, left, min(top + _CHUNK, size[0]), min(left + _CHUNK, size[1]))
+            if finer is None:
+                part = read(window)
+            else:
+                part = halve(finer[..., 2 * top : 2 * window.bottom, 2 * left : 2 * window.right])
+            array[..., window.top : window.bottom, window.left : window.right] = part
+    return sizes
+
+
+def _every(labels: NDArray) -> NDArray:
+    return labels[..., ::2, ::2]
+
+
+def _mean(image: NDArray) -> NDArray:
+    """Average blocks of two by two pixels; a last odd row or column counts twice."""
+    padding = [(0, 0)] * (image.ndim - 2) + [(0, side % 2) for side in image.shape[-2:]]
+    even = np.pad(image, padding, mode="edge").astype(np.float64)
+    mean = (even[..., ::2, ::2] + even[..., 1::2, ::2] + even[..., ::2, 1::2] + even[..., 1::2, 1::2]) / 4
+    return (mean if image.dtype.kind == "f" else np.rint(mean)).astype(image.dtype)
+
+
+def _space(source: ImageSource) -> list[dict[str, str]]:
+    unit = {"unit": "micrometer"} if source.pixel_size else {}
+    return [{"name": axis, "type": "space", **unit} for axis in "yx"]
+
+
+def _multiscales(
+    name: str, axes: list[dict[str, str]], levels: list[tuple[int, int]], source: ImageSource
+) -> dict[str, Any]:
+    rows, columns = source.pixel_size or (1.0, 1.0)
+    leading = [1.0] * (len(axes) - 2)
+    return {
+        "version": _VERSION,
+        "name": name,
+        "axes": axes,
+        "datasets": [
+            {
+                "path": str(level),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [*leading, rows * 2**level, columns * 2**level]}
+                ],
+            }
+            for level in range(len(levels))
+        ],
+    }
+
+
+def _display_range(dtype: np.dtype) -> dict[str, float]:
+    largest = float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
+    return {"min": 0.0, "max": largest, "start": 0.0, "end": largest}

@@ -1,0 +1,69 @@
+"""The formats by name. No other place lists them."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from nucseg.core.errors import InputError
+from nucseg.images.source import ImageSource
+from nucseg.inference.mosaic import Mosaic
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        suffixes: Of the files that are written for each image.
+        writer: `module:function`, called with the nuclei, the image, the first file's path and the image's name.
+    """
+
+    suffixes: tuple[str, ...]
+    writer: str
+
+
+FORMATS = {
+    "labels": Format((".tif",), "nucseg.reporting.formats.label_tiff:write"),
+    "rle": Format((".csv",), "nucseg.reporting.formats.kaggle_rle:write"),
+    "coco": Format((".json",), "nucseg.reporting.formats.coco:write"),
+    "geojson": Format((".geojson",), "nucseg.reporting.formats.geojson:write"),
+    "rois": Format((".zip",), "nucseg.reporting.formats.imagej_rois:write"),
+    "table": Format((".parquet", ".csv"), "nucseg.reporting.formats.table:write"),
+    "overlay": Format((".png",), "nucseg.reporting.formats.overlay_png:write"),
+    "zarr": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write"),
+}
+
+
+def format_paths(folder: Path, name: str, formats: list[str]) -> list[Path]:
+    """Give the files that an image's nuclei are written to: `<folder>/<format>/<name><suffix>`.
+
+    Raises:
+        InputError: A format is unknown.
+    """
+    unknown = [given for given in formats if given not in FORMATS]
+    if unknown:
+        raise InputError(f"format {', '.join(unknown)} is unknown; allowed are {', '.join(FORMATS)}.")
+    return [folder / given / f"{name}{suffix}" for given in formats for suffix in FORMATS[given].suffixes]
+
+
+def write_format(given: str, nuclei: Mosaic, source: ImageSource, folder: Path, name: str) -> list[Path]:
+    """Write the nuclei of one image in one format.
+
+    Args:
+        given: A name in `FORMATS`.
+        nuclei: What was found.
+        source: The image.
+        folder: Where the folders of the formats lie or are made.
+        name: The image's name without suffix.
+
+    Returns:
+        The files, there whole or not at all.
+
+    Raises:
+        InputError: The format is unknown, or cannot hold an image so large.
+        StorageError: A file cannot be written.
+    """
+    paths = format_paths(folder, name, [given])
+    module, _, function = FORMATS[given].writer.partition(":")
+    getattr(import_module(module), function)(nuclei, source, paths[0], name)
+    return paths

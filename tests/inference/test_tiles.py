@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nucseg.core.errors import ConfigError
+from nucseg.core.window import Window
+from nucseg.inference.parts import Part, make_part
+from nucseg.inference.tiles import DEFAULT_SIDE, make_grid
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 90), st.sampled_from([1, 8, 16]), st.integers(0, 40))
+def test_every_pixel_belongs_to_one_tile(height, width, side, stride, halo):
+    grid = make_grid((height, width), side, stride, halo)
+    owners = np.zeros((height, width), int)
+    for tile in grid:
+        core, reads = grid.core(tile), grid.reads(tile)
+        owners[core.slices] += 1
+        assert core.top % stride == core.left % stride == reads.top % stride == reads.left % stride == 0
+        assert reads.common(core) == core
+        around = [near for near in grid if grid.core(near).grown(1, grid.shape).common(core)]
+        assert grid.neighbours(tile) == around
+    assert (owners == 1).all()
+
+
+def test_an_image_of_one_tile_with_its_halo_is_not_tiled():
+    assert len(make_grid((DEFAULT_SIDE + 200, 1000), None, 16, 112)) == 1
+    assert len(make_grid((DEFAULT_SIDE + 300, 1000), None, 16, 112)) == 2
+    assert make_grid((1000, 1000), 100, 16, 20).side == 112
+
+
+def test_a_tile_of_no_size_is_refused():
+    with pytest.raises(ConfigError, match="tile: 0"):
+        make_grid((10, 10), 0, 16, 0)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 12), st.integers(0, 20), st.integers(0, 20))
+def test_a_part_gives_back_every_window(seed, n, top, left):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, n + 1, (rng.integers(1, 15), rng.integers(1, 15))).astype(np.int32)
+    n = int(labels.max())
+    image = np.zeros((40, 40), np.int32)
+    place = Window(top, left, top + labels.shape[0], left + labels.shape[1])
+    image[place.slices] = labels
+    none = np.zeros(n, bool)
+    part = make_part(labels, np.ones(n, np.float32), place, cut=none, spare=none)
+    np.testing.assert_array_equal(part.areas, np.bincount(labels.ravel(), minlength=n + 1)[1:])
+    if part.window:
+        rows = np.sort(rng.integers(part.window.top, part.window.bottom + 1, 2))
+        columns = np.sort(rng.integers(part.window.left, part.window.right + 1, 2))
+        window = Window(*rows[:1].tolist(), *columns[:1].tolist(), *rows[1:].tolist(), *columns[1:].tolist())
+        if window:
+            np.testing.assert_array_equal(part.crop(window), image[window.slices])
+        outside = image.copy()
+        outside[part.window.slices] = 0
+        assert not outside.any()
+
+
+def test_a_part_is_saved_and_damage_is_noticed(tmp_path):
+    labels = np.array([[0, 1, 1], [2, 2, 0]], np.int32)
+    part = make_part(
+        labels,
+        np.array([0.9, 0.5], np.float32),
+        Window(3, 4, 5, 7),
+        cut=np.array([True, False]),
+        spare=np.array([False, True]),
+    )
+    part.save(tmp_path / "a.npz")
+    back = Part.load(tmp_path / "a.npz")
+    assert back.window == part.window
+    np.testing.assert_array_equal(back.crop(back.window), labels)
+    np.testing.assert_array_equal(back.cut, part.cut)
+    np.testing.assert_array_equal(back.spare, part.spare)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
+    with pytest.raises((OSError, ValueError, KeyError, EOFError)):
+        Part.load(tmp_path / "b.npz")

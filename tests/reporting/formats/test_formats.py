@@ -1,0 +1,215 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import roifile
+import tifffile
+from PIL import Image
+from pycocotools.coco import COCO
+from shapely.geometry import shape as shapely_shape
+from skimage.draw import polygon2mask
+from skimage.measure import regionprops
+
+from nucseg.core.errors import InputError, StorageError
+from nucseg.core.types import Instances
+from nucseg.core.window import Window
+from nucseg.images.source import array_source
+from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.parts import make_part
+from nucseg.masks.labels import relabel
+from nucseg.masks.rle import kaggle_decode
+from nucseg.reporting.formats import FORMATS, label_tiff, ome_zarr, overlay_png, write_format
+
+NAME = "a.b"
+
+
+@pytest.fixture(scope="module")
+def labels(draw_nuclei):
+    """Nuclei in two tiles; one touches all borders that a run can go over."""
+    drawn = np.pad(draw_nuclei((90, 58), 13, seed=3)[1], ((0, 0), (0, 12)))
+    drawn[:, 60:62] = 14  # from top to bottom: its runs join over the end of a column
+    return relabel(drawn)
+
+
+@pytest.fixture(scope="module")
+def nuclei(labels):
+    parts = []
+    start = 0
+    for window in (Window(0, 0, 90, 40), Window(0, 0, 90, 70)):
+        middle = [number for number in range(1, labels.max() + 1) if number not in {n for part in parts for n in part}]
+        chosen = [n for n in middle if window.right == 70 or np.argwhere(labels == n)[:, 1].max() < 40]
+        parts.append(chosen)
+    made = []
+    for chosen in parts:
+        numbers = np.zeros(labels.max() + 1, np.int32)
+        numbers[chosen] = np.arange(1, len(chosen) + 1)
+        none = np.zeros(len(chosen), bool)
+        scores = np.linspace(0.9, 0.6, len(chosen), dtype=np.float32)
+        made.append(make_part(numbers[labels], scores, Window.whole(labels.shape), cut=none, spare=none))
+        start += len(chosen)
+    return Mosaic((90, 70), made, lambda tile: [0, 1])
+
+
+@pytest.fixture(scope="module")
+def expected(nuclei):
+    return nuclei.instances().labels
+
+
+@pytest.fixture(scope="module")
+def source(labels):
+    return array_source((labels * 10).astype(np.uint8), "a.b.tif", pixel_size=(0.5, 0.5))
+
+
+@pytest.fixture
+def write(nuclei, source, tmp_path):
+    return lambda given: write_format(given, nuclei, source, tmp_path, NAME)
+
+
+def test_every_format_is_written_where_it_belongs(write, tmp_path):
+    for given, about in FORMATS.items():
+        paths = write(given)
+        assert paths == [tmp_path / given / f"{NAME}{suffix}" for suffix in about.suffixes]
+        assert all(path.exists() for path in paths)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_label_tiff(write, expected, monkeypatch, big):
+    if big:
+        monkeypatch.setattr(label_tiff, "_TILE", 16)
+        monkeypatch.setattr(label_tiff, "_BIG", 0)
+    with tifffile.TiffFile(write("labels")[0]) as file:
+        page = file.pages[0]
+        assert file.is_bigtiff == page.is_tiled == big
+        assert page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+        assert page.dtype == np.uint16
+        assert page.get_resolution("MICROMETER") == pytest.approx((2, 2))
+        np.testing.assert_array_equal(page.asarray(), expected)
+
+
+def test_more_than_65535_nuclei(tmp_path):
+    labels = np.arange(1, 300 * 300 + 1, dtype=np.int32).reshape(300, 300)
+    found = Mosaic.of_instances(Instances(labels, np.ones(labels.size, np.float32)))
+    path = write_format("labels", found, array_source(labels), tmp_path, "a")[0]
+    read = tifffile.imread(path)
+    assert read.dtype == np.uint32
+    np.testing.assert_array_equal(read, labels)
+
+
+def test_kaggle_rle(write, expected):
+    rows = pd.read_csv(write("rle")[0])
+    assert set(rows["ImageId"]) == {NAME}
+    np.testing.assert_array_equal(kaggle_decode(rows["EncodedPixels"].tolist(), expected.shape), expected)
+
+
+def test_coco(write, expected, nuclei):
+    coco = COCO(write("coco")[0])
+    assert coco.imgs[1]["file_name"] == "a.b.tif"
+    for number, annotation in coco.anns.items():
+        mask = coco.annToMask(annotation).astype(bool)
+        np.testing.assert_array_equal(mask, expected == number)
+        assert annotation["area"] == mask.sum()
+        rows, columns = np.nonzero(mask)
+        box = [columns.min(), rows.min(), columns.max() + 1 - columns.min(), rows.max() + 1 - rows.min()]
+        assert annotation["bbox"] == box
+        assert annotation["score"] == pytest.approx(nuclei.scores[number - 1])
+    assert len(coco.anns) == len(nuclei)
+
+
+def test_qupath_geojson(write, expected, nuclei):
+    collection = json.loads(write("geojson")[0].read_text())
+    assert len(collection["features"]) == len(nuclei)
+    for feature in collection["features"]:
+        polygon = shapely_shape(feature["geometry"])
+        measured = feature["properties"]["measurements"]
+        area = (expected == measured["Label"]).sum()
+        assert polygon.is_valid
+        assert polygon.area == area == measured["Area px^2"] == 4 * measured["Area \u00b5m^2"]
+        left, top, right, bottom = map(int, polygon.bounds)
+        assert (expected[top:bottom, left:right] == measured["Label"]).sum() == area
+        assert feature["properties"]["objectType"] == "detection"
+
+
+def test_imagej_rois(write, expected):
+    rois = roifile.roiread(write("rois")[0])
+    assert len(rois) == expected.max()
+    for roi in rois:
+        number = int(roi.name.removeprefix("nucleus-"))
+        # Coordinates are pixel corners: the pixels are those whose centres the polygon holds.
+        mask = polygon2mask(expected.shape, roi.coordinates()[:, ::-1] - 0.5)
+        np.testing.assert_array_equal(mask, expected == number)
+
+
+def test_table(write, expected, source, nuclei):
+    parquet, csv = write("table")
+    rows = pd.read_parquet(parquet)
+    pd.testing.assert_frame_equal(pd.read_csv(csv), rows, check_dtype=False, rtol=1e-9)
+    assert rows["label"].tolist() == list(range(1, len(nuclei) + 1))
+    np.testing.assert_allclose(rows["score"], nuclei.scores, rtol=1e-6)
+    image = source.read(Window.whole(source.shape))
+    for (_, row), region in zip(rows.iterrows(), regionprops(expected, image), strict=True):
+        assert row["area"] == region.area
+        assert row["area_um2"] == region.area / 4
+        assert (row["centroid-0"], row["centroid-1"]) == pytest.approx(region.centroid)
+        assert tuple(row[f"bbox-{n}"] for n in range(4)) == region.bbox
+        assert row["intensity_mean"] == pytest.approx(region.intensity_mean)
+        assert row["axis_major_length_um"] == pytest.approx(region.axis_major_length / 2)
+
+
+def test_overlay(write, expected, monkeypatch):
+    picture = np.asarray(Image.open(write("overlay")[0]))
+    assert picture.shape == (90, 70, 3)
+    outlines = (picture == (255, 200, 0)).all(2)
+    assert outlines.any()
+    assert not outlines[expected == 0].any()
+    monkeypatch.setattr(overlay_png, "LARGEST_SIDE", 40)
+    assert np.asarray(Image.open(write("overlay")[0])).shape == (30, 24, 3)
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour):
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    monkeypatch.setattr(ome_zarr, "_SMALLEST", 30)
+    monkeypatch.setattr(ome_zarr, "_CHUNK", 32)
+    shape = (*expected.shape, 3) if colour else expected.shape
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    source = array_source(image, "a", pixel_size=(0.25, 0.5))
+    path = write_format("zarr", nuclei, source, tmp_path, "a")[0]
+    found = {node.zarr.basename(): node for node in Reader(parse_url(path))()}
+    pixels, labels = found["a.ome.zarr"], found["nuclei"]
+    np.testing.assert_array_equal(pixels.data[0], np.moveaxis(image, -1, 0) if colour else image)
+    np.testing.assert_array_equal(labels.data[0], expected)
+    assert [level.shape[-2:] for level in labels.data] == [(90, 70), (45, 35), (23, 18)]
+    np.testing.assert_array_equal(labels.data[1], expected[::2, ::2])
+    assert [axis["name"] for axis in labels.metadata["axes"]] == ["y", "x"]
+    scale = labels.metadata["coordinateTransformations"][1][0]["scale"]
+    assert scale == [0.5, 1.0]
+    from nucseg.images.open import open_image
+
+    again = open_image(path)
+    assert again.pixel_size == (0.25, 0.5)
+    np.testing.assert_array_equal(again.read(Window.whole(again.shape)), image)
+
+
+def test_an_image_without_nuclei_can_be_written(tmp_path):
+    nothing = Mosaic.of_instances(Instances.none((20, 30)))
+    source = array_source(np.zeros((20, 30, 3), np.uint16), "blank")
+    for given in FORMATS:
+        write_format(given, nothing, source, tmp_path, "blank")
+    assert not tifffile.imread(tmp_path / "labels/blank.tif").any()
+    assert json.loads((tmp_path / "geojson/blank.geojson").read_text())["features"] == []
+    assert json.loads((tmp_path / "coco/blank.json").read_text())["annotations"] == []
+    assert (tmp_path / "rle/blank.csv").read_text() == "ImageId,EncodedPixels\nblank,\n"
+    rows = pd.read_parquet(tmp_path / "table/blank.parquet")
+    assert len(rows) == 0
+    assert "area" in rows
+
+
+def test_what_is_wrong_is_said(write, tmp_path, nuclei, source):
+    with pytest.raises(InputError, match="allowed are labels"):
+        write("xml")
+    (tmp_path / "labels").write_text("a file")
+    with pytest.raises(StorageError, match="labels"):
+        write("labels")

@@ -1,5 +1,7 @@
 """From masks in the frames of their boxes to a label image."""
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,13 +28,15 @@ def paste_mask(
         Values `(h, w)`, and the window of the image they belong to, perhaps an empty one.
     """
     weights, window = [], []
-    for low, high, length, size in zip(box[:2], box[2:], shape, mask.shape, strict=True):
-        first, last = (int(np.clip(np.ceil(edge - 0.5), 0, length)) for edge in (low, high))
+    y0, x0, y1, x1 = box.tolist()
+    for low, high, length, size in ((y0, y1, shape[0], mask.shape[0]), (x0, x1, shape[1], mask.shape[1])):
+        first, last = (min(max(ceil(edge - 0.5), 0), length) for edge in (low, high))
         window.append(slice(first, max(last, first)))
-        position = (np.arange(first, max(last, first)) + 0.5 - low) / max(high - low, 1e-6) * size - 0.5
-        position = np.clip(position, 0, size - 1)
+        cells = size / max(high - low, 1e-6)
+        position = np.arange(first, max(last, first), dtype=np.float32) * cells + ((0.5 - low) * cells - 0.5)
+        position = np.minimum(np.maximum(position, 0), size - 1)
         # Row p of the matrix takes cell c with weight 1 - |position - c|.
-        weights.append(np.maximum(1 - np.abs(position[:, None] - np.arange(size)), 0).astype(np.float32))
+        weights.append(np.maximum(1 - np.abs(position[:, None] - np.arange(size, dtype=np.float32)), 0))
     return weights[0] @ mask @ weights[1].T, (window[0], window[1])
 
 

@@ -68,6 +68,8 @@ class Mosaic:
         for tile in np.flatnonzero(overlap):
             part = self._parts[tile]
             common = part.window.common(window)
+            if not common:  # a tile without nuclei
+                continue
             target = image[common.within(window).slices]
             found = self._numbering.numbers[tile][part.crop(common)]
             np.copyto(target, found, where=target == 0)

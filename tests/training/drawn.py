@@ -1,7 +1,7 @@
 """A small segmenter and drawn samples for tests of training; as a script, a training that can be killed.
 
-`python drawn.py FOLDER OPTIONS KILL [KIND]`: trains in FOLDER with the JSON options, `foreground` or a real `stardist`;
-dies by SIGKILL when the feed asks for the KILLth item.
+`python drawn.py FOLDER OPTIONS KILL [KIND]`: trains in FOLDER with the JSON options, `foreground` or a real model of
+`MODELS`; dies by SIGKILL when the feed asks for the KILLth item.
 """
 
 import json
@@ -126,12 +126,38 @@ def small_stardist(kill_at=None):
     return Killed(StarDistConfig(in_channels=1, n_rays=8, unet_n_depth=1, unet_n_filter_base=4, net_conv_after_unet=8))
 
 
+def small_mask_rcnn(kill_at=None):
+    """Make a real Mask R-CNN, whose second stage draws proposals at random."""
+    from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+    from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
+
+    class Killed(MaskRCNNSegmenter):
+        calls = count()
+
+        def targets(self, image, labels):
+            if next(self.calls) == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().targets(image, labels)
+
+    light = {"filters": (8, 8), "blocks": (1, 1), "strides": (2, 4), "anchor_sizes": ((8.0, 13.0),)}
+    heads = {"pyramid_channels": 8, "box_units": 8, "mask_convolutions": 1, "mask_channels": 8, "max_nuclei": 8}
+    drawn = {"training_before_nms": 32, "training_proposals": 16, "positive_rois": 2, "negative_rois": 2}
+    return Killed(MaskRCNNConfig(in_channels=1, **light, **heads, **drawn))
+
+
+MODELS = {
+    "stardist": small_stardist,
+    "mask_rcnn": small_mask_rcnn,
+    "foreground": lambda kill_at: ForegroundNet(kill_at=kill_at),
+}
+
+
 def run_training(samples, folder, *, kill_at=None, kind="foreground", parameters=None, **options):
     config = SMALL.model_copy(update=options)
     set_seeds(config.seed)
     return train(
         samples,
-        small_stardist(kill_at) if kind == "stardist" else ForegroundNet(kill_at=kill_at),
+        MODELS[kind](kill_at),
         transforms=(Normalize(),),
         augmenter=Augmenter.from_config(AugmentationConfig()),
         config=config,

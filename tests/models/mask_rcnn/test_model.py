@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+
+from nucseg.core.errors import ConfigError, DownloadError, ModelError
+from nucseg.core.window import Window
+from nucseg.metrics.overlap import overlaps
+from nucseg.models.mask_rcnn import model as model_module
+from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+from nucseg.models.mask_rcnn.model import Detections, MaskRCNNSegmenter
+from nucseg.models.mask_rcnn.pretrained import create
+from nucseg.models.precision import use_precision
+from nucseg.models.registry import create_segmenter, kind_of
+from nucseg.models.segmenter import TiledSegmenter
+
+
+def f1(truths, found, threshold=0.5):
+    pairs = [overlaps(truth, instances.labels) for truth, instances in zip(truths, found, strict=True)]
+    matched = sum(int((pair.iou > threshold).sum()) for pair in pairs)
+    return 2 * matched / (sum(len(pair.true_labels) for pair in pairs) + sum(map(len, found)))
+
+
+def check(found, shape):
+    assert found.labels.shape == shape
+    assert (found.labels.dtype, found.scores.dtype) == (np.int32, np.float32)
+    np.testing.assert_array_equal(np.unique(np.append(found.labels, 0)), np.arange(len(found) + 1))
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_it_overfits(trained, pairs):
+    """150 steps on four images."""
+    assert trained.history[-1] < trained.history[0] / 4
+    found = trained.predict([image for image, _ in pairs], score_threshold=0.5)
+    assert f1([labels for _, labels in pairs], found) > 0.95
+    for (image, _), instances in zip(pairs, found, strict=True):
+        check(instances, image.shape[:2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_a_higher_threshold_only_takes_nuclei_away(trained, draw_nuclei, precision):
+    use_precision(precision)
+    image = (draw_nuclei((90, 133), 20, seed=9, gap=0)[0] / np.float32(255))[..., None]
+    everything = trained.predict([image], score_threshold=0.05)[0]
+    assert len(everything) > 10
+    for threshold in [0.05, 0.3, 0.5, 0.77, 1.0, float(np.median(everything.scores))]:
+        found, expected = trained.predict([image], score_threshold=threshold)[0], everything.above(threshold)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (64, 64), (128, 128), (256, 256), (131, 77)])
+def test_any_size(trained, shape):
+    image = np.random.default_rng(0).random((*shape, 1), np.float32)
+    check(trained.predict([image], score_threshold=0.05)[0], shape)
+
+
+def test_nuclei_stay_where_they_are_in_a_larger_image(trained, pairs):
+    """The same picture in the corner of a larger one of odd sides."""
+    image, labels = pairs[0]
+    larger = np.pad(image, [(0, 45), (0, 87), (0, 0)], mode="edge")
+    found = trained.predict([larger], score_threshold=0.5)[0]
+    assert f1([np.pad(labels, [(0, 45), (0, 87)])], [found]) > 0.8
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -3.0])
+def test_a_constant_image_has_no_nuclei(trained, value):
+    found = trained.predict([np.full((33, 70, 1), value, np.float32)], score_threshold=0.05)[0]
+    assert len(found) == 0
+    assert found.labels.shape == (33, 70)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.full((20, 20, 1), np.nan, np.float32), np.zeros((20, 20, 5), np.float32), np.zeros((20, 20), np.float32)],
+    ids=["nan", "five channels", "no channel axis"],
+)
+def test_what_is_no_image_for_it_is_refused(trained, image):
+    """The Predictor refuses or converts these before; a direct call gets the same kind of error."""
+    from nucseg.core.errors import InputError
+
+    with pytest.raises(InputError, match="finite"):
+        trained.predict([image])
+
+
+def test_tiles_do_not_show(trained, draw_nuclei, monkeypatch):
+    picture, _ = draw_nuclei((300, 420), 60, seed=4)
+    image = (picture / np.float32(255))[..., None]
+    whole = trained.predict([image])[0]
+    assert len(whole) > 20
+    monkeypatch.setattr(model_module, "_TILE", 4 * trained.stride)
+    assert f1([whole.labels], trained.predict([image]), threshold=0.9) >= 0.99
+
+
+def test_parts_are_joined_by_centre(trained):
+    assert isinstance(trained, TiledSegmenter)
+    masks = np.zeros((2, 28, 28), np.float32)
+    left = Detections(np.array([[0, 0, 8, 8], [10, 28, 20, 40]], np.float32), np.array([0.9, 0.5], np.float32), masks)
+    right = Detections(np.array([[0, 0, 6, 8]], np.float32), np.array([0.7], np.float32), masks[:1])
+    parts = [(left, Window(0, 0, 40, 40)), (right, Window(0, 30, 40, 70))]
+    found = trained.join(parts, Window(2, 0, 40, 70))
+    np.testing.assert_array_equal(found.boxes, [[-2, 0, 6, 8], [-2, 30, 4, 38], [8, 28, 18, 40]])
+    np.testing.assert_allclose(found.scores, [0.9, 0.7, 0.5])
+    assert len(trained.join(parts, Window(20, 0, 40, 70)).scores) == 0
+    assert trained.reach(found) == np.ceil(12 * 0.6)
+
+
+def test_saved_and_loaded_it_gives_the_same(trained, pairs, tmp_path):
+    trained.save(tmp_path)
+    again = MaskRCNNSegmenter.load(tmp_path)
+    assert again.thresholds == trained.thresholds
+    assert kind_of(again) == "mask_rcnn"
+    images = [image for image, _ in pairs]
+    for one, two in zip(trained.predict(images), again.predict(images), strict=True):
+        np.testing.assert_array_equal(one.labels, two.labels)
+        np.testing.assert_array_equal(one.scores, two.scores)
+    weights = sum(weight.nbytes for weight in trained.keras_model.get_weights())
+    assert (tmp_path / "model.weights.h5").stat().st_size < 1.5 * weights + 200_000  # without the optimizer
+
+
+def test_a_folder_that_is_no_model_is_refused(trained, tmp_path):
+    with pytest.raises(ModelError, match="not a whole Mask R-CNN"):
+        MaskRCNNSegmenter.load(tmp_path)
+    trained.save(tmp_path)
+    (tmp_path / "model.weights.h5").write_bytes(b"cut off")
+    with pytest.raises(ModelError, match="not a whole Mask R-CNN"):
+        MaskRCNNSegmenter.load(tmp_path)
+
+
+def test_it_starts_from_an_earlier_model(trained, tiny, tmp_path):
+    trained.save(tmp_path)
+    parameters = {**tiny.architecture(), "pretrained": str(tmp_path)}
+    model = create_segmenter("mask_rcnn", parameters)
+    for one, two in zip(model.keras_model.get_weights(), trained.keras_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(ConfigError, match="box_units = 32"):
+        create_segmenter("mask_rcnn", {**parameters, "box_units": 16})
+    with pytest.raises(ConfigError, match="neither a folder"):
+        create_segmenter("mask_rcnn", {**parameters, "pretrained": str(tmp_path / "nowhere")})
+
+
+def test_imagenet_weights_that_cannot_be_fetched(monkeypatch):
+    import keras
+
+    def fail(*args, **kwargs):
+        raise OSError("no route to host")
+
+    real = keras.applications.ResNet50
+    monkeypatch.setattr(
+        keras.applications, "ResNet50", lambda **options: fail() if options["weights"] else real(**options)
+    )
+    config = MaskRCNNConfig(preset="resnet50", pretrained="imagenet", pyramid_channels=8, box_units=8, mask_channels=8)
+    with pytest.raises(DownloadError, match="no route to host"):
+        create(config)
+
+
+def test_imagenet_weights_reach_the_backbone(monkeypatch):
+    import keras
+
+    published = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+    real = keras.applications.ResNet50
+    monkeypatch.setattr(
+        keras.applications, "ResNet50", lambda **options: published if options["weights"] else real(**options)
+    )
+    config = MaskRCNNConfig(preset="resnet50", pretrained="imagenet", pyramid_channels=8, box_units=8, mask_channels=8)
+    model = create(config)
+    expected = published.get_layer("conv4_block2_2_conv").kernel
+    found = next(w for w in model.keras_model.weights if w.path.endswith("conv4_block2_2_conv/kernel"))
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    trainable = {weight.path for weight in model.keras_model.trainable_weights}
+    assert not any("bn/" in path for path in trainable)
+
+
+def test_tuned_thresholds_are_the_best_of_those_tried(trained, pairs, tmp_path, monkeypatch):
+    from nucseg.models.tuning import ap_mean
+
+    trained.save(tmp_path)
+    model = MaskRCNNSegmenter.load(tmp_path)
+    monkeypatch.setattr(model_module, "_NMS_TRIED", [0.3, 0.5])
+    monkeypatch.setattr(model_module, "_MASKS_TRIED", [0.4, 0.5])
+    images, labels = [image for image, _ in pairs], [truth for _, truth in pairs]
+    tuned = dict(model.tune(images, labels))
+    assert tuned == model.thresholds
+    best = ap_mean(labels, model.predict(images))
+    for score in (0.2, 0.5, 0.8):
+        for mask in (0.4, 0.5):
+            model.thresholds = {"score": score, "nms": 0.5, "mask": mask}
+            assert ap_mean(labels, model.predict(images)) <= best + 1e-9
+
+
+def test_thresholds_stay_where_nothing_is_found(trained, tmp_path, caplog):
+    trained.save(tmp_path)
+    model = MaskRCNNSegmenter.load(tmp_path)
+    before = dict(model.thresholds)
+    assert model.tune([np.zeros((64, 64, 1), np.float32)], [np.ones((64, 64), np.int32)]) == before
+    assert "No nucleus of the validation images was found" in caplog.text

@@ -199,9 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="stardist", help="name or folder of a model")
     parser.add_argument("--requests", type=int, default=300, help="requests of each load")
-    parser.add_argument(
-        "--memory-requests", type=int, default=1000, help="further ones before memory is read again"
-    )
+    parser.add_argument("--memory-requests", type=int, default=1000, help="further ones before memory is read again")
     parser.add_argument("--threads", type=int, help="NUCSEG_THREADS of nucseg serve")
     parser.add_argument("--port", type=int, default=5601)
     parser.add_argument("--only", choices=["nucseg", "flask"])

@@ -118,7 +118,7 @@ def _ome(tiff: tifffile.TiffFile, tag: str) -> list[ET.Element]:
     """Find the elements of a name in the description of the first image."""
     root = ET.fromstring(tiff.ome_metadata or "<OME/>")
     image = root.find("{*}Image")
-    return [] if image is None else list(image.iter(f"{{*}}{tag}"))
+    return [] if image is None else image.findall(f".//{{*}}{tag}")
 
 
 def _pixel_size(tiff: tifffile.TiffFile) -> tuple[float, float] | None:

@@ -1,0 +1,230 @@
+import errno
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from moto.server import ThreadedMotoServer
+from scipy import ndimage
+
+from nucseg.batch import predict as batch_module
+from nucseg.batch.predict import BatchOptions, predict_images
+from nucseg.core.types import Instances
+from nucseg.images.transforms import Normalize
+from nucseg.inference.engine import LocalEngine
+from nucseg.inference.predictor import Predictor
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.precision import use_precision
+
+
+class Bright:
+    """A segmenter that takes connected bright pixels for a nucleus."""
+
+    in_channels = 1
+    stride = 8
+    halo = 24
+    thresholds = {"score": 0.5}  # noqa: RUF012 - as the protocol has it
+
+    def predict(self, images, *, score_threshold=None):
+        found = []
+        for image in images:
+            labels = ndimage.label(image[..., 0] > 0.3)[0]
+            found.append(Instances(labels.astype(np.int32), np.full(labels.max(), 0.9, np.float32)))
+        return found
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Predict images as `nucseg predict` does, into `tmp_path / "out"`."""
+    (tmp_path / "model").mkdir(exist_ok=True)
+    bundle = ModelBundle("fake", Bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    predictor = Predictor(bundle, scale=1.0, precision="float32")
+
+    def run(*images, engine=None, output="out", **options):
+        return predict_images(
+            [str(image) for image in images],
+            tmp_path / output,
+            predictor,
+            engine or LocalEngine(bundle.segmenter),
+            BatchOptions(**options),
+            model=tmp_path / "model",
+        )
+
+    yield run
+    use_precision("float32")
+
+
+@pytest.fixture
+def slide(tmp_path, draw_nuclei):
+    image, labels = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)
+    tifffile.imwrite(
+        tmp_path / "slide.ome.tif", image, metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    )
+    return tmp_path / "slide.ome.tif", labels
+
+
+def bad_images(folder: Path) -> dict[str, str]:
+    """Write files that are no image to be predicted; give what must be said of each."""
+    good = np.zeros((20, 30), np.uint8)
+    (folder / "noimage.tif").write_bytes(b"hello")
+    (folder / "empty.tif").write_bytes(b"")
+    tifffile.imwrite(folder / "whole.tif", good, compression="zlib")
+    (folder / "cut.tif").write_bytes((folder / "whole.tif").read_bytes()[:-5])
+    tifffile.imwrite(folder / "nan.tif", np.full((20, 30), np.nan, np.float32))
+    tifffile.imwrite(folder / "five.tif", np.zeros((2, 3, 4, 20, 30), np.uint8), ome=True, metadata={"axes": "TZCYX"})
+    tifffile.imwrite(folder / "complex.tif", np.zeros((20, 30), np.complex64))
+    (folder / "group.zarr").mkdir()
+    zarr.create_group(folder / "group.zarr", overwrite=True)
+    return {
+        "noimage.tif": "not a TIFF, PNG or JPEG",
+        "empty.tif": "is empty",
+        "cut.tif": "ends before",
+        "nan.tif": "NaN",
+        "five.tif": "several planes",
+        "complex.tif": "complex64",
+        "group.zarr": "multiscales",
+        "missing.tif": "no such file",
+        "s3://nosuchbucket-nucseg/a.tif": "s3://nosuchbucket-nucseg/a.tif",
+    }
+
+
+def test_bad_images_fail_one_by_one_and_the_others_go_on(run, slide, tmp_path, monkeypatch):
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    said = bad_images(tmp_path)
+    tifffile.imwrite(tmp_path / "pixel.tif", np.array([[7]], np.uint8))
+    tifffile.imwrite(tmp_path / "constant.tif", np.full((50, 60), 900, np.uint16))
+    good = [slide[0], tmp_path / "pixel.tif", tmp_path / "constant.tif"]
+    outcomes = run(*(name if "://" in name else tmp_path / name for name in said), *good)
+    server.stop()
+    for outcome, (name, expected) in zip(outcomes, said.items(), strict=False):
+        assert outcome.nuclei is None
+        assert name in outcome.error
+        assert expected in outcome.error
+        assert "\n" not in outcome.error
+    assert [outcome.nuclei for outcome in outcomes[len(said) :]] == [30, 0, 0]
+    assert sorted(path.name for path in (tmp_path / "out/labels").iterdir()) == [
+        "constant.tif",
+        "pixel.tif",
+        "slide.tif",
+    ]
+
+
+def test_images_are_read_from_a_web_server(run, slide, tmp_path):
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            address = server.stdout.readline().split("(")[1].split(")")[0]
+            (outcome,) = run(f"{address}slide.ome.tif")
+        finally:
+            server.kill()
+    assert outcome.error is None
+    assert outcome.nuclei == 30
+
+
+def test_the_pixel_size_of_the_file_and_the_one_that_is_given(run, slide, tmp_path):
+    run(slide[0], formats=("labels", "table"))
+    with tifffile.TiffFile(tmp_path / "out/labels/slide.tif") as file:
+        assert file.pages[0].get_resolution("MICROMETER") == pytest.approx((2, 2))
+    run(slide[0], output="other", formats=("table",), pixel_size=2.0)
+    first, second = (
+        np.genfromtxt(tmp_path / folder / "table/slide.csv", delimiter=",", names=True) for folder in ("out", "other")
+    )
+    np.testing.assert_allclose(second["area_um2"], 16 * first["area_um2"])
+
+
+def test_channels_by_number_and_name(run, slide, tmp_path):
+    image = tifffile.imread(slide[0])
+    stack = np.stack([np.zeros_like(image), image])
+    tifffile.imwrite(tmp_path / "two.ome.tif", stack, metadata={"axes": "CYX", "Channel": {"Name": ["actin", "DAPI"]}})
+    for number, channel in enumerate(("1", "dapi")):
+        (outcome,) = run(tmp_path / "two.ome.tif", output=f"out{number}", channel=channel)
+        assert outcome.nuclei == 30
+    for channel, said in ((None, "2 channels (actin, DAPI); choose one with --channel"), ("7", "no channel '7'")):
+        (outcome,) = run(tmp_path / "two.ome.tif", output="other", channel=channel)
+        assert said in outcome.error
+
+
+def test_results_that_are_there_are_not_replaced_unless_asked(run, slide, tmp_path):
+    assert run(slide[0])[0].nuclei == 30
+    (again,) = run(slide[0])
+    assert "exists" in again.error
+    assert "--resume or --overwrite" in again.error
+    assert run(slide[0], overwrite=True)[0].nuclei == 30
+    (resumed,) = run(slide[0], resume=True)
+    assert (resumed.nuclei, resumed.skipped) == (30, True)
+    assert not run(slide[0], resume=True, score_threshold=0.3)[0].skipped
+    (tmp_path / "out/labels/slide.tif").unlink()
+    assert not run(slide[0], resume=True, score_threshold=0.3)[0].skipped
+
+
+def test_two_images_of_one_name(run, slide, tmp_path):
+    (tmp_path / "b").mkdir()
+    shutil.copy(slide[0], tmp_path / "b/slide.tif")
+    outcomes = run(slide[0], tmp_path / "b/slide.tif", images_at_once=1)
+    assert outcomes[0].error is None
+    assert "would replace" in outcomes[1].error
+
+
+class Interrupted(LocalEngine):
+    """Ends after some tiles, and says which were asked for."""
+
+    def __init__(self, segmenter, tiles):
+        super().__init__(segmenter)
+        self.left, self.skipped = tiles, None
+
+    def parts(self, job, skip=frozenset()):
+        self.skipped = set(skip)
+        for each in super().parts(job, skip):
+            if not self.left:
+                raise RuntimeError("killed")
+            self.left -= 1
+            yield each
+
+
+def test_resume_goes_on_with_the_tiles_that_are_missing(run, slide, tmp_path):
+    (broken,) = run(slide[0], engine=Interrupted(Bright(), 5), tile=40)
+    assert "killed" in broken.error
+    saved = list((tmp_path / "out/.nucseg/slide.tiles").rglob("*.npz"))
+    assert len(saved) == 5
+    saved[0].write_bytes(b"half a file")
+    engine = Interrupted(Bright(), 1000)
+    (resumed,) = run(slide[0], engine=engine, tile=40, resume=True)
+    assert len(engine.skipped) == 4
+    run(slide[0], output="whole")
+    first, second = (tifffile.imread(tmp_path / folder / "labels/slide.tif") for folder in ("out", "whole"))
+    assert resumed.nuclei == 30
+    assert len(np.unique(np.stack([first, second]).reshape(2, -1), axis=1)[0]) == 31
+    assert not (tmp_path / "out/.nucseg/slide.tiles").exists()
+
+
+def test_a_full_disk_is_said_and_nothing_half_made_is_left(run, slide, tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tifffile, "imwrite", full)
+    (outcome,) = run(slide[0])
+    assert "the disk is full" in outcome.error
+    assert list((tmp_path / "out/labels").iterdir()) == []
+
+
+def test_a_defect_in_one_image_is_one_line(run, slide, monkeypatch):
+    monkeypatch.setattr(batch_module, "tile_job", lambda *args, **options: 1 / 0)
+    (outcome,) = run(slide[0])
+    assert "ZeroDivisionError" in outcome.error
+
+
+def test_the_record_of_a_finished_image(run, slide, tmp_path):
+    run(slide[0])
+    record = json.loads((tmp_path / "out/.nucseg/slide.json").read_text())
+    assert record["nuclei"] == 30
+    assert record["settings"]["image"] == str(slide[0])

@@ -10,12 +10,14 @@ from packaging.utils import canonicalize_name
 
 # Needed though no module of src imports them.
 NOT_IMPORTED = {
+    "aiohttp": "fsspec reads https:// with it",
     "imagecodecs": "tifffile reads compressed images with it",
     "imageio": "scikit-image and stardist read images with it",
     "kedro-datasets": "the catalog names its classes",
     "kedro-viz": "the command `kedro viz`",
     "opencv-python-headless": "albumentations computes with it",
     "python-multipart": "FastAPI reads forms with it",
+    "s3fs": "fsspec reads s3:// with it",
     "tensorboard": "the Keras callback of the same name",
 }
 

@@ -115,13 +115,12 @@ def sqs_client() -> Any:
     """
     try:
         import boto3
-        from botocore.exceptions import NoRegionError
     except ModuleNotFoundError:
         raise ConfigError('SQS needs a package: pip install "nucseg[aws]".') from None
-    try:
-        return boto3.client("sqs")
-    except NoRegionError:
-        raise ConfigError("SQS needs a region: set AWS_DEFAULT_REGION.") from None
+    session = boto3.Session()
+    if session.region_name is None:
+        raise ConfigError("SQS needs a region: set AWS_DEFAULT_REGION.")
+    return session.client("sqs")
 
 
 def build_sqs_worker(settings: Settings, *, queue_url: str, source: str, target: str) -> SqsWorker:

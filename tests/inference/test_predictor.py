@@ -205,3 +205,19 @@ def test_the_training_feed_gives_the_same_array(bundle, draw_nuclei, tmp_path, m
         assert any(np.array_equal(crops[y, x_][..., None], x) for y, x_ in found)
         places.update(map(tuple, found))
     assert len(places) > 1
+
+
+def test_large_nuclei_are_found_without_a_hint_and_a_higher_threshold_takes_a_part_of_them(bundle, drawn):
+    image, labels = (np.kron(array, np.ones((4, 4), array.dtype)) for array in drawn)
+    found = Predictor(bundle).predict(image)
+    assert matching(labels, found.labels, thresh=0.5).f1 > 0.9
+    assert matching(labels, Predictor(bundle, scale=1.0).predict(image).labels, thresh=0.5).f1 < 0.5
+    low, high = (Predictor(bundle).predict(image, score_threshold=threshold) for threshold in (0.1, 0.8))
+    np.testing.assert_array_equal(low.above(0.8).labels, high.labels)
+    np.testing.assert_array_equal(low.above(Predictor(bundle).score_threshold).labels, found.labels)
+
+
+def test_a_scale_that_is_no_factor_is_refused(bundle):
+    for scale in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="scale"):
+            Predictor(bundle, scale=scale)

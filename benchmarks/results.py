@@ -1,0 +1,73 @@
+"""Bring the scores of the shipped models into the README.
+
+    kedro run --env cpu --pipeline stardist --tags model_validation    # evaluates the model in data/06_models
+    python benchmarks/results.py                                       # takes over its scores and its training curve
+
+The scores are kept in `docs/results/<model>.json`; the README's table is made of these files.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nucseg.core.files import atomic_file
+from nucseg.models.registry import MODELS
+from nucseg.reporting.curves import training_figure
+from nucseg.reporting.tables import averaging, format_score, metric_label
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs/results"
+BEGIN, END = "<!-- results: made by benchmarks/results.py -->\n", "<!-- end of results -->"
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Write a Markdown table, one row a metric, one column a model and modality.
+
+    Args:
+        results: `metrics.json` of each model, by its name.
+    """
+    columns = {
+        (model, group): scores
+        for model, metrics in results.items()
+        for group, scores in {"all": metrics["overall"], **metrics["by"]["modality"]}.items()
+    }
+    keys = next(iter(columns.values()))
+    lines = [
+        "| | averaged | " + " | ".join(f"{model}<br>{group}" for model, group in columns) + " |",
+        "|---|---|" + "---:|" * len(columns),
+    ]
+    for key in keys:
+        scores = " | ".join(format_score(column[key]) for column in columns.values())
+        lines.append(f"| {metric_label(key)} (`{key}`) | {averaging(key)} | {scores} |")
+    return "\n".join(lines) + "\n"
+
+
+def readme_with(readme: str, results: dict[str, dict[str, Any]]) -> str:
+    """Give the README's text with the table of `results` between its two marks."""
+    before, _, rest = readme.partition(BEGIN)
+    return before + BEGIN + "\n" + table(results) + "\n" + END + rest.partition(END)[2]
+
+
+def kept_results() -> dict[str, dict[str, Any]]:
+    """Read `docs/results`."""
+    files = [RESULTS / f"{model}.json" for model in MODELS]
+    return {file.stem: json.loads(file.read_text()) for file in files if file.exists()}
+
+
+def main() -> None:
+    """Take over what was evaluated last."""
+    for model in MODELS:
+        metrics = ROOT / f"data/08_reporting/{model}/metrics.json"
+        run = ROOT / f"data/06_models/{model}/run.json"
+        if metrics.exists() and run.exists():
+            shutil.copy(metrics, RESULTS / f"{model}.json")
+            figure = training_figure(json.loads(run.read_text())["history"])
+            if figure is not None:
+                figure.savefig(ROOT / f"docs/images/{model}-training.png", dpi=90)
+    with atomic_file(ROOT / "README.md") as path:
+        path.write_text(readme_with((ROOT / "README.md").read_text(), kept_results()))
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,6 @@ from nucseg.core.types import Instances, Sample
 from nucseg.images.io import read_labels
 from nucseg.masks.rle import kaggle_decode
 from nucseg.reporting.exports import (
-    FORMATS,
     candidates_from_record,
     candidates_record,
     coco_results,

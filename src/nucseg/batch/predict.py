@@ -175,12 +175,12 @@ def _predict_image(
         bar.open(len(job.grid))
         parts = record.saved_tiles(job.grid) if options.resume and is_large else {}
         for part in parts.values():
-            bar.tile(np.count_nonzero(~part.spare))
+            bar.tile(int(np.count_nonzero(~part.spare)))
         for tile, part in engine.parts(job, parts.keys()):
             if is_large:
                 record.save_tile(tile, part)
             parts[tile] = part
-            bar.tile(np.count_nonzero(~part.spare))
+            bar.tile(int(np.count_nonzero(~part.spare)))
         nuclei = Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)
         return _written(nuclei, job.source, files, options, record)
 

@@ -1,0 +1,106 @@
+"""The models that come with the clone: how large they are, what they find, and that they find nothing in nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from skimage.transform import rescale
+from stardist.data import test_image_nuclei_2d
+from stardist.matching import matching
+
+from nucseg.images.io import read_image
+from nucseg.inference.predictor import Predictor
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
+LARGEST_MB = {"stardist": 12, "mask_rcnn": 40}
+# The pictures of S-BSST265 are not part of the project: a folder of them may be named.
+SBSST265 = Path(os.environ.get("NUCSEG_SBSST265", ROOT.parent / "shared/data/S-BSST265/rawimages"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pull the shipped models into a folder of its own: a model trained in this checkout is not meant."""
+    clone = tmp_path_factory.mktemp("clone")
+    (clone / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", clone / ".dvc")
+    shutil.copytree(ROOT / "dvc-store", clone / "dvc-store")
+    (clone / "data/06_models").mkdir(parents=True)
+    for name in SHIPPED:
+        shutil.copy(ROOT / f"data/06_models/{name}.dvc", clone / "data/06_models")
+    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "pull", "--quiet"], cwd=clone, check=True)
+    return clone / "data/06_models"
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def predictor(request: pytest.FixtureRequest, models: Path) -> Predictor:
+    return Predictor.load(models / request.param)
+
+
+def test_there_are_some():
+    assert "stardist" in SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_they_are_small(models, name):
+    assert sum(file.stat().st_size for file in (models / name).iterdir()) <= LARGEST_MB[name] * 1e6
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_test_image_took_part_in_the_training(predictor, name):
+    assert set(predictor.bundle.run["splits"]) == {"train", "val"}
+
+
+def empty_images() -> dict[str, np.ndarray]:
+    """Draw fields without nuclei, none of them in the way of the training's."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[0:300, 0:260]
+    vignette = np.exp(-((y - 150) ** 2 + (x - 130) ** 2) / 2 / 150**2)
+    fibres = sum(
+        np.sin((x * np.cos(angle) + y * np.sin(angle)) / period + 8 * gaussian_filter(rng.normal(size=x.shape), 25))
+        for angle, period in ((0.4, 2.0), (0.6, 3.1), (0.5, 5.3))
+    )
+    eosin = np.array([225, 150, 190]) + 12 * fibres[..., None] + rng.normal(0, 4, (300, 260, 3))
+    return {
+        "black": np.zeros((256, 256), np.uint8),
+        "white": np.full((256, 320, 3), 255, np.uint8),
+        "grey, 16 bit": np.full((200, 200), 1234, np.uint16),
+        "camera noise": rng.normal(200, 6, (300, 300)).clip(0, 4095).astype(np.uint16),
+        "photon noise": rng.poisson(3, (256, 256)).astype(np.uint8),
+        "coloured noise": rng.integers(0, 256, (256, 256, 3)).astype(np.uint8),
+        "slope": np.linspace(0, 60000, 512 * 512).reshape(512, 512).astype(np.uint16),
+        "vignette": (200 * vignette + rng.normal(0, 3, vignette.shape)).clip(0, 255).astype(np.uint8),
+        "stroma": eosin.clip(0, 255).astype(np.uint8),
+    }
+
+
+@pytest.mark.parametrize("kind", empty_images())
+def test_nothing_is_found_where_there_is_nothing(predictor, kind):
+    assert len(predictor.predict(empty_images()[kind])) == 0
+
+
+def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
+    image, labels = test_image_nuclei_2d(return_mask=True)
+    scores = {}
+    for factor in (1, 2, 4):
+        part = rescale(image[:256, :256], factor, order=3, preserve_range=True).astype(np.uint16)
+        truth = np.kron(labels[:256, :256], np.ones((factor, factor), np.int32))
+        scores[factor] = matching(truth, predictor.predict(part).labels, thresh=0.5).f1
+    assert scores[1] > 0.85
+    assert scores[2] > scores[1] - 0.04
+    assert scores[4] > scores[1] - 0.08
+
+
+@pytest.mark.skipif(not SBSST265.is_dir(), reason="NUCSEG_SBSST265 names no folder with raw images of S-BSST265")
+@pytest.mark.parametrize(
+    "name, least, most", [("normal_0", 18, 32), ("normal_21", 18, 32), ("Ganglioneuroblastoma_4", 280, 420)]
+)
+def test_nuclei_of_other_magnifications_are_found(predictor, name, least, most):
+    file = next(SBSST265.glob(f"{name}.tif*"))
+    assert least <= len(predictor.predict(read_image(file))) <= most

@@ -26,7 +26,7 @@ passes never makes them too small. Anything from 55 to 70 does as well on enlarg
 """
 
 _REFERENCE = 0.25  # always tried: it costs a sixteenth of the full scale
-_SMALLEST_SIDE = 32  # of a window at the smallest scale that is tried
+_SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; an empty field of less looks like a nucleus
 _LEAST = 0.25  # of the nucleus area that is found at the reference scale
 
 

@@ -33,3 +33,18 @@ def test_constant_rate(schedule):
     optimizer = make_optimizer(TrainingConfig(schedule=schedule, learning_rate=0.2, weight_decay=0.01, clip_norm=1.0))
     assert float(optimizer.learning_rate) == pytest.approx(0.2)
     assert (optimizer.weight_decay, optimizer.global_clipnorm) == (0.01, 1.0)
+
+
+def test_cycles_begin_anew_at_a_lower_rate():
+    one = make_optimizer(TrainingConfig(learning_rate=0.1, epochs=10, steps_per_epoch=100, warmup_steps=50))
+    three = make_optimizer(
+        TrainingConfig(learning_rate=0.1, epochs=30, steps_per_epoch=100, warmup_steps=50, cycles=3, cycle_decay=0.5)
+    )
+    for step in (0, 10, 49, 50, 51, 525, 999):
+        for cycle in range(3):
+            assert rate(three, 1000 * cycle + step) == pytest.approx(rate(one, step) * 0.5**cycle, abs=1e-9)
+
+
+def test_cycles_are_equally_long():
+    with pytest.raises(ValueError, match="divide the 10 epochs"):
+        TrainingConfig(epochs=10, cycles=3)

@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.ndimage import label
+from skimage.draw import disk
 from stardist.matching import matching
 
 from nucseg.core.errors import ConfigError, InputError, ModelError
@@ -207,14 +209,33 @@ def test_the_training_feed_gives_the_same_array(bundle, draw_nuclei, tmp_path, m
     assert len(places) > 1
 
 
-def test_large_nuclei_are_found_without_a_hint_and_a_higher_threshold_takes_a_part_of_them(bundle, drawn):
-    image, labels = (np.kron(array, np.ones((4, 4), array.dtype)) for array in drawn)
-    found = Predictor(bundle).predict(image)
-    assert matching(labels, found.labels, thresh=0.5).f1 > 0.9
-    assert matching(labels, Predictor(bundle, scale=1.0).predict(image).labels, thresh=0.5).f1 < 0.5
-    low, high = (Predictor(bundle).predict(image, score_threshold=threshold) for threshold in (0.1, 0.8))
-    np.testing.assert_array_equal(low.above(0.8).labels, high.labels)
-    np.testing.assert_array_equal(low.above(Predictor(bundle).score_threshold).labels, found.labels)
+class Nearsighted(Echo):
+    """Finds what is bright and at most 70 pixels wide, less surely the smaller it is."""
+
+    def predict(self, images, *, score_threshold=None):
+        labels, n_found = label(images[0][..., 0] > 0.5)
+        widths = 2 * np.sqrt(np.bincount(labels.ravel(), minlength=n_found + 1)[1:] / np.pi)
+        seen = widths <= 70
+        numbers = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
+        found = Instances(numbers[labels], (widths[seen] / 70).astype(np.float32))
+        return [found.above(self.thresholds["score"] if score_threshold is None else score_threshold)]
+
+
+@pytest.mark.parametrize("side", [600, 2400])  # looked at as a whole, and through windows
+def test_large_nuclei_are_found_without_a_hint(side):
+    image, truth = np.zeros((side, side), np.uint8), np.zeros((side, side), np.int32)
+    for number, row in enumerate(range(100, side, 200)):
+        for column, diameter in zip(range(100, side, 200), (100, 110, 130) * 4, strict=False):
+            place = disk((row, column), diameter / 2)
+            image[place], truth[place] = 200, 1 + number * (side // 200) + column // 200
+    model = ModelBundle("nearsighted", Nearsighted(), PLAIN, {})
+    found = Predictor(model, precision="float32").predict(image)
+    assert matching(truth, found.labels, thresh=0.9).f1 == 1
+    small_too = Predictor(model, precision="float32").predict(image, score_threshold=0.05)
+    assert matching(truth, small_too.labels, thresh=0.9).f1 == 1
+    np.testing.assert_array_equal(small_too.above(0.5).labels, found.labels)
+    fixed = Predictor(model, scale=1.0, precision="float32").predict(image, score_threshold=0.05)
+    assert matching(truth, fixed.labels, thresh=0.5).recall == 0
 
 
 def test_a_scale_that_is_no_factor_is_refused(bundle):

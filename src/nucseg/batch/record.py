@@ -67,6 +67,6 @@ class ImageRecord:
         for tile in grid:
             try:
                 found[tile] = Part.load(self._tiles / f"{tile}.npz")
-            except (OSError, ValueError, KeyError, EOFError):
+            except OSError:
                 continue
         return found

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,11 +81,14 @@ class Part:
         """Read what `save` wrote.
 
         Raises:
-            OSError, ValueError, KeyError: The file is missing or damaged.
+            OSError: The file is missing or damaged.
         """
-        with np.load(path, allow_pickle=False) as data:
-            window = Window(*data["window"].tolist())
-            return cls(window, data["lengths"], data["values"], data["scores"], data["cut"], data["spare"])
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                window = Window(*data["window"].tolist())
+                return cls(window, data["lengths"], data["values"], data["scores"], data["cut"], data["spare"])
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise OSError(f"{path}: damaged ({error})") from error
 
 
 def make_part(

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,11 @@ def test_predict_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: 
     assert not (tmp_path / "out").exists()
 
 
-def test_doctor_tells_versions_precision_and_models(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
-    monkeypatch.setenv("NUCSEG_MODELS", str(model.parent))
+def test_doctor_tells_versions_precision_and_models(
+    monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "stardist")
+    monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path))
     ended = CliRunner().invoke(cli, ["doctor"])
     assert ended.exit_code == 0, ended.output
     for word in ("tensorflow 2.", "precision: ", "device: CPU", "model stardist: ", "GiB free", "self-test of "):

@@ -200,7 +200,7 @@ def test_two_models_are_drawn_where_they_differ(run: Callable, samples: list) ->
     made = run(
         results_visualization.create_pipeline(["stardist", "mask_rcnn"]),
         {"params:results_visualization": VisualizationConfig(), "samples": samples, **parts},
-        collected=("differences", "stardist.overlays", "mask_rcnn.overlays"),
+        collected=("stardist.overlays", "mask_rcnn.overlays"),
     )
     assert set(made["differences"]) == {"stardist/drawn/image3", "mask_rcnn/drawn/image3"}
     assert "ap_mean_50_90 differs by 1.00" in made["report"]

@@ -39,6 +39,7 @@ def project_copy(root: Path, project_files: list[Path], tmp_path: Path) -> Path:
         target = copy / file.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
     (copy / ".venv").mkdir()
     (copy / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     # Newer than pyproject.toml, so `make` installs nothing.

@@ -23,11 +23,16 @@ def shell_blocks(page: Path) -> list[tuple[str | None, str]]:
 
 
 def files_outside_the_demo(project: Path) -> set[Path]:
+    """List the files but those of the demo, of git and DVC, and the shipped models, which `make run` pulls."""
     demo = project / "data" / "demo"
+    pulled = [project / ".git", project / ".dvc", project / "data" / "06_models"]
     return {
         file.relative_to(project)
         for file in project.rglob("*")
-        if file.is_file() and demo not in file.parents and "__pycache__" not in file.parts and ".venv" not in file.parts
+        if file.is_file()
+        and not {demo, *pulled} & set(file.parents)
+        and "__pycache__" not in file.parts
+        and ".venv" not in file.parts
     }
 
 

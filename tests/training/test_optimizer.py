@@ -45,6 +45,8 @@ def test_cycles_begin_anew_at_a_lower_rate():
             assert rate(three, 1000 * cycle + step) == pytest.approx(rate(one, step) * 0.5**cycle, abs=1e-9)
 
 
-def test_cycles_are_equally_long():
-    with pytest.raises(ValueError, match="divide the 10 epochs"):
-        TrainingConfig(epochs=10, cycles=3)
+def test_fewer_epochs_than_cycles_are_one_cycle_each():
+    optimizer = make_optimizer(
+        TrainingConfig(learning_rate=0.1, epochs=1, steps_per_epoch=100, warmup_steps=0, cycles=2)
+    )
+    assert rate(optimizer, 50) == pytest.approx(0.05)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 Modality = Literal["fluorescence", "histology", "brightfield"]
 
@@ -24,7 +24,9 @@ class TrainingConfig(BaseModel):
         "validation loss has not fallen for `plateau_patience` epochs; `constant`: stay.",
     )
     warmup_steps: int = Field(200, ge=0, description="Steps in which `cosine` rises from 0 to `learning_rate`.")
-    cycles: int = Field(1, ge=1, le=100, description="Times that `cosine` begins anew, in equal parts of the epochs.")
+    cycles: int = Field(
+        1, ge=1, le=100, description="Parts of the epochs, equally long, in each of which `cosine` begins anew."
+    )
     cycle_decay: float = Field(0.5, gt=0, le=1, description="Factor of `learning_rate` from cycle to cycle.")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="Factor of the learning rate on a plateau.")
     plateau_patience: int = Field(20, ge=1, description="Epochs without a better validation loss on a plateau.")
@@ -57,11 +59,3 @@ class TrainingConfig(BaseModel):
         "auto", description="`auto`: bfloat16 arithmetic where the processor has it; weights are always float32."
     )
     seed: int = Field(42, ge=0, description="Of the weights, the patches and their augmentation.")
-
-    @field_validator("cycles")
-    @classmethod
-    def _divides_the_epochs(cls, cycles: int, info: ValidationInfo) -> int:
-        epochs = info.data.get("epochs", cycles)
-        if epochs % cycles:
-            raise ValueError(f"must divide the {epochs} epochs into equal parts")
-        return cycles

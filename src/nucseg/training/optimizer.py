@@ -1,5 +1,6 @@
 """Adam and the schedules of its learning rate."""
 
+from math import ceil
 from typing import Any
 
 import keras
@@ -19,7 +20,7 @@ def make_optimizer(config: TrainingConfig) -> keras.Optimizer:
 def _learning_rate(config: TrainingConfig) -> float | keras.optimizers.schedules.LearningRateSchedule:
     if config.schedule != "cosine":
         return config.learning_rate
-    steps = config.epochs // config.cycles * config.steps_per_epoch
+    steps = ceil(config.epochs / config.cycles) * config.steps_per_epoch
     # A short training (a demonstration) warms up for a tenth of its steps at most.
     warmup = min(config.warmup_steps, steps // 10)
     if warmup == 0:

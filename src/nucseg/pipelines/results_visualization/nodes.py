@@ -40,22 +40,26 @@ def draw(
 
 def draw_differences(
     config: VisualizationConfig, samples: list[Sample], *parts: Any
-) -> Iterator[dict[str, Image.Image]]:
-    """Draw what each model made of the test images on which they differ most, one picture at a time.
+) -> tuple[dict[str, Image.Image], dict[str, Image.Image]]:
+    """Draw what each model made of the test images on which they differ most.
 
     Args:
         config: How many images.
         samples: The manifest.
         *parts: For each model in turn: metrics (for its name), scores of each image and candidates.
 
-    Yields:
-        Picture by `<model>/<dataset>/<image_id>`.
+    Returns:
+        Pictures by `<model>/<dataset>/<image_id>`, none where the models do not differ: to be kept, and for the report
+        (Kedro cannot load a folder that is empty).
     """
     by_key = {sample.key: sample for sample in samples}
     tables = {metrics["model"]: per_image for metrics, per_image in zip(parts[::3], parts[1::3], strict=True)}
-    for choice in choose_differences(tables, config):
-        for (model, per_image), candidates in zip(tables.items(), parts[2::3], strict=True):
-            yield {f"{model}/{choice.key}": _picture(choice.key, by_key, per_image, candidates, config)}
+    pictures = {
+        f"{model}/{choice.key}": _picture(choice.key, by_key, per_image, candidates, config)
+        for choice in choose_differences(tables, config)
+        for (model, per_image), candidates in zip(tables.items(), parts[2::3], strict=True)
+    }
+    return pictures, pictures
 
 
 def report(config: VisualizationConfig, *parts: Any) -> str:
@@ -70,7 +74,7 @@ def report(config: VisualizationConfig, *parts: Any) -> str:
         The page.
     """
     models = []
-    differing: LazyPictures | None = None
+    differing: dict[str, Image.Image] | None = None
     if len(parts) % 5:
         *parts, differing = parts  # type: ignore[assignment]  # a list is as good as a tuple
     for place in range(0, len(parts), 5):
@@ -82,13 +86,13 @@ def report(config: VisualizationConfig, *parts: Any) -> str:
 
 
 def _differences(
-    models: list[ModelReport], pictures: LazyPictures | None, config: VisualizationConfig
+    models: list[ModelReport], pictures: dict[str, Image.Image] | None, config: VisualizationConfig
 ) -> Differences | None:
     if pictures is None:
         return None
     tables = {model.metrics["model"]: model.per_image for model in models}
     choices = choose_differences(tables, config)
-    shown = {choice.key: {model: pictures[f"{model}/{choice.key}"]() for model in tables} for choice in choices}
+    shown = {choice.key: {model: pictures[f"{model}/{choice.key}"] for model in tables} for choice in choices}
     return Differences(choices, shown)
 
 

@@ -42,14 +42,14 @@ def create_pipeline(models: Sequence[str]) -> Pipeline:
     inputs = ["params:results_visualization", *(f"{model}.{part}" for model in models for part in PARTS)]
     page = [Node(report, inputs=inputs, outputs="report", name="write_report")]
     if len(models) > 1:
-        compared = [f"{model}.{part}" for model in models for part in ("metrics", "per_image", "candidates")]
+        parts = [f"{model}.{part}" for model in models for part in ("metrics", "per_image", "candidates")]
         page = [
             Node(
                 draw_differences,
-                inputs=["params:results_visualization", "samples", *compared],
-                outputs="differences",
+                inputs=["params:results_visualization", "samples", *parts],
+                outputs=["differences", "compared"],
                 name="draw_differences",
             ),
-            Node(report, inputs=[*inputs, "differences"], outputs="report", name="write_report"),
+            Node(report, inputs=[*inputs, "compared"], outputs="report", name="write_report"),
         ]
     return Pipeline([*pictures, Pipeline(page)], tags=["results_visualization"])

@@ -1,6 +1,9 @@
 """What all tests share: synthetic nuclei with known answers."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -16,6 +19,8 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import ellipse
+
+from nucseg.core.types import Instances, Sample
 
 # Before TensorFlow: Kedro sets up logging as it is imported, and that closes the streams of handlers made earlier,
 # of which the one that comes with TensorFlow holds pytest's.
@@ -116,3 +121,81 @@ def small_stardist(draw_nuclei: Callable[..., tuple[NDArray[np.uint8], NDArray[n
         images, targets = zip(*items, strict=True)
         model.keras_model.train_on_batch(np.stack(images), tuple(np.stack(part) for part in zip(*targets, strict=True)))
     return model
+
+
+class _Bright:
+    """A segmenter that takes connected bright pixels for a nucleus; the larger, the higher its score."""
+
+    in_channels = 1
+    stride = 8
+
+    def __init__(self, halo: int = 24) -> None:
+        self.halo = halo
+        self.thresholds = {"score": 0.5}
+
+    def predict(self, images: list[NDArray[np.float32]], *, score_threshold: float | None = None) -> list[Instances]:
+        found = []
+        for image in images:
+            labels = ndimage.label(image[..., 0] > 0.3)[0]
+            areas = np.bincount(labels.ravel())[1:]
+            found.append(Instances(labels.astype(np.int32), (1 - 1 / (1 + areas)).astype(np.float32)))
+        return found
+
+
+@pytest.fixture(scope="session")
+def bright() -> Callable[..., Any]:
+    """Give the class of a segmenter that needs no network; its argument is the halo."""
+    return _Bright
+
+
+def _make_sample(image_path: Path = Path("image.tif"), label_path: Path = Path("labels.tif"), **facts: Any) -> Sample:
+    usual: dict[str, Any] = {
+        "image_id": "1",
+        "dataset": "drawn",
+        "split": "test",
+        "modality": "fluorescence",
+        "magnification": None,
+        "test_class": None,
+        "height": 64,
+        "width": 64,
+        "channels": 1,
+        "n_nuclei": 6,
+        "median_diameter_px": 12.0,
+    }
+    return Sample(**usual | facts, image_path=image_path, label_path=label_path)
+
+
+@pytest.fixture(scope="session")
+def make_sample() -> Callable[..., Sample]:
+    """Give the function that makes a row of the manifest; what a test does not care about is as usual."""
+    return _make_sample
+
+
+@pytest.fixture(scope="session")
+def architectures() -> dict[str, dict[str, Any]]:
+    """Give the architecture of each kind that is the smallest to learn something."""
+    network = {"filters": (8, 8, 16, 16), "blocks": (1, 1, 1, 1), "pyramid_channels": 16}
+    heads = {"box_units": 32, "mask_convolutions": 1, "mask_channels": 16, "max_nuclei": 32}
+    found = {"before_nms": 300, "proposals": 100}
+    drawn = {"training_before_nms": 128, "training_proposals": 64, "positive_rois": 16, "negative_rois": 16}
+    return {
+        "stardist": {
+            "in_channels": 1,
+            "n_rays": 8,
+            "unet_n_depth": 1,
+            "unet_n_filter_base": 8,
+            "net_conv_after_unet": 8,
+        },
+        "mask_rcnn": {"in_channels": 1, **network, **heads, **found, **drawn},
+    }
+
+
+@pytest.fixture(scope="session")
+def printed_alone() -> Callable[[str], list[str]]:
+    """Give the function that runs a program in a Python of its own, and its words in the last line of the output."""
+
+    def run(program: str) -> list[str]:
+        answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        return (answer.stdout.splitlines() or [""])[-1].split()
+
+    return run

@@ -10,11 +10,9 @@ import pytest
 import tifffile
 import zarr
 from moto.server import ThreadedMotoServer
-from scipy import ndimage
 
 from nucseg.batch import predict as batch_module
 from nucseg.batch.predict import BatchOptions, predict_images
-from nucseg.core.types import Instances
 from nucseg.images.transforms import Normalize
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
@@ -22,27 +20,11 @@ from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 
 
-class Bright:
-    """A segmenter that takes connected bright pixels for a nucleus."""
-
-    in_channels = 1
-    stride = 8
-    halo = 24
-    thresholds = {"score": 0.5}  # noqa: RUF012 - as the protocol has it
-
-    def predict(self, images, *, score_threshold=None):
-        found = []
-        for image in images:
-            labels = ndimage.label(image[..., 0] > 0.3)[0]
-            found.append(Instances(labels.astype(np.int32), np.full(labels.max(), 0.9, np.float32)))
-        return found
-
-
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, bright):
     """Predict images as `nucseg predict` does, into `tmp_path / "out"`."""
     (tmp_path / "model").mkdir(exist_ok=True)
-    bundle = ModelBundle("fake", Bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
     predictor = Predictor(bundle, scale=1.0, precision="float32")
 
     def run(*images, engine=None, output="out", **options):
@@ -191,13 +173,13 @@ class Interrupted(LocalEngine):
             yield each
 
 
-def test_resume_goes_on_with_the_tiles_that_are_missing(run, slide, tmp_path):
-    (broken,) = run(slide[0], engine=Interrupted(Bright(), 5), tile=40)
+def test_resume_goes_on_with_the_tiles_that_are_missing(run, bright, slide, tmp_path):
+    (broken,) = run(slide[0], engine=Interrupted(bright(), 5), tile=40)
     assert "killed" in broken.error
     saved = list((tmp_path / "out/.nucseg/slide.tiles").rglob("*.npz"))
     assert len(saved) == 5
     saved[0].write_bytes(b"half a file")
-    engine = Interrupted(Bright(), 1000)
+    engine = Interrupted(bright(), 1000)
     (resumed,) = run(slide[0], engine=engine, tile=40, resume=True)
     assert len(engine.skipped) == 4
     run(slide[0], output="whole")

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
@@ -8,7 +6,7 @@ from skimage.draw import disk
 from stardist.matching import matching
 
 from nucseg.core.errors import ConfigError, InputError, ModelError
-from nucseg.core.types import Instances, Sample
+from nucseg.core.types import Instances
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import Normalize, Rescale, ToGrayscale
 from nucseg.inference.predictor import Predictor
@@ -159,26 +157,6 @@ def test_loading_by_name(bundle, drawn, tmp_path, monkeypatch):
         Predictor.load("large")
 
 
-def make_sample(folder: Path, image, labels):
-    write_image(folder / "image.tif", image)
-    write_labels(folder / "labels.tif", labels)
-    return Sample(
-        image_id="1",
-        dataset="drawn",
-        split="train",
-        modality="fluorescence",
-        magnification=40.0,
-        test_class=None,
-        height=image.shape[0],
-        width=image.shape[1],
-        channels=1 if image.ndim == 2 else 3,
-        n_nuclei=int(labels.max()),
-        median_diameter_px=12.0,
-        image_path=folder / "image.tif",
-        label_path=folder / "labels.tif",
-    )
-
-
 @pytest.mark.parametrize("modality", ["fluorescence", "histology"])
 @pytest.mark.parametrize(
     "transforms",
@@ -190,11 +168,17 @@ def make_sample(folder: Path, image, labels):
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_training_feed_gives_the_same_array(bundle, draw_nuclei, tmp_path, modality, transforms, dtype):
+def test_the_training_feed_gives_the_same_array(
+    bundle, draw_nuclei, make_sample, tmp_path, modality, transforms, dtype
+):
     """Each patch of the feed, without augmentation, is a crop of what the Predictor gives the network."""
     image, labels = draw_nuclei((90, 100), 12, seed=2, modality=modality)
     image = image.astype(dtype) * (257 if dtype == np.uint16 else 1)
-    sample = make_sample(tmp_path, image, labels)
+    paths = tmp_path / "image.tif", tmp_path / "labels.tif"
+    write_image(paths[0], image)
+    write_labels(paths[1], labels)
+    facts = {"height": 90, "width": 100, "channels": 1 if image.ndim == 2 else 3, "n_nuclei": 12}
+    sample = make_sample(*paths, split="train", magnification=40.0, **facts)
     bundle = ModelBundle("small", bundle.segmenter, transforms, {})
     whole = Predictor(bundle).network_input(image, magnification=40.0)
     crops = sliding_window_view(whole[..., 0], (64, 64))

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from nucseg.core.errors import ConfigError, InputError
-from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import array_source
 from nucseg.images.transforms import Normalize
@@ -22,27 +20,12 @@ def _precision_as_before():
     use_precision("float32")
 
 
-class Bright:
-    """A segmenter that takes connected bright pixels for a nucleus; its halo is what a test gives it."""
-
-    in_channels = 1
-    stride = 8
-    thresholds = {"score": 0.5}  # noqa: RUF012 - as the protocol has it
-
-    def __init__(self, halo):
-        self.halo = halo
-
-    def predict(self, images, *, score_threshold=None):
-        found = []
-        for image in images:
-            labels = ndimage.label(image[..., 0] > 0.3)[0]
-            areas = np.bincount(labels.ravel())[1:]
-            found.append(Instances(labels.astype(np.int32), (1 - 1 / (1 + areas)).astype(np.float32)))
-        return found
-
-
 def predictor(segmenter, *, scale=1.0):
     return Predictor(ModelBundle("fake", segmenter, PLAIN, {}), scale=scale, precision="float32")
+
+
+def tiled(one, image, **options):
+    return predict_tiled(tile_job(one, array_source(image), **options), LocalEngine(one.bundle.segmenter))
 
 
 def same_nuclei(first, second):
@@ -53,10 +36,10 @@ def same_nuclei(first, second):
 
 @pytest.mark.parametrize("tile", [32, 40, 64, None])
 @pytest.mark.parametrize("halo", [24, 32])
-def test_tiles_of_any_segmenter_do_not_show(draw_nuclei, tile, halo):
+def test_tiles_of_any_segmenter_do_not_show(draw_nuclei, bright, tile, halo):
     image, labels = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)
-    found = predict_tiled(predictor(Bright(halo)), array_source(image), tile=tile)
-    whole = predictor(Bright(halo)).predict(image)
+    found = tiled(predictor(bright(halo)), image, tile=tile)
+    whole = predictor(bright(halo)).predict(image)
     assert len(found) == 30
     assert same_nuclei(found.instances().labels, whole.labels)
     assert same_nuclei(found.instances().labels > 0, whole.labels > 0)
@@ -69,22 +52,22 @@ def test_tiles_of_any_segmenter_do_not_show(draw_nuclei, tile, halo):
     np.testing.assert_array_equal(joined, found.instances().labels)
 
 
-def test_nuclei_larger_than_a_tile_come_out_whole():
+def test_nuclei_larger_than_a_tile_come_out_whole(bright):
     image = np.zeros((300, 420), np.uint8)
     rows, columns = np.ogrid[:300, :420]
     image[(rows - 150) ** 2 + (columns - 130) ** 2 < 110**2] = 200
     image[(rows - 140) ** 2 + (columns - 330) ** 2 < 60**2] = 200
     image[10:20, 400:410] = 200
-    found = predict_tiled(predictor(Bright(16)), array_source(image), tile=64).instances()
+    found = tiled(predictor(bright(16)), image, tile=64).instances()
     assert len(found) == 3
-    assert same_nuclei(found.labels, predictor(Bright(16)).predict(image).labels)
+    assert same_nuclei(found.labels, predictor(bright(16)).predict(image).labels)
 
 
 def test_the_numbers_of_an_image_of_one_tile_are_those_of_the_predictor(small_stardist, draw_nuclei):
     image = draw_nuclei((90, 133), 16, seed=1)[0]
     one = predictor(small_stardist)
     expected = one.predict(image)
-    found = predict_tiled(one, array_source(image)).instances()
+    found = tiled(one, image).instances()
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_array_equal(found.scores, expected.scores)
 
@@ -95,7 +78,7 @@ def test_tiles_of_stardist_do_not_show(small_stardist, draw_nuclei, scale, score
     image = draw_nuclei((300, 260), 130, seed=4, gap=0)[0]
     one = predictor(small_stardist, scale=scale)
     expected = one.predict(image, score_threshold=score_threshold)
-    found = predict_tiled(one, array_source(image), tile=64, score_threshold=score_threshold).instances()
+    found = tiled(one, image, tile=64, score_threshold=score_threshold).instances()
     assert len(expected) > 80
     assert same_nuclei(found.labels, expected.labels)
     np.testing.assert_array_equal(np.sort(found.scores), np.sort(expected.scores))
@@ -116,15 +99,15 @@ def test_only_the_tiles_that_are_missing_are_predicted(small_stardist, draw_nucl
 
 
 def test_a_blank_image_has_no_nuclei(small_stardist):
-    found = predict_tiled(predictor(small_stardist), array_source(np.zeros((200, 100), np.uint16)), tile=64)
+    found = tiled(predictor(small_stardist), np.zeros((200, 100), np.uint16), tile=64)
     assert len(found) == 0
     assert not found.labels(Window(0, 0, 200, 100)).any()
 
 
-def test_what_is_wrong_is_said():
+def test_what_is_wrong_is_said(bright):
     with pytest.raises(ConfigError, match="tile: -5"):
-        tile_job(predictor(Bright(8)), array_source(np.zeros((9, 9), np.uint8)), tile=-5)
+        tile_job(predictor(bright(8)), array_source(np.zeros((9, 9), np.uint8)), tile=-5)
     broken = array_source(np.ones((9, 9), np.float32), "slide 3")
     object.__setattr__(broken, "read", lambda window: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(InputError, match=r"slide 3.*gone"):
-        tile_job(predictor(Bright(8)), broken)
+        tile_job(predictor(bright(8)), broken)

@@ -1,7 +1,6 @@
 """A manifest of synthetic samples, a small model, and a way to run a pipeline in memory."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import parse_transforms
 
 TRANSFORMS = [{"name": "fill_label_holes"}, {"name": "normalize"}]
-ARCHITECTURE = {"in_channels": 1, "n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8}
 
 
 class Kept(MemoryDataset):
@@ -51,7 +49,7 @@ def run() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def samples(tmp_path_factory: pytest.TempPathFactory, draw_nuclei: Callable) -> list[Sample]:
+def samples(tmp_path_factory: pytest.TempPathFactory, draw_nuclei: Callable, make_sample: Callable) -> list[Sample]:
     """Two training images, one for validation, two for the test; the last of them is empty."""
     folder = tmp_path_factory.mktemp("primary")
     made = []
@@ -63,27 +61,20 @@ def samples(tmp_path_factory: pytest.TempPathFactory, draw_nuclei: Callable) -> 
         write_image(paths[0], image)
         write_labels(paths[1], labels)
         made.append(
-            Sample(
+            make_sample(
+                *paths,
                 image_id=f"image{number}",
-                dataset="drawn",
                 split=split,
-                modality="fluorescence",
-                magnification=None,
-                test_class=None,
-                height=64,
                 width=80,
-                channels=1,
                 n_nuclei=int(labels.max()),
                 median_diameter_px=14.0 if labels.any() else None,
-                image_path=Path(paths[0]),
-                label_path=Path(paths[1]),
             )
         )
     return made
 
 
 @pytest.fixture(scope="session")
-def model() -> Any:
+def model(architectures: dict[str, Any]) -> Any:
     """A tiny StarDist model with random weights."""
     from nucseg.models.bundle import ModelBundle
     from nucseg.models.registry import create_segmenter
@@ -91,5 +82,5 @@ def model() -> Any:
 
     set_seeds(0)
     return ModelBundle(
-        "stardist", create_segmenter("stardist", ARCHITECTURE), parse_transforms(TRANSFORMS), {"seed": 0}
+        "stardist", create_segmenter("stardist", architectures["stardist"]), parse_transforms(TRANSFORMS), {"seed": 0}
     )

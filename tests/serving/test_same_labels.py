@@ -9,7 +9,6 @@ import pytest
 import requests
 import tifffile
 
-from nucseg.core.types import Sample
 from nucseg.images.io import read_labels, write_image
 from nucseg.images.transforms import parse_transforms
 from nucseg.masks.rle import kaggle_decode
@@ -18,7 +17,9 @@ COMMAND = "from nucseg.cli import main; main()"
 
 
 @pytest.mark.slow
-def test_command_server_queue_and_evaluation_agree(processes, small_stardist, draw_nuclei, tmp_path, wait) -> None:
+def test_command_server_queue_and_evaluation_agree(
+    processes, small_stardist, draw_nuclei, make_sample, tmp_path, wait
+) -> None:
     from nucseg.models.bundle import ModelBundle
     from nucseg.params import EvaluationConfig
     from nucseg.pipelines.model_evaluation.nodes import predict
@@ -42,21 +43,7 @@ def test_command_server_queue_and_evaluation_agree(processes, small_stardist, dr
 
     arguments = ["predict", str(file), "-o", str(tmp_path / "out"), "--model", str(tmp_path / "small")]
     subprocess.run([sys.executable, str(script), *arguments], check=True, cwd=tmp_path, capture_output=True)
-    sample = Sample(
-        image_id="picture",
-        dataset="drawn",
-        split="test",
-        modality="fluorescence",
-        magnification=None,
-        test_class=None,
-        height=130,
-        width=170,
-        channels=1,
-        n_nuclei=18,
-        median_diameter_px=14.0,
-        image_path=file,
-        label_path=file,
-    )
+    sample = make_sample(file, file, image_id="picture", height=130, width=170, n_nuclei=18)
     ((labels, _),) = predict(ModelBundle.load(tmp_path / "small"), [sample], EvaluationConfig())
 
     (evaluated,) = labels.values()

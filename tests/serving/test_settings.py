@@ -1,8 +1,6 @@
 """Options, environment and `.env`, in this order."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
@@ -76,14 +74,13 @@ def test_the_commands_say_what_is_wrong(arguments, said, model_folder) -> None:
     assert "Traceback" not in ended.output
 
 
-def test_help_needs_no_web_framework_and_no_tensorflow() -> None:
+def test_help_needs_no_web_framework_and_no_tensorflow(printed_alone) -> None:
     program = (
         "import sys\nfrom click.testing import CliRunner\nfrom nucseg.cli import cli\n"
         "assert 'serve' in CliRunner().invoke(cli, ['--help']).output\n"
         "print(*{'tensorflow', 'fastapi', 'sqlalchemy', 'boto3', 'uvicorn'} & set(sys.modules))"
     )
-    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert answer.stdout.split() == []
+    assert printed_alone(program) == []
 
 
 def test_a_service_without_its_model_does_not_start(settings) -> None:

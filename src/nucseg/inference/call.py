@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from nucseg.core.types import Instances
 from nucseg.images.open import open_image
 from nucseg.images.source import array_source
+from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor, Scale
-from nucseg.inference.tiled import predict_tiled
+from nucseg.inference.tiled import predict_tiled, tile_job
 from nucseg.models.precision import Precision
 from nucseg.models.registry import resolve_model
 
@@ -28,8 +29,8 @@ def predict_image(
     """Find the nuclei of an array, file or URL; see `nucseg.predict`."""
     source = open_image(image, channel) if isinstance(image, str | Path) else array_source(image)
     predictor = _predictor(resolve_model(model), scale, precision)
-    found = predict_tiled(predictor, source, tile=tile, magnification=magnification, score_threshold=score_threshold)
-    return found.instances()
+    job = tile_job(predictor, source, tile=tile, magnification=magnification, score_threshold=score_threshold)
+    return predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
 
 
 @lru_cache(maxsize=2)

@@ -2,7 +2,7 @@
 
 from nucseg.core.errors import InputError
 from nucseg.images.source import ImageSource
-from nucseg.inference.engine import Engine, LocalEngine, TileJob
+from nucseg.inference.engine import Engine, TileJob
 from nucseg.inference.mosaic import Mosaic
 from nucseg.inference.predictor import Predictor, Scale
 from nucseg.inference.tiles import make_grid
@@ -44,22 +44,14 @@ def tile_job(
     return TileJob(source, channel, fitted, factor, grid, score_threshold)
 
 
-def predict_tiled(
-    predictor: Predictor, source: ImageSource, *, engine: Engine | None = None, **options: object
-) -> Mosaic:
+def predict_tiled(job: TileJob, engine: Engine) -> Mosaic:
     """Find the nuclei of an image of any size.
 
     Up to the numbering they are those of `Predictor.predict`; an image of one tile has the same numbers, too.
 
     Args:
-        predictor: The model.
-        source: The image.
-        engine: Where tiles are predicted; None takes threads of this process.
-        options: As in `tile_job`.
-
-    Raises:
-        InputError: It is not an image.
+        job: The image and its tiles.
+        engine: Where the tiles are predicted, with the same model as the job's.
     """
-    job = tile_job(predictor, source, **options)  # type: ignore[arg-type]  # the options are those of `tile_job`
-    parts = dict((engine or LocalEngine(predictor.bundle.segmenter)).parts(job))
-    return Mosaic((source.shape[0], source.shape[1]), [parts[tile] for tile in job.grid], job.grid.neighbours)
+    parts = dict(engine.parts(job))
+    return Mosaic((job.source.shape[0], job.source.shape[1]), [parts[tile] for tile in job.grid], job.grid.neighbours)

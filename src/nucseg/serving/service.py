@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nucseg.serving.models import ModelStore, Predicts
 from nucseg.serving.plane import DataPlane
-from nucseg.serving.settings import Settings
+from nucseg.serving.settings import Precision, Settings
 from nucseg.serving.tasks.database import connect
 from nucseg.serving.tasks.queue import TaskQueue
 from nucseg.serving.tasks.storage import Storage
@@ -29,14 +29,14 @@ class Service:
     queue: TaskQueue
 
 
-def load_predictor(folder: Path, precision: str) -> Predicts:
+def load_predictor(folder: Path, precision: Precision) -> Predicts:
     """Load the model of a folder with the project's one predictor; imports TensorFlow."""
     from nucseg.serving.prediction import ModelPredictor
 
-    return ModelPredictor.load(folder, precision=precision)  # type: ignore[arg-type]  # checked by the settings
+    return ModelPredictor.load(folder, precision=precision)
 
 
-def build_models(settings: Settings, load: Callable[[Path, str], Predicts] = load_predictor) -> ModelStore:
+def build_models(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> ModelStore:
     """Make the store of models.
 
     Raises:
@@ -56,7 +56,7 @@ def build_queue(settings: Settings) -> TaskQueue:
     return TaskQueue(table, storage, max_queue=settings.max_queue, max_pixels=settings.max_task_pixels)
 
 
-def build_service(settings: Settings, load: Callable[[Path, str], Predicts] = load_predictor) -> Service:
+def build_service(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Service:
     """Make what the server needs; nothing is loaded yet.
 
     Raises:
@@ -66,7 +66,7 @@ def build_service(settings: Settings, load: Callable[[Path, str], Predicts] = lo
     return Service(settings, DataPlane(build_models(settings, load), settings.max_pixels), build_queue(settings))
 
 
-def build_worker(settings: Settings, load: Callable[[Path, str], Predicts] = load_predictor) -> Worker:
+def build_worker(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Worker:
     """Make a worker of the task table; its model is loaded with its first task.
 
     Raises:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from nucseg.core.errors import ConfigError
 
 PREFIX = "NUCSEG_"
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Settings(BaseSettings):
@@ -21,7 +22,7 @@ class Settings(BaseSettings):
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     model: str = Field("stardist", min_length=1, description="Name of the default model, or its folder.")
     models: Path | None = Field(None, description="Folder with more models, one folder each.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Number format of the networks.")
+    precision: Precision = Field("auto", description="Number format of the networks.")
     loaded_models: int = Field(2, ge=1, description="Models kept in memory at most.")
     threads: int = Field(2, ge=1, description="Predictions that run at the same time.")
     workers: int = Field(1, ge=0, description="Worker processes that the server starts itself; 0 for none.")

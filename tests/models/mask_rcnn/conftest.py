@@ -6,23 +6,6 @@ from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 from nucseg.models.precision import use_precision
 
-TINY = {
-    "in_channels": 1,
-    "filters": (8, 8, 16, 16),
-    "blocks": (1, 1, 1, 1),
-    "pyramid_channels": 16,
-    "box_units": 32,
-    "mask_convolutions": 1,
-    "mask_channels": 16,
-    "before_nms": 300,
-    "proposals": 100,
-    "training_before_nms": 128,
-    "training_proposals": 64,
-    "positive_rois": 16,
-    "negative_rois": 16,
-    "max_nuclei": 32,
-}
-
 
 @pytest.fixture(autouse=True)
 def _float32():
@@ -30,8 +13,8 @@ def _float32():
 
 
 @pytest.fixture(scope="session")
-def tiny():
-    return MaskRCNNConfig(**TINY)
+def tiny(architectures):
+    return MaskRCNNConfig(**architectures["mask_rcnn"])
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Mask R-CNN behind the segmenter protocol."""
 
 import itertools
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from nucseg.core.errors import InputError, ModelError
+from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.models.files import read_files, write_files
 from nucseg.models.mask_rcnn.backbone import receptive_radius
 from nucseg.models.mask_rcnn.boxes import enlarge
 from nucseg.models.mask_rcnn.compiled import compiled
@@ -214,14 +213,10 @@ class MaskRCNNSegmenter:
         return tuned
 
     def save(self, folder: Path) -> None:
-        """Write `config.json`, `model.weights.h5` and `thresholds.json` into an existing folder."""
-        config = {"in_channels": self.in_channels, "architecture": self.config.architecture()}
-        (folder / "config.json").write_text(json.dumps(config, indent=2))
-        (folder / "thresholds.json").write_text(json.dumps(self.thresholds, indent=2))
-        # Of a model that was never compiled: with its optimizer the file would be three times as large.
+        """Write the segmenter into an existing folder; see `nucseg.models.files`."""
         bare = MaskRCNN(self.config)
         bare.set_weights(self.keras_model.get_weights())
-        bare.save_weights(folder / "model.weights.h5")
+        write_files(folder, self.config.architecture(), self.thresholds, bare)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -230,13 +225,4 @@ class MaskRCNNSegmenter:
         Raises:
             ModelError: A file is missing, damaged or of another kind.
         """
-        try:
-            model = cls(MaskRCNNConfig(**json.loads((folder / "config.json").read_text())["architecture"]))
-            thresholds = json.loads((folder / "thresholds.json").read_text())
-            model.thresholds = {name: float(thresholds[name]) for name in model.thresholds}
-            model.keras_model.load_weights(folder / "model.weights.h5")
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-            raise ModelError(
-                f"{folder}: not a whole Mask R-CNN model ({error}). Fetch it again (`dvc pull`) or train it anew."
-            ) from error
-        return model
+        return read_files(folder, "Mask R-CNN", MaskRCNNConfig, cls, lambda segmenter: segmenter.keras_model)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import itertools
-import json
 import logging
 import warnings
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from skimage.segmentation import relabel_sequential
 from stardist.geometry import polygons_to_label, star_dist
 from stardist.models import Config2D, StarDist2D
@@ -25,9 +23,9 @@ from stardist.nms import non_maximum_suppression_inds
 from stardist.utils import edt_prob
 from threadpoolctl import ThreadpoolController
 
-from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.models.files import read_files, write_files
 from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
@@ -306,11 +304,8 @@ class StarDist:
         return tuned
 
     def save(self, folder: Path) -> None:
-        """Write `config.json`, `model.weights.h5` and `thresholds.json` into an existing folder."""
-        config = {"in_channels": self.in_channels, "architecture": self.config.architecture()}
-        (folder / "config.json").write_text(json.dumps(config, indent=2))
-        (folder / "thresholds.json").write_text(json.dumps(self.thresholds, indent=2))
-        self.network.save_weights(folder / "model.weights.h5")
+        """Write the segmenter into an existing folder; see `nucseg.models.files`."""
+        write_files(folder, self.config.architecture(), self.thresholds, self.network)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -319,16 +314,7 @@ class StarDist:
         Raises:
             ModelError: A file is missing, damaged or of another kind.
         """
-        try:
-            model = cls(StarDistConfig(**json.loads((folder / "config.json").read_text())["architecture"]))
-            thresholds = json.loads((folder / "thresholds.json").read_text())
-            model.thresholds = {name: float(thresholds[name]) for name in model.thresholds}
-            model.network.load_weights(folder / "model.weights.h5")
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-            raise ModelError(
-                f"{folder}: not a whole StarDist model ({error}). Fetch it again (`dvc pull`) or train it anew."
-            ) from error
-        return model
+        return read_files(folder, "StarDist", StarDistConfig, cls, lambda segmenter: segmenter.network)
 
 
 def stardist_config(config: StarDistConfig) -> Config2D:

@@ -40,7 +40,7 @@ def draw(
 
 def draw_differences(
     config: VisualizationConfig, samples: list[Sample], *parts: Any
-) -> tuple[dict[str, Image.Image], dict[str, Image.Image]]:
+) -> tuple[dict[str, Image.Image], Differences]:
     """Draw what each model made of the test images on which they differ most.
 
     Args:
@@ -49,51 +49,41 @@ def draw_differences(
         *parts: For each model in turn: metrics (for its name), scores of each image and candidates.
 
     Returns:
-        Pictures by `<model>/<dataset>/<image_id>`, none where the models do not differ: to be kept, and for the report
-        (Kedro cannot load a folder that is empty).
+        Pictures by `<model>/<dataset>/<image_id>`, and what the report shows of them (Kedro cannot load a folder that
+        is empty): nothing where the models do not differ, or where there is only one.
     """
     by_key = {sample.key: sample for sample in samples}
     tables = {metrics["model"]: per_image for metrics, per_image in zip(parts[::3], parts[1::3], strict=True)}
-    pictures = {
-        f"{model}/{choice.key}": _picture(choice.key, by_key, per_image, candidates, config)
-        for choice in choose_differences(tables, config)
-        for (model, per_image), candidates in zip(tables.items(), parts[2::3], strict=True)
+    choices = choose_differences(tables, config)
+    drawn = {
+        choice.key: {
+            model: _picture(choice.key, by_key, per_image, candidates, config)
+            for (model, per_image), candidates in zip(tables.items(), parts[2::3], strict=True)
+        }
+        for choice in choices
     }
-    return pictures, pictures
+    pictures = {f"{model}/{key}": picture for key, models in drawn.items() for model, picture in models.items()}
+    return pictures, Differences(choices, drawn)
 
 
-def report(config: VisualizationConfig, *parts: Any) -> str:
+def report(config: VisualizationConfig, differences: Differences, *parts: Any) -> str:
     """Write the page that shows all models side by side.
 
     Args:
         config: Which images are shown.
-        *parts: For each model in turn: metrics, scores of each image, run record, sizes and pictures; where there are
-            several models, the pictures of `draw_differences` after them.
+        differences: From `draw_differences`.
+        *parts: For each model in turn: metrics, scores of each image, run record, sizes and pictures.
 
     Returns:
         The page.
     """
     models = []
-    differing: dict[str, Image.Image] | None = None
-    if len(parts) % 5:
-        *parts, differing = parts  # type: ignore[assignment]  # a list is as good as a tuple
     for place in range(0, len(parts), 5):
         metrics, per_image, run, sizes, pictures = parts[place : place + 5]
         choices = choose_images(per_image, config)
         shown = {choice.key: pictures[choice.key]() for choice in choices}
         models.append(ModelReport(metrics, per_image, run, choices, shown, sizes))
-    return render_report(models, datetime.now().astimezone(), _differences(models, differing, config))
-
-
-def _differences(
-    models: list[ModelReport], pictures: dict[str, Image.Image] | None, config: VisualizationConfig
-) -> Differences | None:
-    if pictures is None:
-        return None
-    tables = {model.metrics["model"]: model.per_image for model in models}
-    choices = choose_differences(tables, config)
-    shown = {choice.key: {model: pictures[f"{model}/{choice.key}"] for model in tables} for choice in choices}
-    return Differences(choices, shown)
+    return render_report(models, datetime.now().astimezone(), differences)
 
 
 def _picture(

@@ -13,6 +13,9 @@ warnings.filterwarnings("ignore", message="One or more dataset names contain '.'
 PARTS = ("metrics", "per_image", "run", "sizes", "overlays")
 """What the report takes of each model."""
 
+COMPARED = ("metrics", "per_image", "candidates")
+"""What the comparison takes of each model."""
+
 
 def create_pipeline(models: Sequence[str]) -> Pipeline:
     """Build the pipeline: predictions and metrics of the models to `<model>.overlays` and `report`.
@@ -21,7 +24,7 @@ def create_pipeline(models: Sequence[str]) -> Pipeline:
         models: The models that stand side by side in the report.
 
     Returns:
-        The pipeline; the report and, of several models, the pictures that compare them are in no namespace.
+        The pipeline; the report and the pictures that compare the models are in no namespace.
     """
     pictures = [
         Pipeline(
@@ -39,17 +42,22 @@ def create_pipeline(models: Sequence[str]) -> Pipeline:
         )
         for model in models
     ]
-    inputs = ["params:results_visualization", *(f"{model}.{part}" for model in models for part in PARTS)]
-    page = [Node(report, inputs=inputs, outputs="report", name="write_report")]
-    if len(models) > 1:
-        parts = [f"{model}.{part}" for model in models for part in ("metrics", "per_image", "candidates")]
-        page = [
-            Node(
-                draw_differences,
-                inputs=["params:results_visualization", "samples", *parts],
-                outputs=["differences", "compared"],
-                name="draw_differences",
-            ),
-            Node(report, inputs=[*inputs, "compared"], outputs="report", name="write_report"),
-        ]
+    page = [
+        Node(
+            draw_differences,
+            inputs=["params:results_visualization", "samples", *_of_each(models, COMPARED)],
+            outputs=["differences", "compared"],
+            name="draw_differences",
+        ),
+        Node(
+            report,
+            inputs=["params:results_visualization", "compared", *_of_each(models, PARTS)],
+            outputs="report",
+            name="write_report",
+        ),
+    ]
     return Pipeline([*pictures, Pipeline(page)], tags=["results_visualization"])
+
+
+def _of_each(models: Sequence[str], parts: Sequence[str]) -> list[str]:
+    return [f"{model}.{part}" for model in models for part in parts]

@@ -117,7 +117,7 @@ class TaskTable:
         new = str(uuid.uuid4())
         with self._engine.begin() as connection:
             waiting = select(func.count()).where(_tasks.c.state.in_(["UPLOADING", "QUEUED"]))
-            if connection.scalar(waiting) >= max_queue:  # type: ignore[operator]  # a count is never null
+            if connection.execute(waiting).scalar_one() >= max_queue:
                 raise BusyError("as many tasks are waiting as may; try again later.", retry_after=30)
             connection.execute(
                 insert(_tasks).values(id=new, state="UPLOADING", model=model, threshold=threshold, created=self._now)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from functools import cache
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -57,7 +56,7 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
         max_model.routes(service, pool, metrics),
         tasks.routes(service),
         health.routes(service, pool, metrics),
-        sagemaker.routes(service, pool),
+        sagemaker.routes(service, pool, metrics),
     ):
         app.include_router(router)
 
@@ -65,7 +64,7 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
     async def swagger_json() -> Response:
         return JSONResponse(swagger(app))
 
-    app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]
+    app.openapi_schema = schema(app, with_key=settings.api_key is not None)
     failures.install(app)
     # The last one added is the outermost one.
     app.add_middleware(

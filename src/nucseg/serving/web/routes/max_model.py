@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Response, UploadFile
 
-from nucseg.serving.plane import answer
 from nucseg.serving.service import Service
+from nucseg.serving.web.at_once import predict_upload
 from nucseg.serving.web.failures import refusals
 from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.pool import Pool
@@ -28,11 +28,6 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["model"])
     models = service.plane.models
 
-    def predicted(upload: UploadFile, model: str | None, threshold: float | None) -> bytes:
-        found = service.plane.predict(upload.file, model=model, threshold=threshold)
-        metrics.nuclei.inc(len(found))
-        return answer(found)
-
     @router.post(
         "/model/predict",
         response_model=PredictAnswer,
@@ -49,7 +44,7 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
         threshold: Threshold = None,
     ) -> Response:
         """Find the nuclei of an image at once; large images go to POST /tasks."""
-        content = await pool.run(predicted, image, model, threshold)
+        content = await pool.run(predict_upload, service, metrics, image.file, model, threshold)
         return Response(content, media_type="application/json")
 
     @router.get("/model/metadata", responses=refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))

@@ -4,25 +4,22 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inferenc
 """
 
 from http import HTTPStatus
-from typing import IO
 
 from fastapi import APIRouter, Request, Response
 
 from nucseg.serving.errors import BusyError
-from nucseg.serving.plane import answer
 from nucseg.serving.service import Service
+from nucseg.serving.web.at_once import predict_upload
 from nucseg.serving.web.failures import refusals
+from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.pool import Pool
 from nucseg.serving.web.schemas import HealthAnswer, PredictAnswer
 from nucseg.serving.web.uploads import RAW, body, read_upload
 
 
-def routes(service: Service, pool: Pool) -> APIRouter:
+def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
     """Make the routes."""
     router = APIRouter(tags=["sagemaker"])
-
-    def predicted(upload: IO[bytes]) -> bytes:
-        return answer(service.plane.predict(upload))
 
     @router.get("/ping", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
     async def ping() -> HealthAnswer:
@@ -45,6 +42,7 @@ def routes(service: Service, pool: Pool) -> APIRouter:
     async def invocations(request: Request) -> Response:
         """Find the nuclei of the image that is the body."""
         with await read_upload(request, form=False) as upload:
-            return Response(await pool.run(predicted, upload), media_type="application/json")
+            content = await pool.run(predict_upload, service, metrics, upload)
+        return Response(content, media_type="application/json")
 
     return router

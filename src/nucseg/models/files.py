@@ -1,0 +1,65 @@
+"""The three files in which every segmenter keeps itself: `config.json`, `thresholds.json` and `model.weights.h5`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import keras
+from pydantic import BaseModel, ValidationError
+
+from nucseg.core.errors import ModelError
+
+CONFIG = "config.json"
+THRESHOLDS = "thresholds.json"
+WEIGHTS = "model.weights.h5"
+
+
+class _Tunable(Protocol):
+    thresholds: dict[str, float]
+
+
+C = TypeVar("C", bound=BaseModel)
+S = TypeVar("S", bound=_Tunable)
+
+
+def write_files(folder: Path, architecture: dict[str, Any], thresholds: dict[str, float], network: keras.Model) -> None:
+    """Write a segmenter into an existing folder.
+
+    Args:
+        folder: Where to.
+        architecture: What the network is built from, as JSON types; `in_channels` is one of its fields.
+        thresholds: For decoding.
+        network: Holds the weights. It was never compiled: with its optimizer the file would be three times as large.
+    """
+    config = {"in_channels": architecture["in_channels"], "architecture": architecture}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2))
+    (folder / THRESHOLDS).write_text(json.dumps(thresholds, indent=2))
+    network.save_weights(folder / WEIGHTS)
+
+
+def read_files(
+    folder: Path, title: str, config: type[C], build: Callable[[C], S], network: Callable[[S], keras.Model]
+) -> S:
+    """Read a segmenter that `write_files` wrote.
+
+    Args:
+        folder: Where from.
+        title: Name of the kind, for errors.
+        config: What validates the architecture.
+        build: Makes the segmenter, with random weights.
+        network: Gives the model in it that was written.
+
+    Raises:
+        ModelError: A file is missing, damaged or of another kind.
+    """
+    try:
+        segmenter = build(config(**json.loads((folder / CONFIG).read_text())["architecture"]))
+        thresholds = json.loads((folder / THRESHOLDS).read_text())
+        segmenter.thresholds = {name: float(thresholds[name]) for name in segmenter.thresholds}
+        network(segmenter).load_weights(folder / WEIGHTS)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise ModelError(
+            f"{folder}: not a whole {title} model ({error}). Fetch it again (`dvc pull`) or train it anew."
+        ) from error
+    return segmenter

@@ -81,14 +81,16 @@ def test_what_is_no_image_for_it_is_refused(trained, image):
         trained.predict([image])
 
 
-@pytest.mark.xfail(reason="0.96 with the small test model: what differs at the seams is not found yet", strict=False)
-def test_tiles_do_not_show(trained, draw_nuclei, monkeypatch):
+def test_tiles_do_not_show(trained, tiny, draw_nuclei, monkeypatch):
     picture, _ = draw_nuclei((300, 420), 60, seed=4)
     image = (picture / np.float32(255))[..., None]
-    whole = trained.predict([image])[0]
-    assert len(whole) > 20
+    # Caps that no image of this size reaches: they count for a whole image and for a tile alike.
+    uncapped = MaskRCNNSegmenter(tiny.model_copy(update={"before_nms": 2000, "proposals": 1000}))
+    uncapped.keras_model.set_weights(trained.keras_model.get_weights())
+    whole = uncapped.predict([image])[0]
+    assert len(whole) > 50
     monkeypatch.setattr(model_module, "_TILE", 4 * trained.stride)
-    assert f1([whole.labels], trained.predict([image]), threshold=0.9) >= 0.99
+    assert f1([whole.labels], uncapped.predict([image]), threshold=0.9) >= 0.99
 
 
 def test_parts_are_joined_by_centre(trained):

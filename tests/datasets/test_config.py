@@ -22,7 +22,7 @@ def test_datasets_refuses_others(given: Any) -> None:
 
 
 def test_an_unknown_dataset_names_the_allowed_ones() -> None:
-    with pytest.raises(ValidationError, match=r"allowed are \['bbbc038', 'demo', 's_bsst265'\]"):
+    with pytest.raises(ValidationError, match=r"allowed are \['bbbc038', 'demo', 'own', 's_bsst265'\]"):
         DownloadConfig.model_validate({"datasets": "x"})
 
 

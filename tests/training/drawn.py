@@ -1,7 +1,7 @@
 """A small segmenter and drawn samples for tests of training; as a script, a training that can be killed.
 
 `python drawn.py FOLDER OPTIONS KILL [KIND]`: trains in FOLDER with the JSON options, `foreground` or a real model of
-`MODELS`; dies by SIGKILL when the feed asks for the KILLth item.
+`MODELS`; dies by SIGKILL when the feed asks for the KILLth item, from 0; -1 for never.
 """
 
 import json

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+Modality = Literal["fluorescence", "histology", "brightfield"]
 
 
 @dataclass(frozen=True)

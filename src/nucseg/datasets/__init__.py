@@ -1,6 +1,6 @@
-"""The public datasets: where they come from, how they are laid out, how they become samples."""
+"""The datasets: where they come from, how they are laid out, how they become samples."""
 
-from nucseg.datasets import bbbc038, demo, s_bsst265
+from nucseg.datasets import bbbc038, demo, own, s_bsst265
 from nucseg.datasets.base import Dataset
 
-DATASETS: dict[str, Dataset] = {module.INFO.name: module for module in (bbbc038, s_bsst265, demo)}
+DATASETS: dict[str, Dataset] = {module.INFO.name: module for module in (bbbc038, s_bsst265, demo, own)}

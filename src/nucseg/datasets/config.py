@@ -1,5 +1,6 @@
 """Parameters of `data_download.yml` and `data_preprocessing.yml`."""
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -29,6 +30,14 @@ class Source(BaseModel):
         return url
 
 
+class Folder(BaseModel):
+    """Where a dataset of one's own lies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path = Field(description="Folder with `images` and `labels` of the same file names; read where it lies.")
+
+
 def _official(info: DatasetInfo) -> Source:
     return Source(url=info.url or "", sha256=info.sha256)
 
@@ -41,6 +50,7 @@ class DownloadConfig(BaseModel):
     datasets: tuple[str, ...] = Field(min_length=1, description=f"One name or a list, of {', '.join(DATASETS)}.")
     bbbc038: Source = Field(_official(bbbc038.INFO), description=bbbc038.INFO.title)
     s_bsst265: Source = Field(_official(s_bsst265.INFO), description=s_bsst265.INFO.title)
+    own: Folder | None = Field(None, description="Images of one's own, for the dataset `own`.")
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -67,9 +77,15 @@ class DownloadConfig(BaseModel):
                 sources[info.name] = {**source, "sha256": None}
         return {**data, **sources}
 
+    @model_validator(mode="after")
+    def _own_has_a_folder(self) -> Self:
+        if "own" in self.datasets and self.own is None:
+            raise ValueError("the dataset `own` needs data_download.own.path, the folder with `images` and `labels`")
+        return self
+
     def source(self, name: str) -> Source | None:
         """Give where a dataset's archive comes from, or None where nothing is fetched."""
-        return getattr(self, name, None)
+        return {"bbbc038": self.bbbc038, "s_bsst265": self.s_bsst265}.get(name)
 
 
 class SplitConfig(BaseModel):

@@ -11,7 +11,7 @@ import requests
 
 from nucseg.core.errors import DownloadError
 from nucseg.core.files import atomic_file
-from nucseg.datasets import DATASETS, demo
+from nucseg.datasets import DATASETS, demo, own
 from nucseg.datasets.base import DatasetInfo
 from nucseg.datasets.config import DownloadConfig
 from nucseg.datasets.zips import check_archive
@@ -29,7 +29,7 @@ def download_datasets(config: DownloadConfig, folder: Path) -> dict[str, Path]:
         folder: Each archive goes to `folder/<dataset>/`.
 
     Returns:
-        Dataset name to its archive, in the order of `config.datasets`.
+        Dataset name to its archive, or of `own` its folder, in the order of `config.datasets`.
 
     Raises:
         DownloadError: An archive could not be fetched or is not what it should be.
@@ -38,10 +38,12 @@ def download_datasets(config: DownloadConfig, folder: Path) -> dict[str, Path]:
     archives = {}
     for name in config.datasets:
         source = config.source(name)
-        if source is None:
-            archives[name] = demo.make_archive(folder / name)
-        else:
+        if source is not None:
             archives[name] = download(DATASETS[name].INFO, url=source.url, sha256=source.sha256, folder=folder / name)
+        elif name == own.INFO.name and config.own is not None:
+            archives[name] = own.check_folder(config.own.path)
+        else:
+            archives[name] = demo.make_archive(folder / name)
     return archives
 
 

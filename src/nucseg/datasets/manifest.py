@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
-from nucseg.core.types import Sample
+from nucseg.core.types import Modality, Sample
 
 COLUMNS = [field.name for field in fields(Sample)]
 
@@ -23,7 +23,7 @@ class _Row(BaseModel):
     image_id: str = Field(min_length=1)
     dataset: str = Field(min_length=1)
     split: Literal["train", "val", "test"]
-    modality: Literal["fluorescence", "histology", "brightfield"]
+    modality: Modality
     magnification: float | None = Field(gt=0)
     test_class: str | None
     height: int = Field(gt=0)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Modality = Literal["fluorescence", "histology", "brightfield"]
+from nucseg.core.types import Modality
 
 
 class TrainingConfig(BaseModel):

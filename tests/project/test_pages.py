@@ -1,5 +1,6 @@
-"""The first page's commands, run as a new user would: in a fresh copy, in the page's order, without network."""
+"""The commands of pages, run as a new user would: in a fresh copy, in the page's order, without network."""
 
+import csv
 import json
 import os
 import re
@@ -15,6 +16,7 @@ NOT_RUN = {
     "needs the internet and hours",
     "needs an archive and hours",
     "takes minutes; it runs this page, too",
+    "takes hours",
 }
 
 
@@ -36,8 +38,26 @@ def files_outside_the_demo(project: Path) -> set[Path]:
     }
 
 
-def test_each_block_that_is_not_run_says_why(root: Path) -> None:
-    blocks = shell_blocks(root / "docs" / "index.md")
+def run_page(project: Path, page: str) -> None:
+    """Run a page's commands in a copy of the project, as one script that stops where something fails."""
+    commands = [text for title, text in shell_blocks(project / "docs" / page) if title is None]
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    home = project.parent / "home"
+    home.mkdir()
+    answer = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "".join(commands)],
+        cwd=project,
+        env=os.environ | nowhere | {"HOME": str(home), "no_proxy": "", "NO_PROXY": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
+
+
+@pytest.mark.parametrize("page", ["index.md", "own-data.md"])
+def test_each_block_that_is_not_run_says_why(root: Path, page: str) -> None:
+    blocks = shell_blocks(root / "docs" / page)
 
     assert {title for title, _ in blocks if title} <= NOT_RUN
     assert any(title is None for title, _ in blocks)
@@ -45,22 +65,9 @@ def test_each_block_that_is_not_run_says_why(root: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_the_commands_work(project_copy: Path) -> None:
-    commands = [text for title, text in shell_blocks(project_copy / "docs" / "index.md") if title is None]
+def test_the_first_page_works(project_copy: Path) -> None:
     before = files_outside_the_demo(project_copy)
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    home = project_copy.parent / "home"
-    home.mkdir()
-    environment = os.environ | nowhere | {"HOME": str(home), "no_proxy": "", "NO_PROXY": ""}
-    answer = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "".join(commands)],
-        cwd=project_copy,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
+    run_page(project_copy, "index.md")
 
     reporting = project_copy / "data" / "demo" / "08_reporting"
     metrics = json.loads((reporting / "stardist" / "metrics.json").read_text())
@@ -68,3 +75,15 @@ def test_the_commands_work(project_copy: Path) -> None:
     assert (reporting / "report.html").stat().st_size > 10_000
     # The demonstration writes below data/demo and nowhere else.
     assert files_outside_the_demo(project_copy) == before
+
+
+@pytest.mark.slow
+def test_images_of_ones_own_become_a_manifest(project_copy: Path) -> None:
+    run_page(project_copy, "own-data.md")
+
+    primary = project_copy / "data" / "03_primary"
+    with (primary / "samples.csv").open() as file:
+        rows = {row["image_id"]: row for row in csv.DictReader(file)}
+    assert {name: int(row["n_nuclei"]) for name, row in rows.items()} == {"fluorescence": 52, "histology": 76}
+    assert {row["modality"] for row in rows.values()} == {"fluorescence", "histology"}
+    assert (primary / "labels/own/histology.tif").is_file()

@@ -1,0 +1,127 @@
+"""A dataset of one's own: a folder with images and their label images."""
+
+import csv
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.errors import DownloadError, InputError
+from nucseg.core.types import Modality
+from nucseg.datasets.base import SPLITS, DatasetInfo, RawSample
+from nucseg.images.io import read_image, read_labels
+
+INFO = DatasetInfo(
+    name="own",
+    title="Images of one's own",
+    citation="",
+    licence="yours",
+    homepage="",
+    url=None,
+    sha256=None,
+    archive_name="",
+    expected=(),
+    max_unpacked_bytes=0,
+)
+
+DESCRIPTION = "samples.csv"
+_COLUMNS = ("image_id", "split", "modality", "magnification")
+_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+
+
+def check_folder(folder: Path) -> Path:
+    """Give the folder, if it is one: it is read where it lies.
+
+    Args:
+        folder: Has the folders `images` and `labels`.
+
+    Raises:
+        DownloadError: It does not exist, or `images` or `labels` holds no file that could be an image.
+    """
+    for name in ("images", "labels"):
+        if not _files(folder / name):
+            raise DownloadError(
+                f"data_download.own.path: {folder / name} holds no image. A dataset of one's own is a folder with "
+                f"`images` and `labels`, the files of the same names, ending in one of {', '.join(_SUFFIXES)}."
+            )
+    return folder
+
+
+def raw_samples(folder: Path) -> Iterator[RawSample]:
+    """List the samples: `images/<id>.*` and `labels/<id>.*`, described in `samples.csv` where there is one.
+
+    The CSV has the column `image_id` and any of `split`, `modality` and `magnification`; an empty cell, like an image
+    that it does not name, leaves the choice to the rules for all datasets.
+
+    Args:
+        folder: See `check_folder`.
+
+    Yields:
+        One sample for each image, by name, then one (that cannot be read) for each label image without an image.
+
+    Raises:
+        InputError: The CSV is not readable.
+    """
+    images, labels = _files(folder / "images"), _files(folder / "labels")
+    rows = _description(folder / DESCRIPTION)
+    by_name = {path.stem: path for path in labels}
+    for path in images:
+        row = rows.get(path.stem, dict.fromkeys(_COLUMNS, ""))
+        yield RawSample(
+            image_id=path.stem,
+            read=partial(_read, path, by_name.get(path.stem), row),
+            modality=row["modality"] or None,
+            magnification=_magnification(row["magnification"]),
+            splits=(row["split"],) if row["split"] in SPLITS else SPLITS,
+        )
+    for name in sorted(by_name.keys() - {path.stem for path in images}):
+        yield RawSample(image_id=name, read=partial(_without_image, name))
+
+
+def _files(folder: Path) -> list[Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."))
+
+
+def _description(path: Path) -> dict[str, dict[str, str]]:
+    """Read the CSV as one mapping of stripped text an image; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: is not readable as CSV ({error}). Save it as UTF-8 text with commas.") from error
+    if rows and "image_id" not in rows[0]:
+        raise InputError(f"{path}: lacks the column image_id; its first line must name {', '.join(_COLUMNS)}.")
+    return {(row["image_id"] or "").strip(): {name: (row.get(name) or "").strip() for name in _COLUMNS} for row in rows}
+
+
+def _magnification(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < np.inf else None
+
+
+def _read(image: Path, labels: Path | None, row: dict[str, str]) -> tuple[NDArray, NDArray[np.int32], int]:
+    name = image.stem
+    if row["split"] not in ("", *SPLITS):
+        raise InputError(f"{name}: split {row['split']!r} in {DESCRIPTION}; allowed are {', '.join(SPLITS)}.")
+    if row["modality"] not in ("", *get_args(Modality)):
+        raise InputError(
+            f"{name}: modality {row['modality']!r} in {DESCRIPTION}; allowed are {', '.join(get_args(Modality))}."
+        )
+    if row["magnification"] and _magnification(row["magnification"]) is None:
+        raise InputError(f"{name}: magnification {row['magnification']!r} in {DESCRIPTION} is no number above 0.")
+    if labels is None:
+        raise InputError(f"{name}: has no label image labels/{name}.tif (or .png).")
+    return read_image(image), read_labels(labels), 0
+
+
+def _without_image(name: str) -> tuple[NDArray, NDArray[np.int32], int]:
+    raise InputError(f"{name}: has a label image but no image images/{name}.tif (or .png, .jpg).")

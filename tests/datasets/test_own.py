@@ -1,0 +1,121 @@
+"""A folder of one's own images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+from pydantic import ValidationError
+
+from nucseg.core.errors import DownloadError, InputError
+from nucseg.datasets import own
+from nucseg.datasets.config import DownloadConfig, ProcessingConfig
+from nucseg.datasets.download import download_datasets
+from nucseg.datasets.processing import assign_splits, convert_datasets
+
+Draw = Callable[..., Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw_nuclei: Draw) -> Path:
+    """Two fluorescence images as TIFF, a stained one as PNG."""
+    for name in ("images", "labels"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+    for number, name in enumerate(("a", "b", "stained")):
+        image, labels = draw_nuclei((64, 72), 6, seed=number, modality="histology" if number == 2 else "fluorescence")
+        if number == 2:
+            iio.imwrite(tmp_path / "mine/images/stained.png", image)
+            iio.imwrite(tmp_path / "mine/labels/stained.png", labels.astype(np.uint16))
+        else:
+            tifffile.imwrite(tmp_path / f"mine/images/{name}.tif", image)
+            tifffile.imwrite(tmp_path / f"mine/labels/{name}.tif", labels)
+    return tmp_path / "mine"
+
+
+def converted(folder: Path) -> Any:
+    """Give the one chunk, with images and labels as they were when it came."""
+    (chunk,) = convert_datasets({"own": folder}, ProcessingConfig(transforms=()))
+    return chunk
+
+
+def reasons(folder: Path) -> dict[str, str]:
+    rejected = converted(folder).rejected
+    return dict(zip(rejected["image_id"], rejected["reason"], strict=True))
+
+
+def test_a_folder_becomes_samples_where_it_lies(folder: Path, tmp_path: Path, draw_nuclei: Draw) -> None:
+    config = DownloadConfig.model_validate({"datasets": "own", "own": {"path": str(folder)}})
+    archives = download_datasets(config, tmp_path / "raw")
+    assert archives == {"own": folder}
+    assert not (tmp_path / "raw").exists()
+
+    (chunk,) = convert_datasets(archives, ProcessingConfig(transforms=()))
+    assert list(chunk.images) == ["own/a", "own/b", "own/stained"]
+    assert chunk.converted["modality"].tolist() == ["fluorescence", "fluorescence", "histology"]
+    assert chunk.converted["n_nuclei"].tolist() == [6, 6, 6]
+    np.testing.assert_array_equal(chunk.images["own/b"], draw_nuclei((64, 72), 6, seed=1)[0])
+    np.testing.assert_array_equal(chunk.labels["own/b"] > 0, draw_nuclei((64, 72), 6, seed=1)[1] > 0)
+    assert chunk.rejected.empty
+
+
+def test_a_table_says_split_modality_and_magnification(folder: Path) -> None:
+    (folder / "samples.csv").write_text(
+        "\ufeffimage_id,split,modality,magnification,remark\r\na,test,brightfield,20,dim\r\nb,val,,,\r\n", "utf-8"
+    )
+    rows = converted(folder).converted.set_index("image_id")
+    assert rows.loc["a", ["modality", "magnification", "splits"]].tolist() == ["brightfield", 20.0, "test"]
+    assert rows.loc["b", ["modality", "splits"]].tolist() == ["fluorescence", "val"]
+    assert np.isnan(rows.loc["b", "magnification"])
+    assert rows.loc["stained", "splits"] == "train val test"
+    splits = assign_splits(converted(folder).converted, ProcessingConfig(transforms=())).set_index("image_id")["split"]
+    assert splits[["a", "b"]].tolist() == ["test", "val"]
+
+
+def test_what_is_broken_is_set_aside_with_its_reason(folder: Path, draw_nuclei: Draw) -> None:
+    image, labels = draw_nuclei((64, 64), 6)
+    tifffile.imwrite(folder / "images/alone.tif", image)
+    tifffile.imwrite(folder / "labels/lost.tif", labels)
+    for name in ("float", "slow", "fast"):
+        tifffile.imwrite(folder / f"images/{name}.tif", image)
+        tifffile.imwrite(folder / f"labels/{name}.tif", labels / 2 if name == "float" else labels)
+    (folder / "images/b.tif").write_bytes(b"nothing")
+    (folder / "images/.hidden.tif").write_bytes(b"nothing")
+    (folder / "samples.csv").write_text("image_id,split,modality,magnification\na,tset,,\nslow,,xray,\nfast,,,20x\n")
+    found = reasons(folder)
+    assert list(found) == ["a", "alone", "b", "fast", "float", "slow", "lost"]
+    assert "split 'tset'" in found["a"]
+    assert "labels/alone.tif" in found["alone"]
+    assert "b.tif" in found["b"]
+    assert "magnification '20x'" in found["fast"]
+    assert "integer" in found["float"]
+    assert "modality 'xray'" in found["slow"]
+    assert "images/lost.tif" in found["lost"]
+
+
+def test_of_two_images_of_one_name_the_first_is_used(folder: Path) -> None:
+    iio.imwrite(folder / "images/a.png", np.zeros((64, 72), np.uint8))
+    assert "twice" in reasons(folder)["a"]
+
+
+@pytest.mark.parametrize("missing", ["images", "labels"])
+def test_a_folder_without_images_or_labels_is_refused(folder: Path, missing: str) -> None:
+    (folder / missing).rename(folder / "other")
+    with pytest.raises(DownloadError, match=f"own.path: .*{missing} holds no image"):
+        own.check_folder(folder)
+
+
+def test_the_table_must_be_readable(folder: Path) -> None:
+    (folder / "samples.csv").write_text("name,split\na,test\n")
+    with pytest.raises(InputError, match=r"samples.csv: lacks the column image_id"):
+        converted(folder)
+    (folder / "samples.csv").write_bytes(b"image_id\n\xff\xfe")
+    with pytest.raises(InputError, match=r"samples.csv: is not readable"):
+        converted(folder)
+
+
+def test_the_parameters_must_name_the_folder() -> None:
+    with pytest.raises(ValidationError, match=r"needs data_download\.own\.path"):
+        DownloadConfig.model_validate({"datasets": ["bbbc038", "own"]})

@@ -89,12 +89,12 @@ def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
     image, labels = test_image_nuclei_2d(return_mask=True)
     scores = {}
     for factor in (1, 2, 4):
-        part = rescale(image[:256, :256], factor, order=3, preserve_range=True).astype(np.uint16)
-        truth = np.kron(labels[:256, :256], np.ones((factor, factor), np.int32))
+        part = rescale(image, factor, order=3, preserve_range=True).astype(np.uint16)
+        truth = np.kron(labels, np.ones((factor, factor), np.int32))
         scores[factor] = matching(truth, predictor.predict(part).labels, thresh=0.5).f1
-    assert scores[1] > 0.85
-    assert scores[2] > scores[1] - 0.04
-    assert scores[4] > scores[1] - 0.08
+    assert scores[1] > 0.8
+    # At a wrong scale nearly all are lost; one image of 125 nuclei says no more than this.
+    assert min(scores[2], scores[4]) > scores[1] - 0.08
 
 
 @pytest.mark.skipif(not SBSST265.is_dir(), reason="NUCSEG_SBSST265 names no folder with raw images of S-BSST265")

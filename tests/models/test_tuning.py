@@ -3,7 +3,7 @@ import pytest
 from stardist.matching import matching_dataset
 
 from nucseg.core.types import Instances
-from nucseg.models.tuning import ap_mean
+from nucseg.models.tuning import SAME, ap_mean, choose_thresholds
 
 
 def reference(truths, found):
@@ -46,3 +46,24 @@ def test_nothing_to_find_or_nothing_found_is_worth_0(images):
 def test_a_perfect_answer_is_worth_1(images):
     truth = images[0][0]
     assert ap_mean([truth], [Instances(truth, np.full(truth.max(), 0.9, np.float32))]) == 1
+
+
+def test_of_good_thresholds_those_nearest_to_a_half_are_chosen(caplog):
+    tried = [
+        ({"score": 0.3, "nms": 0.3}, 0.600),
+        ({"score": 0.4, "nms": 0.3}, 0.6008),
+        ({"score": 0.6, "nms": 0.3}, 0.6011),
+        ({"score": 0.6, "nms": 0.5}, 0.6012),
+        ({"score": 0.5, "nms": 0.5}, 0.6012 + 0.9 * SAME - 1.95 * SAME),
+        ({"score": 0.9, "nms": 0.3}, 0.6012 + 0.9 * SAME),
+    ]
+    with caplog.at_level("INFO"):
+        assert choose_thresholds(tried, {"score": 0.2, "nms": 0.2}) == {"score": 0.6, "nms": 0.5}
+    assert "ap_mean_50_90 = 0.6012" in caplog.text
+
+
+def test_thresholds_stay_where_none_is_worth_anything(caplog):
+    before = {"score": 0.2}
+    assert choose_thresholds([({"score": 0.5}, 0.0)], before) is before
+    assert choose_thresholds([], before) is before
+    assert "No nucleus" in caplog.text

@@ -1,5 +1,6 @@
-"""The number that the decoding thresholds are tuned for."""
+"""Choosing the decoding thresholds: the number that they are tuned for, and the choice."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,11 @@ from numpy.typing import NDArray
 from nucseg.core.types import Instances
 from nucseg.metrics.overlap import overlaps
 
+SAME = 0.0025
+"""Thresholds whose values differ by no more are as good as each other: another seed changes more."""
+
 _IOUS = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+_log = logging.getLogger(__name__)
 
 
 def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -> float:
@@ -28,3 +33,28 @@ def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -
     nuclei = sum(len(each.true_labels) for each in pairs) + sum(map(len, found))
     true_positives = (ious[:, None] >= _IOUS).sum(0)
     return float((true_positives / np.maximum(nuclei - true_positives, 1)).mean())
+
+
+def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: dict[str, float]) -> dict[str, float]:
+    """Choose among thresholds by what they are worth.
+
+    Args:
+        tried: Thresholds, `score` among them, and the value of each.
+        before: What stays where nothing is worth anything.
+
+    Returns:
+        Of those within `SAME` of the best the ones whose score lies nearest to 0.5, for few validation images say
+        little about far ones; of these the best.
+    """
+    best = max((value for _, value in tried), default=0.0)
+    if best <= 0:
+        _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", before)
+        return before
+    good = [
+        (round(abs(thresholds["score"] - 0.5), 6), -value, thresholds)
+        for thresholds, value in tried
+        if value >= best - SAME
+    ]
+    _, negative, chosen = min(good, key=lambda each: each[:2])
+    _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation (the best: %.4f).", chosen, -negative, best)
+    return chosen

@@ -1,7 +1,6 @@
 """Mask R-CNN behind the segmenter protocol."""
 
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -25,14 +24,13 @@ from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.nms import suppress
 from nucseg.models.mask_rcnn.paste import draw_instances
 from nucseg.models.mask_rcnn.targets import make_targets
-from nucseg.models.tuning import ap_mean
+from nucseg.models.tuning import ap_mean, choose_thresholds
 
 _TILE = 1024  # pixels a side: the network's memory stays bounded whatever the size of the image
 _MASKS_AT_ONCE = 64  # always as many, so that a mask does not depend on how many others there are
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5, 0.6]
 _MASKS_TRIED = [0.4, 0.45, 0.5, 0.55, 0.6]
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ class MaskRCNNSegmenter:
     def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose score, suppression and mask threshold that give the best `ap_mean_50_90` over the images.
 
-        All are tried, as `predict` would decode with them; of equally good ones, the score nearest to 0.5 is taken.
+        All are tried, as `predict` would decode with them; `nucseg.models.tuning` chooses.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
@@ -193,8 +191,7 @@ class MaskRCNNSegmenter:
         Returns:
             The new `thresholds`; the old ones where nothing was found.
         """
-        before, best = self.thresholds, (0.0, 0.0)
-        tuned = before
+        before, tried = self.thresholds, []
         for nms in _NMS_TRIED:
             self.thresholds = {**before, "nms": nms}
             detections = [self.propose(image, _SCORES_TRIED[0]) for image in images]
@@ -203,14 +200,9 @@ class MaskRCNNSegmenter:
                 drawn = [self.decode(found, truth.shape) for found, truth in zip(detections, labels, strict=True)]
                 for score in _SCORES_TRIED:
                     value = ap_mean(labels, [each.above(score) for each in drawn])
-                    if value > 0 and (value, -abs(score - 0.5)) > best:
-                        best, tuned = (value, -abs(score - 0.5)), {"score": score, "nms": nms, "mask": mask}
-        self.thresholds = tuned
-        if tuned is before:
-            _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", tuned)
-        else:
-            _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation.", tuned, best[0])
-        return tuned
+                    tried.append(({"score": score, "nms": nms, "mask": mask}, value))
+        self.thresholds = choose_thresholds(tried, before)
+        return self.thresholds
 
     def save(self, folder: Path) -> None:
         """Write the segmenter into an existing folder; see `nucseg.models.files`."""

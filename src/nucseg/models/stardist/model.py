@@ -3,7 +3,6 @@
 import contextlib
 import io
 import itertools
-import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,13 +28,12 @@ from nucseg.models.files import read_files, write_files
 from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
-from nucseg.models.tuning import ap_mean
+from nucseg.models.tuning import ap_mean, choose_thresholds
 
 _TILE = 1536  # pixels a side: the network's memory stays below 2 GB whatever the size of the image
 _AT_ONCE = 1792**2  # pixels of an image that is not tiled: one tile with its halo
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5]  # as StarDist2D.optimize_thresholds
-_log = logging.getLogger(__name__)
 
 # The package's OpenMP threads wait for each other in busy loops: beside a training step, or in each thread of a feed or
 # server, two of them are up to ten times slower than one.
@@ -272,7 +270,7 @@ class StarDist:
     def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose the score and the suppression threshold that give the best `ap_mean_50_90` over the images.
 
-        All are tried, as `predict` would decode with them; of equally good ones, the score nearest to 0.5 is taken.
+        All are tried, as `predict` would decode with them; `nucseg.models.tuning` chooses.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
@@ -281,8 +279,7 @@ class StarDist:
         Returns:
             The new `thresholds`; the old ones where nothing was found.
         """
-        before, best = self.thresholds, (0.0, 0.0)
-        tuned = before
+        before, tried = self.thresholds, []
         candidates = [self.propose(image, _SCORES_TRIED[0]) for image in images]
         for nms in _NMS_TRIED:
             self.thresholds = {**before, "nms": nms}
@@ -293,15 +290,9 @@ class StarDist:
                 found = [
                     self.draw(each.above(score), truth.shape) for each, truth in zip(polygons, labels, strict=True)
                 ]
-                value = ap_mean(labels, found)
-                if value > 0 and (value, -abs(score - 0.5)) > best:
-                    best, tuned = (value, -abs(score - 0.5)), self.thresholds
-        self.thresholds = tuned
-        if tuned is before:
-            _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", before)
-        else:
-            _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation.", tuned, best[0])
-        return tuned
+                tried.append((self.thresholds, ap_mean(labels, found)))
+        self.thresholds = choose_thresholds(tried, before)
+        return self.thresholds
 
     def save(self, folder: Path) -> None:
         """Write the segmenter into an existing folder; see `nucseg.models.files`."""

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ NOT_RUN = {
     "needs an archive and hours",
     "takes minutes; it runs this page, too",
     "takes hours",
+    "examples with files of your own",
 }
 
 
@@ -55,7 +57,7 @@ def run_page(project: Path, page: str) -> None:
     assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
 
 
-@pytest.mark.parametrize("page", ["index.md", "own-data.md"])
+@pytest.mark.parametrize("page", ["index.md", "own-data.md", "predict.md"])
 def test_each_block_that_is_not_run_says_why(root: Path, page: str) -> None:
     blocks = shell_blocks(root / "docs" / page)
 
@@ -87,3 +89,26 @@ def test_images_of_ones_own_become_a_manifest(project_copy: Path) -> None:
     assert {name: int(row["n_nuclei"]) for name, row in rows.items()} == {"fluorescence": 52, "histology": 76}
     assert {row["modality"] for row in rows.values()} == {"fluorescence", "histology"}
     assert (primary / "labels/own/histology.tif").is_file()
+
+
+@pytest.mark.slow
+def test_images_are_predicted_with_the_shipped_model(project_copy: Path) -> None:
+    page = (project_copy / "docs/predict.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    run_page(project_copy, "predict.md")
+
+    geojson = json.loads((project_copy / "results/geojson/fluorescence.geojson").read_text())
+    drawn = 52
+    assert 0.8 * drawn <= len(geojson["features"]) <= 1.2 * drawn
+    for name in (
+        "results/labels/fluorescence.tif",
+        "results/table/fluorescence.parquet",
+        "results/table/fluorescence.csv",
+    ):
+        assert (project_copy / name).is_file()
+    with (project_copy / "data/07_model_output/inference/summary.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 2
+    call = f"{program}\nprint(len(found.scores))"
+    command = [sys.executable, "-c", call]
+    answer = subprocess.run(command, cwd=project_copy, check=True, capture_output=True, text=True)
+    assert int(answer.stdout.splitlines()[-1]) == len(geojson["features"])

@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint check-style check-types check-imports check-tests docs viz lock clean
+.PHONY: help setup run test lint check-style check-types check-imports check-tests docs bench viz lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ check-tests: setup  ## Run all tests that need neither a GPU nor the internet, w
 
 docs: setup  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
+
+bench: setup  ## Measure the parts beside what they replace (an idle machine, processed BBBC038, minutes).
+	$(BIN)/python benchmarks/basics.py
 
 viz: setup  ## Show the pipelines in the browser.
 	$(BIN)/kedro viz run

@@ -186,24 +186,18 @@ def rle(repeat: int) -> list[Row]:
 def prediction(repeat: int) -> list[Row]:
     """Predict an image at its own scale, beside `StarDist2D.predict_instances` with the same weights and precision."""
     from csbdeep.utils import normalize
-    from stardist.models import StarDist2D
+    from stock import stock_stardist
 
     from nucseg.inference.predictor import Predictor
     from nucseg.models.registry import resolve_model
-    from nucseg.models.stardist.model import stardist_config
 
     predictor = Predictor.load(resolve_model("stardist"), scale=1.0)
-    segmenter: Any = predictor.bundle.segmenter
-    stock = StarDist2D(stardist_config(segmenter.config), basedir=None)
-    stock.keras_model.set_weights(segmenter.polygon_model.get_weights())
-    thresholds = segmenter.thresholds
+    stock, options = stock_stardist(predictor.bundle.segmenter)
     image = drawn_image(1024, 400)
     rgb = np.repeat(image[..., None], 3, -1)
     ours, others, ratio = paired(
         lambda: predictor.predict(image),
-        lambda: stock.predict_instances(
-            normalize(rgb, 1, 99.8), prob_thresh=thresholds["score"], nms_thresh=thresholds["nms"]
-        ),
+        lambda: stock.predict_instances(normalize(rgb, 1, 99.8), **options),
         repeat,
     )
     n_ours = len(predictor.predict(image))

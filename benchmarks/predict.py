@@ -95,16 +95,13 @@ def _peak() -> float:
 def stock(model: Path, image: Path, output: Path, function: str) -> dict[str, Any]:
     """Measure a function of the package with the same weights, thresholds and normalisation, in float32."""
     import tifffile
-    from stardist.models import StarDist2D
+    from stock import stock_stardist
 
     from nucseg.inference.predictor import Predictor
-    from nucseg.models.stardist.model import stardist_config
 
     predictor = Predictor.load(model, scale=1.0, precision="float32")
     segmenter = predictor.bundle.segmenter
-    package = StarDist2D(stardist_config(segmenter.config), basedir=None)
-    package.keras_model.set_weights(segmenter.polygon_model.get_weights())
-    options = {"prob_thresh": segmenter.thresholds["score"], "nms_thresh": segmenter.thresholds["nms"]}
+    package, options = stock_stardist(segmenter)
     package.predict_instances(np.zeros((512, 512, segmenter.in_channels), np.float32), **options)
     started = time.perf_counter()
     pixels = tifffile.imread(image)

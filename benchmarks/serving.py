@@ -1,9 +1,11 @@
-"""How fast `nucseg serve` is, beside a bare Flask route that calls the same model.
+"""How fast `nucseg serve` is, beside bare Flask routes that call the same model.
 
-python benchmarks/serving.py --model stardist
+    python benchmarks/serving.py --model stardist
 
-Starts both servers, one after the other, on this machine, and asks them with 1, 8 and 32 clients for the nuclei of
-256 x 256 images. Clients keep their connection and do nothing but ask. Needs Flask (the extra `dev`) and Linux.
+Starts three servers, one after the other, on this machine, and asks them with 1, 8 and 32 clients for the nuclei of
+256 x 256 images: `nucseg serve`; `flask`, a route that calls nucseg's predictor; and `stock`, a route as people write
+it by hand, with the `stardist` package's `predict_instances` and the same weights (in float32, as it comes). Clients
+keep their connection and do nothing but ask. Needs Flask (the extra `dev`) and Linux.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import numpy as np
 from skimage.draw import ellipse
 
 SIZE = 256
+SERVERS = ("nucseg", "flask", "stock")
 BOUNDARY = "nucseg-benchmark"
 
 
@@ -47,16 +50,30 @@ def form(image: bytes) -> bytes:
 BODIES = [form(picture(seed)) for seed in range(16)]
 
 
-def serve_flask(model: str, port: int) -> None:
+def serve_flask(model: str, port: int, kind: str) -> None:
     """Serve the model as one would without thinking of anything."""
     from flask import Flask, jsonify, request
 
+    from nucseg.core.types import Instances
     from nucseg.images.io import decode_image
     from nucseg.inference.predictor import Predictor
+    from nucseg.models.registry import resolve_model
     from nucseg.serving.plane import predictions
 
-    predictor = Predictor.load(model)
-    predictor.predict(np.zeros((SIZE, SIZE), np.uint8) + np.eye(SIZE, dtype=np.uint8))
+    predictor = Predictor.load(resolve_model(model), precision="auto" if kind == "flask" else "float32")
+    find = predictor.predict
+    if kind == "stock":
+        from csbdeep.utils import normalize
+        from stock import stock_stardist
+
+        package, options = stock_stardist(predictor.bundle.segmenter)
+
+        def find(image):
+            rgb = np.repeat(image[..., None], 3, -1)
+            labels, details = package.predict_instances(normalize(rgb, 1, 99.8), **options)
+            return Instances(labels, details["prob"])
+
+    find(np.zeros((SIZE, SIZE), np.uint8) + np.eye(SIZE, dtype=np.uint8))
     app = Flask("bare")
 
     @app.get("/health/ready")
@@ -65,7 +82,7 @@ def serve_flask(model: str, port: int) -> None:
 
     @app.post("/model/predict")
     def predict():
-        found = predictor.predict(decode_image(io.BytesIO(request.files["image"].read()), "image"))
+        found = find(decode_image(io.BytesIO(request.files["image"].read()), "image"))
         return jsonify(status="ok", predictions=predictions(found))
 
     import logging
@@ -202,26 +219,28 @@ def main() -> None:
     parser.add_argument("--memory-requests", type=int, default=1000, help="further ones before memory is read again")
     parser.add_argument("--threads", type=int, help="NUCSEG_THREADS of nucseg serve")
     parser.add_argument("--port", type=int, default=5601)
-    parser.add_argument("--only", choices=["nucseg", "flask"])
-    parser.add_argument("--serve-flask", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", choices=SERVERS, default=SERVERS)
+    parser.add_argument("--serve-flask", choices=SERVERS[1:], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve_flask:
-        serve_flask(arguments.model, arguments.port)
+        serve_flask(arguments.model, arguments.port, arguments.serve_flask)
         return
     print(f"{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()}")
     nucseg = [sys.executable, "-c", "from nucseg.cli import main; main()", "serve", "--model", arguments.model]
-    nucseg += ["--port", str(arguments.port), "--max-requests", "64"]
+    nucseg += ["--max-requests", "64"]
     nucseg += ["--threads", str(arguments.threads)] if arguments.threads else []
-    flask = [sys.executable, __file__, "--serve-flask", "--model", arguments.model, "--port", str(arguments.port + 1)]
-    results = []
-    if arguments.only != "flask":
-        results.append(measure("nucseg serve", nucseg, arguments.port, arguments))
-    if arguments.only != "nucseg":
-        results.append(measure("bare Flask", flask, arguments.port + 1, arguments))
-    if len(results) == 2:
-        served, bare = (result["loads"][1]["per_second"] for result in results)
-        print(f"At 8 clients nucseg serve answers {served / bare:.2f} times as many requests a second as bare Flask.")
-    print(json.dumps(results, indent=1))
+    results = {}
+    for place, name in enumerate(arguments.only):
+        port = arguments.port + place
+        flask = [sys.executable, __file__, "--serve-flask", name, "--model", arguments.model, "--port", str(port)]
+        command = [*nucseg, "--port", str(port)] if name == "nucseg" else flask
+        results[name] = measure(name, command, port, arguments)
+    served, *others = (result["loads"][1]["per_second"] for result in results.values())
+    for name, bare in zip(list(results)[1:], others, strict=True):
+        print(
+            f"At 8 clients {arguments.only[0]} answers {served / bare:.2f} times as many requests a second as {name}."
+        )
+    print(json.dumps(list(results.values()), indent=1))
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ HEAD = """# Configuration
 
 <!-- Made by docs/describe_parameters.py from the typed models: change those, and run it again. -->
 
-Parameters lie in `conf/base/parameters/`; `conf/cpu` and `conf/demo` change what differs there, `conf/local` (which
-stays out of git) is for your own values, and `--params key=value,other=value` changes them for one run. All are checked
-before the first node runs: a message names the file, the key, the value and what is allowed.
+Parameters lie in `conf/base/parameters/`. `--env cpu` and `--env demo` add what differs in `conf/cpu` and `conf/demo`;
+without `--env`, your own values in `conf/local` (which stays out of git) count. `--params key=value,other=value` is for
+one run. All are checked before the first node runs: a message names the file, the key, the value and what is allowed.
 
 A parameter that no file names has its default.
 """

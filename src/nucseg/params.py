@@ -12,6 +12,7 @@ from nucseg.core.errors import ConfigError
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.config import MetricsConfig
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+from nucseg.models.segmenter import LOWEST_SCORE
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.formats.registry import FORMATS
@@ -41,7 +42,7 @@ class InferenceConfig(BaseModel):
     channel: str | None = Field(None, coerce_numbers_to_str=True, description="Of images with several: number or name.")
     pixel_size: float | None = Field(None, gt=0, description="Micrometres, instead of what the images say.")
     tile: int | None = Field(None, ge=64, description="Pixels a side of a tile; null takes the default.")
-    score_threshold: float | None = Field(None, ge=0, le=1, description="Instead of the model's own.")
+    score_threshold: float | None = Field(None, ge=LOWEST_SCORE, le=1, description="Instead of the model's own.")
     resume: bool = Field(True, description="Whether what an earlier run has finished is skipped.")
 
     @field_validator("formats")

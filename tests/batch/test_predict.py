@@ -147,6 +147,10 @@ def test_results_that_are_there_are_not_replaced_unless_asked(run, slide, tmp_pa
     assert not run(slide[0], resume=True, score_threshold=0.3)[0].skipped
     (tmp_path / "out/labels/slide.tif").unlink()
     assert not run(slide[0], resume=True, score_threshold=0.3)[0].skipped
+    assert run(slide[0], resume=True, score_threshold=0.3)[0].skipped
+    tifffile.imwrite(slide[0], np.zeros((150, 210), np.uint8))
+    (changed,) = run(slide[0], resume=True, score_threshold=0.3)
+    assert (changed.nuclei, changed.skipped) == (0, False)
 
 
 def test_two_images_of_one_name(run, slide, tmp_path):

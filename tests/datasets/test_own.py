@@ -63,7 +63,7 @@ def test_a_folder_becomes_samples_where_it_lies(folder: Path, tmp_path: Path, dr
 
 def test_a_table_says_split_modality_and_magnification(folder: Path) -> None:
     (folder / "samples.csv").write_text(
-        "\ufeffimage_id,split,modality,magnification,remark\r\na,test,brightfield,20,dim\r\nb,val,,,\r\n", "utf-8"
+        "\ufeffimage_id,split,modality,magnification\r\na,test,brightfield,20\r\nb,val,,\r\n", "utf-8"
     )
     rows = converted(folder).converted.set_index("image_id")
     assert rows.loc["a", ["modality", "magnification", "splits"]].tolist() == ["brightfield", 20.0, "test"]
@@ -107,10 +107,22 @@ def test_a_folder_without_images_or_labels_is_refused(folder: Path, missing: str
         own.check_folder(folder)
 
 
-def test_the_table_must_be_readable(folder: Path) -> None:
-    (folder / "samples.csv").write_text("name,split\na,test\n")
-    with pytest.raises(InputError, match=r"samples.csv: lacks the column image_id"):
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("name,split\na,test\n", "has the columns name, split"),
+        ("image_id,splits\na,test\n", "has the columns image_id, splits"),
+        ("image_id,split\na.tif,test\n", r"no image is called 'a\.tif'"),
+        ("image_id,split\na,test\na,train\n", "names an image twice"),
+    ],
+)
+def test_a_table_that_would_be_ignored_is_refused(folder: Path, text: str, said: str) -> None:
+    (folder / "samples.csv").write_text(text)
+    with pytest.raises(InputError, match=rf"samples\.csv: {said}"):
         converted(folder)
+
+
+def test_the_table_must_be_readable(folder: Path) -> None:
     (folder / "samples.csv").write_bytes(b"image_id\n\xff\xfe")
     with pytest.raises(InputError, match=r"samples.csv: is not readable"):
         converted(folder)

@@ -11,6 +11,7 @@ import tifffile
 from nucseg.core.errors import ConfigError
 from nucseg.images.open import open_image
 from nucseg.images.transforms import Normalize
+from nucseg.inference import cluster
 from nucseg.inference.cluster import DaskEngine, connected
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
@@ -66,3 +67,10 @@ def test_a_scheduler_that_does_not_answer_is_said(monkeypatch):
     monkeypatch.setattr(cluster, "Client", lambda address, timeout: Client(address, timeout="1s"))
     with pytest.raises(ConfigError, match=r"tcp://127.0.0.1:9 does not answer"), connected(1, "tcp://127.0.0.1:9"):
         pass
+
+
+def test_workers_get_paths_that_do_not_depend_on_where_they_started(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cluster._absolute("slides/a.tif") == str(tmp_path / "slides/a.tif")
+    assert cluster._absolute("/data/a.tif") == "/data/a.tif"
+    assert cluster._absolute("s3://bucket/a.zarr") == "s3://bucket/a.zarr"

@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 import requests
@@ -101,6 +102,45 @@ def test_a_tiff_that_unpacks_to_more_than_it_says_takes_no_memory(serve) -> None
     before = memory_of_this_process()
     assert server.predict(bytes(data) + strip).status_code in (200, 400)
     assert memory_of_this_process() - before < 150_000_000
+
+
+def test_a_tile_counts_as_what_it_unpacks_to() -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((16, 16), np.uint8), tile=(2048, 2048), compression="zlib")
+    check_size(stream, 2048 * 2048)
+    with pytest.raises(TooLargeError, match="4194304 pixels"):
+        check_size(stream, 2048 * 2047)
+
+
+def test_a_jpeg_within_a_tiff_counts_by_its_own_size() -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((16, 16), np.uint8), compression="jpeg")
+    check_size(stream, 256)
+    large = imagecodecs.jpeg8_encode(np.zeros((512, 512), np.uint8))
+    with tifffile.TiffFile(stream) as tiff:
+        page = tiff.pages.first
+        content, (old,) = stream.getvalue(), page.dataoffsets
+        offsets, counts = page.tags["StripOffsets"].valueoffset, page.tags["StripByteCounts"].valueoffset
+    changed = bytearray(content + large)
+    changed[offsets : offsets + 4] = struct.pack("<I", len(content))
+    changed[counts : counts + 4] = struct.pack("<I", len(large))
+    assert old != len(content)
+    with pytest.raises(TooLargeError, match="262144 pixels"):
+        check_size(io.BytesIO(bytes(changed)), 256)
+
+
+def test_codecs_that_say_a_size_of_their_own_are_not_accepted() -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((16, 16), np.uint8), compression="jpeg2000")
+    with pytest.raises(InputError, match=r"compression \w+ is not accepted. Save it with deflate"):
+        check_size(stream, 10**6)
+
+
+@pytest.mark.parametrize("options", [{"bitspersample": 12}, {"lossless": True}])
+def test_a_jpeg_of_another_kind_is_not_let_through(options) -> None:
+    image = np.zeros((256, 256), np.uint16 if options.get("bitspersample") else np.uint8)
+    with pytest.raises(InputError):
+        check_size(io.BytesIO(imagecodecs.jpeg8_encode(image, **options)), 256 * 255)
 
 
 @pytest.mark.parametrize("start", [b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"\xff\xd8\xff", b""])

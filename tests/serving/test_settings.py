@@ -94,6 +94,12 @@ def test_the_storage_takes_no_paths(tmp_path, key) -> None:
         Storage(str(tmp_path)).exists(key)
 
 
+def test_an_empty_key_is_no_key(monkeypatch) -> None:
+    monkeypatch.setenv("NUCSEG_API_KEY", "")
+    with pytest.raises(ConfigError, match="NUCSEG_API_KEY"):
+        load_settings()
+
+
 def test_other_storages_are_refused() -> None:
     with pytest.raises(ConfigError, match="storage"):
         Storage("nosuch://place")

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from fsspec.core import url_to_fs
 
 from nucseg.batch.progress import Progress
 from nucseg.batch.record import ImageRecord
@@ -144,12 +145,14 @@ def _predict_image(
     files = format_paths(output, name, list(options.formats))
     settings: dict[str, Any] = {
         "image": image,
+        "content": _version(image),
         "model": fingerprint,
         "precision": predictor.precision,
         "channel": options.channel,
         "scale": predictor.scale,
         "tile": options.tile,
         "score_threshold": options.score_threshold,
+        "pixel_size": options.pixel_size,
     }
     record = ImageRecord(output, name, settings)
     if options.resume:
@@ -201,3 +204,12 @@ def _fingerprint(model: Path) -> str:
         if file.is_file() and file.name != "run.json":
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def _version(image: str) -> str:
+    """Tell one content of a file from another, by its size and time of change or by what its server says."""
+    try:
+        files, path = url_to_fs(image)
+        return str(files.ukey(path))
+    except Exception:  # whatever a file system raises: reading the image will say what is wrong
+        return ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nucseg.core.errors import ConfigError
+from nucseg.models.segmenter import LOWEST_SCORE
 from nucseg.reporting.formats.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class _Scale(click.ParamType):
     type=_Scale(),
     help="Predict at this scale: below 1 for nuclei larger than those the model knows. `auto` finds it.",
 )
-@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
+@click.option("--score-threshold", type=click.FloatRange(LOWEST_SCORE, 1), help="Instead of the model's own.")
 @click.option("--tile", type=click.IntRange(64), help="Pixels a side of a tile of a large image.")
 @click.option(
     "--precision",

@@ -67,6 +67,11 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     """
     images, labels = _files(folder / "images"), _files(folder / "labels")
     rows = _description(folder / DESCRIPTION)
+    if strange := sorted(rows.keys() - {path.stem for path in images}):
+        raise InputError(
+            f"{folder / DESCRIPTION}: no image is called {', '.join(map(repr, strange[:5]))}; image_id is the name of "
+            "the file without its ending."
+        )
     by_name = {path.stem: path for path in labels}
     for path in images:
         row = rows.get(path.stem, dict.fromkeys(_COLUMNS, ""))
@@ -95,9 +100,18 @@ def _description(path: Path) -> dict[str, dict[str, str]]:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: is not readable as CSV ({error}). Save it as UTF-8 text with commas.") from error
-    if rows and "image_id" not in rows[0]:
-        raise InputError(f"{path}: lacks the column image_id; its first line must name {', '.join(_COLUMNS)}.")
-    return {(row["image_id"] or "").strip(): {name: (row.get(name) or "").strip() for name in _COLUMNS} for row in rows}
+    columns = set(rows[0]) if rows else {"image_id"}
+    if "image_id" not in columns or columns - set(_COLUMNS):
+        raise InputError(
+            f"{path}: has the columns {', '.join(map(str, rows[0]))}; allowed, and to be named in its first line, are "
+            f"image_id and any of {', '.join(_COLUMNS[1:])}."
+        )
+    found = {
+        (row["image_id"] or "").strip(): {name: (row.get(name) or "").strip() for name in _COLUMNS} for row in rows
+    }
+    if len(found) < len(rows):
+        raise InputError(f"{path}: names an image twice; leave one line for each.")
+    return found
 
 
 def _magnification(text: str) -> float | None:

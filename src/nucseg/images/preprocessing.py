@@ -104,6 +104,8 @@ class Preprocessor:
                 check_image(band, source.name)
                 if canonical_channels(band).ndim == 3:
                     source_channels = 3
+                    if source.dtype.kind != "f":  # of floats, every pixel must be seen to be finite
+                        break
 
         def bands() -> Iterator[NDArray]:
             for band in source.bands():

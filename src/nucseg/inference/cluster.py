@@ -70,7 +70,7 @@ class DaskEngine:
         recipe = _Recipe(
             str(self._model.absolute()),
             self._precision,
-            job.source.name,
+            _absolute(job.source.name),
             job.channel,
             job.fitted,
             job.scale,
@@ -103,6 +103,11 @@ class DaskEngine:
             ) from error
         finally:
             self._client.cancel(list(decoded))
+
+
+def _absolute(name: str) -> str:
+    """Give the path of an image as a worker that was started elsewhere finds it; a URL stays."""
+    return name if "://" in name else str(Path(name).absolute())
 
 
 def _propose(recipe: _Recipe, tile: int) -> Any:

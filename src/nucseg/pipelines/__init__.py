@@ -1,1 +1,1 @@
-"""The six pipelines; between them everything is persisted in the catalog, so that each runs on its own."""
+"""The pipelines; between them everything is persisted in the catalog, so that each runs on its own."""

@@ -5,7 +5,7 @@ import math
 from typing import IO, Any, BinaryIO, cast
 
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from nucseg.core.errors import InputError
 from nucseg.serving.errors import TooLargeError
@@ -13,7 +13,10 @@ from nucseg.serving.errors import TooLargeError
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_HEADER = 24
 _MAX_PAGES = 1000
+_CODECS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _BYTES_PER_PIXEL = 16  # four channels of float32
+# What they hold is as large as the TIFF says; other codecs say a size of their own.
+_AS_DECLARED = {tifffile.COMPRESSION[name] for name in _CODECS}
 
 
 class _Upload(io.RawIOBase):
@@ -71,6 +74,8 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image") -> None:
         pixels, size = _declared(stream)
     except TooLargeError as error:
         raise TooLargeError(f"{name}: {error} Save the one to use by itself.") from error
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     except Exception as error:  # a damaged header meets the libraries with whatever exception
         raise InputError(f"{name}: its header cannot be read. The file is damaged; save it again.") from error
     finally:
@@ -96,8 +101,6 @@ def _declared(stream: IO[bytes]) -> tuple[int, int]:
                 return image.width * image.height, image.width * image.height * 4
         except Image.DecompressionBombError:
             return 2**63, 2**63
-        except UnidentifiedImageError:
-            return 0, 0
     return 0, 0
 
 
@@ -109,6 +112,26 @@ def _declared_tiff(stream: BinaryIO) -> tuple[int, int]:
             if number == _MAX_PAGES:
                 raise TooLargeError(f"it holds more than the allowed {_MAX_PAGES} pages.")
             described = page.aspage()
-            pixels = max(pixels, described.imagewidth * described.imagelength * described.imagedepth)
-            size += math.prod(described.shape) * (described.dtype.itemsize if described.dtype else 1)
+            whole = described.imagewidth * described.imagelength * described.imagedepth
+            # A tile is decoded whole, however small the image that it is part of.
+            chunk = math.prod(described.chunks)
+            pixels = max(pixels, whole, chunk // described.samplesperpixel)
+            size += max(math.prod(described.shape), chunk) * (described.dtype.itemsize if described.dtype else 1)
+            if described.compression == tifffile.COMPRESSION.JPEG:
+                pixels = max([pixels, *(_jpeg_pixels(stream, offset) for offset in described.dataoffsets)])
+            elif described.compression not in _AS_DECLARED:
+                codec = tifffile.COMPRESSION(described.compression).name
+                raise InputError(f"its compression {codec} is not accepted. Save it with deflate, LZW or none.")
     return pixels, size
+
+
+def _jpeg_pixels(stream: IO[bytes], offset: int) -> int:
+    """Give rows times columns that a JPEG within a TIFF declares by itself; 0 where it declares none."""
+    stream.seek(offset + 2)  # behind the mark of its start
+    while len(head := stream.read(4)) == 4 and head[0] == 0xFF:
+        length = int.from_bytes(head[2:])
+        if 0xC0 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC):
+            frame = stream.read(5)
+            return int.from_bytes(frame[1:3]) * int.from_bytes(frame[3:5])
+        stream.seek(length - 2, io.SEEK_CUR)
+    return 0

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
     )
     storage: str = Field("data/serving/files", description="fsspec URL of uploads and results: a folder or s3://….")
 
-    api_key: SecretStr | None = Field(None, description="Asked of every request but the health checks, where set.")
+    api_key: SecretStr | None = Field(
+        None, min_length=1, description="Asked of every request but the health checks, where set."
+    )
     cors_origins: str = Field("", description="Comma-separated origins whose pages may call the service; * is any.")
     max_upload_mb: int = Field(64, ge=1, description="Megabytes of an upload to predict at once.")
     max_pixels: int = Field(2**24, ge=1, description="Pixels of an image to predict at once.")

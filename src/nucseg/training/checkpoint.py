@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -48,8 +49,8 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             StorageError: The file is not readable.
         """
-        for leftover in self.path.parent.glob(".writing-*"):
-            shutil.rmtree(leftover, ignore_errors=True)  # of a run that was killed while it saved
+        for leftover in self.path.parent.glob(f".writing-*/{self.path.name}"):
+            shutil.rmtree(leftover.parent, ignore_errors=True)  # of a run that was killed while it saved
         if self.path.is_file():
             state = self._read()[0]
             self.history, self.finished = state["history"], state["finished"]
@@ -108,7 +109,7 @@ class Checkpoint(keras.callbacks.Callback):
                     group: [file[name] for name in names if name.startswith(f"{group} ")]
                     for group in ("model", "optimizer", "best")
                 }
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise StorageError(f"{self.path}: not readable ({error}). Remove it to train anew.") from error
         return state, arrays
 

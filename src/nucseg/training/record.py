@@ -1,6 +1,7 @@
 """The record of a run: everything that one needs to know where a model came from."""
 
 import hashlib
+import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,9 @@ def run_record(
         "versions": {"nucseg": nucseg.__version__, "python": platform.python_version(), **_versions()},
         "precision": precision,
         "device": device,
-        "history": [dict(entry) for entry in history],
+        "history": [
+            {key: value if math.isfinite(value) else None for key, value in entry.items()} for entry in history
+        ],
         "validation": {},
     }
 

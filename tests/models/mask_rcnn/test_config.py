@@ -29,6 +29,10 @@ def test_a_preset_gives_what_is_not_named():
         ({"pretrained": "imagenet"}, "resnet50"),
         ({"fine_tune": False}, "pretrained"),
         ({"in_channels": 2}, "in_channels"),
+        ({"before_nms": 500}, "proposals may not be more than before_nms"),
+        ({"training_proposals": 5000}, "training_proposals than training_before_nms"),
+        ({"training_proposals": 64, "positive_rois": 512}, "positive_rois and negative_rois"),
+        ({"rpn_low": 0.6, "rpn_high": 0.5}, "rpn_low is 0.6"),
     ],
 )
 def test_what_cannot_be_is_refused(wrong, said):

@@ -113,6 +113,14 @@ class MaskRCNNConfig(BaseModel):
                 raise ValueError("filters, blocks and strides must have as many entries each")
         elif self.strides != (4, 8, 16, 32):
             raise ValueError(f"strides are {self.strides}; with the backbone resnet50 they are 4, 8, 16, 32")
+        if self.proposals > self.before_nms or self.training_proposals > self.training_before_nms:
+            raise ValueError(
+                "proposals may not be more than before_nms, and training_proposals than training_before_nms"
+            )
+        if max(self.positive_rois, self.negative_rois) > self.training_proposals + self.max_nuclei:
+            raise ValueError("positive_rois and negative_rois may not be more than training_proposals + max_nuclei")
+        if self.rpn_low > self.rpn_high:
+            raise ValueError(f"rpn_low is {self.rpn_low}; it may not be above rpn_high, {self.rpn_high}")
         if self.pretrained == IMAGENET and self.backbone != "resnet50":
             raise ValueError(f"pretrained: {IMAGENET} weights are those of the backbone resnet50")
         return self

@@ -36,7 +36,9 @@ def connect(url: str) -> Engine:
         try:
             return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
         except (ModuleNotFoundError, NoSuchModuleError):
-            raise ConfigError('database: PostgreSQL needs a driver: pip install "nucseg[postgres]".') from None
+            raise ConfigError(
+                'database: PostgreSQL needs a driver; in the project: pip install -e ".[postgres]".'
+            ) from None
     raise ConfigError(f"database: {backend} is not supported; allowed are sqlite:///path and postgresql://….")
 
 

@@ -29,7 +29,7 @@ class Storage:
         try:
             self._fs, root = url_to_fs(url, **options)
         except ImportError as error:
-            raise ConfigError(f'storage: {url} needs a package: pip install "nucseg[aws]".') from error
+            raise ConfigError(f'storage: {url} needs a package: pip install -e ".[aws]" in the project.') from error
         except (ValueError, OSError) as error:
             raise ConfigError(f"storage: {url} cannot be used ({error}).") from error
         self._root = root.rstrip("/")

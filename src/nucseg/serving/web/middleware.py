@@ -118,7 +118,8 @@ class Limits:
         except TimeoutError:
             if answered:
                 raise
-            text = f"this took longer than the allowed {self.timeout:g} s; send large images to /tasks."
+            remedy = "ask for a longer NUCSEG_REQUEST_TIMEOUT" if scope["path"] == "/tasks" else "send it to /tasks"
+            text = f"this took longer than the allowed {self.timeout:g} s; {remedy}."
             await _busy(scope, text)(scope, receive, send)
         finally:
             self.running -= 1

@@ -116,7 +116,7 @@ def sqs_client() -> Any:
     try:
         import boto3
     except ModuleNotFoundError:
-        raise ConfigError('SQS needs a package: pip install "nucseg[aws]".') from None
+        raise ConfigError('SQS needs a package: pip install -e ".[aws]" in the project.') from None
     session = boto3.Session()
     if session.region_name is None:
         raise ConfigError("SQS needs a region: set AWS_DEFAULT_REGION.")

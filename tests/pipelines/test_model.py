@@ -14,6 +14,7 @@ from nucseg.masks.rle import coco_encode
 from nucseg.params import EvaluationConfig
 from nucseg.pipelines import model_evaluation, model_training, results_visualization
 from nucseg.reporting.config import VisualizationConfig
+from nucseg.reporting.html import Differences
 from nucseg.training.config import TrainingConfig
 
 TRAINING = {"patch_size": 32, "batch_size": 2, "steps_per_epoch": 2, "epochs": 2, "validation_patches": 2, "workers": 1}
@@ -157,6 +158,7 @@ def test_visualization_draws_the_chosen_images(run: Callable, samples: list, ima
             "stardist.run": {"model": "stardist", "seed": 1},
             "stardist.sizes": scored["stardist.sizes"],
             "stardist.overlays": drawn,
+            "compared": Differences(),
         },
     )["report"]
     assert page.startswith("<!DOCTYPE html>")

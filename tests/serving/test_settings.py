@@ -94,6 +94,14 @@ def test_the_storage_takes_no_paths(tmp_path, key) -> None:
         Storage(str(tmp_path)).exists(key)
 
 
+@pytest.mark.parametrize("place", ["folder", "file/t.sqlite"])
+def test_a_database_that_cannot_be_opened_is_named(settings, tmp_path, place) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=rf"database: sqlite:.*{place} cannot be used"):
+        build_service(settings(database=f"sqlite:///{tmp_path / place}"))
+
+
 def test_an_empty_key_is_no_key(monkeypatch) -> None:
     monkeypatch.setenv("NUCSEG_API_KEY", "")
     with pytest.raises(ConfigError, match="NUCSEG_API_KEY"):

@@ -11,7 +11,7 @@ from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor, Scale
 from nucseg.inference.tiled import predict_tiled, tile_job
-from nucseg.models.precision import Precision
+from nucseg.models.precision import Precision, use_precision
 from nucseg.models.registry import resolve_model
 
 
@@ -28,11 +28,14 @@ def predict_image(
 ) -> Instances:
     """Find the nuclei of an array, file or URL; see `nucseg.predict`."""
     source = open_image(image, channel) if isinstance(image, str | Path) else array_source(image)
-    predictor = _predictor(resolve_model(model), scale, precision)
-    job = tile_job(predictor, source, tile=tile, magnification=magnification, score_threshold=score_threshold)
+    predictor = _predictor(resolve_model(model).absolute(), precision)
+    use_precision(precision)  # of the whole process: another call may have changed it
+    job = tile_job(
+        predictor, source, tile=tile, scale=scale, magnification=magnification, score_threshold=score_threshold
+    )
     return predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
 
 
 @lru_cache(maxsize=2)
-def _predictor(model: Path, scale: Scale, precision: Precision) -> Predictor:
-    return Predictor.load(model, scale=scale, precision=precision)
+def _predictor(model: Path, precision: Precision) -> Predictor:
+    return Predictor.load(model, precision=precision)

@@ -31,8 +31,12 @@ _network = Lock()
 
 
 class _Recipe(NamedTuple):
-    """What a worker needs to predict any tile of an image."""
+    """What a worker needs to predict any tile of an image.
 
+    `run` differs from run to run, so that a worker that outlives one takes neither an old model nor an old image.
+    """
+
+    run: str
     model: str
     precision: Precision
     image: str
@@ -60,6 +64,7 @@ class DaskEngine:
         self._model = model
         self._precision: Precision = predictor.precision
         self._segmenter = predictor.bundle.segmenter
+        self._run = uuid4().hex
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles, in whatever order they are done; see `Engine.parts`.
@@ -68,6 +73,7 @@ class DaskEngine:
             StorageError: A task took down every worker that it was given to.
         """
         recipe = _Recipe(
+            self._run,
             str(self._model.absolute()),
             self._precision,
             _absolute(job.source.name),
@@ -122,17 +128,18 @@ def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
 
 def _prepared(recipe: _Recipe) -> tuple[Segmenter, NetworkView]:
     with _network:
-        segmenter = _predictor(recipe.model, recipe.precision).bundle.segmenter
-    return segmenter, NetworkView(_source(recipe.image, recipe.channel), recipe.fitted, recipe.scale)
+        segmenter = _predictor(recipe.run, recipe.model, recipe.precision).bundle.segmenter
+    source = _source(recipe.run, recipe.image, recipe.channel)
+    return segmenter, NetworkView(source, recipe.fitted, recipe.scale)
 
 
 @lru_cache(maxsize=1)
-def _predictor(model: str, precision: Precision) -> Predictor:
+def _predictor(_run: str, model: str, precision: Precision) -> Predictor:
     return Predictor.load(model, precision=precision)
 
 
 @lru_cache(maxsize=2)
-def _source(image: str, channel: str | None) -> ImageSource:
+def _source(_run: str, image: str, channel: str | None) -> ImageSource:
     return open_image(image, channel)
 
 

@@ -63,7 +63,7 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image") -> None:
 
     Args:
         stream: TIFF, PNG or JPEG, seekable; what is something else is left to the decoder to refuse.
-        max_pixels: Rows times columns times planes that are allowed, of up to 16 bytes each.
+        max_pixels: Rows times columns that are allowed, of up to 16 bytes over all planes.
         name: What to call it in messages.
 
     Raises:

@@ -4,6 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from nucseg.core.errors import ConfigError
 from nucseg.serving.models import ModelStore, Predicts
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.settings import Precision, Settings
@@ -51,7 +55,15 @@ def build_queue(settings: Settings) -> TaskQueue:
     Raises:
         ConfigError: Its database or storage cannot be used.
     """
-    table = TaskTable(connect(settings.database), max_attempts=settings.max_attempts, keep_hours=settings.keep_hours)
+    try:
+        engine = connect(settings.database)
+        table = TaskTable(engine, max_attempts=settings.max_attempts, keep_hours=settings.keep_hours)
+    except (OSError, OperationalError) as error:
+        url = make_url(settings.database).render_as_string(hide_password=True)
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise ConfigError(
+            f"database: {url} cannot be used ({reason}). Is it running, and may it be written?"
+        ) from error
     storage = Storage(settings.storage)
     return TaskQueue(table, storage, max_queue=settings.max_queue, max_pixels=settings.max_task_pixels)
 

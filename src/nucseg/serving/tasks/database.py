@@ -51,7 +51,7 @@ def now(engine: Engine) -> ColumnElement[float]:
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # this module begins the transactions
-    # A task that was accepted survives a power cut; readers and one writer do not wait for each other.
+    # A task that was accepted survives a power cut.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
 

@@ -103,7 +103,7 @@ class TaskQueue:
             raise ExpiredTaskError("the result of this task is gone; send the image again.") from None
 
     def delete(self, task_id: str) -> None:
-        """Remove a task with its files; a worker that has it stops caring.
+        """Remove a task with its files; what a worker that has it finds is dropped.
 
         Raises:
             UnknownTaskError: There is none of this id.

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -64,7 +65,8 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
     async def swagger_json() -> Response:
         return JSONResponse(swagger(app))
 
-    app.openapi_schema = schema(app, with_key=settings.api_key is not None)
+    # https://fastapi.tiangolo.com/how-to/extending-openapi/
+    app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]
     failures.install(app)
     # The last one added is the outermost one.
     app.add_middleware(

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from nucseg.core.errors import InputError, NucsegError
+from nucseg.core.errors import InputError, ModelError
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import write_result
 from nucseg.serving.tasks.queue import TaskQueue, upload_key
@@ -70,8 +70,8 @@ class Worker:
                 self._fail(task, str(error), retry=False)
             except Exception as error:
                 _log.exception("Task %s failed.", task.id)
-                known = isinstance(error, NucsegError)
-                self._fail(task, "The model cannot be used." if known else "Something unforeseen happened.", retry=True)
+                model = isinstance(error, ModelError)
+                self._fail(task, "The model cannot be used." if model else "Something unforeseen happened.", retry=True)
         return True
 
     def _work(self, task: Task, report: Callable[[float], None]) -> None:

@@ -2,25 +2,20 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
-from skimage.draw import polygon2mask
 
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances, Sample
-from nucseg.images.io import read_labels
 from nucseg.masks.rle import kaggle_decode
 from nucseg.reporting.exports import (
     candidates_from_record,
     candidates_record,
     coco_results,
-    qupath_geojson,
     submission_rows,
-    write_instances,
 )
 
 SAMPLE = Sample("a", "set1", "test", "fluorescence", None, None, 6, 5, 1, 2, 2.0, Path("image.tif"), Path("label.tif"))
@@ -109,47 +104,3 @@ def test_damaged_record_is_refused(damage):
 def test_record_without_a_key_is_refused():
     with pytest.raises(InputError, match="damaged"):
         candidates_from_record({})
-
-
-def test_geojson_polygons_are_the_nuclei(draw_nuclei):
-    _, labels = draw_nuclei((64, 80), 6, 2)
-    scores = np.linspace(0.5, 1, 6, dtype=np.float32)
-    found = json.loads(json.dumps(qupath_geojson(Instances(labels, scores))))
-    assert found["type"] == "FeatureCollection"
-    assert len(found["features"]) == 6
-    for label, feature in enumerate(found["features"], 1):
-        assert feature["type"] == "Feature"
-        assert feature["properties"]["objectType"] == "detection"
-        assert feature["properties"]["classification"]["name"] == "Nucleus"
-        measurements = feature["properties"]["measurements"]
-        assert measurements["Area px^2"] == (labels == label).sum()
-        assert measurements["Score"] == pytest.approx(scores[label - 1])
-        (ring,) = feature["geometry"]["coordinates"]
-        assert ring[0] == ring[-1]
-        # Pixel centres lie half a pixel from the corners; QuPath's points are x before y.
-        corners = np.array(ring)[:, ::-1] - 0.5
-        np.testing.assert_array_equal(polygon2mask(labels.shape, corners), labels == label)
-
-
-def test_geojson_of_nothing_is_an_empty_collection():
-    assert qupath_geojson(Instances.none((5, 5))) == {"type": "FeatureCollection", "features": []}
-
-
-def test_instances_are_written_in_each_format(tmp_path):
-    found = instances(3)
-    files = write_instances(found, tmp_path, "a.b", ["rle", "labels", "geojson"])
-    assert [str(file.relative_to(tmp_path)) for file in files] == [
-        "rle/a.b.csv",
-        "labels/a.b.tif",
-        "geojson/a.b.geojson",
-    ]
-    np.testing.assert_array_equal(read_labels(files[1]), found.labels)
-    rows = pd.read_csv(files[0], keep_default_na=False).to_dict("records")
-    assert rows == submission_rows("a.b", found)
-    assert json.loads(files[2].read_text()) == qupath_geojson(found)
-
-
-def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(InputError, match="format xml is unknown; allowed are labels, geojson, rle"):
-        write_instances(instances(3), tmp_path, "a", ["labels", "xml"])
-    assert list(tmp_path.iterdir()) == []

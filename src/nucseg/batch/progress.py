@@ -43,11 +43,10 @@ class Progress(AbstractContextManager["Progress"]):
             self._bar.set_postfix_str(f"{self._nuclei} nuclei", refresh=False)
             self._bar.update(1)
 
-    def image(self, correction: int = 0) -> None:
-        """Count an image; `correction`: nuclei that were counted in two tiles, as a negative number."""
+    def image(self) -> None:
+        """Count an image."""
         with self._lock:
             self._done += 1
-            self._nuclei += correction
             self._bar.set_description_str(f"image {self._done}/{self._images}", refresh=False)
             self._bar.set_postfix_str(f"{self._nuclei} nuclei")
 

@@ -87,15 +87,13 @@ def _spread(length: int, side: int) -> list[int]:
 
 @dataclass
 class BandCache:
-    """Remembers the last full rows that were read, for files whose rows cannot be read in part.
+    """Remembers the last two bands of full rows that were read, for files whose rows cannot be read in part.
 
     Args:
         read: Reads the rows from one to another, whole.
-        bands: How many bands are kept.
     """
 
     read: Callable[[int, int], NDArray]
-    bands: int = 2
     _kept: list[tuple[int, int, NDArray]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
@@ -106,5 +104,5 @@ class BandCache:
                 if top <= window.top and window.bottom <= bottom:
                     return rows[window.top - top : window.bottom - top, window.left : window.right]
             rows = self.read(window.top, window.bottom)
-            self._kept = [*self._kept[-self.bands + 1 :], (window.top, window.bottom, rows)]
+            self._kept = [*self._kept[-1:], (window.top, window.bottom, rows)]
         return rows[:, window.left : window.right]

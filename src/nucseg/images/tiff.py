@@ -85,12 +85,16 @@ def _reader(tiff: tifffile.TiffFile, planes: Planes, dtype: np.dtype) -> Any:
         )
         return partial(planes.take, pixels)
     one_strip = not page.is_tiled and page.rowsperstrip >= page.imagelength
-    if size <= WHOLE_BYTES or one_strip:
-        image = planes.take(series.asarray(squeeze=True), Window.whole(planes.shape))
-        return lambda window: image[window.slices]
-    import zarr
+    array: Any
+    if series.size * dtype.itemsize <= WHOLE_BYTES:
+        array = series.asarray(squeeze=True)
+    else:
+        import zarr
 
-    array = zarr.open_array(series.aszarr(level=0, squeeze=True), mode="r")
+        array = zarr.open_array(series.aszarr(level=0, squeeze=True), mode="r")
+    if size <= WHOLE_BYTES or one_strip:
+        image = planes.take(array, Window.whole(planes.shape))
+        return lambda window: image[window.slices]
     take = partial(planes.take, array)
     if page.is_tiled:
         return take

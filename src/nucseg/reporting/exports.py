@@ -1,23 +1,14 @@
-"""What was found, as files: our own record, Kaggle's submission, COCO results, QuPath's GeoJSON."""
+"""What was found in the test split, as records: our own, Kaggle's submission, COCO results."""
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from nucseg.core.errors import InputError
-from nucseg.core.files import atomic_file
 from nucseg.core.types import Instances, Sample
-from nucseg.images.io import write_labels
 from nucseg.masks.boxes import boxes
-from nucseg.masks.polygons import outlines
 from nucseg.masks.rle import coco_decode, coco_encode, kaggle_encode
-
-FORMATS = {"labels": ".tif", "geojson": ".geojson", "rle": ".csv"}
-"""What `write_instances` writes, and the suffix of each: label image, QuPath detections, Kaggle masks."""
 
 NUCLEUS_CATEGORY = 1
 """COCO's `category_id` of a nucleus, the only category."""
@@ -109,67 +100,3 @@ def candidates_from_record(record: Mapping[str, Any]) -> tuple[Instances, float]
         raise InputError(
             f"the record of {record.get('image_id', 'an image')} is damaged ({error!r}); run model_evaluation again."
         ) from error
-
-
-def qupath_geojson(found: Instances) -> dict[str, Any]:
-    """Make a GeoJSON FeatureCollection that QuPath (0.4 or newer) opens as detections.
-
-    Drag the file onto the image in QuPath. Each nucleus is its outer outline; holes are not kept.
-    Source: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
-
-    Args:
-        found: The nuclei.
-
-    Returns:
-        Polygons in pixels of the full image, x before y, (0, 0) at the outer corner of the first pixel; classification
-        `Nucleus`; measurements `Score` and `Area px^2`. JSON types only.
-    """
-    features = [
-        {
-            "type": "Feature",
-            "geometry": {"type": "Polygon", "coordinates": [outline[:, ::-1].tolist()]},
-            "properties": {
-                "objectType": "detection",
-                "classification": {"name": "Nucleus", "color": [0, 158, 115]},
-                "measurements": {"Score": score, "Area px^2": area},
-            },
-        }
-        for outline, score, area in zip(
-            outlines(found.labels), found.scores.tolist(), found.areas.tolist(), strict=True
-        )
-        if len(outline)
-    ]
-    return {"type": "FeatureCollection", "features": features}
-
-
-def write_instances(found: Instances, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
-    """Write the nuclei of one image as `<folder>/<format>/<name>.<suffix>`, one file a format.
-
-    Args:
-        found: The nuclei.
-        folder: Where the folders of the formats lie or are made.
-        name: The image's name without suffix.
-        formats: Some of `FORMATS`.
-
-    Returns:
-        The files, in the order of `formats`.
-
-    Raises:
-        InputError: A format is unknown; nothing is written.
-        StorageError: A file cannot be written; what was written before it stays.
-    """
-    unknown = [given for given in formats if given not in FORMATS]
-    if unknown:
-        raise InputError(f"format {', '.join(unknown)} is unknown; allowed are {', '.join(FORMATS)}.")
-    # Joined as text: a dot in the image's name does not begin a suffix.
-    paths = [folder / given / f"{name}{FORMATS[given]}" for given in formats]
-    for given, path in zip(formats, paths, strict=True):
-        if given == "labels":
-            write_labels(path, found.labels)
-            continue
-        with atomic_file(path) as temporary:
-            if given == "geojson":
-                temporary.write_text(json.dumps(qupath_geojson(found)), encoding="utf-8")
-            else:
-                pd.DataFrame(submission_rows(name, found)).to_csv(temporary, index=False)
-    return paths

@@ -8,9 +8,9 @@ import tifffile
 from PIL import Image
 
 from nucseg.core.errors import InputError
+from nucseg.images.tiff import TIFF_STARTS
 from nucseg.serving.errors import TooLargeError
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_HEADER = 24
 _MAX_PAGES = 1000
 _CODECS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
@@ -89,7 +89,7 @@ def _declared(stream: IO[bytes]) -> tuple[int, int]:
     stream.seek(0)
     start = stream.read(_PNG_HEADER)
     stream.seek(0)
-    if start[:4] in _TIFF:
+    if start[:4] in TIFF_STARTS:
         return _declared_tiff(as_upload(stream))
     if start.startswith(b"\x89PNG"):
         # Not by Pillow, which reads on until the pixels begin.

@@ -1,7 +1,6 @@
 """Where uploads and results lie: a folder, or a bucket that several machines share."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -68,21 +67,6 @@ class Storage:
             self._fs.rm(self._path(folder), recursive=True)
         except FileNotFoundError:
             return
-
-    def check(self) -> None:
-        """Write and remove a small file.
-
-        Raises:
-            ConfigError: That failed.
-        """
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "check"
-                file.write_bytes(b"nucseg")
-                self.put(file, ".check/file")
-            self.delete(".check")
-        except Exception as error:  # each kind of storage has its own
-            raise ConfigError(f"storage: {self._root} cannot be written ({error}).") from error
 
     def _path(self, key: str) -> str:
         parts = key.split("/")

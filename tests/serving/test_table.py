@@ -121,13 +121,15 @@ def test_old_results_expire_and_what_is_running_does_not(open_table) -> None:
     abandoned = table.add(model=None, threshold=None, max_queue=10)
     table.finish(table.claim(10), result="x", nuclei=0)
     table.claim(10)
-    assert table.expire() == []
+    assert table.old() == []
     time.sleep(0.5)
-    assert table.expire() == [finished]
+    assert table.old() == table.old() == [finished]
+    table.expire(finished)
+    table.forget()  # after hours
     assert table.get(finished).state == "EXPIRED"
     assert table.get(finished).result is None
     assert table.get(running).state == "PROCESSING"
-    assert table.expire() == []
+    assert table.old() == []
     assert abandoned  # for an hour
 
 

@@ -108,15 +108,19 @@ class TaskQueue:
         Raises:
             UnknownTaskError: There is none of this id.
         """
-        if not self.table.delete(_valid(task_id)):
+        if self.table.get(_valid(task_id)) is None:
             raise UnknownTaskError("there is no task of this id.")
+        # The files first: where that fails, it can be asked for again.
         self.storage.delete(task_id)
+        self.table.delete(task_id)
 
     def sweep(self) -> None:
         """Let old tasks expire and remove their files."""
-        for task_id in self.table.expire():
-            _log.info("Task %s expired.", task_id)
+        for task_id in self.table.old():
             self.storage.delete(task_id)
+            self.table.expire(task_id)
+            _log.info("Task %s expired.", task_id)
+        self.table.forget()
 
 
 def upload_key(task_id: str) -> str:

@@ -208,23 +208,23 @@ class TaskTable:
         with self._engine.begin() as connection:
             return bool(connection.execute(delete(_tasks).where(_tasks.c.id == task_id)).rowcount)
 
-    def expire(self) -> list[str]:
-        """Let what was kept long enough expire, and forget what expired long ago.
-
-        Returns:
-            The ids whose files are to be removed: of tasks that expired now, and of uploads that never ended.
-        """
+    def old(self) -> list[str]:
+        """List the tasks whose results were kept long enough, and uploads that never ended; their files are to go."""
         with self._engine.begin() as connection:
             ended = _tasks.c.state.in_(["FINISHED", "FAILED"])
             abandoned = and_(_tasks.c.state == "UPLOADING", _tasks.c.created < self._now - _UPLOAD_HOURS * 3600)
             old = or_(and_(ended, _tasks.c.expires < self._now), abandoned)
-            ids = list(connection.scalars(select(_tasks.c.id).where(old).with_for_update(skip_locked=True)))
-            connection.execute(
-                update(_tasks).where(_tasks.c.id.in_(ids)).values(state="EXPIRED", expires=self._now, result=None)
-            )
+            return list(connection.scalars(select(_tasks.c.id).where(old)))
+
+    def expire(self, task_id: str) -> None:
+        """Note that the files of a task are gone."""
+        self._change(_tasks.c.id == task_id, state="EXPIRED", expires=self._now, result=None)
+
+    def forget(self) -> None:
+        """Remove what expired long ago."""
+        with self._engine.begin() as connection:
             forgotten = and_(_tasks.c.state == "EXPIRED", _tasks.c.expires < self._now - _FORGET_HOURS * 3600)
             connection.execute(delete(_tasks).where(forgotten))
-        return ids
 
     def counts(self) -> dict[str, int]:
         """Count the tasks of each state."""

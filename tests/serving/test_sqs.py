@@ -212,6 +212,21 @@ def test_submit_names_what_does_not_come_back(cloud, picture, tmp_path) -> None:
     assert "holds no image" in ended.output
 
 
+def test_what_keeps_submit_from_its_queue_or_storage_is_said(cloud, picture, tmp_path) -> None:
+    from nucseg.cli import cli
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    picture[1].rename(folder / "a.png")
+    usual = {"--sqs": cloud.queue, "--input": cloud.source, "--output": cloud.target}
+    for wrong in ({"--sqs": f"{cloud.queue}-other"}, {"--input": "/proc/nowhere"}):
+        arguments = [word for option in (usual | wrong).items() for word in option]
+        ended = CliRunner().invoke(cli, ["submit", str(folder), *arguments])
+        assert ended.exit_code == 1
+        assert "cannot be submitted" in ended.output
+        assert "Check --sqs" in ended.output
+
+
 def test_a_missing_region_is_named(monkeypatch) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from nucseg.core.errors import StorageError
+
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -24,16 +26,23 @@ def submit(folder: Path, sqs: str, source: str, target: str, download: Path | No
     from nucseg.serving.worker.sqs import sqs_client
     from nucseg.serving.worker.submit import images_in, submit_images
 
-    images = images_in(folder)
-    missing = submit_images(
-        images,
-        client=sqs_client(),
-        queue_url=sqs,
-        source=Storage(source),
-        target=Storage(target),
-        folder=download or folder / "masks",
-        timeout=timeout,
-    )
+    images, client = images_in(folder), sqs_client()
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        missing = submit_images(
+            images,
+            client=client,
+            queue_url=sqs,
+            source=Storage(source),
+            target=Storage(target),
+            folder=download or folder / "masks",
+            timeout=timeout,
+        )
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise StorageError(
+            f"{folder}: cannot be submitted ({error}). Check --sqs, --input and --output, the region and credentials."
+        ) from error
     if missing:
         raise click.ClickException(
             f"{len(missing)} of {len(images)} images did not come back in time; they may be in the dead-letter queue: "

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
+from nucseg.core.types import Precision
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.config import MetricsConfig
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
@@ -25,7 +26,7 @@ class EvaluationConfig(MetricsConfig):
     candidate_score: float = Field(
         0.05, ge=0.05, lt=1, description="Candidates down to this score are kept for `map` and in `coco.json`."
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: Precision = Field(
         "auto", description="Precision of the network; `auto` is bfloat16 where the processor has it."
     )
 
@@ -38,7 +39,7 @@ class InferenceConfig(BaseModel):
     model: str = Field("stardist", description="A model's name, or its folder.")
     formats: tuple[str, ...] = Field(("labels",), min_length=1, description=f"Some of {', '.join(FORMATS)}.")
     scale: Literal["auto"] | float = Field("auto", description="Factor to predict at; `auto` finds it.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Of the network.")
+    precision: Precision = Field("auto", description="Of the network.")
     channel: str | None = Field(None, coerce_numbers_to_str=True, description="Of images with several: number or name.")
     pixel_size: float | None = Field(None, gt=0, description="Micrometres, instead of what the images say.")
     tile: int | None = Field(None, ge=64, description="Pixels a side of a tile; null takes the default.")

@@ -41,7 +41,9 @@ class Echo:
     in_channels = 1
     stride = 1
     halo = 0
-    thresholds = {"score": 0.5}  # noqa: RUF012 - as the protocol has it
+
+    def __init__(self):
+        self.thresholds = {"score": 0.5}
 
     def predict(self, images, *, score_threshold=None):
         self.seen = images[0]

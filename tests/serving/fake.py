@@ -48,7 +48,7 @@ class Predictor:
 
 if __name__ == "__main__":
     module = ModuleType("nucseg.serving.prediction")
-    module.ModelPredictor = Predictor  # type: ignore[attr-defined]
+    vars(module)["ModelPredictor"] = Predictor
     sys.modules[module.__name__] = module
     from nucseg.cli import main
 

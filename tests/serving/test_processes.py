@@ -1,5 +1,7 @@
 """Servers and workers as real processes that are killed, stopped and started again."""
 
+from pathlib import Path
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -110,15 +112,12 @@ def test_workers_end_with_the_server_that_started_them(processes, wait) -> None:
             os.kill(children[0], 0)
         except ProcessLookupError:
             return True
-        with open(f"/proc/{children[0]}/stat") as file:  # noqa: PTH123
-            return file.read().split()[2] == "Z"
+        return Path(f"/proc/{children[0]}/stat").read_text().split()[2] == "Z"
 
     wait(gone)
 
 
 def _children(pid: int) -> list[str]:
-    from pathlib import Path
-
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or [
         line.parent.name for line in Path("/proc").glob("[0-9]*/status") if f"PPid:\t{pid}\n" in line.read_text()
     ]

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Modality = Literal["fluorescence", "histology", "brightfield"]
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""What networks may be asked to compute in; `auto` is bfloat16 where the processor has it and there is no GPU."""
+
 
 @dataclass(frozen=True)
 class Instances:

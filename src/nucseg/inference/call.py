@@ -5,13 +5,13 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from nucseg.core.types import Instances
+from nucseg.core.types import Instances, Precision
 from nucseg.images.open import open_image
 from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor, Scale
 from nucseg.inference.tiled import predict_tiled, tile_job
-from nucseg.models.precision import Precision, use_precision
+from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
 
 

@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 
 from nucseg.core.errors import ConfigError, StorageError
+from nucseg.core.types import Precision
 from nucseg.images.open import open_image
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
@@ -23,7 +24,6 @@ from nucseg.inference.predictor import Predictor
 from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tile
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
-from nucseg.models.precision import Precision
 from nucseg.models.segmenter import Segmenter
 
 _RETRIES = 3

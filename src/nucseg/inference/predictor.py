@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import ConfigError
-from nucseg.core.types import Instances
+from nucseg.core.types import Instances, Precision
 from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource, array_source, sample_windows
 from nucseg.inference.scale import estimate_scale
 from nucseg.models.bundle import ModelBundle
-from nucseg.models.precision import Precision, use_precision
+from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
 
 Scale = float | Literal["auto"]

@@ -8,8 +8,7 @@ from typing import Literal
 import tensorflow as tf
 
 from nucseg.core.errors import ConfigError
-
-Precision = Literal["auto", "float32", "bfloat16"]
+from nucseg.core.types import Precision
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _log = logging.getLogger(__name__)

@@ -6,13 +6,12 @@ from typing import Self
 
 from numpy.typing import NDArray
 
-from nucseg.core.types import Instances
+from nucseg.core.types import Instances, Precision
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.mosaic import Mosaic
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import tile_job
-from nucseg.models.precision import Precision
 
 
 class ModelPredictor:

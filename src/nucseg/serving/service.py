@@ -8,9 +8,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from nucseg.core.errors import ConfigError
+from nucseg.core.types import Precision
 from nucseg.serving.models import ModelStore, Predicts
 from nucseg.serving.plane import DataPlane
-from nucseg.serving.settings import Precision, Settings
+from nucseg.serving.settings import Settings
 from nucseg.serving.tasks.database import connect
 from nucseg.serving.tasks.queue import TaskQueue
 from nucseg.serving.tasks.storage import Storage

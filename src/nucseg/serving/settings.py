@@ -2,15 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nucseg.core.errors import ConfigError
+from nucseg.core.types import Precision
 
 PREFIX = "NUCSEG_"
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Settings(BaseSettings):

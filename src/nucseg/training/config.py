@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nucseg.core.types import Modality
+from nucseg.core.types import Modality, Precision
 
 
 class TrainingConfig(BaseModel):
@@ -55,7 +55,7 @@ class TrainingConfig(BaseModel):
     )
     workers: int = Field(2, ge=1, le=64, description="Threads that prepare patches beside the training step.")
     cache_mb: int = Field(2048, ge=16, description="Memory in MiB for images held between their uses.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: Precision = Field(
         "auto", description="`auto`: bfloat16 arithmetic where the processor has it; weights are always float32."
     )
     seed: int = Field(42, ge=0, description="Of the weights, the patches and their augmentation.")

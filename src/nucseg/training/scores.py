@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nucseg.core.types import Sample
+from nucseg.core.types import Precision, Sample
 from nucseg.images.io import read_image, read_labels
 from nucseg.inference.predictor import Predictor
 from nucseg.metrics.config import METRIC_NAMES, MetricsConfig
 from nucseg.metrics.evaluator import Evaluator
 from nucseg.models.bundle import ModelBundle
-from nucseg.models.precision import Precision
 
 # `map` ranks what lies below the threshold as well: it would take most of the time, and no choice is made by it.
 _METRICS = MetricsConfig(metrics=tuple(name for name in METRIC_NAMES if name != "map"))

@@ -84,6 +84,19 @@ def test_tiles_of_stardist_do_not_show(small_stardist, draw_nuclei, scale, score
     np.testing.assert_array_equal(np.sort(found.scores), np.sort(expected.scores))
 
 
+def test_batches_of_tiles_give_the_same_nuclei(small_stardist, draw_nuclei, monkeypatch):
+    image = draw_nuclei((300, 260), 130, seed=4, gap=0)[0]
+    one = predictor(small_stardist)
+    job = tile_job(one, array_source(image), tile=64)
+    expected = predict_tiled(job, LocalEngine(small_stardist, batch=1)).instances()
+    batches = []
+    propose = small_stardist.propose
+    monkeypatch.setattr(small_stardist, "propose", lambda *given: batches.append(len(given[0])) or propose(*given))
+    found = predict_tiled(job, LocalEngine(small_stardist, batch=4)).instances()
+    assert set(batches[:-1]) == {4}
+    assert same_nuclei(found.labels, expected.labels)
+
+
 def test_only_the_tiles_that_are_missing_are_predicted(small_stardist, draw_nuclei):
     image = draw_nuclei((260, 260), 80, seed=5)[0]
     one = predictor(small_stardist)

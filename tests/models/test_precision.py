@@ -95,10 +95,10 @@ def test_the_precision_is_in_effect(small_stardist):
     """Also after the network was traced; where the processor has no bfloat16 there is nothing to compare."""
     image = np.random.default_rng(0).random((64, 64, 1), np.float32)
     use_precision("float32")
-    full = small_stardist.propose(image, 0.0).distances
+    full = small_stardist.propose([image], 0.0)[0].distances
     if use_precision("auto") == "bfloat16":
-        reduced = small_stardist.propose(image, 0.0).distances
+        reduced = small_stardist.propose([image], 0.0)[0].distances
         assert not np.array_equal(full, reduced)
         np.testing.assert_allclose(np.sort(full.mean(1)), np.sort(reduced.mean(1)), atol=0.5)
     use_precision("float32")
-    np.testing.assert_array_equal(small_stardist.propose(image, 0.0).distances, full)
+    np.testing.assert_array_equal(small_stardist.propose([image], 0.0)[0].distances, full)

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.transform import rescale
-from stardist.data import test_image_nuclei_2d
+from stardist.data import test_image_nuclei_2d as real_image
 from stardist.matching import matching
 
 from nucseg.images.io import read_image
+from nucseg.images.source import array_source
+from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
+from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.models.precision import use_precision
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
@@ -86,7 +90,7 @@ def test_nothing_is_found_where_there_is_nothing(predictor, kind):
 
 
 def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
-    image, labels = test_image_nuclei_2d(return_mask=True)
+    image, labels = real_image(return_mask=True)
     scores = {}
     for factor in (1, 2, 4):
         part = rescale(image, factor, order=3, preserve_range=True).astype(np.uint16)
@@ -95,6 +99,24 @@ def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
     assert scores[1] > 0.8
     # At a wrong scale nearly all are lost; one image of 125 nuclei says no more than this.
     assert min(scores[2], scores[4]) > scores[1] - 0.08
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_seam_shows_in_a_real_image(models, name):
+    predictor = Predictor.load(models / name, scale=1.0, precision="float32")
+    image = real_image()
+    try:
+        whole = predictor.predict(image)
+        job = tile_job(predictor, array_source(image), tile=192)
+        assert len(job.grid) == 3 * 3
+        tiled = predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
+    finally:
+        use_precision("auto")
+    assert len(whole) > 100
+    assert matching(whole.labels, tiled.labels, thresh=0.9).f1 >= 0.99
+    if name == "stardist":
+        pairs = np.unique(np.stack([whole.labels.ravel(), tiled.labels.ravel()]), axis=1)
+        assert pairs.shape[1] == len(whole) + 1 == len(tiled) + 1  # the same nuclei to the pixel, and background
 
 
 @pytest.mark.skipif(not SBSST265.is_dir(), reason="NUCSEG_SBSST265 names no folder with raw images of S-BSST265")

@@ -21,13 +21,13 @@ from nucseg.images.source import ImageSource
 from nucseg.inference.engine import TileJob
 from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tile
+from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tiles
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.models.segmenter import Segmenter
 
 _RETRIES = 3
-_network = Lock()
+_loading = Lock()
 
 
 class _Recipe(NamedTuple):
@@ -118,7 +118,7 @@ def _absolute(name: str) -> str:
 
 def _propose(recipe: _Recipe, tile: int) -> Any:
     segmenter, view = _prepared(recipe)
-    return propose_tile(segmenter, view, recipe.grid, tile, recipe.score_threshold, _network)
+    return propose_tiles(segmenter, view, recipe.grid, [tile], recipe.score_threshold)[0]
 
 
 def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
@@ -127,7 +127,7 @@ def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
 
 
 def _prepared(recipe: _Recipe) -> tuple[Segmenter, NetworkView]:
-    with _network:
+    with _loading:
         segmenter = _predictor(recipe.run, recipe.model, recipe.precision).bundle.segmenter
     source = _source(recipe.run, recipe.image, recipe.channel)
     return segmenter, NetworkView(source, recipe.fitted, recipe.scale)

@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import Any, Protocol
 
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.parts import Part
-from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tile
+from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tiles
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
+from nucseg.models.precision import tiles_at_once
 from nucseg.models.segmenter import Segmenter
 
 _READ_AHEAD = 2
@@ -61,12 +61,13 @@ class LocalEngine:
     Args:
         segmenter: The model.
         threads: That decode tiles.
+        batch: Tiles that the network sees at a time; None takes what suits the device.
     """
 
-    def __init__(self, segmenter: Segmenter, threads: int = 2) -> None:
+    def __init__(self, segmenter: Segmenter, threads: int = 2, batch: int | None = None) -> None:
         self._segmenter = segmenter
         self._threads = threads
-        self._network = Lock()
+        self._batch = tiles_at_once() if batch is None else batch
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles row by row; see `Engine.parts`."""
@@ -104,19 +105,20 @@ class LocalEngine:
                 yield tile, future.result()
 
     def _proposed(self, job: TileJob, tiles: list[int]) -> Iterator[tuple[int, Any]]:
-        def propose(tile: int) -> Any:
-            return propose_tile(self._segmenter, job.view, job.grid, tile, job.score_threshold, self._network)
+        def propose(some: list[int]) -> list[Any]:
+            return propose_tiles(self._segmenter, job.view, job.grid, some, job.score_threshold)
 
         with ThreadPoolExecutor(_READ_AHEAD) as readers:
-            ahead: list[tuple[int, Future[Any]]] = []
+            ahead: list[tuple[list[int], Future[list[Any]]]] = []
             try:
-                for tile in tiles:
-                    ahead.append((tile, readers.submit(propose, tile)))
+                for start in range(0, len(tiles), self._batch):
+                    some = tiles[start : start + self._batch]
+                    ahead.append((some, readers.submit(propose, some)))
                     if len(ahead) >= _READ_AHEAD:
-                        number, future = ahead.pop(0)
-                        yield number, future.result()
-                for number, future in ahead:
-                    yield number, future.result()
+                        numbers, future = ahead.pop(0)
+                        yield from zip(numbers, future.result(), strict=True)
+                for numbers, future in ahead:
+                    yield from zip(numbers, future.result(), strict=True)
             finally:
                 for _, future in ahead:
                     future.cancel()

@@ -1,7 +1,6 @@
 """The two steps of a tile: running the network, and deciding what is a nucleus. Pure: safe to run twice, anywhere."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,36 +19,31 @@ _REACHES = 3
 proposal is kept depends on those it overlaps (two reaches), and that in turn on theirs."""
 
 
-def propose_tile(
-    segmenter: Segmenter,
-    view: NetworkView,
-    grid: TileGrid,
-    tile: int,
-    score_threshold: float | None,
-    network: AbstractContextManager[Any],
-) -> Any:
-    """Run the network over a tile and its halo.
+def propose_tiles(
+    segmenter: Segmenter, view: NetworkView, grid: TileGrid, tiles: Sequence[int], score_threshold: float | None
+) -> list[Any]:
+    """Run the network over tiles and their halos, as one batch.
 
     Args:
         segmenter: The model.
         view: The image.
         grid: Its tiles.
-        tile: Which one.
+        tiles: Which ones.
         score_threshold: The lowest score to keep; None takes the model's own.
-        network: Held while the network runs: a lock, where several threads share it.
 
     Returns:
-        The proposals that the tile owns, in its frame; of a model that has none, its nuclei, in the frame of what the
-        tile read.
+        For each tile the proposals that it owns, in its frame; of a model that has none, its nuclei, in the frame of
+        what the tile read.
     """
-    place = grid.reads(tile)
-    image = view.read(place)
+    places = [grid.reads(tile) for tile in tiles]
+    images = [view.read(place) for place in places]
     if not isinstance(segmenter, TiledSegmenter):
-        with network:
-            return segmenter.predict([image], score_threshold=score_threshold)[0]
-    with network:
-        found = segmenter.propose(image, lowest_score(segmenter.thresholds["score"], score_threshold))
-    return segmenter.join([(found, place)], grid.core(tile))
+        return segmenter.predict(images, score_threshold=score_threshold)
+    proposals = segmenter.propose(images, lowest_score(segmenter.thresholds["score"], score_threshold))
+    return [
+        segmenter.join([(found, place)], grid.core(tile))
+        for found, place, tile in zip(proposals, places, tiles, strict=True)
+    ]
 
 
 def needed_tiles(segmenter: Segmenter, grid: TileGrid, tile: int) -> list[int]:
@@ -72,7 +66,7 @@ def decode_tile(
         view: The image.
         grid: Its tiles.
         tile: Which one.
-        proposals: What `propose_tile` gave for each of `needed_tiles`.
+        proposals: What `propose_tiles` gave for each of `needed_tiles`.
         score_threshold: The lowest score to keep; None takes the model's own.
     """
     core = grid.core(tile)

@@ -54,6 +54,14 @@ def describe_device() -> str:
     return f"CPU ({_cpu_info('model name') or 'unknown'}, {cores} cores)"
 
 
+def tiles_at_once() -> int:
+    """Give how many tiles of a large image a network should see at a time.
+
+    A batch keeps a GPU busy (not measured on one yet); a CPU is busy with one tile, and more only take memory.
+    """
+    return 4 if tf.config.list_physical_devices("GPU") else 1
+
+
 def _bfloat16_obstacle() -> str | None:
     """Say why oneDNN's bfloat16 is of no use here, or None."""
     if tf.config.list_physical_devices("GPU"):

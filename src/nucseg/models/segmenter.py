@@ -73,15 +73,16 @@ class TiledSegmenter(Segmenter, Protocol):
     halo, and its nuclei are matched across the seams afterwards.
 
     What `propose` gives is the model's own business; it can be pickled, for it travels between processes.
-    `decode(propose(image, t), image.shape[:2])` gives the nuclei of an image.
+    `decode(propose([image], t)[0], image.shape[:2])` gives the nuclei of an image.
     """
 
     thresholds: dict[str, float]
 
-    def propose(self, image: NDArray[np.float32], score_threshold: float) -> Any:
-        """Run the network over an image `(H, W, in_channels)`; keep the proposals with `score >= score_threshold`.
+    def propose(self, images: Sequence[NDArray[np.float32]], score_threshold: float) -> list[Any]:
+        """Run the network over images, each `(H, W, in_channels)`; of each keep what scores `score_threshold` or more.
 
-        Called by one thread at a time.
+        May be called by several threads at once; the network runs for one of them at a time, for it takes all cores
+        and much memory.
         """
         ...
 

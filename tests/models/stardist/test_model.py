@@ -144,7 +144,7 @@ def test_it_finds_nuclei_and_refined_ones_fit_better(small_stardist, plain, draw
 
 
 def test_refined_nuclei_are_those_of_the_plain_model_within_the_radius(small_stardist, plain, image):
-    candidates = small_stardist.propose(image, 0.5)
+    candidates = small_stardist.propose([image], 0.5)[0]
     unrefined = plain.decode(candidates, image.shape[:2])
     np.testing.assert_array_equal(unrefined.labels, plain.predict([image], score_threshold=0.5)[0].labels)
     refined = small_stardist.decode(candidates, image.shape[:2])
@@ -209,7 +209,7 @@ def test_refined_a_higher_threshold_only_takes_nuclei_away(small_stardist, seed,
     candidates = draw_candidates(seed, n)
     model = copy.copy(small_stardist)
     model.thresholds = {"score": own / 10, "nms": 0.4}
-    model.propose = lambda image, score_threshold: candidates.above(score_threshold)
+    model.propose = lambda images, score_threshold: [candidates.above(score_threshold) for _ in images]
     image = np.zeros((40, 40, 1), np.float32)
     few, many = (model.predict([image], score_threshold=threshold / 10)[0] for threshold in (high, low))
     check_same_instances(few, many.above(high / 10))
@@ -289,14 +289,30 @@ def test_images_of_different_sizes_in_their_order(small_stardist, image):
     assert small_stardist.predict([]) == []
 
 
+def test_a_batch_is_proposed_as_its_images_are(small_stardist, image, monkeypatch):
+    images = [image, np.zeros_like(image), image[::-1], image[:40]]
+    alone = [small_stardist.propose([picture], 0.1)[0] for picture in images]
+    batches = []
+    run = small_stardist._run
+    monkeypatch.setattr(small_stardist, "_run", lambda batch: batches.append(len(batch)) or run(batch))
+    together = small_stardist.propose(images, 0.1)
+    assert batches == [2, 1]
+    for expected, found in zip(alone, together, strict=True):
+        assert len(found.scores) == len(expected.scores)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+        np.testing.assert_array_equal(found.points, expected.points)
+        np.testing.assert_allclose(found.distances, expected.distances, atol=1e-4)
+    assert [len(found.scores) > 0 for found in together] == [True, False, True, True]
+
+
 def test_tiles_do_not_show(small_stardist, image, monkeypatch):
-    whole = small_stardist.propose(image, 0.1)
+    whole = small_stardist.propose([image], 0.1)[0]
     sizes = []
     run = small_stardist._run
     monkeypatch.setattr(model_module, "_TILE", 4 * small_stardist.stride)
     monkeypatch.setattr(model_module, "_AT_ONCE", 0)
     monkeypatch.setattr(small_stardist, "_run", lambda tile: sizes.append(tile.shape) or run(tile))
-    tiled = small_stardist.propose(image, 0.1)
+    tiled = small_stardist.propose([image], 0.1)[0]
     assert len(sizes) == 3 * 5
     assert max(max(size) for size in sizes) <= 4 * small_stardist.stride + 2 * small_stardist.halo
 
@@ -312,7 +328,7 @@ def test_tiles_do_not_show(small_stardist, image, monkeypatch):
 
 def test_joined_candidates_are_those_of_the_whole_image(small_stardist, image):
     assert isinstance(small_stardist, TiledSegmenter)
-    whole = small_stardist.propose(image, 0.1)
+    whole = small_stardist.propose([image], 0.1)[0]
     frame = Window.whole(image.shape)
     windows = [Window(0, 0, 90, 50), Window(0, 50, 40, 133), Window(40, 50, 90, 133)]
     parts = [(small_stardist.join([(whole, frame)], window), window) for window in windows]

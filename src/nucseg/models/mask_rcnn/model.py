@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 import keras
@@ -74,27 +75,31 @@ class MaskRCNNSegmenter:
         self._detect = compiled(self.keras_model.detect)
         self._draw = compiled(lambda features, boxes: ops.sigmoid(self.keras_model.draw_masks(features, boxes)))
         self._suppress = compiled(suppress)
+        self._network_is_free = Lock()
 
     def predict(
         self, images: Sequence[NDArray[np.float32]], *, score_threshold: float | None = None
     ) -> list[Instances]:
         """Find the nuclei; see `Segmenter.predict`."""
         threshold = self.thresholds["score"] if score_threshold is None else score_threshold
-        return [self.decode(self.propose(image, threshold), (image.shape[0], image.shape[1])) for image in images]
+        return [self.decode(self._propose(image, threshold), (image.shape[0], image.shape[1])) for image in images]
 
-    def propose(self, image: NDArray[np.float32], score_threshold: float) -> Detections:
-        """Run the network over an image, tile by tile where it is large.
+    def propose(self, images: Sequence[NDArray[np.float32]], score_threshold: float) -> list[Detections]:
+        """Run the network over images, one by one (their proposals are a batch each); a large one tile by tile.
 
         Args:
-            image: `(H, W, in_channels)` float32, preprocessed.
+            images: Each `(H, W, in_channels)` float32, preprocessed.
             score_threshold: The lowest score to keep.
 
         Returns:
-            The nuclei; none in an image without any contrast.
+            The nuclei of each; none in an image without any contrast.
 
         Raises:
-            InputError: The image has other channels, or pixels that are not finite.
+            InputError: An image has other channels, or pixels that are not finite.
         """
+        return [self._propose(image, score_threshold) for image in images]
+
+    def _propose(self, image: NDArray[np.float32], score_threshold: float) -> Detections:
         if image.ndim != 3 or image.shape[2] != self.in_channels or not np.isfinite(image).all():
             raise InputError(
                 f"an image of shape {image.shape}: Mask R-CNN takes (rows, columns, {self.in_channels}) of finite "
@@ -104,7 +109,8 @@ class MaskRCNNSegmenter:
             size = 2 * self.config.mask_size
             return Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), 0, (0, size, size))))
         whole = Window.whole(image.shape)
-        return self.join([(tile, whole) for tile in self._tiles(image, score_threshold)], whole)
+        with self._network_is_free:
+            return self.join([(tile, whole) for tile in self._tiles(image, score_threshold)], whole)
 
     def join(self, parts: Sequence[tuple[Detections, Window]], window: Window) -> Detections:
         """Collect the nuclei whose centres lie in a window; see `TiledSegmenter.join`."""
@@ -194,7 +200,7 @@ class MaskRCNNSegmenter:
         before, tried = self.thresholds, []
         for nms in _NMS_TRIED:
             self.thresholds = {**before, "nms": nms}
-            detections = [self.propose(image, _SCORES_TRIED[0]) for image in images]
+            detections = self.propose(images, _SCORES_TRIED[0])
             for mask in _MASKS_TRIED:
                 self.thresholds = {**before, "nms": nms, "mask": mask}
                 drawn = [self.decode(found, truth.shape) for found, truth in zip(detections, labels, strict=True)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 import keras
@@ -94,9 +95,10 @@ class StarDist:
         self.network = keras.Model(self.keras_model.inputs, self.keras_model.outputs)
         self._run = tf.function(
             lambda images: self.network(images, training=False),
-            input_signature=[tf.TensorSpec((1, None, None, config.in_channels), tf.float32)],
+            input_signature=[tf.TensorSpec((None, None, None, config.in_channels), tf.float32)],
             autograph=False,
         )
+        self._network_is_free = Lock()
 
     def predict(
         self, images: Sequence[NDArray[np.float32]], *, score_threshold: float | None = None
@@ -106,54 +108,72 @@ class StarDist:
         threshold = own if score_threshold is None else score_threshold
         lowest = lowest_score(own, score_threshold)
         return [
-            self.decode(self.propose(image, lowest), (image.shape[0], image.shape[1])).above(threshold)
+            self.decode(self.propose([image], lowest)[0], (image.shape[0], image.shape[1])).above(threshold)
             for image in images
         ]
 
-    def propose(self, image: NDArray[np.float32], score_threshold: float) -> Candidates:
-        """Run the network over an image, tile by tile where it is large.
+    def propose(self, images: Sequence[NDArray[np.float32]], score_threshold: float) -> list[Candidates]:
+        """Run the network over images, those of one shape as one batch; a large image is run tile by tile.
 
         Args:
-            image: `(H, W, in_channels)` float32, preprocessed.
+            images: Each `(H, W, in_channels)` float32, preprocessed.
             score_threshold: The lowest score to keep.
 
         Returns:
-            The candidates; none in an image without any contrast.
+            The candidates of each; none in an image without any contrast.
         """
-        height, width = image.shape[:2]
-        if (image == image[0, 0]).all():
-            return Candidates(
-                np.zeros((0, 2), np.int64), np.zeros((0, self.config.n_rays), np.float32), np.zeros(0, np.float32)
-            )
-        padded = np.pad(image, ((0, -height % self.stride), (0, -width % self.stride), (0, 0)), mode="reflect")
-        points: list[NDArray[np.int64]] = []
-        distances: list[NDArray[np.float32]] = []
-        scores: list[NDArray[np.float32]] = []
-        foreground = np.zeros(padded.shape[:2], bool) if self.config.refine_radius else None
-        side = _TILE if height * width > _AT_ONCE else max(padded.shape)
-        for y, x in itertools.product(*(range(0, length, side) for length in padded.shape[:2])):
-            probability, distance, *rest = self._tile_maps(padded, y, x, side)
-            keep = probability[..., 0] >= np.float32(score_threshold)
-            points.append(np.argwhere(keep) * self.config.grid + (y, x))
-            distances.append(np.maximum(distance[keep], 1e-3))  # the lower bound is the package's own
-            scores.append(probability[keep][:, 0])
-            if foreground is not None:
-                foreground[y : y + side, x : x + side] = rest[0][..., 0] >= FOREGROUND
-        point, score = np.concatenate(points), np.concatenate(scores)
-        found = Candidates(
-            point, np.concatenate(distances), score, None if foreground is None else foreground[:height, :width]
+        nothing = Candidates(
+            np.zeros((0, 2), np.int64), np.zeros((0, self.config.n_rays), np.float32), np.zeros(0, np.float32)
         )
-        return found.take(np.flatnonzero((point < (height, width)).all(1))).ordered()
+        found = [nothing] * len(images)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for place, image in enumerate(images):
+            if (image != image[0, 0]).any():
+                alike.setdefault(image.shape, []).append(place)
+        for places in alike.values():
+            batch = np.stack([images[place] for place in places])
+            for place, candidates in zip(places, self._propose_batch(batch, score_threshold), strict=True):
+                found[place] = candidates
+        return found
+
+    def _propose_batch(self, images: NDArray[np.float32], score_threshold: float) -> list[Candidates]:
+        """Run the network over `(N, H, W, in_channels)`; see `propose`."""
+        height, width = images.shape[1:3]
+        margins = ((0, 0), (0, -height % self.stride), (0, -width % self.stride), (0, 0))
+        padded = np.pad(images, margins, mode="reflect")
+        parts: list[list[Candidates]] = [[] for _ in images]
+        foreground = np.zeros(padded.shape[:3], bool) if self.config.refine_radius else None
+        side = _TILE if height * width > _AT_ONCE else max(padded.shape[1:3])
+        for y, x in itertools.product(*(range(0, length, side) for length in padded.shape[1:3])):
+            probabilities, distances, *rest = self._tile_maps(padded, y, x, side)
+            for part, probability, distance in zip(parts, probabilities[..., 0], distances, strict=True):
+                keep = probability >= np.float32(score_threshold)
+                points = np.argwhere(keep) * self.config.grid + (y, x)
+                # The lower bound is the package's own.
+                proposed = Candidates(points, np.maximum(distance[keep], 1e-3), probability[keep])
+                part.append(proposed.take(np.flatnonzero((points < (height, width)).all(1))))
+            if foreground is not None:
+                foreground[:, y : y + side, x : x + side] = rest[0][..., 0] >= FOREGROUND
+        found = []
+        for place, part in enumerate(parts):
+            points, distances, scores = (
+                np.concatenate([getattr(each, name) for each in part]) for name in ("points", "distances", "scores")
+            )
+            inside = None if foreground is None else foreground[place, :height, :width]
+            found.append(Candidates(points, distances, scores, inside).ordered())
+        return found
 
     def _tile_maps(self, padded: NDArray[np.float32], y: int, x: int, side: int) -> list[NDArray[np.float32]]:
-        """Run the network on the tile at `(y, x)` and its halo; give the tile's part of each output."""
+        """Run the network on the tile at `(y, x)` of each image and its halo; give the tile's part of each output."""
         top, left = max(y - self.halo, 0), max(x - self.halo, 0)
-        tile = padded[top : y + side + self.halo, left : x + side + self.halo]
+        tile = padded[:, top : y + side + self.halo, left : x + side + self.halo]
+        with self._network_is_free:
+            outputs = [output.numpy() for output in self._run(tile)]
         maps = []
-        for output in self._run(tile[None]):
-            cell = tile.shape[0] // output.shape[1]  # pixels a side: 1, or the grid
+        for output in outputs:
+            cell = tile.shape[1] // output.shape[1]  # pixels a side: 1, or the grid
             row, column = (y - top) // cell, (x - left) // cell
-            maps.append(output.numpy()[0, row : row + side // cell, column : column + side // cell])
+            maps.append(output[:, row : row + side // cell, column : column + side // cell])
         return maps
 
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:
@@ -280,7 +300,7 @@ class StarDist:
             The new `thresholds`; the old ones where nothing was found.
         """
         before, tried = self.thresholds, []
-        candidates = [self.propose(image, _SCORES_TRIED[0]) for image in images]
+        candidates = [self.propose([image], _SCORES_TRIED[0])[0] for image in images]
         for nms in _NMS_TRIED:
             self.thresholds = {**before, "nms": nms}
             # Once for all scores: a polygon is suppressed by higher scores only.

@@ -1,12 +1,15 @@
 """Options, environment and `.env`, in this order."""
 
+import errno
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from nucseg.cli import cli
-from nucseg.core.errors import ConfigError, InputError, ModelError
+from nucseg.core.errors import ConfigError, InputError, ModelError, StorageError
 from nucseg.serving.service import build_service
 from nucseg.serving.settings import Settings, load_settings
 from nucseg.serving.tasks.storage import Storage
@@ -92,6 +95,25 @@ def test_a_service_without_its_model_does_not_start(settings) -> None:
 def test_the_storage_takes_no_paths(tmp_path, key) -> None:
     with pytest.raises(InputError, match="key"):
         Storage(str(tmp_path)).exists(key)
+
+
+def test_a_folder_shows_whole_files_only(tmp_path, monkeypatch) -> None:
+    storage = Storage(str(tmp_path / "files"))
+    source = tmp_path / "source"
+    source.write_bytes(b"whole")
+
+    def half(source: Path, target: Path) -> None:
+        target.write_bytes(b"wh")
+        assert not storage.exists("a/b")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", half)
+    with pytest.raises(StorageError, match="disk is full"):
+        storage.put(source, "a/b")
+    assert not [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
+    monkeypatch.undo()
+    storage.put(source, "a/b")
+    assert b"".join(storage.open("a/b")[0]) == b"whole"
 
 
 @pytest.mark.parametrize("place", ["folder", "file/t.sqlite"])

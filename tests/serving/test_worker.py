@@ -95,7 +95,8 @@ def test_a_task_deleted_meanwhile_leaves_nothing(server, make_worker, task, tmp_
 def test_an_upload_that_is_gone_fails(server, make_worker, task, tmp_path) -> None:
     (tmp_path / "files" / task / "upload").unlink()
     make_worker().run_one()
-    assert server.get(f"/tasks/{task}").json()["status"] == "FAILED"
+    body = server.get(f"/tasks/{task}").json()
+    assert (body["status"], body["error"]) == ("FAILED", "The upload is gone.")
 
 
 def test_a_heartbeat_keeps_a_long_task(server, make_worker, task) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import IO
 
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from nucseg.core.errors import ConfigError, InputError
+from nucseg.core.files import atomic_file
 
 _CHUNK = 1 << 20
 
@@ -34,8 +36,16 @@ class Storage:
         self._root = root.rstrip("/")
 
     def put(self, source: Path, key: str) -> None:
-        """Store a file."""
-        self._fs.put_file(str(source), self._path(key))
+        """Store a file: whoever looks for the key meanwhile finds all of it or nothing.
+
+        Raises:
+            StorageError: A folder cannot be written to.
+        """
+        if isinstance(self._fs, LocalFileSystem):
+            with atomic_file(Path(self._path(key))) as temporary:
+                shutil.copyfile(source, temporary)
+        else:  # an object of a bucket is there once it is whole
+            self._fs.put_file(str(source), self._path(key))
 
     def get(self, key: str, target: Path) -> None:
         """Fetch a file.

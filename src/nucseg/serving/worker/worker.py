@@ -64,8 +64,6 @@ class Worker:
         with every(self._lease / 3, lambda: self._extend(task, progress[0])):
             try:
                 self._work(task, lambda done: progress.__setitem__(0, done))
-            except FileNotFoundError:
-                self._fail(task, "The upload is gone.", retry=False)
             except InputError as error:
                 self._fail(task, str(error), retry=False)
             except Exception as error:
@@ -78,7 +76,10 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="nucseg-") as temporary:
             upload, results = Path(temporary) / "upload", Path(temporary) / "results"
             results.mkdir()
-            self._queue.storage.get(upload_key(task.id), upload)
+            try:
+                self._queue.storage.get(upload_key(task.id), upload)
+            except FileNotFoundError:
+                raise InputError("The upload is gone.") from None
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(
                     stream, model=task.model, threshold=task.threshold, progress=report

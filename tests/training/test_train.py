@@ -146,6 +146,21 @@ def test_a_finished_training_is_not_repeated_but_another_begins_anew(drawn, samp
     assert losses(other) != losses(first)
 
 
+def test_other_pretrained_weights_are_another_training(drawn, samples, tmp_path, monkeypatch):
+    def net(factor):
+        made = drawn.ForegroundNet()
+        made.keras_model.set_weights([factor * weights for weights in made.keras_model.get_weights()])
+        return made
+
+    found = []
+    for factor in (1, 2, 2):
+        monkeypatch.setitem(drawn.MODELS, "foreground", lambda kill_at, factor=factor: net(factor))
+        bundle = drawn.run_training(samples, tmp_path, epochs=1, parameters={"pretrained": "models/mine"})
+        found.append((losses(bundle), len(list((tmp_path / "checkpoints").iterdir()))))
+    assert [count for _, count in found] == [1, 2, 2]
+    assert found[0][0] != found[1][0] == found[2][0]
+
+
 def test_the_record_tells_where_the_model_came_from(drawn, samples, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     test_image = replace(samples[0], image_id="t", split="test")

@@ -82,7 +82,10 @@ def train(
     settings = _settings(parameters, config, transforms, augmenter)
     digest = data_digest([*training, *validation])
     callbacks = make_callbacks(config, folder / "tensorboard")
-    checkpoint = Checkpoint(folder / "checkpoints" / f"{_identity(settings, digest)}.npz", callbacks)
+    # Random weights follow from the seed; a pretrained model's may change under the same name.
+    first_weights = segmenter.keras_model.get_weights() if parameters.get("pretrained") else []
+    identity = _identity(settings, digest, first_weights)
+    checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
     checkpoint.peek()
 
     precision = use_precision(config.precision)
@@ -197,11 +200,14 @@ def _settings(
     }
 
 
-def _identity(settings: dict[str, Any], digest: str) -> str:
+def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray]) -> str:
     """Give a name to a training: the same settings, samples and first weights have the same."""
     training = {key: value for key, value in settings["training"].items() if key not in _NOT_IDENTITY}
     text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    identity = hashlib.sha256(text.encode())
+    for weights in first_weights:
+        identity.update(weights.tobytes())
+    return identity.hexdigest()[:12]
 
 
 def _fit(

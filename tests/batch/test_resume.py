@@ -28,7 +28,8 @@ def test_a_killed_run_goes_on_where_it_was(small_stardist, draw_nuclei, tmp_path
 
     with subprocess.Popen(command("out"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         deadline = time.monotonic() + 300
-        while len(saved := list((tmp_path / "out").rglob("*.npz"))) < 10 and time.monotonic() < deadline:
+        tiles = tmp_path / "out/.nucseg/slide.tiles"
+        while len(saved := list(tiles.glob("*/*.npz"))) < 10 and time.monotonic() < deadline:
             assert running.poll() is None
             time.sleep(0.02)
         os.kill(running.pid, signal.SIGKILL)

@@ -1,0 +1,87 @@
+"""Whether the fast way of predicting costs accuracy: nucseg beside stock StarDist with the same weights, on a split.
+
+    python benchmarks/accuracy.py --model stardist [--split test]
+
+Each image is predicted at its own scale three times: by `predict_instances` of the `stardist` package in float32; by
+nucseg, tile by tile and in the precision of `auto`, without the head that refines borders (the very network that stock
+StarDist runs); and by nucseg as it is. Needs the processed BBBC038 (`kedro run --env cpu --pipeline data_processing`).
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from predict import plain_model
+from stardist.matching import matching
+from stock import stock_stardist
+from tqdm import tqdm
+
+from nucseg.core.types import Instances
+from nucseg.images.io import read_image, read_labels
+from nucseg.images.source import array_source
+from nucseg.inference.engine import LocalEngine
+from nucseg.inference.predictor import Predictor
+from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.metrics.config import MetricsConfig
+from nucseg.metrics.evaluator import Evaluator
+from nucseg.models.precision import use_precision
+from nucseg.models.registry import resolve_model
+
+ROOT = Path(__file__).parents[1]
+KEYS = ("ap_50", "f1_50", "ap_mean_50_90", "dsb2018_score")
+TILE = 256
+
+
+def main() -> None:
+    """Predict, measure, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="stardist")
+    parser.add_argument("--split", choices=["val", "test"], default="test")
+    given = parser.parse_args()
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env="cpu") as session:
+        samples = [s for s in session.load_context().catalog.load("samples") if s.split == given.split]
+    folder = resolve_model(given.model)
+    with tempfile.TemporaryDirectory() as work:
+        plain_model(folder, Path(work) / "plain")
+        plain = Predictor.load(Path(work) / "plain", scale=1.0)
+    ours = Predictor.load(folder, scale=1.0)
+    package, options = stock_stardist(ours.bundle.segmenter)
+    # Scores at a threshold only: what is below the model's own is not predicted here.
+    config = MetricsConfig(metrics=tuple(name for name in MetricsConfig().metrics if name != "map"))
+    stock_name, plain_name, ours_name = (
+        "stock, float32",
+        f"nucseg, plain, {plain.precision}",
+        f"nucseg, {ours.precision}",
+    )
+    evaluators = {name: Evaluator(name, config) for name in (stock_name, plain_name, ours_name)}
+    agreements = []
+    for sample in tqdm(samples, unit="image"):
+        image, truth = read_image(sample.image_path), read_labels(sample.label_path)
+        use_precision("float32")
+        prepared = ours.bundle.preprocessor().fit(image, sample.magnification).image(image)
+        labels, details = package.predict_instances(prepared, **options)
+        found = {stock_name: Instances(labels.astype(np.int32), np.asarray(details["prob"], np.float32))}
+        use_precision("auto")
+        for name, predictor in ((plain_name, plain), (ours_name, ours)):
+            job = tile_job(predictor, array_source(image), tile=TILE, magnification=sample.magnification)
+            found[name] = predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
+        for name, instances in found.items():
+            evaluators[name].update(sample, truth, instances, 0.0)
+        agreements.append(matching(found[stock_name].labels, found[plain_name].labels, thresh=0.9))
+    print(f"| {len(samples)} images of {given.split} | {' | '.join(KEYS)} |\n|---|{'---|' * len(KEYS)}")
+    for name, evaluator in evaluators.items():
+        overall = evaluator.result()["overall"]
+        print(f"| {name} | {' | '.join(f'{overall[key]:.4f}' for key in KEYS)} |")
+    tp, fp, fn = (sum(getattr(each, key) for each in agreements) for key in ("tp", "fp", "fn"))
+    print(f"\nf1 at IoU 0.9 between the first two, pooled over {tp + fn} nuclei: {2 * tp / (2 * tp + fp + fn):.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -37,9 +37,10 @@ test: check-style check-types check-imports check-tests  ## Run every check.
 
 lint: check-style check-types check-imports  ## Run the checks that take seconds.
 
-check-style: setup  ## Check the style of code and notebooks.
+check-style: setup  ## Check the style of code, notebooks and the Dockerfile.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 
 check-types: setup  ## Check the types.
 	$(BIN)/mypy
@@ -50,10 +51,12 @@ check-imports: setup  ## Check that imports run one way only.
 check-tests: setup  ## Run all tests that need neither a GPU nor the internet, with coverage.
 	$(BIN)/python -m pytest -m "not gpu and not network" --cov --cov-report=term --durations=15
 
-docs: setup  ## Build the documentation into site/.
+docs: setup  ## Build the documentation into site/, and list the commands that no test runs.
 	$(BIN)/mkdocs build --strict
+	$(BIN)/python docs/list_commands.py
 
-bench: setup  ## Measure the parts beside what they replace (an idle machine, processed BBBC038, minutes).
+bench: setup  ## Measure the parts beside what they replace (minutes, on an idle machine).
+	@if [ -n "$$(find data/06_models -name '*.dvc' 2>/dev/null)" ]; then $(BIN)/dvc pull; fi
 	$(BIN)/python benchmarks/basics.py
 
 viz: setup  ## Show the pipelines in the browser.

@@ -176,3 +176,11 @@ def test_tensorflow_and_jax_agree(tiny, trained, tmp_path, pairs):
         assert len(one.files) == 5
         for name in one.files:
             np.testing.assert_allclose(two[name], one[name], atol=1e-4)
+
+
+def test_no_step_compiles_anew(tiny, make_batch):
+    model = MaskRCNNSegmenter(tiny)
+    model.compile(keras.optimizers.Adam(1e-4))
+    for n_nuclei in (0, 1, 6, 3):
+        model.keras_model.train_on_batch(*make_batch(model, n_nuclei=n_nuclei))
+    assert model.keras_model.train_function.experimental_get_tracing_count() == 1

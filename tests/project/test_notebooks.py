@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,8 +12,11 @@ NEED_A_SERVER = {"serving"}
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
-def test_there_are_notebooks() -> None:
-    assert NOTEBOOKS
+def test_there_are_those_that_the_readme_names(root: Path) -> None:
+    named = re.findall(r"\(notebooks/(\w+)\.ipynb\)", (root / "README.md").read_text())
+
+    assert {"augmentations", "compare_runs", "results"} <= set(named)
+    assert sorted(named) == [path.stem for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""The study behind the shipped StarDist: each row is a training of equal length, judged on the val split alone.
+"""The study behind the shipped StarDist: each row is a short training of equal length, judged on the val split alone.
 
     python benchmarks/study.py --out FOLDER            # makes every row that FOLDER does not hold yet; resumes
     python benchmarks/study.py --out FOLDER grid-1     # makes one row
@@ -31,7 +31,7 @@ from nucseg.pipelines.model_training.nodes import trainer
 from nucseg.training.train import tune_thresholds
 
 ROOT = Path(__file__).parents[1]
-STEPS = {"steps_per_epoch": 250, "epochs": 12, "warmup_steps": 250}  # 3,000 steps
+STEPS = {"steps_per_epoch": 250, "epochs": 12, "cycles": 1, "warmup_steps": 250, "patch_size": 160}  # 3,000 steps
 COLUMNS = {  # heading: where the score stands in run.json's validation scores
     "fluo ap_50": ("fluorescence", "ap_50"),
     "fluo ap_mean_50_90": ("fluorescence", "ap_mean_50_90"),

@@ -50,7 +50,7 @@ class Flip(_Transform):
 
 
 class Rotate90(_Transform):
-    """Turn by 90, 180 or 270 degrees."""
+    """Turn by 0, 90, 180 or 270 degrees."""
 
     stage = "geometry"
     name: Literal["rotate90"] = "rotate90"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import s3fs
 import tifffile
 import zarr
 from moto.server import ThreadedMotoServer
@@ -75,19 +76,27 @@ def bad_images(folder: Path) -> dict[str, str]:
     }
 
 
-def test_bad_images_fail_one_by_one_and_the_others_go_on(run, slide, tmp_path, monkeypatch):
+@pytest.fixture
+def s3(monkeypatch):
+    """Give a file system on a server that speaks S3, which the code under test finds, too."""
     server = ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    s3fs.S3FileSystem.clear_instance_cache()  # an earlier test's server
+    yield s3fs.S3FileSystem()
+    server.stop()
+
+
+@pytest.mark.usefixtures("s3")
+def test_bad_images_fail_one_by_one_and_the_others_go_on(run, slide, tmp_path):
     said = bad_images(tmp_path)
     tifffile.imwrite(tmp_path / "pixel.tif", np.array([[7]], np.uint8))
     tifffile.imwrite(tmp_path / "constant.tif", np.full((50, 60), 900, np.uint16))
     good = [slide[0], tmp_path / "pixel.tif", tmp_path / "constant.tif"]
     outcomes = run(*(name if "://" in name else tmp_path / name for name in said), *good)
-    server.stop()
     for outcome, (name, expected) in zip(outcomes, said.items(), strict=False):
         assert outcome.nuclei is None
         assert name in outcome.error
@@ -99,6 +108,19 @@ def test_bad_images_fail_one_by_one_and_the_others_go_on(run, slide, tmp_path, m
         "pixel.tif",
         "slide.tif",
     ]
+
+
+def test_images_are_read_from_a_bucket(run, slide, s3, tmp_path):
+    (local,) = run(slide[0], output="local", formats=("labels", "zarr"))
+    s3.mkdir("slides")
+    s3.put(str(slide[0]), "slides/one.ome.tif")
+    s3.put(str(local.files[1]), "slides/two.ome.zarr", recursive=True)
+    outcomes = run("s3://slides/one.ome.tif", "s3://slides/two.ome.zarr", tile=64)
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    for outcome in outcomes:
+        found, expected = (tifffile.imread(files[0]) for files in (outcome.files, local.files))
+        np.testing.assert_array_equal(found > 0, expected > 0)
+        assert outcome.nuclei == local.nuclei == 30
 
 
 def test_images_are_read_from_a_web_server(run, slide, tmp_path):

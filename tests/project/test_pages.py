@@ -4,26 +4,38 @@ import csv
 import json
 import os
 import re
+import runpy
+import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
+import yaml
+from PIL import Image
 
-# A title above a block says why it is not run here.
-BLOCK = re.compile(r"^```bash(?: title=\"(?P<title>[^\"]+)\")?\n(?P<commands>.*?)^```", re.MULTILINE | re.DOTALL)
-NOT_RUN = {
-    "runs until it is stopped",
-    "needs the internet and hours",
-    "needs an archive and hours",
-    "takes minutes; it runs this page, too",
-    "takes hours",
-    "examples with files of your own",
+ROOT = Path(__file__).parents[2]
+PREDICT = "docs/predict.md"
+LIST = runpy.run_path(str(ROOT / "docs/list_commands.py"))
+SHORT = {
+    "architecture": {"n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8},
+    "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
 }
 
 
-def shell_blocks(page: Path) -> list[tuple[str | None, str]]:
-    return [(block["title"], block["commands"]) for block in BLOCK.finditer(page.read_text())]
+def commands(page: str, title: str | None = None) -> list[str]:
+    """Give the commands of a page's blocks that are run here: of those that have the title, or of those without one."""
+    found = []
+    for block in LIST["blocks"]():
+        if (block.page, block.language, block.title) == (page, "bash", title) and "http://localhost" not in block.text:
+            found += block.commands()
+    return [command for command in found if LIST["ELSEWHERE"].get(command, page) == page]
 
 
 def files_outside_the_demo(project: Path) -> set[Path]:
@@ -40,16 +52,22 @@ def files_outside_the_demo(project: Path) -> set[Path]:
     }
 
 
-def run_page(project: Path, page: str) -> None:
-    """Run a page's commands in a copy of the project, as one script that stops where something fails."""
-    commands = [text for title, text in shell_blocks(project / "docs" / page) if title is None]
+def run(project: Path, script: list[str], **variables: str) -> None:
+    """Run commands in a copy of the project, as one script that stops where something fails."""
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     home = project.parent / "home"
     home.mkdir()
+    own = {
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "no_proxy": "127.0.0.1",
+        "NO_PROXY": "127.0.0.1",
+        "DVC_SITE_CACHE_DIR": str(home / "site-cache"),
+    }
     answer = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "".join(commands)],
+        [sys.executable, ROOT / "tests/project/one_process.py", "\n".join(script)],
         cwd=project,
-        env=os.environ | nowhere | {"HOME": str(home), "no_proxy": "", "NO_PROXY": ""},
+        env=os.environ | nowhere | own | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -57,19 +75,82 @@ def run_page(project: Path, page: str) -> None:
     assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
 
 
-@pytest.mark.parametrize("page", ["index.md", "own-data.md", "predict.md"])
-def test_each_block_that_is_not_run_says_why(root: Path, page: str) -> None:
-    blocks = shell_blocks(root / "docs" / page)
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
-    assert {title for title, _ in blocks if title} <= NOT_RUN
-    assert any(title is None for title, _ in blocks)
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Start a server that speaks S3 and has the bucket `bucket`, in a process of its own; give its URL."""
+    import boto3
+
+    port = free_port()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with (tmp_path / "aws.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+        )
+    try:
+        url, end = f"http://127.0.0.1:{port}", time.monotonic() + 180
+        while not answers(port):
+            assert server.poll() is None, (tmp_path / "aws.log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        known = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+        boto3.client("s3", endpoint_url=url, **known).create_bucket(Bucket="bucket")
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_every_command_is_run_or_says_why() -> None:
+    assert 0 < len(LIST["not_run"]()) <= LIST["MOST"]
+
+
+def test_the_list_names_the_tests_that_run_the_pages(root: Path) -> None:
+    found = list(LIST["blocks"]())
+
+    assert {block.page for block in found if block.title is None} <= LIST["TESTS"].keys()
+    for page, tests in LIST["TESTS"].items():
+        assert all(page in (root / test).read_text() for test in tests), page
+    # No title and no command is left over.
+    assert {block.title for block in found} - {None} == LIST["TITLES"].keys()
+    assert LIST["ELSEWHERE"].keys() <= {command for block in found for command in block.commands()}
+
+
+@pytest.mark.parametrize("block", ['```bash title="no time"\nmake\n```\n', "```console\nmake\n```\n"])
+def test_a_block_that_nothing_runs_is_an_error(tmp_path: Path, block: str) -> None:
+    copy = tmp_path / "docs/list_commands.py"
+    copy.parent.mkdir()
+    shutil.copy(ROOT / "docs/list_commands.py", copy)
+    (tmp_path / "README.md").write_text(block)
+    ended = subprocess.run([sys.executable, copy], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert "README.md: a block " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_too_many_commands_that_nothing_runs_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = LIST["not_run"]
+    monkeypatch.setitem(listed.__globals__, "MOST", 3)
+    with pytest.raises(ValueError, match=r"\d+ commands of the pages are run by no test; 3 may be"):
+        listed()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_first_page_works(project_copy: Path) -> None:
     before = files_outside_the_demo(project_copy)
-    run_page(project_copy, "index.md")
+    run(project_copy, commands("docs/index.md"))
 
     reporting = project_copy / "data" / "demo" / "08_reporting"
     metrics = json.loads((reporting / "stardist" / "metrics.json").read_text())
@@ -80,22 +161,86 @@ def test_the_first_page_works(project_copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_images_of_ones_own_become_a_manifest(project_copy: Path) -> None:
-    run_page(project_copy, "own-data.md")
+def test_images_of_ones_own_are_a_dataset(project_copy: Path, draw_nuclei: Callable) -> None:
+    """The page; then, with one image more and a training of two steps, the commands of all pages that take hours."""
+    hours = ("needs the internet and hours", "takes hours", "needs BBBC038 on disk")
+    for kind, pixels in zip(("images", "labels"), draw_nuclei((96, 96), n=8, seed=1), strict=True):
+        (project_copy / "more" / kind).mkdir(parents=True)
+        tifffile.imwrite(project_copy / "more" / kind / "drawn.tif", pixels)
+    (project_copy / "short.yml").write_text(yaml.safe_dump({"stardist": SHORT}))
+    script = [
+        *commands("docs/own-data.md"),
+        "cp data/08_reporting/stardist/metrics.json shipped.json",
+        "cp -r more/. my_images; echo drawn,val,, >> my_images/samples.csv",
+        "for env in cpu local; do cp short.yml conf/$env/parameters/model_config.yml; done",
+        *[command for title in hours for page in LIST["TESTS"] for command in commands(page, title)],
+    ]
+    run(project_copy, script)
 
     primary = project_copy / "data" / "03_primary"
     with (primary / "samples.csv").open() as file:
         rows = {row["image_id"]: row for row in csv.DictReader(file)}
-    assert {name: int(row["n_nuclei"]) for name, row in rows.items()} == {"fluorescence": 52, "histology": 76}
-    assert {row["modality"] for row in rows.values()} == {"fluorescence", "histology"}
+    drawn = {"fluorescence": 52, "histology": 76, "drawn": 8}
+    assert {name: int(row["n_nuclei"]) for name, row in rows.items()} == drawn
+    assert {name: row["split"] for name, row in rows.items()} == {
+        "fluorescence": "train",
+        "histology": "test",
+        "drawn": "val",
+    }
+    assert rows["histology"]["modality"] == "histology"
     assert (primary / "labels/own/histology.tif").is_file()
+    shipped = json.loads((project_copy / "shipped.json").read_text())
+    assert shipped["n_images"] == 1
+    assert shipped["overall"]["f1_50"] > 0.5
+    run_record = json.loads((project_copy / "data/06_models/stardist/run.json").read_text())
+    assert run_record["splits"]["val"] == ["own/drawn"]
+    # benchmarks/results.py has brought the scores of this training into the table.
+    assert "| Images (`n_images`) | count | 1 |" in (project_copy / "README.md").read_text()
+
+
+def own_images(project: Path) -> None:
+    """Write the images that docs/predict.md takes for a user's own."""
+    image = tifffile.imread(project / "samples/fluorescence.tif")[:128, :128]
+    for name in ("slide.ome.tif", "slides/a.tif", "slides/b.tif", "more/of/c.tif"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(project / name, image)
+    Image.fromarray((image >> 8).astype(np.uint8)).save(project / "image.png")
+    channels = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}}
+    tifffile.imwrite(project / "stack.ome.tif", np.stack([image * 0, image]), metadata=channels)
 
 
 @pytest.mark.slow
-def test_images_are_predicted_with_the_shipped_model(project_copy: Path) -> None:
+def test_images_are_predicted_with_the_shipped_model(
+    project_copy: Path, aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nucseg.models.precision import use_precision
+
     page = (project_copy / "docs/predict.md").read_text()
     (program,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    run_page(project_copy, "predict.md")
+    own_images(project_copy)
+    anew = "rm -rf results"
+    put = "import s3fs, sys; s3 = s3fs.S3FileSystem(s3_additional_kwargs={'ACL': 'public-read'}); "
+    put += "s3.put('made/zarr/slide.ome.zarr', 'bucket/slide.ome.zarr', recursive=True); s3.put('image.png', 'bucket/')"
+    remote = [
+        command.replace("https://example.org", f"{aws}/bucket") for command in commands(PREDICT, "needs a bucket")
+    ]
+    scheduler, worker, predict = (
+        command.replace("10.0.0.1", "127.0.0.1").replace("8786", str(port))
+        for port in [free_port()]
+        for command in commands("docs/clusters.md", "on three machines")
+    )
+    script = [
+        *commands("README.md"),
+        *[line for each in commands(PREDICT, "examples with files of your own") for line in (anew, each)],
+        "nucseg predict slide.ome.tif -o made --format zarr",
+        f'python -c "{put}"',
+        *remote,
+        *(f"{scheduler} &", f"{worker} &", "trap 'kill $(jobs -p)' EXIT", anew, predict),
+        anew,
+        *commands(PREDICT),
+    ]
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    run(project_copy, script, AWS_ENDPOINT_URL=aws, **credentials)
 
     geojson = json.loads((project_copy / "results/geojson/fluorescence.geojson").read_text())
     drawn = 52
@@ -108,7 +253,51 @@ def test_images_are_predicted_with_the_shipped_model(project_copy: Path) -> None
         assert (project_copy / name).is_file()
     with (project_copy / "data/07_model_output/inference/summary.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 2
-    call = f"{program}\nprint(len(found.scores))"
-    command = [sys.executable, "-c", call]
-    answer = subprocess.run(command, cwd=project_copy, check=True, capture_output=True, text=True)
-    assert int(answer.stdout.splitlines()[-1]) == len(geojson["features"])
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(project_copy)
+    try:
+        exec(program, names)
+    finally:
+        use_precision("float32")  # as before
+    assert len(names["found"].scores) == len(geojson["features"])
+
+
+@pytest.mark.slow
+def test_versions_of_models_go_through_a_bucket(project_copy: Path, aws: str) -> None:
+    """The commands of a team: only the training is left to other tests, and a note in the model stands for it."""
+    page = "docs/models-versioning.md"
+    config = project_copy / "conf/base/aws/config"
+    config.write_text(re.sub(r"(?m)^# endpoint_url = .*$", f"endpoint_url = {aws}", config.read_text()))
+    credentials = project_copy / "conf/local/aws/credentials"
+    credentials.parent.mkdir(parents=True)
+    credentials.write_text("[nucseg]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    begin = """
+        git config --global user.name tests; git config --global user.email tests@example.org
+        git add .; git commit --quiet --message Start; git branch --move main; git tag v1
+        git init --quiet --bare ../origin; git remote add origin ../origin; git push --quiet --set-upstream origin main
+    """
+    script = "\n".join(commands(page)).replace("BUCKET/PREFIX", "bucket/models").replace("checkout TAG", "checkout v1")
+    train, others = "dvc add data/06_models/stardist\n", "git fetch --tags\n"
+    assert script.count(train) == script.count(others) == 1
+    script = script.replace(train, f"echo note > data/06_models/stardist/note.txt\n{train}")
+    script = script.replace(others, f"git clone --quiet ../origin ../others; cd ../others\n{others}")
+    run(project_copy, [begin, script], AWS_EC2_METADATA_DISABLED="true")
+
+    model = project_copy.parent / "others/data/06_models/stardist"
+    assert (model / "note.txt").read_text() == "note\n"
+    assert (model / "model.weights.h5").is_file()
+
+
+def test_a_clone_is_set_up_for_changes(project_copy: Path) -> None:
+    run(project_copy, commands("docs/contributing.md"))
+
+    hooks = project_copy / ".git/hooks"
+    assert all("pre-commit" in (hooks / name).read_text() for name in ("pre-commit", "pre-push"))
+
+
+def test_the_protocol_of_the_design_is_python() -> None:
+    (block,) = (block for block in LIST["blocks"]() if (block.page, block.language) == ("docs/design.md", "python"))
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(block.text, names)
+
+    assert {"predict", "save", "load"} <= vars(names["Segmenter"]).keys()

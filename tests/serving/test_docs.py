@@ -1,59 +1,139 @@
 """The commands, decoders and notebook that the documentation shows, against a running server."""
 
+import csv
 import json
 import os
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
+import uuid
 from pathlib import Path
 
 import imagecodecs
 import nbformat
 import numpy as np
 import pytest
+import requests
 import tifffile
 from nbclient import NotebookClient
 
 from nucseg.serving.plane import predictions
+from nucseg.serving.results import FILES
 from nucseg.serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+FAKE = Path(__file__).with_name("fake.py")
 PAGE = (ROOT / "docs/serving.md").read_text()
-TITLES = {"runs until it is stopped", "needs Docker", "needs Kubernetes", "needs AWS"}
+LIST = runpy.run_path(str(ROOT / "docs/list_commands.py"))
+# A stand-in for `nucseg` with the fake model.
+NUCSEG = f'nucseg() {{ {shlex.quote(sys.executable)} {shlex.quote(str(FAKE))} "$@"; }}\n'
 
 
-def blocks(language: str) -> list[str]:
-    """Give the page's blocks of a language, without those whose title says why they are not run here."""
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+def commands(page: str, title: str | None = None) -> list[str]:
+    """Give the commands of a page's blocks with this title; those of the README that ask the server or start it."""
+    blocks = [block for block in LIST["blocks"]() if (block.page, block.language, block.title) == (page, "bash", title)]
+    if page == "README.md":
+        blocks = [block for block in blocks if "http://localhost:5000" in block.text]
+    return [command for block in blocks for command in block.commands()]
+
+
+def code(language: str) -> str:
+    """Give the page's decoder in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
+
+
+def run(script: str, folder: Path, **variables: str) -> str:
+    """Run a script that stops where something fails; give what it printed."""
+    answer = subprocess.run(
+        ["bash", "-eux", "-c", script],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    return answer.stdout
 
 
 @pytest.fixture
 def server(processes):
-    return processes.server(NUCSEG_WORKERS="1")
-
-
-def test_each_block_that_is_not_run_says_why() -> None:
-    for page in ("serving", "deployment"):
-        text = (ROOT / f"docs/{page}.md").read_text()
-        assert set(re.findall(r'^```bash title="([^"]+)"$', text, re.MULTILINE)) <= TITLES
+    """The server and the worker of the page's own commands."""
+    serve, worker = (shlex.split(command) for command in commands("docs/serving.md", "runs until it is stopped"))
+    assert [*serve[:2], *worker[:2]] == ["nucseg", "serve", "nucseg", "worker"]
+    started = processes.server(*serve[2:])
+    processes.run(*worker[1:])
+    return started
 
 
 def test_the_commands_work(server, tmp_path) -> None:
     (tmp_path / "samples").symlink_to(ROOT / "samples")
-    commands = "".join(blocks("bash"))
-    assert commands.count("http://localhost:5000") > 15
-    script = commands.replace("http://localhost:5000", server.url).replace("curl -s ", "curl --fail-with-body -sS ")
-    answer = subprocess.run(
-        ["bash", "-eux", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    assert (
+        commands("README.md", "runs until it is stopped") == commands("docs/serving.md", "runs until it is stopped")[:1]
     )
-    assert answer.returncode == 0, answer.stderr[-3000:]
-    assert answer.stdout.startswith('{"status":"ok","predictions":[{"mask":[')
-    assert '"status":"QUEUED"' in answer.stdout or '"status":"PROCESSING"' in answer.stdout
-    assert "nucseg_requests_total" in answer.stdout
-    assert imagecodecs.png_decode((tmp_path / "mask.png").read_bytes()).shape == (256, 256)
-    assert tifffile.imread(tmp_path / "labels.tif").shape == (256, 256)
+    paths = requests.get(f"{server.url}/openapi.json", timeout=60).json()["paths"]
+    stdout = {}
+    for page in ("README.md", "docs/serving.md"):
+        script = "\n".join(commands(page))
+        assert [path for path in paths if path[1:].replace("{task_id}", "$task") not in script] == []
+        assert [name for name in FILES if name not in script] == []
+        script = script.replace("http://localhost:5000", server.url).replace("curl -s ", "curl --fail-with-body -sS ")
+        stdout[page] = run(script, tmp_path)
+    for name in ("found.json", "nuclei.coco"):
+        assert json.loads((tmp_path / name).read_text())
+    printed = stdout["docs/serving.md"]
+    assert printed.startswith('{"status":"ok","predictions":[{"mask":[')
+    assert '"status":"QUEUED"' in printed or '"status":"PROCESSING"' in printed
+    assert "nucseg_requests_total" in printed
+    for name in ("mask.png", "nuclei.mask"):
+        assert imagecodecs.png_decode((tmp_path / name).read_bytes()).shape == (256, 256)
+    for name in ("labels.tif", "nuclei.labels"):
+        assert tifffile.imread(tmp_path / name).shape == (256, 256)
+    for name in ("nuclei.json", "nuclei.coco"):
+        nuclei = len(json.loads((tmp_path / name).read_text())["annotations"])
+    for name in ("nuclei.geojson", "nuclei.csv", "nuclei.table"):
+        assert (tmp_path / name).stat().st_size > 100
     assert json.loads((tmp_path / "nuclei.geojson").read_text())["type"] == "FeatureCollection"
+    with (tmp_path / "nuclei.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == nuclei
+
+
+@pytest.mark.slow
+def test_the_commands_of_a_deployment_work(aws, processes, draw_nuclei, encode, monkeypatch, tmp_path) -> None:
+    """A worker and `nucseg submit` with SQS, and a model's archive with SageMaker, of which S3 has it already."""
+    import boto3
+
+    page = "docs/deployment.md"
+    known = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in (known | {"AWS_ENDPOINT_URL": aws}).items():
+        monkeypatch.setenv(name, value)
+        processes.environment[name] = value
+    bucket = uuid.uuid4().hex
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    queue = boto3.client("sqs").create_queue(QueueName=bucket)["QueueUrl"]
+
+    def ours(command: str) -> str:
+        return re.sub(r"https://sqs\.\S+", queue, command).replace("s3://bucket/", f"s3://{bucket}/")
+
+    (worker,) = commands(page, "runs until it is stopped")
+    processes.run(*shlex.split(ours(worker))[1:])
+    for folder, name in (("my_images", "a.png"), ("data/06_models/stardist", "config.json")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / name).write_bytes(encode(draw_nuclei((50, 70), 4, seed=3)[0]))
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    script = "\n".join(ours(command) for command in commands(page))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    printed = run(NUCSEG + script, tmp_path, PATH=path)
+
+    assert imagecodecs.png_decode((tmp_path / "my_images/masks/a.png.mask.png").read_bytes()).shape == (50, 70)
+    with tarfile.open(tmp_path / "stardist.tar.gz") as archive:
+        assert archive.getnames() == [".", "./config.json"]
+    assert f"is done: s3://{bucket}/predictions/" in printed
 
 
 @pytest.fixture
@@ -63,7 +143,7 @@ def found(draw_nuclei, fake):
 
 def test_the_decoder_in_python(found) -> None:
     names: dict = {}
-    exec(blocks("python")[0], names)
+    exec(code("python"), names)
     np.testing.assert_array_equal(names["decode"](predictions(found), 40, 60), found.labels)
 
 
@@ -71,7 +151,7 @@ def test_the_decoder_in_javascript(found, tmp_path) -> None:
     if shutil.which("node") is None:
         pytest.skip("needs node")
     call = f"console.log(JSON.stringify([...decode({json.dumps(predictions(found))}, 40, 60)]))"
-    answer = subprocess.run(["node", "-e", blocks("javascript")[0] + call], capture_output=True, check=True)
+    answer = subprocess.run(["node", "-e", code("javascript") + call], capture_output=True, check=True)
     np.testing.assert_array_equal(np.reshape(json.loads(answer.stdout), (40, 60)), found.labels)
 
 

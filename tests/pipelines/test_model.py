@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,22 @@ def test_evaluation_streams_the_test_split(run: Callable, samples: list, model: 
     assert made["stardist.metrics"]["model"] == "stardist"
     assert made["stardist.metrics"]["overall"]["n_true"] == 6
     assert made["stardist.run"] == {"model": "stardist", "seed": 0}
+
+
+@pytest.mark.parametrize("trained_on, said", [(["drawn/image0", "drawn/image3"], True), (["drawn/image0"], False)])
+def test_a_model_that_saw_test_images_is_named(
+    run: Callable, samples: list, model: Any, caplog: pytest.LogCaptureFixture, trained_on: list[str], said: bool
+) -> None:
+    run(
+        model_evaluation.create_pipeline("stardist"),
+        {
+            "stardist.model": replace(model, run={"splits": {"train": trained_on}}),
+            "samples": samples,
+            "params:model_evaluation": EvaluationConfig(),
+        },
+        collected=("stardist.predicted_labels", "stardist.candidates"),
+    )
+    assert ("1 of the 2 test images, such as drawn/image3, were among those" in caplog.text) == said
 
 
 def _score(run: Callable, samples: list[Sample]) -> dict[str, Any]:

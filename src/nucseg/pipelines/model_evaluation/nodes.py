@@ -1,5 +1,6 @@
 """Nodes of model_evaluation; the only ones that read the test split's label images."""
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from nucseg.models.bundle import ModelBundle
 from nucseg.params import EvaluationConfig
 from nucseg.reporting.curves import size_rows
 from nucseg.reporting.exports import candidates_from_record, candidates_record, coco_results, submission_rows
+
+logger = logging.getLogger(__name__)
 
 LazyRecords = dict[str, Callable[[], dict[str, Any]]]
 
@@ -46,6 +49,7 @@ def predict(
     """
     from nucseg.inference.predictor import Predictor
 
+    _warn_of_seen(model, test_split(samples))
     predictor = Predictor(model, precision=config.precision)
     for sample in tqdm(test_split(samples), desc="predict", unit="image"):
         candidates = predictor.predict(
@@ -98,6 +102,20 @@ def export(candidates: LazyRecords, samples: list[Sample]) -> tuple[pd.DataFrame
         rows += submission_rows(sample.image_id, instances.above(threshold))
         results += coco_results(sample.key, instances)
     return pd.DataFrame(rows, columns=["ImageId", "EncodedPixels"]), results
+
+
+def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
+    """Say so where a model saw test images in its training: it came from a manifest that is split in another way."""
+    seen = {sample.key for sample in samples}.intersection(model.run.get("splits", {}).get("train", []))
+    if seen:
+        logger.warning(
+            "%d of the %d test images, such as %s, were among those that %s was trained on: "
+            "their scores are not those of unseen images.",
+            len(seen),
+            len(samples),
+            min(seen),
+            model.name,
+        )
 
 
 def test_split(samples: list[Sample]) -> list[Sample]:

@@ -15,8 +15,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
+from data import split_samples
 from predict import plain_model
 from stardist.matching import matching
 from stock import stock_stardist
@@ -33,7 +32,6 @@ from nucseg.metrics.evaluator import Evaluator
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
 
-ROOT = Path(__file__).parents[1]
 KEYS = ("ap_50", "f1_50", "ap_mean_50_90", "dsb2018_score")
 TILE = 256
 
@@ -44,9 +42,7 @@ def main() -> None:
     parser.add_argument("--model", default="stardist")
     parser.add_argument("--split", choices=["val", "test"], default="test")
     given = parser.parse_args()
-    bootstrap_project(ROOT)
-    with KedroSession.create(ROOT, env="cpu") as session:
-        samples = [s for s in session.load_context().catalog.load("samples") if s.split == given.split]
+    samples = split_samples(given.split)
     folder = resolve_model(given.model)
     with tempfile.TemporaryDirectory() as work:
         plain_model(folder, Path(work) / "plain")

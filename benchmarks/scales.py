@@ -8,13 +8,11 @@ interpolation, their label images by repeating pixels. Pooled F1 at an IoU of 0.
 
 import argparse
 import os
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
+from data import split_samples
 from numpy.typing import NDArray
 from skimage.transform import rescale
 from tqdm import tqdm
@@ -25,7 +23,6 @@ from nucseg.metrics.counts import Counts, count, pool
 from nucseg.metrics.overlap import overlaps
 from nucseg.metrics.scores import pooled_scores
 
-ROOT = Path(__file__).parents[1]
 WAYS = {
     "at scale 1": (1, 1.0),
     "auto": (1, "auto"),
@@ -40,9 +37,7 @@ def main() -> None:
     parser.add_argument("--model", default="stardist")
     parser.add_argument("--split", choices=["val", "test"], default="test")
     given = parser.parse_args()
-    bootstrap_project(ROOT)
-    with KedroSession.create(ROOT, env="cpu") as session:
-        samples = [s for s in session.load_context().catalog.load("samples") if s.split == given.split]
+    samples = split_samples(given.split)
     bundle = Predictor.load(given.model).bundle
     counts: dict[str, list[Counts]] = {name: [] for name in WAYS}
     for sample in tqdm(samples, unit="image"):

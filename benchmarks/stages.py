@@ -89,7 +89,8 @@ def main() -> None:
         predictor = Predictor.load(folder, scale=1.0)
         package, options = stock_stardist(predictor.bundle.segmenter)
         stock.watch("network", package.keras_model, "predict")
-        prepared = predictor.bundle.preprocessor().fit(tifffile.imread(image)).image(tifffile.imread(image))
+        pixels = tifffile.imread(image)
+        prepared = predictor.bundle.preprocessor().fit(pixels).image(pixels)
         for precision in ("float32", "auto"):
             effective = use_precision(precision)
             stock.run(

@@ -101,9 +101,10 @@ def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
     assert min(scores[2], scores[4]) > scores[1] - 0.08
 
 
+@pytest.mark.parametrize("precision", ["float32", "auto"])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_no_seam_shows_in_a_real_image(models, name):
-    predictor = Predictor.load(models / name, scale=1.0, precision="float32")
+def test_no_seam_shows_in_a_real_image(models, name, precision):
+    predictor = Predictor.load(models / name, scale=1.0, precision=precision)
     image = real_image()
     try:
         whole = predictor.predict(image)
@@ -114,7 +115,7 @@ def test_no_seam_shows_in_a_real_image(models, name):
         use_precision("auto")
     assert len(whole) > 100
     assert matching(whole.labels, tiled.labels, thresh=0.9).f1 >= 0.99
-    if name == "stardist":
+    if name == "stardist" and predictor.precision == "float32":
         pairs = np.unique(np.stack([whole.labels.ravel(), tiled.labels.ravel()]), axis=1)
         assert pairs.shape[1] == len(whole) + 1 == len(tiled) + 1  # the same nuclei to the pixel, and background
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import runpy
 import subprocess
 from pathlib import Path
 
@@ -114,28 +113,6 @@ def test_ecs_takes_the_task_definition(aws, monkeypatch) -> None:
     shown = CliRunner().invoke(cli, ["worker", "--help"]).output
     assert all(option in shown for option in command if option.startswith("--"))
     assert nucseg_variables(each["name"] for each in container["environment"]) <= set(Settings.model_fields)
-
-
-def test_sagemaker_runs_the_script(aws, monkeypatch) -> None:
-    import boto3
-
-    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
-    script = runpy.run_path(str(ROOT / "deploy/sagemaker/batch_transform.py"))["main"]
-    arguments = {
-        "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/nucseg",
-        "role": "arn:aws:iam::123456789012:role/nucseg",
-        "model-data": "s3://bucket/model.tar.gz",
-        "input": "s3://bucket/images/",
-        "output": "s3://bucket/predictions/",
-    }
-    ended = CliRunner().invoke(script, [part for name, value in arguments.items() for part in (f"--{name}", value)])
-    assert ended.exit_code == 0, ended.output + repr(ended.exception)
-    (job,) = boto3.client("sagemaker").list_transform_jobs()["TransformJobSummaries"]
-    told = boto3.client("sagemaker").describe_transform_job(TransformJobName=job["TransformJobName"])
-    assert told["TransformOutput"]["S3OutputPath"] == "s3://bucket/predictions/"
-    assert boto3.client("sagemaker").list_models()["Models"] == []
 
 
 @pytest.mark.parametrize("layout", ["one model", "a folder each", "none"])

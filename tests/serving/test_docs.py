@@ -134,6 +134,7 @@ def test_the_commands_of_a_deployment_work(aws, processes, draw_nuclei, encode, 
     with tarfile.open(tmp_path / "stardist.tar.gz") as archive:
         assert archive.getnames() == [".", "./config.json"]
     assert f"is done: s3://{bucket}/predictions/" in printed
+    assert boto3.client("sagemaker").list_models()["Models"] == []  # the one of the job is removed
 
 
 @pytest.fixture

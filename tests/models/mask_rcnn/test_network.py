@@ -191,3 +191,9 @@ def test_no_step_compiles_anew(tiny, make_batch, monkeypatch):
     assert counts == [counts[0]] * 4
     model.keras_model.train_on_batch(*make_batch(model, n=3))  # another size of a batch is compiled
     assert len(traces) > counts[0]
+
+
+def test_the_small_preset_is_small():
+    """As docs/models.md says; in float32 it is half of what a shipped model may take."""
+    n_weights = MaskRCNN(MaskRCNNConfig(preset="small")).count_params()
+    assert n_weights < 5_000_000

@@ -131,6 +131,7 @@ class _Bright:
 
     def __init__(self, halo: int = 24) -> None:
         self.halo = halo
+        self.largest = 1536
         self.thresholds = {"score": 0.5}
 
     def predict(self, images: list[NDArray[np.float32]], *, score_threshold: float | None = None) -> list[Instances]:

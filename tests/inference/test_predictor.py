@@ -41,6 +41,7 @@ class Echo:
     in_channels = 1
     stride = 1
     halo = 0
+    largest = 2048
 
     def __init__(self):
         self.thresholds = {"score": 0.5}

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from nucseg.core.errors import ConfigError
 from nucseg.core.window import Window
 from nucseg.inference.parts import Part, make_part
-from nucseg.inference.tiles import DEFAULT_SIDE, make_grid
+from nucseg.inference.tiles import make_grid
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(6, 40), st.sampled_from([1, 4, 8]), st.integers(0, 20))
 def test_every_pixel_belongs_to_one_tile(height, width, side, stride, halo):
-    grid = make_grid((height, width), side, stride, halo)
+    grid = make_grid((height, width), side, stride=stride, halo=halo, largest=64)
     owners = np.zeros((height, width), int)
     for tile in grid:
         core, reads = grid.core(tile), grid.reads(tile)
@@ -23,15 +23,24 @@ def test_every_pixel_belongs_to_one_tile(height, width, side, stride, halo):
     assert (owners == 1).all()
 
 
-def test_an_image_of_one_tile_with_its_halo_is_not_tiled():
-    assert len(make_grid((DEFAULT_SIDE + 200, 1000), None, 16, 112)) == 1
-    assert len(make_grid((DEFAULT_SIDE + 300, 1000), None, 16, 112)) == 2
-    assert make_grid((1000, 1000), 100, 16, 20).side == 112
+def test_an_image_that_the_model_can_take_is_not_tiled():
+    model = {"stride": 16, "halo": 112, "largest": 1760}
+    assert len(make_grid((1760, 1000), None, **model)) == 1
+    grid = make_grid((1761, 1000), None, **model)
+    assert (len(grid), grid.side) == (2, 1536)
+    large = make_grid((6000, 6000), None, **model)
+    assert max(max(large.reads(tile).shape) for tile in large) == 1760
+
+
+def test_a_side_is_rounded_up_and_holds_a_halo():
+    assert make_grid((1000, 1000), 100, stride=16, halo=20, largest=500).side == 112
+    assert make_grid((1000, 1000), 16, stride=16, halo=20, largest=500).side == 32
+    assert make_grid((1000, 1000), None, stride=16, halo=20, largest=60).side == 32
 
 
 def test_a_tile_of_no_size_is_refused():
     with pytest.raises(ConfigError, match="tile: 0"):
-        make_grid((10, 10), 0, 16, 0)
+        make_grid((10, 10), 0, stride=16, halo=0, largest=64)
 
 
 @given(st.integers(0, 2**31), st.integers(0, 12), st.integers(0, 20), st.integers(0, 20))

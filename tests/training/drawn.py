@@ -34,6 +34,7 @@ class ForegroundNet:
 
     stride = 2
     halo = 8
+    largest = 1024
 
     def __init__(self, in_channels=1, kill_at=None):
         self.in_channels = in_channels

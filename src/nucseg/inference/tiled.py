@@ -40,7 +40,13 @@ def tile_job(
         raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
     segmenter = predictor.bundle.segmenter
     factor = predictor.scale_for(source, fitted, scale)
-    grid = make_grid(NetworkView(source, fitted, factor).shape, tile, segmenter.stride, segmenter.halo)
+    grid = make_grid(
+        NetworkView(source, fitted, factor).shape,
+        tile,
+        stride=segmenter.stride,
+        halo=segmenter.halo,
+        largest=segmenter.largest,
+    )
     return TileJob(source, channel, fitted, factor, grid, score_threshold)
 
 

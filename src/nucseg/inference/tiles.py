@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from nucseg.core.errors import ConfigError
 from nucseg.core.window import Window
 
-DEFAULT_SIDE = 1536
-"""Pixels a side: with its halo a tile's network fits into 2 GB."""
-
 
 @dataclass(frozen=True)
 class TileGrid:
@@ -57,27 +54,28 @@ class TileGrid:
         ]
 
 
-def make_grid(shape: tuple[int, int], side: int | None, stride: int, halo: int) -> TileGrid:
+def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: int, largest: int) -> TileGrid:
     """Lay tiles over an image.
 
-    An image that is no larger than one tile with its halo is one tile.
+    Where no side is wanted, tiles are as large as the model can take with their halos, and an image that it can take
+    as a whole is one tile.
 
     Args:
         shape: (rows, columns) in the frame that the network sees.
-        side: Wanted of a tile, in pixels; rounded up to the stride. None takes `DEFAULT_SIDE`.
+        side: Wanted of a tile, in pixels; rounded up to the stride. None for the default.
         stride: Of the model: origins of tiles are multiples of it.
         halo: Of the model.
+        largest: Pixels a side that the model can take.
 
     Raises:
         ConfigError: The side is not above 0.
     """
-    wanted = DEFAULT_SIDE if side is None else side
-    if wanted <= 0:
-        raise ConfigError(f"tile: {side} pixels are not allowed; give a side above 0, such as {DEFAULT_SIDE}.")
     halo = -(-halo // stride) * stride
-    wanted = -(-wanted // stride) * stride
+    if side is None:
+        side = max(shape) if max(shape) <= largest else largest - 2 * halo
+    elif side <= 0:
+        raise ConfigError(
+            f"tile: {side} pixels are not allowed; give a side above 0, such as {max(largest - 2 * halo, stride)}."
+        )
     # So that neighbours hold all that a tile needs to know of.
-    wanted = max(wanted, halo)
-    if side is None and max(shape) <= wanted + 2 * halo:
-        wanted = -(-max(shape) // stride) * stride
-    return TileGrid(shape, wanted, halo)
+    return TileGrid(shape, max(-(-side // stride) * stride, halo), halo)

@@ -26,11 +26,13 @@ class Segmenter(Protocol):
         in_channels: 1 or 3, the channels of the images it takes.
         stride: Pixels; the origins of tiles are multiples of it.
         halo: Pixels of context that a tile needs around what it owns, so that its seams do not show.
+        largest: Pixels a side of the largest image that the network is shown at a time: it then takes 2 GB at most.
     """
 
     in_channels: Literal[1, 3]
     stride: int
     halo: int
+    largest: int
 
     def predict(
         self, images: Sequence[NDArray[np.float32]], *, score_threshold: float | None = None

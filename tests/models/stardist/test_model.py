@@ -17,7 +17,6 @@ from nucseg.core.errors import ModelError
 from nucseg.core.window import Window
 from nucseg.models.precision import use_precision
 from nucseg.models.segmenter import TiledSegmenter
-from nucseg.models.stardist import model as model_module
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import refine
 from nucseg.models.stardist.model import Candidates, StarDist, stardist_config
@@ -309,12 +308,11 @@ def test_tiles_do_not_show(small_stardist, image, monkeypatch):
     whole = small_stardist.propose([image], 0.1)[0]
     sizes = []
     run = small_stardist._run
-    monkeypatch.setattr(model_module, "_TILE", 4 * small_stardist.stride)
-    monkeypatch.setattr(model_module, "_AT_ONCE", 0)
+    monkeypatch.setattr(small_stardist, "largest", 2 * small_stardist.stride + 2 * small_stardist.halo)
     monkeypatch.setattr(small_stardist, "_run", lambda tile: sizes.append(tile.shape) or run(tile))
     tiled = small_stardist.propose([image], 0.1)[0]
-    assert len(sizes) == 3 * 5
-    assert max(max(size) for size in sizes) <= 4 * small_stardist.stride + 2 * small_stardist.halo
+    assert len(sizes) == 6 * 9  # of two strides a side
+    assert max(max(size) for size in sizes) == small_stardist.largest
 
     np.testing.assert_array_equal(tiled.foreground, whole.foreground)
 

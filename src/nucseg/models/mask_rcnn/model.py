@@ -27,7 +27,6 @@ from nucseg.models.mask_rcnn.paste import draw_instances
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import ap_mean, choose_thresholds
 
-_TILE = 1024  # pixels a side: the network's memory stays bounded whatever the size of the image
 _MASKS_AT_ONCE = 64  # always as many, so that a mask does not depend on how many others there are
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5, 0.6]
@@ -70,6 +69,7 @@ class MaskRCNNSegmenter:
         self.stride = config.strides[-1]
         # What a nucleus's box needs around it, for nuclei that reach half a typical large one out of what a tile owns.
         self.halo = -(-(receptive_radius(config) + 32) // self.stride) * self.stride
+        self.largest = 1024 + 2 * self.halo
         self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5}
         self.keras_model = MaskRCNN(config)
         self._detect = compiled(self.keras_model.detect)
@@ -130,14 +130,15 @@ class MaskRCNNSegmenter:
 
     def _tiles(self, image: NDArray[np.float32], score_threshold: float) -> Iterator[Detections]:
         padded = np.pad(image, [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)], mode="symmetric")
-        for y, x in itertools.product(*(range(0, side, _TILE) for side in image.shape[:2])):
+        own = self.largest - 2 * self.halo
+        for y, x in itertools.product(*(range(0, side, own) for side in image.shape[:2])):
             top, left = max(y - self.halo, 0), max(x - self.halo, 0)
-            tile = padded[top : y + _TILE + self.halo, left : x + _TILE + self.halo]
+            tile = padded[top : y + own + self.halo, left : x + own + self.halo]
             features, boxes, scores = self._detect(tile[None], self.keras_model.anchors(tile.shape[:2]))
             box, score = ops.convert_to_numpy(boxes)[0], ops.convert_to_numpy(scores)[0]
             kept = self._kept(box, score >= 0)
             center = (box[:, :2] + box[:, 2:]) / 2 + (top, left)
-            owned = ((center >= (y, x)) & (center < (y + _TILE, x + _TILE)) & (center < image.shape[:2])).all(1)
+            owned = ((center >= (y, x)) & (center < (y + own, x + own)) & (center < image.shape[:2])).all(1)
             place = np.flatnonzero(kept & owned & (score >= np.float32(score_threshold)))[: self.config.detections]
             masks = self._masks(features, box[place])
             offset = np.array([top, left, top, left], np.float32)

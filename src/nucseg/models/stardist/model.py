@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from skimage.segmentation import relabel_sequential
-from stardist.geometry import polygons_to_label, star_dist
+from stardist.geometry import star_dist
 from stardist.models import Config2D, StarDist2D
 from stardist.models.base import masked_loss_iou, masked_loss_mae, masked_loss_mse
 from stardist.nms import non_maximum_suppression_inds
@@ -28,11 +28,12 @@ from nucseg.core.window import Window
 from nucseg.models.files import read_files, write_files
 from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.stardist.drawing import draw_polygons
 from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
+from nucseg.models.stardist.thinning import best_of_same
 from nucseg.models.tuning import ap_mean, choose_thresholds
 
-_TILE = 1536  # pixels a side: the network's memory stays below 2 GB whatever the size of the image
-_AT_ONCE = 1792**2  # pixels of an image that is not tiled: one tile with its halo
+_BLOCK = 8  # cells a side, in which of proposals of the same polygon the best is kept
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5]  # as StarDist2D.optimize_thresholds
 
@@ -85,6 +86,7 @@ class StarDist:
         self.in_channels = config.in_channels
         self.stride = config.grid * 2**config.unet_n_depth
         self.halo = _halo(config)
+        self.largest = 1760 if config.refine_radius else 2048
         self.thresholds = {"score": 0.5, "nms": 0.4}
         with contextlib.redirect_stdout(io.StringIO()):  # the package prints its default thresholds
             self.polygon_model: keras.Model = StarDist2D(stardist_config(config), basedir=None).keras_model
@@ -140,41 +142,41 @@ class StarDist:
         """Run the network over `(N, H, W, in_channels)`; see `propose`."""
         height, width = images.shape[1:3]
         margins = ((0, 0), (0, -height % self.stride), (0, -width % self.stride), (0, 0))
-        padded = np.pad(images, margins, mode="reflect")
+        padded = np.pad(images, margins, mode="reflect") if np.any(margins) else images
         parts: list[list[Candidates]] = [[] for _ in images]
         foreground = np.zeros(padded.shape[:3], bool) if self.config.refine_radius else None
-        side = _TILE if height * width > _AT_ONCE else max(padded.shape[1:3])
+        longest = max(padded.shape[1:3])
+        side = longest if longest <= self.largest else self.largest - 2 * self.halo
+        grid = self.config.grid
+        block = grid * min(_BLOCK, 2**self.config.unet_n_depth)  # divides the stride, so that no tile cuts one
         for y, x in itertools.product(*(range(0, length, side) for length in padded.shape[1:3])):
-            probabilities, distances, *rest = self._tile_maps(padded, y, x, side)
-            for part, probability, distance in zip(parts, probabilities[..., 0], distances, strict=True):
-                keep = probability >= np.float32(score_threshold)
-                points = np.argwhere(keep) * self.config.grid + (y, x)
+            top, left = max(y - self.halo, 0), max(x - self.halo, 0)
+            tile = padded[:, top : y + side + self.halo, left : x + side + self.halo]
+            with self._network_is_free:
+                probabilities, distances, *rest = self._run(tile)
+            row, column = (y - top) // grid, (x - left) // grid
+            scores = probabilities[:, row : row + side // grid, column : column + side // grid, 0].numpy()
+            cells = np.argwhere(scores >= np.float32(score_threshold))
+            # Only these leave the device: all distances are as large as ten images.
+            rays = tf.gather_nd(distances, np.add(cells, (0, row, column))).numpy()
+            for place, part in enumerate(parts):
+                first, last = np.searchsorted(cells[:, 0], [place, place + 1])
+                points = cells[first:last, 1:] * grid + (y, x)
                 # The lower bound is the package's own.
-                proposed = Candidates(points, np.maximum(distance[keep], 1e-3), probability[keep])
+                proposed = Candidates(points, np.maximum(rays[first:last], 1e-3), scores[tuple(cells[first:last].T)])
                 part.append(proposed.take(np.flatnonzero((points < (height, width)).all(1))))
             if foreground is not None:
-                foreground[:, y : y + side, x : x + side] = rest[0][..., 0] >= FOREGROUND
+                inside = rest[0][:, y - top : y - top + side, x - left : x - left + side, 0]
+                foreground[:, y : y + side, x : x + side] = inside.numpy() >= FOREGROUND
         found = []
         for place, part in enumerate(parts):
             points, distances, scores = (
                 np.concatenate([getattr(each, name) for each in part]) for name in ("points", "distances", "scores")
             )
             inside = None if foreground is None else foreground[place, :height, :width]
-            found.append(Candidates(points, distances, scores, inside).ordered())
+            ordered = Candidates(points, distances, scores, inside).ordered()
+            found.append(ordered.take(best_of_same(ordered.points, ordered.distances, block)))
         return found
-
-    def _tile_maps(self, padded: NDArray[np.float32], y: int, x: int, side: int) -> list[NDArray[np.float32]]:
-        """Run the network on the tile at `(y, x)` of each image and its halo; give the tile's part of each output."""
-        top, left = max(y - self.halo, 0), max(x - self.halo, 0)
-        tile = padded[:, top : y + side + self.halo, left : x + side + self.halo]
-        with self._network_is_free:
-            outputs = [output.numpy() for output in self._run(tile)]
-        maps = []
-        for output in outputs:
-            cell = tile.shape[1] // output.shape[1]  # pixels a side: 1, or the grid
-            row, column = (y - top) // cell, (x - left) // cell
-            maps.append(output[:, row : row + side // cell, column : column + side // cell])
-        return maps
 
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:
         """Collect the candidates whose points lie in a window; see `TiledSegmenter.join`."""
@@ -229,7 +231,7 @@ class StarDist:
         """
         if not len(kept.scores):
             return Instances.none(shape)
-        labels = polygons_to_label(kept.distances, kept.points, shape, prob=kept.scores).astype(np.int32)
+        labels = draw_polygons(kept.distances, kept.points, shape)
         if kept.foreground is not None:
             labels = self._refined(labels, kept.scores, kept.foreground)
         visible = np.bincount(labels.ravel(), minlength=len(kept.scores) + 1)[1:] > 0

@@ -118,26 +118,31 @@ def make_row(name: str, out: Path) -> None:
 def table(out: Path) -> str:
     """Give the rows that are there, and the spread of the recipe's seeds, as Markdown."""
     records = {name: json.loads((out / f"{name}.json").read_text()) for name in ROWS if (out / f"{name}.json").exists()}
-    lines = ["| row | " + " | ".join(COLUMNS) + " | score, NMS |", "|---" * (len(COLUMNS) + 2) + "|"]
+    lines = ["| row | what | " + " | ".join(COLUMNS) + " | score, NMS |", "|---|---|" + "---:|" * (len(COLUMNS) + 1)]
     values = {
-        name: [_score(record["scores"], *where) for where in COLUMNS.values()] for name, record in records.items()
+        name: [_score(record["scores"], *where, ROWS[name].only) for where in COLUMNS.values()]
+        for name, record in records.items()
     }
     for name, scores in values.items():
         thresholds = records[name]["thresholds"]
-        cells = ["-" if np.isnan(score) else f"{score:.3f}" for score in scores]
-        lines.append(
-            f"| {ROWS[name].says} | {' | '.join(cells)} | {thresholds['score']:.2f}, {thresholds['nms']:.1f} |"
-        )
+        cells = [f"`{name}`", ROWS[name].says]
+        cells += ["-" if np.isnan(score) else f"{score:.3f}" for score in scores]
+        cells += [f"{thresholds['score']:.2f}, {thresholds['nms']:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     seeds = [values[name] for name in ("recipe", "seed-43", "seed-44") if name in values]
     if len(seeds) > 1:
         spread = np.ptp(np.array(seeds), axis=0)
         lines.append(
-            f"| *largest minus smallest of the {len(seeds)} seeds* | " + " | ".join(f"{x:.3f}" for x in spread) + " | |"
+            f"| | *largest minus smallest of the {len(seeds)} seeds* | "
+            + " | ".join(f"{x:.3f}" for x in spread)
+            + " | |"
         )
     return "\n".join(lines)
 
 
-def _score(scores: dict[str, Any], group: str, key: str) -> float:
+def _score(scores: dict[str, Any], group: str, key: str, only: str | None) -> float:
+    if only not in (None, group):  # a part of the images does not compare with all of them
+        return float("nan")
     found = scores["overall"] if group == "overall" else scores["by_modality"].get(group, {})
     value = found.get(key)
     return float("nan") if value is None else value

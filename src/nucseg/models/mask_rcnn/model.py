@@ -130,7 +130,8 @@ class MaskRCNNSegmenter:
 
     def _tiles(self, image: NDArray[np.float32], score_threshold: float) -> Iterator[Detections]:
         padded = np.pad(image, [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)], mode="symmetric")
-        own = self.largest - 2 * self.halo
+        longest = max(padded.shape[:2])
+        own = longest if longest <= self.largest else self.largest - 2 * self.halo
         for y, x in itertools.product(*(range(0, side, own) for side in image.shape[:2])):
             top, left = max(y - self.halo, 0), max(x - self.halo, 0)
             tile = padded[top : y + own + self.halo, left : x + own + self.halo]

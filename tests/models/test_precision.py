@@ -94,11 +94,17 @@ def test_one_line_says_device_and_precision(processor, caplog, monkeypatch):
 def test_the_precision_is_in_effect(small_stardist):
     """Also after the network was traced; where the processor has no bfloat16 there is nothing to compare."""
     image = np.random.default_rng(0).random((64, 64, 1), np.float32)
+
+    def mean_distances():
+        found = small_stardist.propose([image], 0.0)[0]
+        return dict(zip(map(tuple, found.points.tolist()), found.distances.mean(1).tolist(), strict=True))
+
     use_precision("float32")
-    full = small_stardist.propose([image], 0.0)[0].distances
+    full = mean_distances()
     if use_precision("auto") == "bfloat16":
-        reduced = small_stardist.propose([image], 0.0)[0].distances
-        assert not np.array_equal(full, reduced)
-        np.testing.assert_allclose(np.sort(full.mean(1)), np.sort(reduced.mean(1)), atol=0.5)
+        reduced = mean_distances()
+        common = full.keys() & reduced.keys()
+        assert len(common) > 0.9 * len(full)
+        assert 0 < max(abs(full[point] - reduced[point]) for point in common) < 0.5
     use_precision("float32")
-    np.testing.assert_array_equal(small_stardist.propose([image], 0.0)[0].distances, full)
+    assert mean_distances() == full

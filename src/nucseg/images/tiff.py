@@ -76,14 +76,15 @@ def _reader(tiff: tifffile.TiffFile, planes: Planes, dtype: np.dtype) -> Any:
     contiguous = series.dataoffset is not None and page.is_memmappable and Path(tiff.filehandle.path).is_file()
     size = int(np.prod(planes.shape)) * dtype.itemsize
     if size > WHOLE_BYTES and contiguous:
-        pixels: NDArray = np.memmap(
-            Path(tiff.filehandle.path),
-            dtype.newbyteorder(tiff.byteorder),
-            mode="r",
-            offset=series.dataoffset or 0,
-            shape=series.get_shape(squeeze=True),
-        )
-        return partial(planes.take, pixels)
+        path, stored = Path(tiff.filehandle.path), dtype.newbyteorder(tiff.byteorder)
+        offset, shape = series.dataoffset or 0, series.get_shape(squeeze=True)
+
+        def mapped(window: Window) -> NDArray:
+            # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
+            pixels: NDArray = np.memmap(path, stored, mode="r", offset=offset, shape=shape)
+            return planes.take(pixels, window).copy()
+
+        return mapped
     one_strip = not page.is_tiled and page.rowsperstrip >= page.imagelength
     array: Any
     if series.size * dtype.itemsize <= WHOLE_BYTES:

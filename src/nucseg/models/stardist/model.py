@@ -86,7 +86,7 @@ class StarDist:
         self.in_channels = config.in_channels
         self.stride = config.grid * 2**config.unet_n_depth
         self.halo = _halo(config)
-        self.largest = 1760 if config.refine_radius else 2048
+        self.largest = 1504 if config.refine_radius else 2048
         self.thresholds = {"score": 0.5, "nms": 0.4}
         with contextlib.redirect_stdout(io.StringIO()):  # the package prints its default thresholds
             self.polygon_model: keras.Model = StarDist2D(stardist_config(config), basedir=None).keras_model

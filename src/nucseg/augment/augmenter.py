@@ -2,7 +2,8 @@
 
 import copy
 import json
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -31,7 +32,7 @@ class Augmenter:
     def __init__(self, stages: dict[Stage, A.Compose], min_nucleus_pixels: int) -> None:
         self._stages = stages
         self._min_nucleus_pixels = min_nucleus_pixels
-        self._own = threading.local()
+        self._idle: list[dict[Stage, A.Compose]] = []
 
     @classmethod
     def from_config(cls, config: AugmentationConfig) -> Self:
@@ -98,36 +99,55 @@ class Augmenter:
             int32 without gaps. What geometry cut in two counts as two nuclei.
         """
         size = size or image.shape[:2]
-        stages = self._thread_stages()
-        for stage, stage_seed in zip(STAGES, np.random.SeedSequence(seed).generate_state(len(STAGES)), strict=True):
-            stages[stage].set_random_seed(int(stage_seed))
-        for transform in stages["affine"].transforms:
-            transform.window = size
-        labels = labels.astype(np.int32, copy=False)
+        with self._own_stages() as stages:
+            return _change(stages, self._min_nucleus_pixels, image, labels, seed, size, value_range)
 
-        moved = stages["affine"](image=image, mask=labels)
-        moved = stages["geometry"](image=_center(moved["image"], size), mask=_center(moved["mask"], size))
-        labels = visible_nuclei(moved["mask"], self._min_nucleus_pixels)
+    @contextmanager
+    def _own_stages(self) -> Iterator[dict[Stage, A.Compose]]:
+        # A pipeline holds its random state, so each call has a copy to itself. Not each thread: one of TensorFlow's is
+        # to Python a new thread at each call.
+        try:
+            stages = self._idle.pop()
+        except IndexError:
+            stages = copy.deepcopy(self._stages)
+        try:
+            yield stages
+        finally:
+            self._idle.append(stages)
 
-        shown = [stages["intensity"]] if image.ndim == 2 else [stages["colour"], stages["intensity"]]
-        unit = to_unit_float(np.ascontiguousarray(moved["image"]))
-        if not any(stage.transforms for stage in shown):
-            return unit, labels
-        low = np.float32(value_range[0])
-        span = np.float32(max(value_range[1] - value_range[0], 1e-6))
-        stretched = (unit - low) / span
-        inside = stretched.clip(0, 1)
-        # albumentations clips to [0, 1]; the few pixels beyond the range keep what they exceed it by.
-        beyond = stretched - inside
-        for stage in shown:
-            inside = stage(image=inside)["image"]
-        return ((inside.clip(0, 1) + beyond) * span + low).clip(0, 1), labels
 
-    def _thread_stages(self) -> dict[Stage, A.Compose]:
-        # A pipeline holds its random state, so each thread has its own copy.
-        if not hasattr(self._own, "stages"):
-            self._own.stages = copy.deepcopy(self._stages)
-        return self._own.stages
+def _change(
+    stages: dict[Stage, A.Compose],
+    min_nucleus_pixels: int,
+    image: NDArray,
+    labels: NDArray,
+    seed: int,
+    size: tuple[int, int],
+    value_range: tuple[float, float],
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    for stage, stage_seed in zip(STAGES, np.random.SeedSequence(seed).generate_state(len(STAGES)), strict=True):
+        stages[stage].set_random_seed(int(stage_seed))
+    for transform in stages["affine"].transforms:
+        transform.window = size
+    labels = labels.astype(np.int32, copy=False)
+
+    moved = stages["affine"](image=image, mask=labels)
+    moved = stages["geometry"](image=_center(moved["image"], size), mask=_center(moved["mask"], size))
+    labels = visible_nuclei(moved["mask"], min_nucleus_pixels)
+
+    shown = [stages["intensity"]] if image.ndim == 2 else [stages["colour"], stages["intensity"]]
+    unit = to_unit_float(np.ascontiguousarray(moved["image"]))
+    if not any(stage.transforms for stage in shown):
+        return unit, labels
+    low = np.float32(value_range[0])
+    span = np.float32(max(value_range[1] - value_range[0], 1e-6))
+    stretched = (unit - low) / span
+    inside = stretched.clip(0, 1)
+    # albumentations clips to [0, 1]; the few pixels beyond the range keep what they exceed it by.
+    beyond = stretched - inside
+    for stage in shown:
+        inside = stage(image=inside)["image"]
+    return ((inside.clip(0, 1) + beyond) * span + low).clip(0, 1), labels
 
 
 def _center(array: NDArray, size: tuple[int, int]) -> NDArray:

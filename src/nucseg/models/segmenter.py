@@ -26,7 +26,7 @@ class Segmenter(Protocol):
         in_channels: 1 or 3, the channels of the images it takes.
         stride: Pixels; the origins of tiles are multiples of it.
         halo: Pixels of context that a tile needs around what it owns, so that its seams do not show.
-        largest: Pixels a side of the largest image that the network is shown at a time: it then takes 2 GB at most.
+        largest: Pixels a side of the largest image that the network is shown at a time; it bounds the memory.
     """
 
     in_channels: Literal[1, 3]

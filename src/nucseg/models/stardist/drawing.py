@@ -9,7 +9,7 @@ from stardist.geometry import dist_to_coord
 def draw_polygons(
     distances: NDArray[np.float32], points: NDArray[np.int64], shape: tuple[int, int]
 ) -> NDArray[np.int32]:
-    """Draw polygons as `stardist.geometry.polygons_to_label` does, ten times as fast and without Python's lock.
+    """Draw polygons as `stardist.geometry.polygons_to_label` does, faster and without Python's lock.
 
     A pixel belongs to a polygon where its middle lies in it or on its border. The edges that cross a row say which of
     its pixels are inside (even-odd rule); the package tests each pixel of a polygon's box against all edges.
@@ -23,11 +23,12 @@ def draw_polygons(
         `(H, W)` int32: 0 is background, polygon k has k + 1.
     """
     labels = np.zeros(shape, np.int32)
-    _fill(labels, dist_to_coord(distances, points).astype(np.float64))
+    _fill(labels, np.ascontiguousarray(dist_to_coord(distances, points), np.float64))
     return labels
 
 
-@numba.njit(nogil=True)
+# Compiled when the module is imported, so that no prediction waits for it.
+@numba.njit("void(int32[:, ::1], float64[:, :, ::1])", nogil=True)
 def _fill(labels: NDArray[np.int32], corners: NDArray[np.float64]) -> None:
     height, width = labels.shape
     n_corners = corners.shape[2]

@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from skimage.segmentation import relabel_sequential
-from stardist.geometry import star_dist
 from stardist.models import Config2D, StarDist2D
 from stardist.models.base import masked_loss_iou, masked_loss_mae, masked_loss_mse
 from stardist.nms import non_maximum_suppression_inds
@@ -30,6 +29,7 @@ from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.drawing import draw_polygons
 from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
+from nucseg.models.stardist.rays import star_distances
 from nucseg.models.stardist.thinning import best_of_same
 from nucseg.models.tuning import ap_mean, choose_thresholds
 
@@ -143,39 +143,39 @@ class StarDist:
         height, width = images.shape[1:3]
         margins = ((0, 0), (0, -height % self.stride), (0, -width % self.stride), (0, 0))
         padded = np.pad(images, margins, mode="reflect") if np.any(margins) else images
-        parts: list[list[Candidates]] = [[] for _ in images]
-        foreground = np.zeros(padded.shape[:3], bool) if self.config.refine_radius else None
         longest = max(padded.shape[1:3])
         side = longest if longest <= self.largest else self.largest - 2 * self.halo
-        grid = self.config.grid
-        block = grid * min(_BLOCK, 2**self.config.unet_n_depth)  # divides the stride, so that no tile cuts one
-        for y, x in itertools.product(*(range(0, length, side) for length in padded.shape[1:3])):
-            top, left = max(y - self.halo, 0), max(x - self.halo, 0)
-            tile = padded[:, top : y + side + self.halo, left : x + side + self.halo]
-            with self._network_is_free:
-                probabilities, distances, *rest = self._run(tile)
-            row, column = (y - top) // grid, (x - left) // grid
-            scores = probabilities[:, row : row + side // grid, column : column + side // grid, 0].numpy()
-            cells = np.argwhere(scores >= np.float32(score_threshold))
-            # Only these leave the device: all distances are as large as ten images.
-            rays = tf.gather_nd(distances, np.add(cells, (0, row, column))).numpy()
-            for place, part in enumerate(parts):
-                first, last = np.searchsorted(cells[:, 0], [place, place + 1])
-                points = cells[first:last, 1:] * grid + (y, x)
-                # The lower bound is the package's own.
-                proposed = Candidates(points, np.maximum(rays[first:last], 1e-3), scores[tuple(cells[first:last].T)])
-                part.append(proposed.take(np.flatnonzero((points < (height, width)).all(1))))
-            if foreground is not None:
-                inside = rest[0][:, y - top : y - top + side, x - left : x - left + side, 0]
-                foreground[:, y : y + side, x : x + side] = inside.numpy() >= FOREGROUND
+        # Divides the stride, so that no tile cuts a block.
+        block = self.config.grid * min(_BLOCK, 2**self.config.unet_n_depth)
+        whole = Window.whole((height, width))
+        tiles = [
+            (self._propose_tile(padded, y, x, side, score_threshold), Window(y, x, y + side, x + side))
+            for y, x in itertools.product(*(range(0, length, side) for length in padded.shape[1:3]))
+        ]
+        found = [self.join([(tile[place], window) for tile, window in tiles], whole) for place in range(len(images))]
+        return [each.take(best_of_same(each.points, each.distances, block)) for each in found]
+
+    def _propose_tile(
+        self, padded: NDArray[np.float32], y: int, x: int, side: int, score_threshold: float
+    ) -> list[Candidates]:
+        """Run the network on the tile at `(y, x)` of each image and its halo; give what the tile proposes."""
+        grid, top, left = self.config.grid, max(y - self.halo, 0), max(x - self.halo, 0)
+        tile = padded[:, top : y + side + self.halo, left : x + side + self.halo]
+        with self._network_is_free:
+            probabilities, distances, *rest = self._run(tile)
+        row, column = (y - top) // grid, (x - left) // grid
+        scores = probabilities[:, row : row + side // grid, column : column + side // grid, 0].numpy()
+        cells = np.argwhere(scores >= np.float32(score_threshold))
+        # Only these leave the device: all distances are as large as ten images. The lower bound is the package's own.
+        rays = np.maximum(tf.gather_nd(distances, np.add(cells, (0, row, column))).numpy(), 1e-3)
+        foreground = None
+        if rest:
+            foreground = rest[0][:, y - top : y - top + side, x - left : x - left + side, 0].numpy() >= FOREGROUND
         found = []
-        for place, part in enumerate(parts):
-            points, distances, scores = (
-                np.concatenate([getattr(each, name) for each in part]) for name in ("points", "distances", "scores")
-            )
-            inside = None if foreground is None else foreground[place, :height, :width]
-            ordered = Candidates(points, distances, scores, inside).ordered()
-            found.append(ordered.take(best_of_same(ordered.points, ordered.distances, block)))
+        for place in range(len(padded)):
+            own = cells[:, 0] == place
+            points, inside = cells[own, 1:] * grid, None if foreground is None else foreground[place]
+            found.append(Candidates(points, rays[own], scores[place][tuple(cells[own, 1:].T)], inside))
         return found
 
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:
@@ -263,11 +263,9 @@ class StarDist:
             `(h/grid, w/grid, n_rays + 1)` and, for the foreground head, the foreground `(h, w, 1)`, float32.
         """
         grid = self.config.grid
-        # Without gaps the package's loop over labels is short, and a patch has fewer than its limit of 65,535.
-        labels = relabel_sequential(labels)[0]
-        probability = edt_prob(labels[::grid, ::grid])[..., None]
-        with _openmp.limit(limits=1):
-            distances = star_dist(labels, self.config.n_rays, grid=(grid, grid))
+        # Numbered without gaps, as the package's loop goes over all numbers.
+        probability = edt_prob(relabel_sequential(labels[::grid, ::grid])[0])[..., None]
+        distances = star_distances(labels, self.config.n_rays, grid)
         targets: tuple[NDArray[np.float32], ...] = (probability, np.concatenate([distances, probability], axis=-1))
         if self.config.refine_radius:
             targets += ((labels > 0).astype(np.float32)[..., None],)

@@ -8,13 +8,17 @@ from nucseg.models.stardist.rays import star_distances
 
 
 def test_a_square():
-    """From the middle of 5 x 5 pixels the border is 2.5 pixels away along the axes, and 2.5 columns on a diagonal."""
+    """From the middle of 5 x 5 pixels the border is 2.5 pixels away along the axes.
+
+    On a diagonal the fourth step is the first outside, and half a pixel of the longer axis leads back from it:
+    4 - 1 + 0.5 / sqrt(0.5).
+    """
     labels = np.zeros((9, 11), np.int32)
     labels[2:7, 3:8] = 70_000
     distances = star_distances(labels, 8, 1)
     assert distances.shape == (9, 11, 8)
     assert distances.dtype == np.float32
-    np.testing.assert_allclose(distances[4, 5], [2.5, 2.5 * np.sqrt(2)] * 4, rtol=1e-6)
+    np.testing.assert_allclose(distances[4, 5], [2.5, 3 + np.sqrt(0.5)] * 4, rtol=1e-6)
     np.testing.assert_allclose(distances[2, 3, [0, 2, 4, 6]], [4.5, 4.5, 0.5, 0.5], rtol=1e-6)
     assert not distances[labels == 0].any()
 

@@ -13,7 +13,7 @@ def star_distances(labels: NDArray[np.int32], n_rays: int, grid: int) -> NDArray
 
     Args:
         labels: `(H, W)` int32; 0 is background, gaps are allowed.
-        n_rays: Rays, the first along the rows' axis, the others counterclockwise at equal angles.
+        n_rays: Rays at equal angles; the first points to higher columns, the ones after it turn to higher rows.
         grid: Distances are measured at each `grid`-th row and column.
 
     Returns:
@@ -30,8 +30,7 @@ def star_distances(labels: NDArray[np.int32], n_rays: int, grid: int) -> NDArray
     return _measure(np.ascontiguousarray(labels, np.int32), grid, points[0], points[1], lengths)
 
 
-# Compiled when the module is imported, so that no step waits for it.
-@numba.njit("float32[:, :, ::1](int32[:, ::1], int64, float32[:, ::1], float32[:, ::1], float32[:, ::1])", nogil=True)
+@numba.njit(nogil=True)
 def _measure(
     labels: NDArray[np.int32],
     grid: int,

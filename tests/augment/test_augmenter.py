@@ -1,5 +1,7 @@
+import copy
 import json
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -93,6 +95,21 @@ def test_threads_give_what_one_thread_gives(draw_nuclei):
     with ThreadPoolExecutor(4) as pool:
         got = list(pool.map(lambda seed: full(image, labels, seed)[0], range(40)))
     np.testing.assert_array_equal(got, expected)
+
+
+def test_threads_that_end_leave_their_copy_to_the_next(draw_nuclei, monkeypatch):
+    """To copy a pipeline takes longer than to run it, and TensorFlow's threads are new ones at each call."""
+    image, labels = draw_nuclei((96, 96), 6)
+    full, copies = Augmenter.from_config(c.AugmentationConfig()), []
+    original = copy.deepcopy
+    monkeypatch.setattr(
+        "nucseg.augment.augmenter.copy.deepcopy", lambda *given: copies.append(given) or original(*given)
+    )
+    for seed in range(3):
+        thread = Thread(target=full, args=(image, labels, seed))
+        thread.start()
+        thread.join()
+    assert sum(len(given) == 1 for given in copies) == 1  # those of parts come with a memo
 
 
 def test_serialised_and_back_it_is_the_same(draw_nuclei):

@@ -44,3 +44,18 @@ def test_the_other_channels_are_not_read(channels, monkeypatch):
     source = open_image(path, "4")
     np.testing.assert_array_equal(source.read(Window.whole(source.shape)), image[4])
     assert len(decoded) == 10  # the strips of one channel
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_a_window_of_a_mapped_file_is_a_copy_in_native_order(tmp_path, monkeypatch, byteorder):
+    """What is changed in the file afterwards is not seen."""
+    monkeypatch.setattr(tiff_module, "WHOLE_BYTES", 1000)
+    image = np.random.default_rng(0).integers(0, 2**16, (60, 80), np.uint16)
+    path = tmp_path / "plain.tif"
+    tifffile.imwrite(path, image, byteorder=byteorder)
+    source = open_image(path)
+    pixels = source.read(Window(10, 20, 50, 70))
+    tifffile.memmap(path, mode="r+")[...] = 0
+    np.testing.assert_array_equal(pixels, image[10:50, 20:70])
+    assert pixels.dtype == source.dtype == np.dtype(np.uint16)
+    assert not source.read(Window.whole(source.shape)).any()

@@ -82,7 +82,7 @@ def _reader(tiff: tifffile.TiffFile, planes: Planes, dtype: np.dtype) -> Any:
         def mapped(window: Window) -> NDArray:
             # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
             pixels: NDArray = np.memmap(path, stored, mode="r", offset=offset, shape=shape)
-            return planes.take(pixels, window).copy()
+            return np.array(planes.take(pixels, window), dtype)
 
         return mapped
     one_strip = not page.is_tiled and page.rowsperstrip >= page.imagelength

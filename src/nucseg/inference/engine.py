@@ -1,7 +1,7 @@
 """Tiles on this machine: the network runs over one tile while others are read, decoded and drawn."""
 
 from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from nucseg.inference.view import NetworkView
 from nucseg.models.precision import tiles_at_once
 from nucseg.models.segmenter import Segmenter
 
-_READ_AHEAD = 2
+_READ_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LocalEngine:
         self._batch = tiles_at_once() if batch is None else batch
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
-        """Predict tiles row by row; see `Engine.parts`."""
+        """Predict tiles, about row by row; see `Engine.parts`."""
         wanted = [tile for tile in job.grid if tile not in skip]
         order = sorted({near for tile in wanted for near in needed_tiles(self._segmenter, job.grid, tile)})
         waits = {tile: set(needed_tiles(self._segmenter, job.grid, tile)) for tile in wanted}
@@ -109,16 +109,17 @@ class LocalEngine:
             return propose_tiles(self._segmenter, job.view, job.grid, some, job.score_threshold)
 
         with ThreadPoolExecutor(_READ_AHEAD) as readers:
-            ahead: list[tuple[list[int], Future[list[Any]]]] = []
+            ahead: dict[Future[list[Any]], list[int]] = {}
             try:
                 for start in range(0, len(tiles), self._batch):
                     some = tiles[start : start + self._batch]
-                    ahead.append((some, readers.submit(propose, some)))
+                    ahead[readers.submit(propose, some)] = some
                     if len(ahead) >= _READ_AHEAD:
-                        numbers, future = ahead.pop(0)
-                        yield from zip(numbers, future.result(), strict=True)
-                for numbers, future in ahead:
-                    yield from zip(numbers, future.result(), strict=True)
+                        # In whatever order the network took them: to wait for the first would leave it idle at times.
+                        future = next(as_completed(ahead))
+                        yield from zip(ahead.pop(future), future.result(), strict=True)
+                for future in as_completed(ahead):
+                    yield from zip(ahead[future], future.result(), strict=True)
             finally:
-                for _, future in ahead:
+                for future in ahead:
                     future.cancel()

@@ -141,4 +141,4 @@ def test_sagemakers_argument_serve(tmp_path, layout) -> None:
 def test_ci_brings_postgresql_and_asks_for_it() -> None:
     text = (ROOT / ".ci/run").read_text()
     assert re.search(r"missing\+=\(postgresql\)", text)
-    assert "export NUCSEG_REQUIRE=postgresql" in text
+    assert re.search(r"required=postgresql\n(.*\n)+export NUCSEG_REQUIRE=\$required", text)

@@ -1,6 +1,8 @@
+import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -154,17 +156,18 @@ np.savez(f"{folder}/{keras.backend.backend()}.npz", *[keras.ops.convert_to_numpy
 """
 
 
-def test_tensorflow_and_jax_agree(tiny, trained, tmp_path, pairs):
-    pytest.importorskip("jax")
-    import json
-
+@pytest.mark.parametrize("other", ["jax", "torch"])
+def test_tensorflow_and_other_backends_agree(tiny, trained, tmp_path, pairs, other):
+    if find_spec(other) is None:
+        give_up = pytest.fail if other in os.environ.get("NUCSEG_REQUIRE", "") else pytest.skip
+        give_up(f"{other} is not installed")
     (tmp_path / "config.json").write_text(json.dumps(tiny.architecture()))
     trained.keras_model.save_weights(tmp_path / "network.weights.h5")
     images = np.stack([image for image, _ in pairs[:2]])
     corner = np.random.default_rng(0).uniform(0, 40, (2, 8, 2))
     boxes = np.concatenate([corner, corner + np.random.default_rng(1).uniform(4, 24, (2, 8, 2))], -1)
     np.savez(tmp_path / "given.npz", images=images, boxes=boxes.astype(np.float32))
-    for backend in ("tensorflow", "jax"):
+    for backend in ("tensorflow", other):
         subprocess.run(
             [sys.executable, "-c", _OTHER_BACKEND, str(tmp_path)],
             env=os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
@@ -172,7 +175,7 @@ def test_tensorflow_and_jax_agree(tiny, trained, tmp_path, pairs):
             check=True,
             timeout=600,
         )
-    with np.load(tmp_path / "tensorflow.npz") as one, np.load(tmp_path / "jax.npz") as two:
+    with np.load(tmp_path / "tensorflow.npz") as one, np.load(tmp_path / f"{other}.npz") as two:
         assert len(one.files) == 5
         for name in one.files:
             np.testing.assert_allclose(two[name], one[name], atol=1e-4)

@@ -102,7 +102,7 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
         "paste": _median(lambda: paste(masks), repeat),
     }
     spent = sum(stages.values())
-    shares = {name: f"{100 * seconds / spent:.0f} %" for name, seconds in stages.items()}
+    shares = {name: f"{1000 * part:.0f} ms, {100 * part / spent:.0f} %" for name, part in stages.items()}
     return {
         "prediction": True,
         "preset": preset,

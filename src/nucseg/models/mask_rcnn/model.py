@@ -27,7 +27,8 @@ from nucseg.models.mask_rcnn.paste import draw_instances
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import ap_mean, choose_thresholds
 
-_MASKS_AT_ONCE = 64  # always as many, so that a mask does not depend on how many others there are
+_MASKS_AT_ONCE = 256  # what bounds the memory
+_MASKS_STEP = 32  # always a multiple of it, so that few sizes are compiled
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5, 0.6]
 _MASKS_TRIED = [0.4, 0.45, 0.5, 0.55, 0.6]
@@ -159,7 +160,7 @@ class MaskRCNNSegmenter:
         masks = [np.zeros((0, size, size), np.float32)]
         for start in range(0, len(boxes), _MASKS_AT_ONCE):
             some = boxes[start : start + _MASKS_AT_ONCE]
-            filled = np.concatenate([some, np.zeros((_MASKS_AT_ONCE - len(some), 4), np.float32)])
+            filled = np.pad(some, [(0, -len(some) % _MASKS_STEP), (0, 0)])
             masks.append(ops.convert_to_numpy(self._draw(features, filled[None]))[0, : len(some)])
         return np.concatenate(masks)
 

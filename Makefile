@@ -27,6 +27,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@test -e .git || $(BIN)/dvc config --local core.no_scm true  # unpacked, not cloned
 	@touch $@
 
 run: setup  ## Run every pipeline and every model on the embedded demonstration data (minutes, no network).

@@ -1,4 +1,4 @@
-"""Bring the scores of the shipped models into the README.
+"""Bring the scores of the shipped models into the README and its page.
 
     kedro run --env cpu --pipeline stardist --tags model_validation    # evaluates the model in data/06_models
     python benchmarks/results.py                                       # takes over its scores and its training curve
@@ -43,6 +43,12 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def page(readme: str) -> str:
+    """Give docs/results.md: what the README says of the results."""
+    text = readme.partition("## Results\n")[2].partition("\n## ")[0]
+    return "# Results\n" + text.replace("(docs/", "(")
+
+
 def readme_with(readme: str, results: dict[str, dict[str, Any]]) -> str:
     """Give the README's text with the table of `results` between its two marks."""
     before, _, rest = readme.partition(BEGIN)
@@ -65,8 +71,10 @@ def main() -> None:
             figure = training_figure(json.loads(run.read_text())["history"])
             if figure is not None:
                 figure.savefig(ROOT / f"docs/images/{model}-training.png", dpi=90)
-    with atomic_file(ROOT / "README.md") as path:
-        path.write_text(readme_with((ROOT / "README.md").read_text(), kept_results()))
+    readme = readme_with((ROOT / "README.md").read_text(), kept_results())
+    for name, text in (("README.md", readme), ("docs/results.md", page(readme))):
+        with atomic_file(ROOT / name) as path:
+            path.write_text(text)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from nucseg.models.mask_rcnn.config import PRESETS
 from nucseg.params import Parameters
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +35,15 @@ Parameters lie in `conf/base/parameters/`. `--env cpu` and `--env demo` add what
 without `--env`, your own values in `conf/local` (which stays out of git) count. `--params key=value,other=value` is for
 one run. All are checked before the first node runs: a message names the file, the key, the value and what is allowed.
 
-A parameter that no file names has its default.
+A parameter that no file names has its default; an empty cell means that the file does not name it. A list, such as that
+of the augmentations, replaces the whole list of another file, and cannot be given by `--params`:
+
+```yaml
+data_augmentations:
+  transforms:
+    - {name: affine, p: 0.9, scale: [0.5, 2.0]}
+    - {name: flip, p: 0.5}
+```
 """
 
 Schema = dict[str, Any]
@@ -50,7 +59,8 @@ def describe() -> str:
         lines += [f"## `{section}`", "", f"In `{FILES[section]}`.", "", *_table(section, reference, models, given)]
         for title, name in _choices(reference, models):
             lines += [f"### {title}", "", models[name].get("description", "").split("\n")[0], ""]
-            table = _table("", {"$ref": f"#/$defs/{name}"}, models, {})
+            values = {each["name"]: each for each in given["base"][section]["transforms"]}.get(title.strip("`"), {})
+            table = _table("", {"$ref": f"#/$defs/{name}"}, models, {"base": values})
             lines += table if len(table) > 3 else []  # heading, rule and the empty line
     return "\n".join(lines).rstrip() + "\n"
 
@@ -67,7 +77,8 @@ def _table(prefix: str, reference: Schema, models: Schema, given: dict[str, dict
     for key, field in _fields(prefix, reference, models):
         if "const" in field:  # the name by which a transform is chosen, its heading
             continue
-        cells = [f"`{key}`", field.get("description", ""), _allowed(field), _value(field.get("default", "needed"))]
+        missing = "of the preset" if key.removeprefix("mask_rcnn.architecture.") in PRESETS["small"] else "needed"
+        cells = [f"`{key}`", field.get("description", ""), _allowed(field), _value(field.get("default", missing))]
         cells += [_value(_at(values, key)) for values in given.values()]
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return [*lines, ""]
@@ -120,7 +131,7 @@ def _at(values: Any, key: str) -> Any:
 
 
 def _value(value: Any) -> str:
-    if value in ("", "needed"):
+    if value in ("", "needed", "of the preset"):
         return value
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return ", ".join(f"`{each['name']}`" for each in value)

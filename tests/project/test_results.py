@@ -1,4 +1,4 @@
-"""The README's table is that of the scores that are kept."""
+"""The tables of results are those of the scores that are kept."""
 
 import importlib.util
 from pathlib import Path
@@ -15,3 +15,4 @@ def test_the_readme_has_the_scores_that_are_kept(root: Path) -> None:
     assert "stardist" in kept
     assert kept["stardist"]["by"]["modality"].keys() == {"fluorescence", "histology", "brightfield"}
     assert results.readme_with(readme, kept) == readme
+    assert (root / "docs/results.md").read_text() == results.page(readme)

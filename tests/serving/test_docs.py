@@ -84,19 +84,19 @@ def test_the_commands_work(server, tmp_path) -> None:
         assert [name for name in FILES if name not in script] == []
         script = script.replace("http://localhost:5000", server.url).replace("curl -s ", "curl --fail-with-body -sS ")
         stdout[page] = run(script, tmp_path)
-    for name in ("found.json", "nuclei.coco"):
+    for name in ("found.json", "nuclei_coco.json"):
         assert json.loads((tmp_path / name).read_text())
     printed = stdout["docs/serving.md"]
     assert printed.startswith('{"status":"ok","predictions":[{"mask":[')
     assert '"status":"QUEUED"' in printed or '"status":"PROCESSING"' in printed
     assert "nucseg_requests_total" in printed
-    for name in ("mask.png", "nuclei.mask"):
+    for name in ("mask.png", "nuclei_mask.png"):
         assert imagecodecs.png_decode((tmp_path / name).read_bytes()).shape == (256, 256)
-    for name in ("labels.tif", "nuclei.labels"):
+    for name in ("labels.tif", "nuclei_labels.tif"):
         assert tifffile.imread(tmp_path / name).shape == (256, 256)
-    for name in ("nuclei.json", "nuclei.coco"):
+    for name in ("nuclei.json", "nuclei_coco.json"):
         nuclei = len(json.loads((tmp_path / name).read_text())["annotations"])
-    for name in ("nuclei.geojson", "nuclei.csv", "nuclei.table"):
+    for name in ("nuclei.geojson", "nuclei.csv", "nuclei_geojson.geojson", "nuclei_table.csv"):
         assert (tmp_path / name).stat().st_size > 100
     assert json.loads((tmp_path / "nuclei.geojson").read_text())["type"] == "FeatureCollection"
     with (tmp_path / "nuclei.csv").open() as file:
@@ -122,7 +122,7 @@ def test_the_commands_of_a_deployment_work(aws, processes, draw_nuclei, encode, 
 
     (worker,) = commands(page, "runs until it is stopped")
     processes.run(*shlex.split(ours(worker))[1:])
-    for folder, name in (("my_images", "a.png"), ("data/06_models/stardist", "config.json")):
+    for folder, name in (("slides", "a.png"), ("data/06_models/stardist", "config.json")):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / name).write_bytes(encode(draw_nuclei((50, 70), 4, seed=3)[0]))
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
@@ -130,7 +130,7 @@ def test_the_commands_of_a_deployment_work(aws, processes, draw_nuclei, encode, 
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     printed = run(NUCSEG + script, tmp_path, PATH=path)
 
-    assert imagecodecs.png_decode((tmp_path / "my_images/masks/a.png.mask.png").read_bytes()).shape == (50, 70)
+    assert imagecodecs.png_decode((tmp_path / "slides/masks/a.png.mask.png").read_bytes()).shape == (50, 70)
     with tarfile.open(tmp_path / "stardist.tar.gz") as archive:
         assert archive.getnames() == [".", "./config.json"]
     assert f"is done: s3://{bucket}/predictions/" in printed

@@ -50,7 +50,7 @@ class MaskRCNNConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: Literal["small", "resnet50"] = Field("small", description="Gives what is not named below.")
+    preset: Literal["small", "resnet50"] = Field("small", description="Gives every parameter below that no file names.")
     in_channels: Literal[1, 3] = Field(3, description="Channels of the images that the network sees: 1 grey, 3 RGB.")
 
     backbone: Literal["light", "resnet50"] = Field(description="The network that sees the image.")
@@ -60,7 +60,7 @@ class MaskRCNNConfig(BaseModel):
     pyramid_channels: int = Field(ge=8, le=512, description="Channels of each level of the pyramid.")
 
     anchor_sizes: tuple[tuple[float, ...], ...] = Field(
-        description="Sides of the anchors in pixels on each level, the last ones of the pyramid; as many on each."
+        description="Sides of the anchors in pixels: a list for each of the coarsest levels, all equally long."
     )
     anchor_ratios: tuple[float, ...] = Field(description="Heights of the anchors divided by their widths.")
     rpn_low: float = Field(0.3, ge=0, le=1, description="An anchor with less overlap is background.")

@@ -35,8 +35,8 @@ Parameters lie in `conf/base/parameters/`. `--env cpu` and `--env demo` add what
 without `--env`, your own values in `conf/local` (which stays out of git) count. `--params key=value,other=value` is for
 one run. All are checked before the first node runs: a message names the file, the key, the value and what is allowed.
 
-A parameter that no file names has its default; an empty cell means that the file does not name it. A list, such as that
-of the augmentations, replaces the whole list of another file, and cannot be given by `--params`:
+A parameter that no file names has its default; an empty cell, or no column, means that the file does not name it. A
+list, such as that of the augmentations, replaces the whole list of another file, and cannot be given by `--params`:
 
 ```yaml
 data_augmentations:
@@ -72,9 +72,11 @@ def _files(folder: Path) -> dict[str, Any]:
 
 
 def _table(prefix: str, reference: Schema, models: Schema, given: dict[str, dict[str, Any]]) -> list[str]:
+    fields = list(_fields(prefix, reference, models))
+    given = {name: values for name, values in given.items() if any(_value(_at(values, key)) for key, _ in fields)}
     lines = ["| parameter | meaning | allowed | default |" + "".join(f" {name} |" for name in given)]
     lines.append("|---" * (4 + len(given)) + "|")
-    for key, field in _fields(prefix, reference, models):
+    for key, field in fields:
         if "const" in field:  # the name by which a transform is chosen, its heading
             continue
         missing = "of the preset" if key.removeprefix("mask_rcnn.architecture.") in PRESETS["small"] else "needed"

@@ -66,6 +66,9 @@ class MaskRCNNConfig(BaseModel):
     rpn_low: float = Field(0.3, ge=0, le=1, description="An anchor with less overlap is background.")
     rpn_high: float = Field(0.6, ge=0, le=1, description="An anchor with that overlap is a nucleus; none in between.")
     rpn_nms: float = Field(0.7, gt=0, le=1, description="Overlap from which on the weaker of two proposals is dropped.")
+    rpn_score: float = Field(
+        0.25, ge=0, lt=1, description="Objectness from which on an anchor may become a proposal in prediction."
+    )
     before_nms: int = Field(2000, ge=1, le=20000, description="Anchors that may become proposals in prediction.")
     proposals: int = Field(1000, ge=1, le=10000, description="Proposals of an image (or tile) in prediction.")
     training_before_nms: int = Field(512, ge=1, le=20000, description="Anchors that may become proposals in training.")

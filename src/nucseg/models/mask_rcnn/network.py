@@ -105,6 +105,7 @@ class MaskRCNN(keras.Model):
             before=config.before_nms,
             after=config.proposals,
             nms_iou=config.rpn_nms,
+            lowest=config.rpn_score,
         )
         logits, codes = self.score_boxes(outputs["features"], proposals)
         scores, order = ops.top_k(ops.where(there, ops.sigmoid(logits), -1.0), config.proposals)

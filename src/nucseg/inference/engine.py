@@ -15,7 +15,7 @@ from nucseg.inference.view import NetworkView
 from nucseg.models.precision import tiles_at_once
 from nucseg.models.segmenter import Segmenter
 
-_READ_AHEAD = 3
+_READ_AHEAD = 2
 
 
 @dataclass(frozen=True)

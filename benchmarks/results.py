@@ -1,7 +1,7 @@
 """Bring the scores of the shipped models into the README and its page.
 
-    kedro run --env cpu --pipeline stardist --tags model_validation    # evaluates the model in data/06_models
-    python benchmarks/results.py                                       # takes over its scores and its training curve
+    kedro run --env cpu --tags model_validation    # evaluates the models in data/06_models
+    python benchmarks/results.py                   # takes over their scores and training curves
 
 The scores are kept in `docs/results/<model>.json`; the README's table is made of these files.
 """

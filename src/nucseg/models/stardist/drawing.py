@@ -23,12 +23,11 @@ def draw_polygons(
         `(H, W)` int32: 0 is background, polygon k has k + 1.
     """
     labels = np.zeros(shape, np.int32)
-    _fill(labels, np.ascontiguousarray(dist_to_coord(distances, points), np.float64))
+    _fill(labels, dist_to_coord(distances, points).astype(np.float64))
     return labels
 
 
-# Compiled when the module is imported, so that no prediction waits for it.
-@numba.njit("void(int32[:, ::1], float64[:, :, ::1])", nogil=True)
+@numba.njit(nogil=True)
 def _fill(labels: NDArray[np.int32], corners: NDArray[np.float64]) -> None:
     height, width = labels.shape
     n_corners = corners.shape[2]

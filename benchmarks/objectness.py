@@ -1,0 +1,55 @@
+"""What Mask R-CNN's `rpn_score` does: `ap_50` of the val split, by modality, for several values of it.
+
+    python benchmarks/objectness.py [--model mask_rcnn] [--score 0.3]
+
+The rest of the model stays as it is; nuclei of a score below `--score` are left out. Needs the processed BBBC038
+(`kedro run --env cpu --pipeline data_processing`).
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from data import split_samples
+from tqdm import tqdm
+
+from nucseg.images.io import read_image, read_labels
+from nucseg.metrics.config import MetricsConfig
+from nucseg.metrics.evaluator import Evaluator
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
+from nucseg.models.precision import use_precision
+from nucseg.models.registry import resolve_model
+
+VALUES = (0.0, 0.1, 0.2, 0.25, 0.3, 0.5)
+
+
+def main() -> None:
+    """Predict, measure, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mask_rcnn")
+    parser.add_argument("--score", type=float, default=0.3)
+    given = parser.parse_args()
+    use_precision("auto")
+    bundle = ModelBundle.load(resolve_model(given.model))
+    samples = split_samples("val")
+    modalities = sorted({sample.modality for sample in samples})
+    print(f"| `rpn_score` | {' | '.join(modalities)} |\n|---|{'---|' * len(modalities)}")
+    for value in VALUES:
+        segmenter = MaskRCNNSegmenter(bundle.segmenter.config.model_copy(update={"rpn_score": value}))
+        segmenter.keras_model.set_weights(bundle.segmenter.keras_model.get_weights())
+        segmenter.thresholds = bundle.segmenter.thresholds
+        evaluator = Evaluator(str(value), MetricsConfig(metrics=("ap",)))
+        for sample in tqdm(samples, unit="image"):
+            image = read_image(sample.image_path)
+            prepared = bundle.preprocessor().fit(image, sample.magnification).image(image)
+            found = segmenter.predict([prepared], score_threshold=given.score)[0]
+            evaluator.update(sample, read_labels(sample.label_path), found, 0.0)
+        scores = evaluator.result()["by"]["modality"]
+        cells = " | ".join(f"{scores[name]['ap_50']:.3f}" for name in modalities)
+        print(f"| {value} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from keras import ops
 
 from nucseg.core.errors import ConfigError, DownloadError, ModelError
 from nucseg.core.window import Window
@@ -93,6 +94,17 @@ def test_tiles_do_not_show(trained, tiny, draw_nuclei):
     uncapped.largest = 4 * uncapped.stride + 2 * uncapped.halo
     assert uncapped.largest < image.shape[1]  # so that there are tiles
     assert f1([whole.labels], uncapped.predict([image]), threshold=0.9) >= 0.99
+
+
+def test_masks_of_each_level_are_those_of_all_at_once(trained):
+    """Boxes below 40, 80 and 160 pixels and above: each is read from a level of its own, in any order and number."""
+    network, rng = trained.keras_model, np.random.default_rng(4)
+    features = network(rng.random((1, 256, 256, 1), np.float32))["features"]
+    corner, sides = rng.uniform(0, 60, (300, 2)), rng.choice([20, 60, 120, 190], (300, 1))
+    boxes = np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
+    at_once = ops.sigmoid(network.draw_masks(features, trained.config.strides, boxes[None]))[0]
+    np.testing.assert_allclose(trained._masks(features, boxes), ops.convert_to_numpy(at_once), atol=1e-5)
+    assert trained._masks(features, boxes[:0]).shape == (0, 28, 28)
 
 
 def test_parts_are_joined_by_centre(trained):

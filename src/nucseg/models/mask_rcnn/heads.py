@@ -1,6 +1,9 @@
 """What is asked of the features: the region proposal network, the box head and the mask head."""
 
+from typing import Any
+
 import keras
+from keras import ops
 
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 
@@ -54,8 +57,31 @@ def build_mask_head(config: MaskRCNNConfig) -> keras.Model:
         x = layers.Conv2D(
             config.mask_channels, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"{number}"
         )(x)
-    x = layers.Conv2DTranspose(
+    x = Conv2DTranspose(
         config.mask_channels, 2, strides=2, activation="relu", kernel_initializer="he_normal", name="enlarged"
     )(x)
     logits = layers.Conv2D(1, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name="mask")(x)
-    return keras.Model(features, layers.Reshape((2 * config.mask_size, 2 * config.mask_size))(logits), name="mask_head")
+    blocks = layers.Reshape((config.mask_size, config.mask_size, 2, 2))(logits)
+    rows = layers.Permute((1, 3, 2, 4))(blocks)
+    return keras.Model(features, layers.Reshape((2 * config.mask_size, 2 * config.mask_size))(rows), name="mask_head")
+
+
+class Conv2DTranspose(keras.layers.Conv2DTranspose):
+    """A transposed convolution with a stride of its kernel's side, as one product of matrices.
+
+    Each cell gives a block of its own, so a 1x1 convolution computes them (Shi et al. 2016, "Real-time single image and
+    video super-resolution", section 3.2), whose bias and activation need no passes of their own over the large map.
+    The blocks stay in rows: `(N, h, w, C)` gives `(N, h, w * side², filters)`; what follows is quicker to rearrange.
+    It is named as the layer of Keras whose weights it has, so that a file of weights fits both.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve."""
+        kernel = ops.reshape(ops.transpose(self.kernel, (3, 0, 1, 2)), (1, 1, inputs.shape[-1], -1))
+        blocks = ops.conv(inputs, kernel) + ops.tile(self.bias, kernel.shape[-1] // self.filters)
+        return ops.reshape(self.activation(blocks), (-1, *self.compute_output_shape(inputs.shape)[1:]))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Give the shape of what `call` gives."""
+        n_inputs, height, width, _ = input_shape
+        return (n_inputs, height, width * self.kernel_size[0] * self.kernel_size[1], self.filters)

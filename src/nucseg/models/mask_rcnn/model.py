@@ -24,11 +24,12 @@ from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.nms import suppress
 from nucseg.models.mask_rcnn.paste import draw_instances
+from nucseg.models.mask_rcnn.roi_align import assign_levels
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import ap_mean, choose_thresholds
 
 _MASKS_AT_ONCE = 256  # what bounds the memory
-_MASKS_STEP = 32  # always a multiple of it, so that few sizes are compiled
+_MASKS_STEP = 8  # always a multiple of it, so that few sizes are compiled
 _SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
 _NMS_TRIED = [0.3, 0.4, 0.5, 0.6]
 _MASKS_TRIED = [0.4, 0.45, 0.5, 0.55, 0.6]
@@ -74,7 +75,7 @@ class MaskRCNNSegmenter:
         self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5}
         self.keras_model = MaskRCNN(config)
         self._detect = compiled(self.keras_model.detect)
-        self._draw = compiled(lambda features, boxes: ops.sigmoid(self.keras_model.draw_masks(features, boxes)))
+        self._draw = compiled(self._draw_from_level)
         self._suppress = compiled(suppress)
         self._network_is_free = Lock()
 
@@ -155,14 +156,22 @@ class MaskRCNNSegmenter:
         padded = np.pad(boxes, [(0, -len(boxes) % 256), (0, 0)])
         return self._kept(padded, np.arange(len(padded)) < len(boxes))[: len(boxes)]
 
+    def _draw_from_level(self, level: keras.KerasTensor, stride: int, boxes: keras.KerasTensor) -> keras.KerasTensor:
+        return ops.sigmoid(self.keras_model.draw_masks([level], [stride], boxes))
+
     def _masks(self, features: Sequence[keras.KerasTensor], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Draw the masks level by level: each then needs no table of all levels, which costs as much as 30 masks."""
         size = 2 * self.config.mask_size
-        masks = [np.zeros((0, size, size), np.float32)]
-        for start in range(0, len(boxes), _MASKS_AT_ONCE):
-            some = boxes[start : start + _MASKS_AT_ONCE]
-            filled = np.pad(some, [(0, -len(some) % _MASKS_STEP), (0, 0)])
-            masks.append(ops.convert_to_numpy(self._draw(features, filled[None]))[0, : len(some)])
-        return np.concatenate(masks)
+        masks = np.zeros((len(boxes), size, size), np.float32)
+        levels = ops.convert_to_numpy(assign_levels(boxes, self.config.mask_canonical, len(features)))
+        for level, stride in enumerate(np.array(self.config.strides, np.int32)):
+            of_level = np.flatnonzero(levels == level)
+            for start in range(0, len(of_level), _MASKS_AT_ONCE):
+                some = of_level[start : start + _MASKS_AT_ONCE]
+                filled = np.pad(boxes[some], [(0, -len(some) % _MASKS_STEP), (0, 0)])
+                drawn = self._draw(features[level], stride, filled[None])
+                masks[some] = ops.convert_to_numpy(drawn)[0, : len(some)]
+        return masks
 
     def decode(self, proposals: Detections, shape: tuple[int, int]) -> Instances:
         """Draw detections into a label image; see `nucseg.models.mask_rcnn.paste`.

@@ -75,12 +75,15 @@ class MaskRCNN(keras.Model):
         n_images, n_rois = ops.shape(proposals)[0], ops.shape(proposals)[1]
         return ops.reshape(logits, (n_images, n_rois)), ops.reshape(codes, (n_images, n_rois, 4))
 
-    def draw_masks(self, features: Sequence[Any], boxes: Any, training: bool = False) -> Any:
-        """Run the mask head on boxes `(N, R, 4)`, enlarged by the margin; give logits `(N, R, size, size)`."""
+    def draw_masks(self, features: Sequence[Any], strides: Sequence[Any], boxes: Any, training: bool = False) -> Any:
+        """Run the mask head on boxes `(N, R, 4)`, enlarged by the margin; give logits `(N, R, size, size)`.
+
+        With a single level of the features, all boxes are read from it.
+        """
         config = self.config
-        levels = assign_levels(boxes, config.mask_canonical, len(config.strides))
+        levels = assign_levels(boxes, config.mask_canonical, len(features))
         around = enlarge(boxes, config.mask_margin)
-        regions = roi_align(features, config.strides, around, levels, config.mask_size)
+        regions = roi_align(features, strides, around, levels, config.mask_size)
         logits = self.mask_head(ops.reshape(regions, (-1, *regions.shape[2:])), training=training)
         return ops.reshape(logits, (-1, ops.shape(boxes)[1], *logits.shape[1:]))
 
@@ -175,7 +178,7 @@ class MaskRCNN(keras.Model):
         targets = encode(matched, rois, BOX_DEVIATIONS)
         box = losses.weighted_mean(losses.smooth_l1(codes[:, :n_positive], targets, beta=1.0), weight)
 
-        mask_logits = self.draw_masks(outputs["features"], rois, training)
+        mask_logits = self.draw_masks(outputs["features"], config.strides, rois, training)
         truth = crop_masks(labels, enlarge(rois, config.mask_margin), matches + 1, 2 * config.mask_size)
         per_mask = ops.mean(losses.binary_cross_entropy(mask_logits, truth), axis=(2, 3))
         return score, box, losses.weighted_mean(per_mask, weight)

@@ -64,21 +64,18 @@ def roi_align(
     for shape in shapes[:-1]:
         starts.append(starts[-1] + shape[1] * shape[2])
     first = of_level(starts) + ops.cast(ops.arange(ops.shape(boxes)[0]) * cells, "int32")[:, None]
-    stride = ops.take(ops.convert_to_tensor([float(value) for value in strides]), levels)[..., None]
 
-    boxes = boxes / stride
+    boxes = boxes / ops.cast(of_level(strides), "float32")[..., None]
     points = (ops.arange(size * samples, dtype="float32") + 0.5) / (size * samples)
     y0, y1, wy = _neighbours(boxes[..., 0:1] + points * (boxes[..., 2:3] - boxes[..., 0:1]), heights)
     x0, x1, wx = _neighbours(boxes[..., 1:2] + points * (boxes[..., 3:4] - boxes[..., 1:2]), widths)
-    wy, wx = wy[..., :, None, None], wx[..., None, :, None]
     top, bottom = (first[..., None] + y * widths[..., None] for y in (y0, y1))
-
-    def at(rows: Any, columns: Any) -> Any:
-        return ops.take(table, rows[..., :, None] + columns[..., None, :], axis=0)
-
-    upper = at(top, x0) * (1 - wx) + at(top, x1) * wx
-    lower = at(bottom, x0) * (1 - wx) + at(bottom, x1) * wx
-    values = upper * (1 - wy) + lower * wy
+    values = sum(
+        ops.take(table, rows[..., :, None] + columns[..., None, :], axis=0)
+        * (vertical[..., :, None] * horizontal[..., None, :])[..., None]
+        for rows, vertical in ((top, 1 - wy), (bottom, wy))
+        for columns, horizontal in ((x0, 1 - wx), (x1, wx))
+    )
     if samples == 1:
         return values
     n_boxes = ops.shape(boxes)[1]

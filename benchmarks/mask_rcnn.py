@@ -78,9 +78,9 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
         draw_instances(masks, around, scores, 0.5, (side, side))
 
     def whole() -> None:
-        features, found, score = model._detect(images, anchors)
+        features, found, score, _ = model._detect(images, anchors)
         model._kept(ops.convert_to_numpy(found)[0], ops.convert_to_numpy(score)[0] >= 0)
-        paste(model._masks(features, boxes))
+        paste(model._masks(features, boxes, levels))
 
     def first_stage(pyramid: list[Any]) -> Any:
         outputs = [network.rpn(level) for level in pyramid[config.box_level :]]
@@ -92,13 +92,14 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
     run_first, run_box = compiled(first_stage), compiled(network.score_boxes)
     pyramid = run_pyramid(images)
     proposals = np.resize(boxes, (1, config.proposals, 4))
-    masks = model._masks(pyramid, boxes)
+    levels = ops.convert_to_numpy(network.mask_levels(boxes))
+    masks = model._masks(pyramid, boxes, levels)
     total = _median(whole, repeat)
     stages = {
         "backbone and pyramid": _median(lambda: _wait(run_pyramid(images)), repeat),
         "RPN and proposals": _median(lambda: _wait(run_first(pyramid)), repeat),
         "RoIAlign and box head": _median(lambda: _wait(run_box(pyramid, proposals)), repeat),
-        "RoIAlign and mask head": _median(lambda: model._masks(pyramid, boxes), repeat),
+        "RoIAlign and mask head": _median(lambda: model._masks(pyramid, boxes, levels), repeat),
         "paste": _median(lambda: paste(masks), repeat),
     }
     spent = sum(stages.values())

@@ -102,9 +102,11 @@ def test_masks_of_each_level_are_those_of_all_at_once(trained):
     features = network(rng.random((1, 256, 256, 1), np.float32))["features"]
     corner, sides = rng.uniform(0, 60, (300, 2)), rng.choice([20, 60, 120, 190], (300, 1))
     boxes = np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
-    at_once = ops.sigmoid(network.draw_masks(features, trained.config.strides, boxes[None]))[0]
-    np.testing.assert_allclose(trained._masks(features, boxes), ops.convert_to_numpy(at_once), atol=1e-5)
-    assert trained._masks(features, boxes[:0]).shape == (0, 28, 28)
+    levels = ops.convert_to_numpy(network.mask_levels(boxes))
+    assert set(levels) == {0, 1, 2, 3}
+    at_once = ops.sigmoid(network.draw_masks(features, trained.config.strides, boxes[None], levels[None]))[0]
+    np.testing.assert_allclose(trained._masks(features, boxes, levels), ops.convert_to_numpy(at_once), atol=1e-5)
+    assert trained._masks(features, boxes[:0], levels[:0]).shape == (0, 28, 28)
 
 
 def test_parts_are_joined_by_centre(trained):

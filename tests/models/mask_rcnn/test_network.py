@@ -32,7 +32,8 @@ def test_shapes(tiny):
     boxes = np.array([[[0, 0, 20, 20], [5, 5, 60, 90]]] * 2, np.float32)
     logits, codes = network.score_boxes(outputs["features"], boxes)
     assert (tuple(logits.shape), tuple(codes.shape)) == ((2, 2), (2, 2, 4))
-    assert network.draw_masks(outputs["features"], network.config.strides, boxes).shape == (2, 2, 28, 28)
+    levels = network.mask_levels(boxes)
+    assert network.draw_masks(outputs["features"], network.config.strides, boxes, levels).shape == (2, 2, 28, 28)
 
 
 def gradients(network, x, y):
@@ -149,7 +150,8 @@ given = np.load(f"{folder}/given.npz")
 def run(images, boxes):
     outputs = network(images)
     heads = network.score_boxes(outputs["features"], boxes)
-    masks = network.draw_masks(outputs["features"], network.config.strides, boxes)
+    levels = network.mask_levels(boxes)
+    masks = network.draw_masks(outputs["features"], network.config.strides, boxes, levels)
     return [outputs["logits"], outputs["codes"], *heads, masks]
 
 parts = compiled(run)(given["images"], given["boxes"])

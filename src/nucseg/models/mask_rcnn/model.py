@@ -24,7 +24,6 @@ from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.nms import suppress
 from nucseg.models.mask_rcnn.paste import draw_instances
-from nucseg.models.mask_rcnn.roi_align import assign_levels
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import ap_mean, choose_thresholds
 
@@ -137,13 +136,13 @@ class MaskRCNNSegmenter:
         for y, x in itertools.product(*(range(0, side, own) for side in image.shape[:2])):
             top, left = max(y - self.halo, 0), max(x - self.halo, 0)
             tile = padded[top : y + own + self.halo, left : x + own + self.halo]
-            features, boxes, scores = self._detect(tile[None], self.keras_model.anchors(tile.shape[:2]))
+            features, boxes, scores, levels = self._detect(tile[None], self.keras_model.anchors(tile.shape[:2]))
             box, score = ops.convert_to_numpy(boxes)[0], ops.convert_to_numpy(scores)[0]
             kept = self._kept(box, score >= 0)
             center = (box[:, :2] + box[:, 2:]) / 2 + (top, left)
             owned = ((center >= (y, x)) & (center < (y + own, x + own)) & (center < image.shape[:2])).all(1)
             place = np.flatnonzero(kept & owned & (score >= np.float32(score_threshold)))[: self.config.detections]
-            masks = self._masks(features, box[place])
+            masks = self._masks(features, box[place], ops.convert_to_numpy(levels)[0, place])
             offset = np.array([top, left, top, left], np.float32)
             yield Detections(box[place] + offset, score[place], masks)
 
@@ -157,13 +156,15 @@ class MaskRCNNSegmenter:
         return self._kept(padded, np.arange(len(padded)) < len(boxes))[: len(boxes)]
 
     def _draw_from_level(self, level: keras.KerasTensor, stride: int, boxes: keras.KerasTensor) -> keras.KerasTensor:
-        return ops.sigmoid(self.keras_model.draw_masks([level], [stride], boxes))
+        first = ops.zeros(ops.shape(boxes)[:2], "int32")
+        return ops.sigmoid(self.keras_model.draw_masks([level], [stride], boxes, first))
 
-    def _masks(self, features: Sequence[keras.KerasTensor], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Draw the masks level by level: each then needs no table of all levels, which costs as much as 30 masks."""
+    def _masks(
+        self, features: Sequence[keras.KerasTensor], boxes: NDArray[np.float32], levels: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Draw the masks level by level: no table of all levels is needed, which grows with the image."""
         size = 2 * self.config.mask_size
         masks = np.zeros((len(boxes), size, size), np.float32)
-        levels = ops.convert_to_numpy(assign_levels(boxes, self.config.mask_canonical, len(features)))
         for level, stride in enumerate(np.array(self.config.strides, np.int32)):
             of_level = np.flatnonzero(levels == level)
             for start in range(0, len(of_level), _MASKS_AT_ONCE):

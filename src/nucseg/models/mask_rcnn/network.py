@@ -75,19 +75,28 @@ class MaskRCNN(keras.Model):
         n_images, n_rois = ops.shape(proposals)[0], ops.shape(proposals)[1]
         return ops.reshape(logits, (n_images, n_rois)), ops.reshape(codes, (n_images, n_rois, 4))
 
-    def draw_masks(self, features: Sequence[Any], strides: Sequence[Any], boxes: Any, training: bool = False) -> Any:
-        """Run the mask head on boxes `(N, R, 4)`, enlarged by the margin; give logits `(N, R, size, size)`.
+    def draw_masks(
+        self, features: Sequence[Any], strides: Sequence[Any], boxes: Any, levels: Any, training: bool = False
+    ) -> Any:
+        """Run the mask head on boxes `(N, R, 4)`, enlarged by the margin, each read from the level named for it.
 
-        With a single level of the features, all boxes are read from it.
+        Args:
+            features: Some or all levels.
+            strides: Theirs.
+            boxes: Pixels.
+            levels: `(N, R)` int32, places in `features`.
+            training: Whether batch normalisation learns, if there is some.
+
+        Returns:
+            Logits `(N, R, size, size)`.
         """
         config = self.config
-        levels = assign_levels(boxes, config.mask_canonical, len(features))
         around = enlarge(boxes, config.mask_margin)
         regions = roi_align(features, strides, around, levels, config.mask_size)
         logits = self.mask_head(ops.reshape(regions, (-1, *regions.shape[2:])), training=training)
         return ops.reshape(logits, (-1, ops.shape(boxes)[1], *logits.shape[1:]))
 
-    def detect(self, images: Any, anchors: Any) -> tuple[list[Any], Any, Any]:
+    def detect(self, images: Any, anchors: Any) -> tuple[list[Any], Any, Any, Any]:
         """Find nuclei without their masks.
 
         Args:
@@ -95,8 +104,8 @@ class MaskRCNN(keras.Model):
             anchors: `(A, 4)` for their size.
 
         Returns:
-            The features, boxes `(N, proposals, 4)` and scores `(N, proposals)` by falling score; the score of what is
-            no proposal is -1.
+            The features, boxes `(N, proposals, 4)` and scores `(N, proposals)` by falling score, and the level of the
+            features from which each is drawn, `(N, proposals)` int32. The score of what is no proposal is -1.
         """
         config, outputs = self.config, self(images)
         shape = (ops.shape(images)[1], ops.shape(images)[2])
@@ -113,7 +122,11 @@ class MaskRCNN(keras.Model):
         logits, codes = self.score_boxes(outputs["features"], proposals)
         scores, order = ops.top_k(ops.where(there, ops.sigmoid(logits), -1.0), config.proposals)
         boxes = ops.take_along_axis(clip(decode(codes, proposals, BOX_DEVIATIONS), *shape), order[..., None], axis=1)
-        return outputs["features"], boxes, scores
+        return outputs["features"], boxes, scores, self.mask_levels(boxes)
+
+    def mask_levels(self, boxes: Any) -> Any:
+        """Choose the level of the features from which each of the boxes `(..., 4)` is drawn."""
+        return assign_levels(boxes, self.config.mask_canonical, len(self.config.strides))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -178,7 +191,7 @@ class MaskRCNN(keras.Model):
         targets = encode(matched, rois, BOX_DEVIATIONS)
         box = losses.weighted_mean(losses.smooth_l1(codes[:, :n_positive], targets, beta=1.0), weight)
 
-        mask_logits = self.draw_masks(outputs["features"], config.strides, rois, training)
+        mask_logits = self.draw_masks(outputs["features"], config.strides, rois, self.mask_levels(rois), training)
         truth = crop_masks(labels, enlarge(rois, config.mask_margin), matches + 1, 2 * config.mask_size)
         per_mask = ops.mean(losses.binary_cross_entropy(mask_logits, truth), axis=(2, 3))
         return score, box, losses.weighted_mean(per_mask, weight)

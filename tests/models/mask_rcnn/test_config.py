@@ -28,6 +28,8 @@ def test_a_preset_gives_what_is_not_named():
         ({"anchor_ratios": ()}, "anchor_ratios"),
         ({"pretrained": "imagenet"}, "resnet50"),
         ({"fine_tune": False}, "pretrained"),
+        ({"fine_tune": "mask_head"}, "mask_head is for a trained model"),
+        ({"fine_tune": "box_head"}, "fine_tune"),
         ({"in_channels": 2}, "in_channels"),
         ({"before_nms": 500}, "proposals may not be more than before_nms"),
         ({"training_proposals": 5000}, "training_proposals than training_before_nms"),

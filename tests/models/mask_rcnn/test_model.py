@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -156,9 +157,24 @@ def test_it_starts_from_an_earlier_model(trained, tiny, tmp_path):
         create_segmenter("mask_rcnn", {**parameters, "pretrained": str(tmp_path / "nowhere")})
 
 
-def test_imagenet_weights_that_cannot_be_fetched(monkeypatch):
-    import keras
+def test_a_mask_head_of_another_shape_is_trained_alone(trained, tiny, make_batch, tmp_path):
+    trained.save(tmp_path)
+    parameters = {**tiny.architecture(), "pretrained": str(tmp_path), "fine_tune": "mask_head", "mask_channels": 12}
+    model = create_segmenter("mask_rcnn", parameters)
+    network = model.keras_model
+    assert {id(weight) for weight in network.trainable_weights} == {id(weight) for weight in network.mask_head.weights}
+    before = {part: getattr(network, part).get_weights() for part in ("pyramid", "rpn", "box_head", "mask_head")}
+    for part in ("pyramid", "rpn", "box_head"):
+        for one, two in zip(before[part], getattr(trained.keras_model, part).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+    model.compile(keras.optimizers.Adam(1e-3))
+    network.train_on_batch(*make_batch(model))
+    for part, weights in before.items():
+        changed = [(one != two).any() for one, two in zip(weights, getattr(network, part).get_weights(), strict=True)]
+        assert all(changed) if part == "mask_head" else not any(changed)
 
+
+def test_imagenet_weights_that_cannot_be_fetched(monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("no route to host")
 
@@ -172,8 +188,6 @@ def test_imagenet_weights_that_cannot_be_fetched(monkeypatch):
 
 
 def test_imagenet_weights_reach_the_backbone(monkeypatch):
-    import keras
-
     published = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
     real = keras.applications.ResNet50
     monkeypatch.setattr(

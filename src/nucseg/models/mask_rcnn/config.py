@@ -92,7 +92,11 @@ class MaskRCNNConfig(BaseModel):
     pretrained: str | None = Field(
         None, description=f"First weights: null for random ones, a model folder, or (resnet50) `{IMAGENET}`."
     )
-    fine_tune: bool = Field(True, description="Whether a pretrained model is trained further or used as it is.")
+    fine_tune: bool | Literal["mask_head"] = Field(
+        True,
+        description="Whether a pretrained model is trained further or used as it is; `mask_head`: only "
+        "its mask head is trained, anew, and may have another shape.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -130,9 +134,11 @@ class MaskRCNNConfig(BaseModel):
 
     @field_validator("fine_tune")
     @classmethod
-    def _has_something_to_use(cls, fine_tune: bool, info: ValidationInfo) -> bool:
-        if not fine_tune and info.data.get("pretrained") in (None, IMAGENET):
-            raise ValueError("false is for a trained model: name its folder in `pretrained`, or set it to true")
+    def _has_something_to_use(cls, fine_tune: bool | str, info: ValidationInfo) -> bool | str:
+        if fine_tune is not True and info.data.get("pretrained") in (None, IMAGENET):
+            raise ValueError(
+                f"{str(fine_tune).lower()} is for a trained model: name its folder in `pretrained`, or set it to true"
+            )
         return fine_tune
 
     @property

@@ -17,7 +17,8 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     """Build a Mask R-CNN model with the weights that `config.pretrained` names.
 
     Args:
-        config: Its architecture must be that of the pretrained model.
+        config: Its architecture must be that of the pretrained model; with `fine_tune: mask_head` the mask head may
+            differ, begins anew, and is all that is trained.
 
     Returns:
         The model; random weights come from Keras's global seed, an earlier model brings its thresholds.
@@ -40,14 +41,18 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
             "from random weights."
         )
     source = MaskRCNNSegmenter.load(folder)
-    ours, theirs = ([tuple(w.shape) for w in each.keras_model.weights] for each in (model, source))
-    if ours != theirs:
-        differ = [key for key, value in source.config if getattr(config, key) != value and key != "pretrained"]
+    parts = ["pyramid", "rpn", "box_head", *([] if config.fine_tune == "mask_head" else ["mask_head"])]
+    taken = [(getattr(model.keras_model, part), getattr(source.keras_model, part)) for part in parts]
+    if any([w.shape for w in ours.weights] != [w.shape for w in theirs.weights] for ours, theirs in taken):
+        own = set(type(config).model_fields) - {"pretrained", "fine_tune"}
+        differ = [key for key, value in source.config if key in own and getattr(config, key) != value]
         wanted = ", ".join(f"{_KEYS}.{key} = {getattr(source.config, key)}" for key in differ)
         raise ConfigError(f"{_KEYS}.pretrained: {folder} has another architecture; set {wanted}.")
-    model.keras_model.set_weights(source.keras_model.get_weights())
+    for ours, theirs in taken:
+        ours.set_weights(theirs.get_weights())
+        ours.trainable = config.fine_tune != "mask_head"
     model.thresholds = source.thresholds
-    _log.info("Start from the weights of %s.", folder)
+    _log.info("Start from the weights of %s: %s.", folder, ", ".join(parts))
     return model
 
 

@@ -107,8 +107,8 @@ def _choices(reference: Schema, models: Schema) -> list[tuple[str, str]]:
 def _allowed(field: Schema) -> str:
     if "anyOf" in field:
         return " or ".join(filter(None, map(_allowed, field["anyOf"])))
-    if "enum" in field:
-        return ", ".join(map(_value, field["enum"]))
+    if "enum" in field or "const" in field:
+        return ", ".join(map(_value, field.get("enum", [field.get("const")])))
     if "items" in field or "prefixItems" in field:
         inner = field.get("items") or field["prefixItems"][0]
         return "the transforms below" if "oneOf" in inner else f"list of: {_allowed(inner)}" if inner else "list"

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.model import StarDist
 
 
@@ -18,12 +19,24 @@ class FlippedStarDist(StarDist):
         flipped = cls(model.config)
         flipped.network.set_weights(model.network.get_weights())
         flipped.thresholds = dict(model.thresholds)
-        single = flipped._run
-        flipped._run = lambda images: _averaged(single, images, model.stride)
+        single = tf.function(flipped.network, reduce_retracing=True, autograph=False)
+        flipped._run = lambda images, window, lowest: _chosen(
+            _averaged(single, images, model.stride), window, lowest, model.config.grid
+        )
         return flipped
 
 
-def _averaged(run: tf.types.experimental.GenericFunction, images: NDArray[np.float32], margin: int) -> list[tf.Tensor]:
+def _chosen(maps: list[NDArray[np.float32]], window: NDArray, lowest: np.float32, grid: int) -> list[tf.Tensor]:
+    """Give of maps of whole images what `nucseg.models.stardist.proposing` does."""
+    top, left, bottom, right = window
+    first, last = window[:2] // grid, -(-window[2:] // grid)
+    scores, rays = (each[:, first[0] : last[0], first[1] : last[1]] for each in maps[:2])
+    cells = np.argwhere(scores[..., 0] >= lowest)
+    inside = [each[:, top:bottom, left:right, 0] >= FOREGROUND for each in maps[2:]]
+    return [tf.constant(each) for each in (cells, scores[(*cells.T, 0)], rays[tuple(cells.T)], *inside)]
+
+
+def _averaged(run: tf.types.experimental.GenericFunction, images: NDArray[np.float32], margin: int) -> list[NDArray]:
     # The margin keeps the row or column that `_turned` brings from one end to the other away from the image.
     padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="reflect")
     total: list[NDArray[np.float32]] = []
@@ -34,7 +47,7 @@ def _averaged(run: tf.types.experimental.GenericFunction, images: NDArray[np.flo
     averages = []
     for output in total:
         cut = margin * output.shape[1] // padded.shape[1]
-        averages.append(tf.constant(output[:, cut:-cut, cut:-cut] / 4))
+        averages.append(output[:, cut:-cut, cut:-cut] / 4)
     return averages
 
 

@@ -39,11 +39,8 @@ def propose_tiles(
     images = [view.read(place) for place in places]
     if not isinstance(segmenter, TiledSegmenter):
         return segmenter.predict(images, score_threshold=score_threshold)
-    proposals = segmenter.propose(images, lowest_score(segmenter.thresholds["score"], score_threshold))
-    return [
-        segmenter.join([(found, place)], grid.core(tile))
-        for found, place, tile in zip(proposals, places, tiles, strict=True)
-    ]
+    own = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
+    return segmenter.propose(images, lowest_score(segmenter.thresholds["score"], score_threshold), own)
 
 
 def needed_tiles(segmenter: Segmenter, grid: TileGrid, tile: int) -> list[int]:

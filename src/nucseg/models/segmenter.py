@@ -80,11 +80,22 @@ class TiledSegmenter(Segmenter, Protocol):
 
     thresholds: dict[str, float]
 
-    def propose(self, images: Sequence[NDArray[np.float32]], score_threshold: float) -> list[Any]:
-        """Run the network over images, each `(H, W, in_channels)`; of each keep what scores `score_threshold` or more.
+    def propose(
+        self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
+    ) -> list[Any]:
+        """Run the network over images and keep what may be a nucleus.
 
         May be called by several threads at once; the network runs for one of them at a time, for it takes all cores
         and much memory.
+
+        Args:
+            images: Each `(H, W, in_channels)` float32, preprocessed.
+            score_threshold: The lowest score to keep.
+            own: Of each image the window that is asked for, beginning at multiples of the stride and ending at such or
+                with the image; what is around it is seen only. None: all of it.
+
+        Returns:
+            Of each image the proposals whose centres lie in its window, in the window's frame.
         """
         ...
 

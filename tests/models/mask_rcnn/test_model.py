@@ -123,6 +123,17 @@ def test_parts_are_joined_by_centre(trained):
     assert trained.reach(found) == np.ceil(12 * 0.6)
 
 
+def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(trained, pairs):
+    image, _ = pairs[0]
+    window = Window(16, 0, 64, 48)
+    part, nothing = trained.propose([image, np.zeros_like(image)], 0.1, [window, window])
+    expected = trained.join([(trained.propose([image], 0.1)[0], Window.whole(image.shape))], window)
+    assert len(part.scores) > 0
+    assert len(nothing.scores) == 0
+    for name in ("boxes", "scores", "masks"):
+        np.testing.assert_allclose(getattr(part, name), getattr(expected, name), atol=1e-5)
+
+
 def test_saved_and_loaded_it_gives_the_same(trained, pairs, tmp_path):
     trained.save(tmp_path)
     again = MaskRCNNSegmenter.load(tmp_path)

@@ -293,7 +293,7 @@ def test_a_batch_is_proposed_as_its_images_are(small_stardist, image, monkeypatc
     alone = [small_stardist.propose([picture], 0.1)[0] for picture in images]
     batches = []
     run = small_stardist._run
-    monkeypatch.setattr(small_stardist, "_run", lambda batch: batches.append(len(batch)) or run(batch))
+    monkeypatch.setattr(small_stardist, "_run", lambda batch, *rest: batches.append(len(batch)) or run(batch, *rest))
     together = small_stardist.propose(images, 0.1)
     assert batches == [2, 1]
     for expected, found in zip(alone, together, strict=True):
@@ -309,7 +309,7 @@ def test_tiles_do_not_show(small_stardist, image, monkeypatch):
     sizes = []
     run = small_stardist._run
     monkeypatch.setattr(small_stardist, "largest", 2 * small_stardist.stride + 2 * small_stardist.halo)
-    monkeypatch.setattr(small_stardist, "_run", lambda tile: sizes.append(tile.shape) or run(tile))
+    monkeypatch.setattr(small_stardist, "_run", lambda tile, *rest: sizes.append(tile.shape) or run(tile, *rest))
     tiled = small_stardist.propose([image], 0.1)[0]
     assert len(sizes) == 6 * 9  # of two strides a side
     assert max(max(size) for size in sizes) == small_stardist.largest
@@ -338,6 +338,21 @@ def test_joined_candidates_are_those_of_the_whole_image(small_stardist, image):
     nothing = small_stardist.join([(whole, frame)], Window(1000, 1000, 1010, 1010))
     assert small_stardist.reach(nothing) == small_stardist.config.refine_radius
     assert len(small_stardist.decode(nothing, (10, 10))) == 0
+
+
+@pytest.mark.parametrize("sides", [(0, 0, 90, 133), (32, 16, 64, 133), (16, 48, 90, 96)])
+def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(small_stardist, plain, image, sides):
+    window = Window(*sides)
+    for model in (small_stardist, plain):
+        assert all(side % model.stride == 0 for side in window[:2])
+        part, nothing = model.propose([image, np.zeros_like(image)], 0.1, [window, window])
+        whole = model.propose([image], 0.1)[0]
+        expected = model.join([(whole, Window.whole(image.shape))], window)
+        assert len(part.scores) > 0
+        assert len(nothing.scores) == 0
+        for name in ("points", "distances", "scores"):
+            np.testing.assert_allclose(getattr(part, name), getattr(expected, name), atol=1e-4)
+        np.testing.assert_array_equal(part.foreground, expected.foreground)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def server(published, monkeypatch, tmp_path):
 def check_same_network(model, original):
     image = np.random.default_rng(0).random((32, 48, 1), np.float32)
     expected = original.keras_model.predict(image[None], verbose=0)
-    for found, wanted in zip(model._run(image[None])[:2], expected, strict=True):
+    for found, wanted in zip(model.network(image[None])[:2], expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 

@@ -83,14 +83,18 @@ class MaskRCNNSegmenter:
     ) -> list[Instances]:
         """Find the nuclei; see `Segmenter.predict`."""
         threshold = self.thresholds["score"] if score_threshold is None else score_threshold
-        return [self.decode(self._propose(image, threshold), (image.shape[0], image.shape[1])) for image in images]
+        found = self.propose(images, threshold)
+        return [self.decode(each, (image.shape[0], image.shape[1])) for each, image in zip(found, images, strict=True)]
 
-    def propose(self, images: Sequence[NDArray[np.float32]], score_threshold: float) -> list[Detections]:
+    def propose(
+        self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
+    ) -> list[Detections]:
         """Run the network over images, one by one (their proposals are a batch each); a large one tile by tile.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
             score_threshold: The lowest score to keep.
+            own: See `TiledSegmenter.propose`.
 
         Returns:
             The nuclei of each; none in an image without any contrast.
@@ -98,9 +102,10 @@ class MaskRCNNSegmenter:
         Raises:
             InputError: An image has other channels, or pixels that are not finite.
         """
-        return [self._propose(image, score_threshold) for image in images]
+        windows = [Window.whole(image.shape) for image in images] if own is None else own
+        return [self._propose(image, score_threshold, window) for image, window in zip(images, windows, strict=True)]
 
-    def _propose(self, image: NDArray[np.float32], score_threshold: float) -> Detections:
+    def _propose(self, image: NDArray[np.float32], score_threshold: float, own: Window) -> Detections:
         if image.ndim != 3 or image.shape[2] != self.in_channels or not np.isfinite(image).all():
             raise InputError(
                 f"an image of shape {image.shape}: Mask R-CNN takes (rows, columns, {self.in_channels}) of finite "
@@ -111,7 +116,7 @@ class MaskRCNNSegmenter:
             return Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), 0, (0, size, size))))
         whole = Window.whole(image.shape)
         with self._network_is_free:
-            return self.join([(tile, whole) for tile in self._tiles(image, score_threshold)], whole)
+            return self.join([(tile, whole) for tile in self._tiles(image, score_threshold, own)], own)
 
     def join(self, parts: Sequence[tuple[Detections, Window]], window: Window) -> Detections:
         """Collect the nuclei whose centres lie in a window; see `TiledSegmenter.join`."""
@@ -129,18 +134,18 @@ class MaskRCNNSegmenter:
         sides = proposals.boxes[:, 2:] - proposals.boxes[:, :2]
         return ceil(float(sides.max(initial=0)) * (0.5 + self.config.mask_margin))
 
-    def _tiles(self, image: NDArray[np.float32], score_threshold: float) -> Iterator[Detections]:
+    def _tiles(self, image: NDArray[np.float32], score_threshold: float, own: Window) -> Iterator[Detections]:
         padded = np.pad(image, [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)], mode="symmetric")
         longest = max(padded.shape[:2])
-        own = longest if longest <= self.largest else self.largest - 2 * self.halo
-        for y, x in itertools.product(*(range(0, side, own) for side in image.shape[:2])):
+        side = longest if longest <= self.largest else self.largest - 2 * self.halo
+        for y, x in itertools.product(range(own.top, own.bottom, side), range(own.left, own.right, side)):
             top, left = max(y - self.halo, 0), max(x - self.halo, 0)
-            tile = padded[top : y + own + self.halo, left : x + own + self.halo]
+            tile = padded[top : y + side + self.halo, left : x + side + self.halo]
             features, boxes, scores, levels = self._detect(tile[None], self.keras_model.anchors(tile.shape[:2]))
             box, score = ops.convert_to_numpy(boxes)[0], ops.convert_to_numpy(scores)[0]
             kept = self._kept(box, score >= 0)
             center = (box[:, :2] + box[:, 2:]) / 2 + (top, left)
-            owned = ((center >= (y, x)) & (center < (y + own, x + own)) & (center < image.shape[:2])).all(1)
+            owned = ((center >= (y, x)) & (center < (y + side, x + side)) & (center < own[2:])).all(1)
             place = np.flatnonzero(kept & owned & (score >= np.float32(score_threshold)))[: self.config.detections]
             masks = self._masks(features, box[place], ops.convert_to_numpy(levels)[0, place])
             offset = np.array([top, left, top, left], np.float32)

@@ -28,7 +28,8 @@ from nucseg.models.files import read_files, write_files
 from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.drawing import draw_polygons
-from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head, refine
+from nucseg.models.stardist.foreground import add_foreground_head, refine
+from nucseg.models.stardist.proposing import proposing
 from nucseg.models.stardist.rays import star_distances
 from nucseg.models.stardist.thinning import best_of_same
 from nucseg.models.tuning import ap_mean, choose_thresholds
@@ -95,11 +96,7 @@ class StarDist:
             self.keras_model = add_foreground_head(self.polygon_model, config.grid, config.refine_filters)
         # The same layers, never compiled: saving it leaves the optimizer out, a third of the size.
         self.network = keras.Model(self.keras_model.inputs, self.keras_model.outputs)
-        self._run = tf.function(
-            lambda images: self.network(images, training=False),
-            input_signature=[tf.TensorSpec((None, None, None, config.in_channels), tf.float32)],
-            autograph=False,
-        )
+        self._run = proposing(self.network, config.grid)
         self._network_is_free = Lock()
 
     def predict(
@@ -114,31 +111,37 @@ class StarDist:
             for image in images
         ]
 
-    def propose(self, images: Sequence[NDArray[np.float32]], score_threshold: float) -> list[Candidates]:
+    def propose(
+        self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
+    ) -> list[Candidates]:
         """Run the network over images, those of one shape as one batch; a large image is run tile by tile.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
             score_threshold: The lowest score to keep.
+            own: See `TiledSegmenter.propose`.
 
         Returns:
             The candidates of each; none in an image without any contrast.
         """
-        nothing = Candidates(
-            np.zeros((0, 2), np.int64), np.zeros((0, self.config.n_rays), np.float32), np.zeros(0, np.float32)
-        )
-        found = [nothing] * len(images)
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for place, image in enumerate(images):
+        windows = [Window.whole(image.shape) for image in images] if own is None else own
+        found = [self._none(window) for window in windows]
+        alike: dict[tuple[tuple[int, ...], Window], list[int]] = {}
+        for place, (image, window) in enumerate(zip(images, windows, strict=True)):
             if (image != image[0, 0]).any():
-                alike.setdefault(image.shape, []).append(place)
-        for places in alike.values():
-            batch = np.stack([images[place] for place in places])
-            for place, candidates in zip(places, self._propose_batch(batch, score_threshold), strict=True):
+                alike.setdefault((image.shape, window), []).append(place)
+        for (_, window), places in alike.items():
+            batch = images[places[0]][None] if len(places) == 1 else np.stack([images[place] for place in places])
+            for place, candidates in zip(places, self._propose_batch(batch, window, score_threshold), strict=True):
                 found[place] = candidates
         return found
 
-    def _propose_batch(self, images: NDArray[np.float32], score_threshold: float) -> list[Candidates]:
+    def _none(self, window: Window) -> Candidates:
+        rays = np.zeros((0, self.config.n_rays), np.float32)
+        foreground = np.zeros(window.shape, bool) if self.config.refine_radius else None
+        return Candidates(np.zeros((0, 2), np.int64), rays, np.zeros(0, np.float32), foreground)
+
+    def _propose_batch(self, images: NDArray[np.float32], own: Window, score_threshold: float) -> list[Candidates]:
         """Run the network over `(N, H, W, in_channels)`; see `propose`."""
         height, width = images.shape[1:3]
         margins = ((0, 0), (0, -height % self.stride), (0, -width % self.stride), (0, 0))
@@ -147,35 +150,26 @@ class StarDist:
         side = longest if longest <= self.largest else self.largest - 2 * self.halo
         # Divides the stride, so that no tile cuts a block.
         block = self.config.grid * min(_BLOCK, 2**self.config.unet_n_depth)
-        whole = Window.whole((height, width))
-        tiles = [
-            (self._propose_tile(padded, y, x, side, score_threshold), Window(y, x, y + side, x + side))
-            for y, x in itertools.product(*(range(0, length, side) for length in padded.shape[1:3]))
-        ]
-        found = [self.join([(tile[place], window) for tile, window in tiles], whole) for place in range(len(images))]
+        tiles = []
+        for y, x in itertools.product(range(own.top, own.bottom, side), range(own.left, own.right, side)):
+            window = Window(y, x, y + side, x + side).common(own)
+            tiles.append((self._propose_tile(padded, window, score_threshold), window))
+        found = [self.join([(tile[place], window) for tile, window in tiles], own) for place in range(len(images))]
         return [each.take(best_of_same(each.points, each.distances, block)) for each in found]
 
-    def _propose_tile(
-        self, padded: NDArray[np.float32], y: int, x: int, side: int, score_threshold: float
-    ) -> list[Candidates]:
-        """Run the network on the tile at `(y, x)` of each image and its halo; give what the tile proposes."""
-        grid, top, left = self.config.grid, max(y - self.halo, 0), max(x - self.halo, 0)
-        tile = padded[:, top : y + side + self.halo, left : x + side + self.halo]
+    def _propose_tile(self, padded: NDArray[np.float32], window: Window, score_threshold: float) -> list[Candidates]:
+        """Run the network on a window of each image and the halo around it; give what the window proposes."""
+        reads = window.grown(self.halo, padded.shape[1:3])
+        tile = padded[:, *reads.slices]
         with self._network_is_free:
-            probabilities, distances, *rest = self._run(tile)
-        row, column = (y - top) // grid, (x - left) // grid
-        scores = probabilities[:, row : row + side // grid, column : column + side // grid, 0].numpy()
-        cells = np.argwhere(scores >= np.float32(score_threshold))
-        # Only these leave the device: all distances are as large as ten images. The lower bound is the package's own.
-        rays = np.maximum(tf.gather_nd(distances, np.add(cells, (0, row, column))).numpy(), 1e-3)
-        foreground = None
-        if rest:
-            foreground = rest[0][:, y - top : y - top + side, x - left : x - left + side, 0].numpy() >= FOREGROUND
+            outputs = self._run(tile, np.array(window.within(reads), np.int32), np.float32(score_threshold))
+        cells, scores, distances, *foreground = (output.numpy() for output in outputs)
+        distances = np.maximum(distances, 1e-3)  # the package's own lower bound
         found = []
         for place in range(len(padded)):
             own = cells[:, 0] == place
-            points, inside = cells[own, 1:] * grid, None if foreground is None else foreground[place]
-            found.append(Candidates(points, rays[own], scores[place][tuple(cells[own, 1:].T)], inside))
+            inside = foreground[0][place] if foreground else None
+            found.append(Candidates(cells[own, 1:] * self.config.grid, distances[own], scores[own], inside))
         return found
 
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:

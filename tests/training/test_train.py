@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nucseg.core.errors import ConfigError, InputError, StorageError
+from nucseg.models.run import images_seen
 from nucseg.training.train import tune_thresholds, use_as_it_is
 
 SCHEDULES = {
@@ -122,6 +123,16 @@ def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
     assert "nothing is trained" in caplog.text
     with pytest.raises(InputError, match="none of the split 'val'"):
         use_as_it_is(samples[:1], segmenter, transforms=(), config=drawn.SMALL, name="mine", parameters={})
+
+
+def test_the_record_holds_that_of_the_model_it_started_from(drawn, samples, tmp_path):
+    first = {"splits": {"train": ["other/1"]}, "seed": 7}
+    (tmp_path / "run.json").write_text(json.dumps(first))
+    parameters = {"pretrained": str(tmp_path), "fine_tune": False}
+    options = {"transforms": (), "config": drawn.SMALL, "name": "mine", "parameters": parameters}
+    bundle = use_as_it_is(samples, drawn.ForegroundNet(), **options)
+    assert bundle.run["pretrained_run"] == first
+    assert images_seen(bundle.run) == {"train": {"other/1"}, "val": {"drawn/2"}}
 
 
 def test_early_stopping_stops(drawn, samples, tmp_path):

@@ -17,6 +17,7 @@ from nucseg.core.types import Instances
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
 from nucseg.models.registry import MODELS, resolve_model
+from nucseg.models.run import images_seen
 from nucseg.serving.errors import UnknownModelError
 
 _log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class ModelStore:
             run = json.loads((folder / "run.json").read_text())
         except (OSError, ValueError) as error:
             raise ModelError(f"model {folder.name}: not a whole model folder; fetch it again.") from error
-        splits = run.get("splits", {})
+        splits = images_seen(run)
         used = sorted({key.split("/")[0] for keys in splits.values() for key in keys})
         return {
             "id": "max-nucleus-segmenter",

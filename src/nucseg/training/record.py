@@ -12,6 +12,7 @@ from typing import Any
 
 import nucseg
 from nucseg.core.types import Sample
+from nucseg.models.run import earlier_run
 
 _PACKAGES = (
     "albumentations",
@@ -40,7 +41,7 @@ def run_record(
 
     Args:
         samples: All that the training saw: the train and val splits.
-        parameters: Everything that was configured, as JSON types.
+        parameters: Everything that was configured, as JSON types; `model` holds the model's own.
         seed: Of weights, patches and augmentation.
         precision: In effect.
         device: On which the network was trained.
@@ -48,8 +49,13 @@ def run_record(
         data_sha256: See `data_digest`.
 
     Returns:
-        JSON types only. `validation` is for the scores that come later.
+        JSON types only. `validation` is for the scores that come later; `pretrained_run` is the record of the model
+        folder that the training started from, if it did.
+
+    Raises:
+        ModelError: That record is damaged.
     """
+    earlier = earlier_run(parameters["model"].get("pretrained"))
     splits = sorted({sample.split for sample in samples})
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -65,6 +71,7 @@ def run_record(
             {key: value if math.isfinite(value) else None for key, value in entry.items()} for entry in history
         ],
         "validation": {},
+        **({"pretrained_run": earlier} if earlier else {}),
     }
 
 

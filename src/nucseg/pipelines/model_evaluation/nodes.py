@@ -13,6 +13,7 @@ from nucseg.images.io import read_image, read_labels
 from nucseg.masks.labels import diameters
 from nucseg.metrics.evaluator import Evaluator
 from nucseg.models.bundle import ModelBundle
+from nucseg.models.run import images_seen
 from nucseg.params import EvaluationConfig
 from nucseg.reporting.curves import size_rows
 from nucseg.reporting.exports import candidates_from_record, candidates_record, coco_results, submission_rows
@@ -106,7 +107,7 @@ def export(candidates: LazyRecords, samples: list[Sample]) -> tuple[pd.DataFrame
 
 def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
     """Say so where a model saw test images in its training: it came from a manifest that is split in another way."""
-    seen = {sample.key for sample in samples}.intersection(model.run.get("splits", {}).get("train", []))
+    seen = {sample.key for sample in samples}.intersection(images_seen(model.run).get("train", set()))
     if seen:
         logger.warning(
             "%d of the %d test images, such as %s, were among those that %s was trained on: "

@@ -68,7 +68,9 @@ def main() -> None:
         run = ROOT / f"data/06_models/{model}/run.json"
         if metrics.exists() and run.exists():
             shutil.copy(metrics, RESULTS / f"{model}.json")
-            figure = training_figure(json.loads(run.read_text())["history"])
+            record = json.loads(run.read_text())
+            # Of a model whose mask head alone was trained anew, the training of all parts.
+            figure = training_figure(record.get("pretrained_run", record)["history"])
             if figure is not None:
                 figure.savefig(ROOT / f"docs/images/{model}-training.png", dpi=90)
     readme = readme_with((ROOT / "README.md").read_text(), kept_results())

@@ -160,7 +160,8 @@ class StarDist:
     def _propose_tile(self, padded: NDArray[np.float32], window: Window, score_threshold: float) -> list[Candidates]:
         """Run the network on a window of each image and the halo around it; give what the window proposes."""
         reads = window.grown(self.halo, padded.shape[1:3])
-        tile = padded[:, *reads.slices]
+        # Copied before it is its turn: beside the network's run over another tile.
+        tile = tf.constant(padded[:, *reads.slices])
         with self._network_is_free:
             outputs = self._run(tile, np.array(window.within(reads), np.int32), np.float32(score_threshold))
         cells, scores, distances, *foreground = (output.numpy() for output in outputs)

@@ -15,6 +15,7 @@ from nucseg.inference.mosaic import Mosaic
 
 _TILE = 512  # pixels a side
 _BIG = 2**31  # bytes before compression, above which BigTIFF is used
+_AHEAD = 2**25  # bytes that may wait to be compressed
 
 
 def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
@@ -49,7 +50,8 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
                 dtype=dtype,
                 tile=(_TILE, _TILE),
                 bigtiff=height * width * dtype.itemsize > _BIG,
-                maxworkers=1,
+                maxworkers=2,
+                buffersize=_AHEAD,
                 **options,
             )
 

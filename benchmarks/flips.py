@@ -21,7 +21,7 @@ class FlippedStarDist(StarDist):
         flipped.thresholds = dict(model.thresholds)
         single = tf.function(flipped.network, reduce_retracing=True, autograph=False)
         flipped._run = lambda images, window, lowest: _chosen(
-            _averaged(single, images, model.stride), window, lowest, model.config.grid
+            _averaged(single, np.asarray(images), model.stride), window, lowest, model.config.grid
         )
         return flipped
 

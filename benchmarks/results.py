@@ -70,7 +70,8 @@ def main() -> None:
             shutil.copy(metrics, RESULTS / f"{model}.json")
             record = json.loads(run.read_text())
             # Of a model whose mask head alone was trained anew, the training of all parts.
-            figure = training_figure(record.get("pretrained_run", record)["history"])
+            head_alone = record["parameters"]["model"].get("fine_tune") == "mask_head"
+            figure = training_figure((record["pretrained_run"] if head_alone else record)["history"])
             if figure is not None:
                 figure.savefig(ROOT / f"docs/images/{model}-training.png", dpi=90)
     readme = readme_with((ROOT / "README.md").read_text(), kept_results())

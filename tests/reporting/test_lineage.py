@@ -32,6 +32,13 @@ def test_short_values_are_rows_and_long_ones_blocks():
     assert '"epochs": 3' in lineage.blocks[0][1]
 
 
+def test_the_record_of_an_earlier_model_is_shown_without_its_history():
+    earlier = {"seed": 7, "history": [{"epoch": 1}] * 500, "splits": {"train": ["a"] * 9}}
+    lineage = read_lineage({"seed": 42, "pretrained_run": earlier})
+    assert lineage.rows == [("seed", "42"), ("pretrained run", "seed: 7 · splits.train: 9")]
+    assert lineage.blocks == []
+
+
 def test_empty_record():
     lineage = read_lineage({})
     assert (lineage.rows, lineage.blocks) == ([], [])

@@ -70,4 +70,6 @@ def test_leak_warning_where_pretrained_weights_have_seen_the_test_images(metrics
     assert leak_warning(metrics[0], leaking) is None
     assert leak_warning(on_bbbc038, {"parameters": {"pretrained": "2D_versatile_he"}}) is None
     assert leak_warning(on_bbbc038, {"parameters": {"pretrained": None}}) is None
+    at_second_hand = {"parameters": {"pretrained": "models/mine"}, "pretrained_run": leaking}
+    assert leak_warning(on_bbbc038, at_second_hand) == leak_warning(on_bbbc038, leaking)
     assert leak_warning(on_bbbc038, {}) is None

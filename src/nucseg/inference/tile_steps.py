@@ -22,7 +22,7 @@ proposal is kept depends on those it overlaps (two reaches), and that in turn on
 def propose_tiles(
     segmenter: Segmenter, view: NetworkView, grid: TileGrid, tiles: Sequence[int], score_threshold: float | None
 ) -> list[Any]:
-    """Run the network over tiles and their halos, as one batch.
+    """Run the network over tiles and their halos, those that are alike as one batch.
 
     Args:
         segmenter: The model.

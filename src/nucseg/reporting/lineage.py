@@ -53,9 +53,9 @@ def read_lineage(run: Mapping[str, Any]) -> Lineage:
 
 
 def _count_lists(value: Any) -> Any:
-    """Replace long lists of text by how many entries they have."""
+    """Replace long lists of text by how many entries they have, and leave out every `history`."""
     if isinstance(value, Mapping):
-        return {key: _count_lists(entry) for key, entry in value.items()}
+        return {key: _count_lists(entry) for key, entry in value.items() if key != "history"}
     if _is_list(value) and value and all(isinstance(entry, str) for entry in value):
         return f"{len(value):,}" if len(value) > 3 else list(value)
     return value

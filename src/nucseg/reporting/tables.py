@@ -131,12 +131,12 @@ def leak_warning(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str | No
 
     Args:
         metrics: `metrics.json` of one model.
-        run: `run.json` of the same model.
+        run: `run.json` of the same model; that of the model it began from may be in it.
 
     Returns:
         A sentence, or None where nothing is known to leak.
     """
-    names = [name for name in _values_of(run.get("parameters"), "pretrained") if name in _LEAKING]
+    names = [name for name in _values_of(run, "pretrained") if name in _LEAKING]
     if not names or "bbbc038" not in metrics["by"].get("dataset", {}):
         return None
     return (

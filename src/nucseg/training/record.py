@@ -12,7 +12,6 @@ from typing import Any
 
 import nucseg
 from nucseg.core.types import Sample
-from nucseg.models.run import earlier_run
 
 _PACKAGES = (
     "albumentations",
@@ -36,26 +35,23 @@ def run_record(
     device: str,
     history: Sequence[Mapping[str, float]],
     data_sha256: str,
+    pretrained_run: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Collect what becomes `run.json`.
 
     Args:
         samples: All that the training saw: the train and val splits.
-        parameters: Everything that was configured, as JSON types; `model` holds the model's own.
+        parameters: Everything that was configured, as JSON types.
         seed: Of weights, patches and augmentation.
         precision: In effect.
         device: On which the network was trained.
         history: One entry an epoch.
         data_sha256: See `data_digest`.
+        pretrained_run: The record of the model that the training started from, if there is one.
 
     Returns:
-        JSON types only. `validation` is for the scores that come later; `pretrained_run` is the record of the model
-        folder that the training started from, if it did.
-
-    Raises:
-        ModelError: That record is damaged.
+        JSON types only. `validation` is for the scores that come later.
     """
-    earlier = earlier_run(parameters["model"].get("pretrained"))
     splits = sorted({sample.split for sample in samples})
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -71,7 +67,7 @@ def run_record(
             {key: value if math.isfinite(value) else None for key, value in entry.items()} for entry in history
         ],
         "validation": {},
-        **({"pretrained_run": earlier} if earlier else {}),
+        **({"pretrained_run": dict(pretrained_run)} if pretrained_run else {}),
     }
 
 

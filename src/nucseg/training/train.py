@@ -22,6 +22,7 @@ from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import describe_device, use_precision
+from nucseg.models.run import earlier_run
 from nucseg.models.segmenter import TrainableSegmenter
 from nucseg.training.callbacks import make_callbacks
 from nucseg.training.checkpoint import Checkpoint
@@ -71,6 +72,7 @@ def train(
     Raises:
         ConfigError: The patch size is not a multiple of the model's stride.
         InputError: A split holds no image, or a file is not readable.
+        ModelError: The record of the pretrained model is damaged.
         StorageError: A checkpoint cannot be written or read.
     """
     training, validation = (_split(samples, split) for split in ("train", "val"))
@@ -84,6 +86,7 @@ def train(
     callbacks = make_callbacks(config, folder / "tensorboard")
     # Random weights follow from the seed; a pretrained model's may change under the same name.
     first_weights = segmenter.keras_model.get_weights() if parameters.get("pretrained") else []
+    pretrained_run = earlier_run(parameters.get("pretrained"))
     identity = _identity(settings, digest, first_weights)
     checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
     checkpoint.peek()
@@ -108,6 +111,7 @@ def train(
         device=describe_device(),
         history=checkpoint.history,
         data_sha256=digest,
+        pretrained_run=pretrained_run,
     )
     return ModelBundle(name, segmenter, transforms, record)
 
@@ -136,6 +140,7 @@ def use_as_it_is(
 
     Raises:
         InputError: The val split holds no image.
+        ModelError: The record of the pretrained model is damaged.
     """
     validation = _split(samples, "val")
     settings = _settings(parameters, None, transforms, None)
@@ -148,6 +153,7 @@ def use_as_it_is(
         device=describe_device(),
         history=[],
         data_sha256=data_digest(validation),
+        pretrained_run=earlier_run(parameters.get("pretrained")),
     )
     return ModelBundle(name, segmenter, transforms, record)
 

@@ -124,14 +124,16 @@ def test_parts_are_joined_by_centre(trained):
 
 
 def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(trained, pairs):
-    image, _ = pairs[0]
-    window = Window(16, 0, 64, 48)
-    part, nothing = trained.propose([image, np.zeros_like(image)], 0.1, [window, window])
-    expected = trained.join([(trained.propose([image], 0.1)[0], Window.whole(image.shape))], window)
-    assert len(part.scores) > 0
+    image = pairs[0][0][:61, :57]
+    windows = [Window(16, 0, 61, 48), Window(32, 16, 48, 57)]
+    *parts, nothing = trained.propose([image, image, np.zeros_like(image)], 0.1, [*windows, windows[0]])
+    whole = trained.propose([image], 0.1)[0]
+    for part, window in zip(parts, windows, strict=True):
+        expected = trained.join([(whole, Window.whole(image.shape))], window)
+        assert len(part.scores) > 0
+        for name in ("boxes", "scores", "masks"):
+            np.testing.assert_allclose(getattr(part, name), getattr(expected, name), atol=1e-5)
     assert len(nothing.scores) == 0
-    for name in ("boxes", "scores", "masks"):
-        np.testing.assert_allclose(getattr(part, name), getattr(expected, name), atol=1e-5)
 
 
 def test_saved_and_loaded_it_gives_the_same(trained, pairs, tmp_path):
@@ -183,6 +185,22 @@ def test_a_mask_head_of_another_shape_is_trained_alone(trained, tiny, make_batch
     for part, weights in before.items():
         changed = [(one != two).any() for one, two in zip(weights, getattr(network, part).get_weights(), strict=True)]
         assert all(changed) if part == "mask_head" else not any(changed)
+
+
+def test_only_the_mask_head_may_differ_where_it_is_trained_alone(trained, tiny, tmp_path):
+    trained.save(tmp_path)
+    other = {"pretrained": str(tmp_path), "fine_tune": "mask_head", "mask_channels": 12, "box_units": 16}
+    with pytest.raises(ConfigError, match=r"set mask_rcnn\.architecture\.box_units = 32\.$"):
+        create_segmenter("mask_rcnn", {**tiny.architecture(), **other})
+
+
+def test_normalisation_stays_frozen_in_a_model_of_a_folder(tmp_path):
+    parameters = {"preset": "resnet50", "pyramid_channels": 8, "box_units": 8, "mask_channels": 8}
+    create(MaskRCNNConfig(**parameters)).save(tmp_path)
+    model = create(MaskRCNNConfig(**parameters, pretrained=str(tmp_path)))
+    trainable = {weight.path for weight in model.keras_model.trainable_weights}
+    assert any("conv4_block2" in path for path in trainable)
+    assert not any("bn/" in path for path in trainable)
 
 
 def test_imagenet_weights_that_cannot_be_fetched(monkeypatch):

@@ -340,19 +340,22 @@ def test_joined_candidates_are_those_of_the_whole_image(small_stardist, image):
     assert len(small_stardist.decode(nothing, (10, 10))) == 0
 
 
-@pytest.mark.parametrize("sides", [(0, 0, 90, 133), (32, 16, 64, 133), (16, 48, 90, 96)])
-def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(small_stardist, plain, image, sides):
-    window = Window(*sides)
+@pytest.mark.parametrize("tiled", [False, True])
+def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(small_stardist, plain, image, tiled, monkeypatch):
+    windows = [Window(0, 0, 90, 133), Window(32, 16, 64, 133), Window(16, 48, 90, 96), Window(16, 48, 90, 96)]
+    images = [image, image, image, image[::-1]]
     for model in (small_stardist, plain):
-        assert all(side % model.stride == 0 for side in window[:2])
-        part, nothing = model.propose([image, np.zeros_like(image)], 0.1, [window, window])
-        whole = model.propose([image], 0.1)[0]
-        expected = model.join([(whole, Window.whole(image.shape))], window)
-        assert len(part.scores) > 0
+        whole = [model.propose([each], 0.1)[0] for each in images]
+        if tiled:
+            monkeypatch.setattr(model, "largest", 2 * model.stride + 2 * model.halo)
+        *parts, nothing = model.propose([*images, np.zeros_like(image)], 0.1, [*windows, windows[1]])
+        for part, found, window in zip(parts, whole, windows, strict=True):
+            expected = model.join([(found, Window.whole(image.shape))], window)
+            assert len(part.scores) > 0
+            for name in ("points", "distances", "scores"):
+                np.testing.assert_allclose(getattr(part, name), getattr(expected, name), atol=1e-4)
+            np.testing.assert_array_equal(part.foreground, expected.foreground)
         assert len(nothing.scores) == 0
-        for name in ("points", "distances", "scores"):
-            np.testing.assert_allclose(getattr(part, name), getattr(expected, name), atol=1e-4)
-        np.testing.assert_array_equal(part.foreground, expected.foreground)
 
 
 @pytest.mark.parametrize(

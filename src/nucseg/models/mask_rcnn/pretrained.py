@@ -10,6 +10,7 @@ from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 
 _KEYS = "mask_rcnn.architecture"  # where the parameters stand in model_config.yml
+_OF_MASK_HEAD = ("mask_size", "mask_convolutions", "mask_channels")
 _log = logging.getLogger(__name__)
 
 
@@ -41,16 +42,18 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
             "from random weights."
         )
     source = MaskRCNNSegmenter.load(folder)
-    parts = ["pyramid", "rpn", "box_head", *([] if config.fine_tune == "mask_head" else ["mask_head"])]
+    head_alone = config.fine_tune == "mask_head"
+    parts = ["pyramid", "rpn", "box_head", *([] if head_alone else ["mask_head"])]
     taken = [(getattr(model.keras_model, part), getattr(source.keras_model, part)) for part in parts]
     if any([w.shape for w in ours.weights] != [w.shape for w in theirs.weights] for ours, theirs in taken):
-        own = set(type(config).model_fields) - {"pretrained", "fine_tune"}
-        differ = [key for key, value in source.config if key in own and getattr(config, key) != value]
+        free = {"pretrained", "fine_tune", *(_OF_MASK_HEAD if head_alone else ())}
+        differ = [key for key, value in source.config if key not in free and getattr(config, key) != value]
         wanted = ", ".join(f"{_KEYS}.{key} = {getattr(source.config, key)}" for key in differ)
         raise ConfigError(f"{_KEYS}.pretrained: {folder} has another architecture; set {wanted}.")
     for ours, theirs in taken:
         ours.set_weights(theirs.get_weights())
-        ours.trainable = config.fine_tune != "mask_head"
+        if head_alone:
+            ours.trainable = False
     model.thresholds = source.thresholds
     _log.info("Start from the weights of %s: %s.", folder, ", ".join(parts))
     return model

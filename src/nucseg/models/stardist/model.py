@@ -114,7 +114,7 @@ class StarDist:
     def propose(
         self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
     ) -> list[Candidates]:
-        """Run the network over images, those of one shape as one batch; a large image is run tile by tile.
+        """Run the network over images, those of one shape and window as one batch; a large one is run tile by tile.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
@@ -161,16 +161,16 @@ class StarDist:
         """Run the network on a window of each image and the halo around it; give what the window proposes."""
         reads = window.grown(self.halo, padded.shape[1:3])
         # Copied before it is its turn: beside the network's run over another tile.
-        tile = tf.constant(padded[:, *reads.slices])
+        tile = tf.constant(padded[:, *reads.slices], tf.float32)
         with self._network_is_free:
             outputs = self._run(tile, np.array(window.within(reads), np.int32), np.float32(score_threshold))
         cells, scores, distances, *foreground = (output.numpy() for output in outputs)
         distances = np.maximum(distances, 1e-3)  # the package's own lower bound
         found = []
         for place in range(len(padded)):
-            own = cells[:, 0] == place
+            here = cells[:, 0] == place
             inside = foreground[0][place] if foreground else None
-            found.append(Candidates(cells[own, 1:] * self.config.grid, distances[own], scores[own], inside))
+            found.append(Candidates(cells[here, 1:] * self.config.grid, distances[here], scores[here], inside))
         return found
 
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:

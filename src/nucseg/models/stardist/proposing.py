@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nucseg.models.stardist.foreground import FOREGROUND
 
-_MARGIN = 2  # cells: the last 3x3 convolution before the heads, and the foreground head's at full resolution
+_MARGIN = 2  # cells: for the convolution that makes the features, and the foreground head's at full resolution
 
 Proposing = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
@@ -31,21 +31,20 @@ def proposing(network: keras.Model, grid: int) -> Proposing:
     """
     probability, distances = network.get_layer("prob"), network.get_layer("dist")
     features = probability.input
-    last = [layer.input for layer in network.layers if layer.name == "features"]  # there may be none
-    seen = {"cells": last[0] if last else features}
-    told = {"features": features, "scores": probability.output}
+    joints = {"cells": next(layer.input for layer in network.layers if layer.output is features)}
+    outputs = {"features": features, "scores": probability.output}
     if len(network.outputs) > 2:
         # What the foreground head joins to the features: those of the first layers.
-        seen["pixels"] = network.get_layer("foreground_joined").input[1]
-        told["foreground"] = network.outputs[2]
-    body, heads = keras.Model(network.inputs, seen), keras.Model([*seen.values()], told)
+        joints["pixels"] = network.get_layer("foreground_joined").input[1]
+        outputs["foreground"] = network.outputs[2]
+    body, heads = keras.Model(network.inputs, joints), keras.Model([*joints.values()], outputs)
+    sides = {"cells": 1, "pixels": grid}
 
     def run(images: tf.Tensor, window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         seen = body(images, training=False)
         first, last = window[:2] // grid, -(-window[2:] // grid)
         low, high = tf.maximum(first - _MARGIN, 0), tf.minimum(last + _MARGIN, tf.shape(seen["cells"])[1:3])
-        sides = {"cells": 1, "pixels": grid}
-        told = heads([_crop(maps, low * sides[name], high * sides[name]) for name, maps in seen.items()])
+        told = heads([_crop(seen[name], low * sides[name], high * sides[name]) for name in joints])
         scores = _crop(told["scores"], first - low, last - low)[..., 0]
         cells = tf.where(scores >= lowest)
         in_features = cells + tf.cast(tf.concat([[0], first - low], 0), tf.int64)

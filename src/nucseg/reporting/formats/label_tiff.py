@@ -15,7 +15,7 @@ from nucseg.inference.mosaic import Mosaic
 
 _TILE = 512  # pixels a side
 _BIG = 2**31  # bytes before compression, above which BigTIFF is used
-_AHEAD = 2**25  # bytes that may wait to be compressed
+_AHEAD = 2**25  # bytes that may wait to be compressed; a second thread compresses while the next tiles are drawn
 
 
 def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:

@@ -1,0 +1,50 @@
+import keras
+import numpy as np
+import pytest
+
+from nucseg.models.precision import use_precision
+from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.stardist.foreground import FOREGROUND
+from nucseg.models.stardist.model import StarDist
+from nucseg.models.stardist.proposing import proposing
+
+SMALL = {"in_channels": 1, "n_rays": 8, "unet_n_filter_base": 4, "net_conv_after_unet": 8, "refine_filters": 4}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"grid": 1, "unet_n_depth": 1},
+        {"grid": 2, "unet_n_depth": 2},
+        {"grid": 4, "unet_n_depth": 1},
+        {"grid": 2, "unet_n_depth": 1, "net_conv_after_unet": 0},
+        {"grid": 2, "unet_n_depth": 1, "refine_radius": 0},
+    ],
+)
+@pytest.mark.parametrize("sides", [(0, 0, 48, 64), (16, 8, 32, 40), (8, 16, 47, 61)])
+def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides):
+    use_precision("float32")
+    keras.utils.set_random_seed(0)
+    model = StarDist(StarDistConfig(**{**SMALL, **changes}))
+    images = np.random.default_rng(1).random((2, 48, 64, 1), np.float32)
+    probabilities, distances, *foreground = (np.asarray(maps) for maps in model.network(images))
+    top, left, bottom, right = sides
+    grid = model.config.grid
+    cells = np.s_[:, top // grid : -(-bottom // grid), left // grid : -(-right // grid)]
+    lowest = np.float32(np.median(probabilities))
+
+    found = proposing(model.network, grid)(images, np.array(sides, np.int32), lowest)
+    places, scores, rays, *inside = (np.asarray(each) for each in found)
+    expected = probabilities[cells][..., 0]
+    # Rounding may put a cell on the other side of the threshold.
+    sure = np.argwhere(expected >= lowest + 1e-5)
+    assert {tuple(place) for place in sure} <= {tuple(place) for place in places}
+    assert len(places) <= np.count_nonzero(expected >= lowest - 1e-5)
+    assert (np.lexsort(places.T[::-1]) == np.arange(len(places))).all()
+    np.testing.assert_allclose(scores, expected[tuple(places.T)], atol=1e-5)
+    np.testing.assert_allclose(rays, distances[cells][tuple(places.T)], atol=1e-4)
+    assert len(inside) == len(foreground) == (model.config.refine_radius > 0)
+    for maps, given in zip(foreground, inside, strict=True):
+        assert given.shape == (2, bottom - top, right - left)
+        differ = given != (maps[:, top:bottom, left:right, 0] >= FOREGROUND)
+        assert not differ[abs(maps[:, top:bottom, left:right, 0] - FOREGROUND) > 1e-5].any()

@@ -83,8 +83,7 @@ class MaskRCNNSegmenter:
     ) -> list[Instances]:
         """Find the nuclei; see `Segmenter.predict`."""
         threshold = self.thresholds["score"] if score_threshold is None else score_threshold
-        found = self.propose(images, threshold)
-        return [self.decode(each, (image.shape[0], image.shape[1])) for each, image in zip(found, images, strict=True)]
+        return [self.decode(self.propose([image], threshold)[0], (image.shape[0], image.shape[1])) for image in images]
 
     def propose(
         self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None

@@ -15,7 +15,7 @@ Proposing = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 def proposing(network: keras.Model, grid: int) -> Proposing:
     """Compile the network for prediction.
 
-    Half of its work is in the last layers, and tiles overlap: these layers see only what the tile owns and the cells
+    Much of its work is in the last layers, and tiles overlap: these layers see only what the tile owns and the cells
     around. The distances, a 1x1 convolution, are computed for the cells alone that score enough.
 
     Args:

@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from nucseg.batch import predict as batch_module
 from nucseg.batch.predict import BatchOptions, predict_images
+from nucseg.images.open import open_image
 from nucseg.images.transforms import Normalize
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
@@ -49,6 +51,13 @@ def slide(tmp_path, draw_nuclei):
         tmp_path / "slide.ome.tif", image, metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
     )
     return tmp_path / "slide.ome.tif", labels
+
+
+def test_notes_of_a_source_reach_the_outcome(run, slide, monkeypatch):
+    noted = "the blue channel is used."
+    monkeypatch.setattr(batch_module, "open_image", lambda *given: replace(open_image(*given), notes=(noted,)))
+    (outcome,) = run(slide[0])
+    assert outcome.notes == (noted,)
 
 
 def bad_images(folder: Path) -> dict[str, str]:

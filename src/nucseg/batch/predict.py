@@ -64,6 +64,7 @@ class Outcome:
         error: One line that says why it failed, or None.
         skipped: Whether an earlier run had finished it.
         seconds: Spent on it.
+        notes: What the user should know of how it was read; see `ImageSource.notes`.
     """
 
     image: str
@@ -72,6 +73,7 @@ class Outcome:
     error: str | None = None
     skipped: bool = False
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def predict_images(
@@ -194,7 +196,7 @@ def _written(
     for given in options.formats:
         write_format(given, nuclei, source, record.output, record.name)
     record.finish(len(nuclei))
-    return Outcome(source.name, len(nuclei), tuple(files))
+    return Outcome(source.name, len(nuclei), tuple(files), notes=source.notes)
 
 
 def _fingerprint(model: Path) -> str:

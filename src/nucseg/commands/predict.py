@@ -117,6 +117,8 @@ def _tell(outcome: "Outcome") -> None:
     else:
         files = ", ".join(map(str, outcome.files))
         click.echo(f"{outcome.image}: {outcome.nuclei} nuclei in {outcome.seconds:.1f} s, written to {files}")
+    for note in outcome.notes:
+        click.echo(f"  Note: {note}")
 
 
 def _summarise(outcomes: "list[Outcome]") -> None:

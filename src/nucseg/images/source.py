@@ -24,6 +24,7 @@ class ImageSource:
         dtype: Of the pixels.
         read: Gives the pixels of a window, `(h, w)` or `(h, w, C)`; safe to call from several threads.
         pixel_size: Micrometres, (row, column), or None where the file does not say.
+        notes: What the user should know of how the file was read, each a sentence without the name of the image.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ImageSource:
     dtype: np.dtype
     read: Callable[[Window], NDArray]
     pixel_size: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
     def bands(self) -> Iterator[NDArray]:
         """Read the whole image in bands of full rows, from top to bottom."""

@@ -18,7 +18,7 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
         config: Which model, scale and formats.
 
     Returns:
-        One row an image: `image`, `nuclei`, `error`, `skipped`, `seconds`.
+        One row an image: `image`, `nuclei`, `error`, `skipped`, `seconds`, `notes`.
 
     Raises:
         InputError: The folder holds no image, or all of its images failed.
@@ -40,4 +40,5 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
     outcomes = predict_images(find_images([str(folder)]), output, predictor, engine, options, model=model)
     if all(outcome.error for outcome in outcomes):
         raise InputError(f"{folder}: no image could be predicted: {outcomes[0].error}")
-    return pd.DataFrame([asdict(outcome) for outcome in outcomes]).drop(columns="files")
+    rows = [asdict(outcome) | {"notes": " ".join(outcome.notes)} for outcome in outcomes]
+    return pd.DataFrame(rows).drop(columns="files")

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from nucseg.datasets import bbbc038, s_bsst265
+from nucseg.datasets import DATASETS, bbbc038, s_bsst265
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig, SplitConfig
 
 
@@ -29,19 +29,19 @@ def test_an_unknown_dataset_names_the_allowed_ones() -> None:
 def test_sources_are_the_official_ones_by_default() -> None:
     config = DownloadConfig.model_validate({"datasets": "bbbc038"})
 
-    assert config.source("bbbc038").url == bbbc038.INFO.url
-    assert config.source("s_bsst265").sha256 == s_bsst265.INFO.sha256
+    assert config.source("bbbc038").url == bbbc038.ARCHIVE.url
+    assert config.source("s_bsst265").sha256 == s_bsst265.ARCHIVE.sha256
     assert config.source("demo") is None
 
 
 def test_overriding_the_url_drops_the_official_checksum() -> None:
-    official = {"url": s_bsst265.INFO.url, "sha256": s_bsst265.INFO.sha256}
+    official = {"url": s_bsst265.ARCHIVE.url, "sha256": s_bsst265.ARCHIVE.sha256}
 
     kept = DownloadConfig.model_validate({"datasets": "s_bsst265", "s_bsst265": official})
     overridden = DownloadConfig.model_validate({"datasets": "s_bsst265", "s_bsst265": {**official, "url": "a.zip"}})
     own = DownloadConfig.model_validate({"datasets": "s_bsst265", "s_bsst265": {"url": "a.zip", "sha256": "a" * 64}})
 
-    assert kept.s_bsst265.sha256 == s_bsst265.INFO.sha256
+    assert kept.s_bsst265.sha256 == s_bsst265.ARCHIVE.sha256
     assert overridden.s_bsst265.sha256 is None
     assert own.s_bsst265.sha256 == "a" * 64
 
@@ -64,3 +64,17 @@ def test_processing_takes_transforms_and_the_rules_of_the_split() -> None:
     assert config.split.salt == "x"
     with pytest.raises(ValidationError, match="sharpen"):
         ProcessingConfig.model_validate({"transforms": [{"name": "sharpen"}]})
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_each_dataset_has_its_own_source(name: str) -> None:
+    """Each dataset is fetched by its own module; none gets the archive of another."""
+    fields = DownloadConfig.model_fields
+
+    assert (name in fields) == (DATASETS[name].SOURCE is not None)
+    assert DATASETS[name].INFO.name == name
+
+
+def test_a_dataset_without_its_folder_says_which_parameter_it_needs() -> None:
+    with pytest.raises(ValidationError, match=r"the dataset `own` needs data_download\.own\.path"):
+        DownloadConfig.model_validate({"datasets": "own"})

@@ -7,12 +7,12 @@ import pytest
 import tifffile
 
 from nucseg.core.errors import DownloadError
-from nucseg.datasets.demo import make_archive, raw_samples
+from nucseg.datasets.demo import fetch, raw_samples
 
 
 def test_quadrants_together_are_the_image(tmp_path: Path) -> None:
     folder = Path(importlib.util.find_spec("stardist").submodule_search_locations[0]) / "data" / "images"
-    splits, read = zip(*((sample.splits, sample.read()) for sample in raw_samples(make_archive(tmp_path))), strict=True)
+    splits, read = zip(*((sample.splits, sample.read()) for sample in raw_samples(fetch(None, tmp_path))), strict=True)
 
     assert splits == (("train",), ("train",), ("val",), ("test",))
     images, labels, overlaps = zip(*read, strict=True)
@@ -28,7 +28,7 @@ def test_quadrants_together_are_the_image(tmp_path: Path) -> None:
 def test_is_the_same_each_time_and_does_not_import_stardist(tmp_path: Path) -> None:
     before = set(sys.modules)
 
-    first, second = make_archive(tmp_path / "a"), make_archive(tmp_path / "b")
+    first, second = fetch(None, tmp_path / "a"), fetch(None, tmp_path / "b")
 
     assert first.read_bytes() == second.read_bytes()
     assert not {"stardist", "tensorflow"} & (set(sys.modules) - before)
@@ -38,4 +38,4 @@ def test_without_stardist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
     with pytest.raises(DownloadError, match="pip install stardist"):
-        make_archive(tmp_path)
+        fetch(None, tmp_path)

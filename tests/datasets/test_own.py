@@ -15,6 +15,7 @@ from nucseg.datasets import own
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.datasets.download import download_datasets
 from nucseg.datasets.processing import assign_splits, convert_datasets
+from nucseg.datasets.sources import FolderSource
 
 Draw = Callable[..., Any]
 
@@ -104,7 +105,7 @@ def test_of_two_images_of_one_name_the_first_is_used(folder: Path) -> None:
 def test_a_folder_without_images_or_labels_is_refused(folder: Path, missing: str) -> None:
     (folder / missing).rename(folder / "other")
     with pytest.raises(DownloadError, match=f"own.path: .*{missing} holds no image"):
-        own.check_folder(folder)
+        own.fetch(FolderSource(path=folder), folder / "fetched")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
+from nucseg.datasets import demo
 from nucseg.datasets.config import ProcessingConfig
-from nucseg.datasets.demo import make_archive
 from nucseg.datasets.manifest import COLUMNS, samples_from_frame
 from nucseg.datasets.processing import CONVERTED_COLUMNS, ConvertedChunk, assign_splits, convert_datasets
 
@@ -138,7 +138,9 @@ def test_nothing_but_broken_samples(make: SimpleNamespace, tmp_path: Path) -> No
 
 
 def test_splits_survive_the_way_through_a_csv(bbbc038_zip: Path, s_bsst265_zip: Path, tmp_path: Path) -> None:
-    converted = convert({"bbbc038": bbbc038_zip, "s_bsst265": s_bsst265_zip, "demo": make_archive(tmp_path)}).converted
+    converted = convert(
+        {"bbbc038": bbbc038_zip, "s_bsst265": s_bsst265_zip, "demo": demo.fetch(None, tmp_path)}
+    ).converted
     converted.to_csv(tmp_path / "converted.csv", index=False)
 
     manifest = assign_splits(pd.read_csv(tmp_path / "converted.csv"), CONFIG)

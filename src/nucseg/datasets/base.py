@@ -1,18 +1,38 @@
-"""What a dataset is: its facts, and its annotated images as they lie in the archive."""
+"""What a dataset is: its facts, where it comes from, and its annotated images as they lie there."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
+class Archive:
+    """What the archive of a dataset must be.
+
+    Attributes:
+        url: The official address.
+        sha256: Checksum of the official archive, or None where it is not known.
+        name: File name of the archive in `data/01_raw/<dataset>/`.
+        expected: Regular expressions; each must match the name of an entry of the archive.
+        max_unpacked_bytes: Limit of all entries together; an archive above it is refused as a zip bomb.
+    """
+
+    url: str
+    sha256: str | None
+    name: str
+    expected: tuple[str, ...]
+    max_unpacked_bytes: int
+
+
+@dataclass(frozen=True)
 class DatasetInfo:
-    """Where a dataset comes from and what its archive must be.
+    """The facts of a dataset.
 
     Attributes:
         name: Short name, used in parameters, folders and the manifest.
@@ -20,11 +40,7 @@ class DatasetInfo:
         citation: The paper to cite.
         licence: The terms of use.
         homepage: The page that describes it.
-        url: The official archive, or None where nothing is fetched.
-        sha256: Of the official archive, or None where it is not known.
-        archive_name: File name of the archive in `data/01_raw/<name>/`.
-        expected: Regular expressions; each must match the name of an entry of the archive.
-        max_unpacked_bytes: The archive is refused as a zip bomb when its entries together are larger.
+        archive: The official archive, or None where the dataset is no archive.
     """
 
     name: str
@@ -32,11 +48,7 @@ class DatasetInfo:
     citation: str
     licence: str
     homepage: str
-    url: str | None
-    sha256: str | None
-    archive_name: str
-    expected: tuple[str, ...]
-    max_unpacked_bytes: int
+    archive: Archive | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class RawSample:
 
     Attributes:
         image_id: Unique within its dataset.
-        read: Gives image, label image and the number of pixels that several masks claimed; raises InputError with the
+        read: Returns image, label image and the number of pixels that several masks claimed; raises InputError with the
             reason when the sample is broken. To be called before the next sample is taken (the archive is open then).
         modality: `fluorescence`, `histology` or `brightfield`; None to tell it from the pixels.
         magnification: Of the objective, or None.
@@ -64,9 +76,22 @@ class RawSample:
 
 
 class Dataset(Protocol):
-    """What each dataset's module offers."""
+    """What the module of each dataset offers."""
 
     INFO: DatasetInfo
+    SOURCE: type[BaseModel] | None
+    """The type of the parameter `data_download.<name>`, or None where there is nothing to choose."""
+
+    def fetch(self, source: Any, folder: Path) -> Path:
+        """Bring the dataset to this machine.
+
+        Args:
+            source: Where it comes from, a `SOURCE`; None where there is nothing to choose.
+            folder: The dataset's own folder for what is fetched, `data/01_raw/<name>`.
+
+        Returns:
+            What `raw_samples` takes: the archive, or the folder.
+        """
 
     def raw_samples(self, archive: Path) -> Iterator[RawSample]:
-        """List the samples of an archive, lazily and in a fixed order."""
+        """List the samples of what `fetch` returned, lazily and in a fixed order."""

@@ -11,12 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
-from nucseg.datasets.base import DatasetInfo, RawSample
+from nucseg.datasets.archives import fetch_archive
+from nucseg.datasets.base import Archive, DatasetInfo, RawSample
+from nucseg.datasets.sources import ArchiveSource
 from nucseg.datasets.zips import read_entry
 from nucseg.images.channels import canonical_channels
 from nucseg.images.io import decode_image
 from nucseg.masks.labels import labels_from_masks
 
+ARCHIVE = Archive(
+    url="https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip",
+    sha256=None,
+    name="stage1_train.zip",
+    expected=(r"[^/]+/images/[^/]+\.png$", r"[^/]+/masks/[^/]+\.png$"),
+    max_unpacked_bytes=4 * 2**30,
+)
 INFO = DatasetInfo(
     name="bbbc038",
     title="BBBC038 (Data Science Bowl 2018, stage 1 training images)",
@@ -27,12 +36,9 @@ INFO = DatasetInfo(
     ),
     licence="CC0 1.0",
     homepage="https://bbbc.broadinstitute.org/BBBC038",
-    url="https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip",
-    sha256=None,
-    archive_name="stage1_train.zip",
-    expected=(r"[^/]+/images/[^/]+\.png$", r"[^/]+/masks/[^/]+\.png$"),
-    max_unpacked_bytes=4 * 2**30,
+    archive=ARCHIVE,
 )
+SOURCE = ArchiveSource
 
 _ENTRY = re.compile(r"(?:^|/)(?P<image_id>[\w.-]+)/(?P<kind>images|masks)/[^/.][^/]*\.png$", re.IGNORECASE)
 
@@ -42,6 +48,11 @@ _OVERLAPPING = (
     "5e263abff938acba1c0cff698261c7c00c23d7376e3ceacc3d5d4a655216b16d",
     "8f94a80b95a881d0efdec36affc915dca9609f4cba8134c4a91b219d418778aa",
 )
+
+
+def fetch(source: ArchiveSource, folder: Path) -> Path:
+    """Fetch the archive; see `fetch_archive`."""
+    return fetch_archive(INFO, ARCHIVE, source, folder)
 
 
 def raw_samples(archive: Path) -> Iterator[RawSample]:

@@ -1,56 +1,17 @@
 """Parameters of `data_download.yml` and `data_preprocessing.yml`."""
 
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
-from nucseg.datasets import DATASETS, bbbc038, s_bsst265
-from nucseg.datasets.base import DatasetInfo
+from nucseg.datasets import DATASETS
+from nucseg.datasets.base import Dataset
+from nucseg.datasets.sources import ArchiveSource
 from nucseg.images.transforms import Transforms
 
 
-class Source(BaseModel):
-    """Where one archive comes from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: str = Field(min_length=1, description="http(s) address, or path of an archive that is already on disk.")
-    sha256: str | None = Field(
-        None,
-        pattern="^[0-9a-f]{64}$",
-        description="Checksum of the archive; null: record it at first use, compare later.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _known_scheme(cls, url: str) -> str:
-        if "://" in url and not url.startswith(("http://", "https://", "file://")):
-            raise ValueError("allowed are http(s):// and file:// addresses, and paths")
-        return url
-
-
-class Folder(BaseModel):
-    """Where a dataset of one's own lies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: Path = Field(description="Folder with `images` and `labels` of the same file names; read where it lies.")
-
-
-def _official(info: DatasetInfo) -> Source:
-    return Source(url=info.url or "", sha256=info.sha256)
-
-
-class DownloadConfig(BaseModel):
-    """`data_download`: which datasets, from where."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Chosen(BaseModel):
     datasets: tuple[str, ...] = Field(min_length=1, description=f"One name or a list, of {', '.join(DATASETS)}.")
-    bbbc038: Source = Field(_official(bbbc038.INFO), description=bbbc038.INFO.title)
-    s_bsst265: Source = Field(_official(s_bsst265.INFO), description=s_bsst265.INFO.title)
-    own: Folder | None = Field(None, description="Images of one's own, for the dataset `own`.")
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -64,6 +25,31 @@ class DownloadConfig(BaseModel):
             raise ValueError(f"{unknown} not known; allowed are {sorted(DATASETS)}")
         return tuple(dict.fromkeys(names))
 
+
+def _source_field(dataset: Dataset) -> Any:
+    """Return type and default of the parameter of a dataset: its official archive, where it has one."""
+    archive = dataset.INFO.archive
+    default = ArchiveSource(url=archive.url, sha256=archive.sha256) if archive else None
+    kind: Any = dataset.SOURCE
+    return (kind if archive else kind | None, Field(default, description=dataset.INFO.title))
+
+
+if TYPE_CHECKING:
+    _Sources = _Chosen
+else:
+    # One field a dataset, so that a new one needs no line here.
+    _Sources = create_model(
+        "_Sources",
+        __base__=_Chosen,
+        **{name: _source_field(dataset) for name, dataset in DATASETS.items() if dataset.SOURCE},
+    )
+
+
+class DownloadConfig(_Sources):
+    """`data_download`: which datasets, from where."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     @model_validator(mode="before")
     @classmethod
     def _own_archive_own_checksum(cls, data: object) -> object:
@@ -71,21 +57,29 @@ class DownloadConfig(BaseModel):
         if not isinstance(data, dict):
             return data
         sources = {}
-        for info in (bbbc038.INFO, s_bsst265.INFO):
-            source = data.get(info.name)
-            if isinstance(source, dict) and source.get("url") != info.url and source.get("sha256") == info.sha256:
-                sources[info.name] = {**source, "sha256": None}
+        for name, dataset in DATASETS.items():
+            source, archive = data.get(name), dataset.INFO.archive
+            if (
+                isinstance(source, dict)
+                and archive
+                and source.get("url") != archive.url
+                and source.get("sha256") == archive.sha256
+            ):
+                sources[name] = {**source, "sha256": None}
         return {**data, **sources}
 
     @model_validator(mode="after")
-    def _own_has_a_folder(self) -> Self:
-        if "own" in self.datasets and self.own is None:
-            raise ValueError("the dataset `own` needs data_download.own.path, the folder with `images` and `labels`")
+    def _chosen_have_a_source(self) -> Self:
+        for name in self.datasets:
+            kind = DATASETS[name].SOURCE
+            if kind and self.source(name) is None:
+                needed = ", ".join(f"data_download.{name}.{field}" for field in kind.model_fields)
+                raise ValueError(f"the dataset `{name}` needs {needed}; see the page of all parameters")
         return self
 
-    def source(self, name: str) -> Source | None:
-        """Give where a dataset's archive comes from, or None where nothing is fetched."""
-        return {"bbbc038": self.bbbc038, "s_bsst265": self.s_bsst265}.get(name)
+    def source(self, name: str) -> BaseModel | None:
+        """Return where a dataset comes from, or None where there is nothing to choose."""
+        return getattr(self, name, None)
 
 
 class SplitConfig(BaseModel):

@@ -26,13 +26,11 @@ INFO = DatasetInfo(
     ),
     licence="CC0 1.0",
     homepage="https://github.com/stardist/stardist",
-    url=None,
-    sha256=None,
-    archive_name="demo.zip",
-    expected=(r"^img2d\.tif$", r"^mask2d\.tif$"),
-    max_unpacked_bytes=2**24,
 )
 
+SOURCE = None
+
+_ARCHIVE_NAME = "demo.zip"
 # Row and column of each quadrant, and its split. They are parts of one field, so the test quadrant is no honest test.
 _QUADRANTS = (
     ("top_left", 0, 0, "train"),
@@ -42,10 +40,11 @@ _QUADRANTS = (
 )
 
 
-def make_archive(folder: Path) -> Path:
+def fetch(source: None, folder: Path) -> Path:
     """Pack the image and its label image out of the installed stardist package, without importing it.
 
     Args:
+        source: Not used; there is nothing to choose.
         folder: Where `demo.zip` goes.
 
     Returns:
@@ -66,7 +65,7 @@ def make_archive(folder: Path) -> Path:
         for name in ("img2d.tif", "mask2d.tif"):
             # A fixed date, so that the archive is the same each time.
             archive.writestr(zipfile.ZipInfo(name), (images[0] / name).read_bytes())
-    path = folder / INFO.archive_name
+    path = folder / _ARCHIVE_NAME
     if not path.is_file() or path.read_bytes() != content.getvalue():
         with atomic_file(path) as temporary:
             temporary.write_bytes(content.getvalue())
@@ -77,7 +76,7 @@ def raw_samples(archive: Path) -> Iterator[RawSample]:
     """List the four quadrants of 256x256 pixels (uint16): two train, one val, one test.
 
     Args:
-        archive: What `make_archive` made.
+        archive: What `fetch` returned.
 
     Yields:
         The quadrants in row-major order.

@@ -12,42 +12,41 @@ from numpy.typing import NDArray
 from nucseg.core.errors import DownloadError, InputError
 from nucseg.core.types import Modality
 from nucseg.datasets.base import SPLITS, DatasetInfo, RawSample
+from nucseg.datasets.sources import FolderSource
 from nucseg.images.io import read_image, read_labels
 
 INFO = DatasetInfo(
     name="own",
-    title="Images of one's own",
+    title="Your own images",
     citation="",
     licence="yours",
     homepage="",
-    url=None,
-    sha256=None,
-    archive_name="",
-    expected=(),
-    max_unpacked_bytes=0,
 )
+
+SOURCE = FolderSource
 
 DESCRIPTION = "samples.csv"
 _COLUMNS = ("image_id", "split", "modality", "magnification")
 _SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
-def check_folder(folder: Path) -> Path:
-    """Give the folder, if it is one: it is read where it lies.
+def fetch(source: FolderSource, folder: Path) -> Path:
+    """Return the folder of the images: it is read where it lies.
 
     Args:
-        folder: Has the folders `images` and `labels`.
+        source: The folder that holds the folders `images` and `labels`.
+        folder: Not used; nothing is copied.
 
     Raises:
         DownloadError: It does not exist, or `images` or `labels` holds no file that could be an image.
     """
     for name in ("images", "labels"):
-        if not _files(folder / name):
+        if not _files(source.path / name):
             raise DownloadError(
-                f"data_download.own.path: {folder / name} holds no image. A dataset of one's own is a folder with "
+                f"data_download.own.path: {source.path / name} holds no image. A dataset of one's own is a folder with "
                 f"`images` and `labels`, the files of the same names, ending in one of {', '.join(_SUFFIXES)}."
             )
-    return folder
+    return source.path
 
 
 def raw_samples(folder: Path) -> Iterator[RawSample]:
@@ -57,7 +56,7 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     that it does not name, leaves the choice to the rules for all datasets.
 
     Args:
-        folder: See `check_folder`.
+        folder: What `fetch` returned.
 
     Yields:
         One sample for each image, by name, then one (that cannot be read) for each label image without an image.
@@ -110,7 +109,7 @@ def _description(path: Path) -> dict[str, dict[str, str]]:
         (row["image_id"] or "").strip(): {name: (row.get(name) or "").strip() for name in _COLUMNS} for row in rows
     }
     if len(found) < len(rows):
-        raise InputError(f"{path}: names an image twice; leave one line for each.")
+        raise InputError(f"{path}: names an image twice; keep one line for each.")
     return found
 
 
@@ -131,7 +130,7 @@ def _read(image: Path, labels: Path | None, row: dict[str, str]) -> tuple[NDArra
             f"{name}: modality {row['modality']!r} in {DESCRIPTION}; allowed are {', '.join(get_args(Modality))}."
         )
     if row["magnification"] and _magnification(row["magnification"]) is None:
-        raise InputError(f"{name}: magnification {row['magnification']!r} in {DESCRIPTION} is no number above 0.")
+        raise InputError(f"{name}: magnification {row['magnification']!r} in {DESCRIPTION} must be a number above 0.")
     if labels is None:
         raise InputError(f"{name}: has no label image labels/{name}.tif (or .png).")
     return read_image(image), read_labels(labels), 0

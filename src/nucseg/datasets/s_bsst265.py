@@ -11,10 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
-from nucseg.datasets.base import DatasetInfo, RawSample
+from nucseg.datasets.archives import fetch_archive
+from nucseg.datasets.base import Archive, DatasetInfo, RawSample
+from nucseg.datasets.sources import ArchiveSource
 from nucseg.datasets.zips import read_entry
 from nucseg.images.io import decode_image, decode_labels
 
+ARCHIVE = Archive(
+    url="https://www.ebi.ac.uk/biostudies/files/S-BSST265/dataset.zip",
+    sha256="8285987ed4d57c46a46a55a33c1c085875ea41f429b59cde31d249741aa07ad1",
+    name="dataset.zip",
+    expected=(
+        r"(^|/)image_description\.csv$",
+        r"(^|/)rawimages/[^/]+\.tiff?$",
+        r"(^|/)groundtruth/[^/]+\.tiff?$",
+    ),
+    max_unpacked_bytes=16 * 2**30,
+)
 INFO = DatasetInfo(
     name="s_bsst265",
     title="S-BSST265 (annotated fluorescence nuclear images)",
@@ -24,20 +37,18 @@ INFO = DatasetInfo(
     ),
     licence="not stated by BioStudies; the re-deposit S-BIAD634 is CC0 1.0",
     homepage="https://www.ebi.ac.uk/biostudies/studies/S-BSST265",
-    url="https://www.ebi.ac.uk/biostudies/files/S-BSST265/dataset.zip",
-    sha256="8285987ed4d57c46a46a55a33c1c085875ea41f429b59cde31d249741aa07ad1",
-    archive_name="dataset.zip",
-    expected=(
-        r"(^|/)image_description\.csv$",
-        r"(^|/)rawimages/[^/]+\.tiff?$",
-        r"(^|/)groundtruth/[^/]+\.tiff?$",
-    ),
-    max_unpacked_bytes=16 * 2**30,
+    archive=ARCHIVE,
 )
+SOURCE = ArchiveSource
 
 _NAME, _SPLIT, _CLASS, _MAGNIFICATION = "Image_Name", "Train-/Testset split", "Testset class", "Magnification"
 # Validation is hashed out of the official training images; the official test images stay what they are.
 _SPLITS = {"train": ("train", "val"), "test": ("test",)}
+
+
+def fetch(source: ArchiveSource, folder: Path) -> Path:
+    """Fetch the archive; see `fetch_archive`."""
+    return fetch_archive(INFO, ARCHIVE, source, folder)
 
 
 def raw_samples(archive: Path) -> Iterator[RawSample]:

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from nucseg.core.errors import DownloadError, InputError
-from nucseg.datasets.base import DatasetInfo
+from nucseg.datasets.base import Archive, DatasetInfo
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
 # Images compress 2 to 20 times; below the floor no harm is done whatever the ratio.
@@ -15,12 +15,13 @@ _MAX_RATIO = 100
 _RATIO_FLOOR_BYTES = 100 * 2**20
 
 
-def check_archive(path: Path, info: DatasetInfo, source: str) -> None:
+def check_archive(path: Path, info: DatasetInfo, archive: Archive, source: str) -> None:
     """Refuse an archive that is unsafe, damaged or another dataset's.
 
     Args:
         path: The zip file; it may still have a temporary name.
-        info: What it must hold.
+        info: The dataset.
+        archive: What it must hold.
         source: The URL or path it came from, for the message.
 
     Raises:
@@ -28,12 +29,12 @@ def check_archive(path: Path, info: DatasetInfo, source: str) -> None:
             zip bomb; an expected file is missing.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
+        with zipfile.ZipFile(path) as opened:
+            entries = opened.infolist()
             _check_names(entries, source)
-            _check_sizes(entries, path.stat().st_size, info, source)
-            _check_expected(entries, info, source)
-            damaged = archive.testzip()
+            _check_sizes(entries, path.stat().st_size, info, archive, source)
+            _check_expected(entries, info, archive, source)
+            damaged = opened.testzip()
     except _DAMAGE as error:
         raise DownloadError(
             f"{source}: is not a whole zip archive ({error}). The transfer was cut short or this is another file; "
@@ -66,19 +67,19 @@ def _check_names(entries: list[zipfile.ZipInfo], source: str) -> None:
             )
 
 
-def _check_sizes(entries: list[zipfile.ZipInfo], packed: int, info: DatasetInfo, source: str) -> None:
+def _check_sizes(entries: list[zipfile.ZipInfo], packed: int, info: DatasetInfo, archive: Archive, source: str) -> None:
     unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > info.max_unpacked_bytes or unpacked > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * packed):
+    if unpacked > archive.max_unpacked_bytes or unpacked > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * packed):
         raise DownloadError(
             f"{source}: unpacks from {packed / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB; allowed for {info.name} "
-            f"are {info.max_unpacked_bytes / 2**20:.0f} MiB and {_MAX_RATIO} times the archive. "
+            f"are {archive.max_unpacked_bytes / 2**20:.0f} MiB and {_MAX_RATIO} times the archive. "
             "It looks like a zip bomb; do not use it, and take the official archive."
         )
 
 
-def _check_expected(entries: list[zipfile.ZipInfo], info: DatasetInfo, source: str) -> None:
+def _check_expected(entries: list[zipfile.ZipInfo], info: DatasetInfo, archive: Archive, source: str) -> None:
     names = [entry.filename for entry in entries]
-    missing = [pattern for pattern in info.expected if not any(re.search(pattern, name) for name in names)]
+    missing = [pattern for pattern in archive.expected if not any(re.search(pattern, name) for name in names)]
     if missing:
         example = f"it holds, for example, {names[0]!r}" if names else "it is empty"
         raise DownloadError(

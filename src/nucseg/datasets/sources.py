@@ -1,0 +1,33 @@
+"""The parameters that say where a dataset comes from."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class ArchiveSource(BaseModel):
+    """Where an archive comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(min_length=1, description="http(s) address, or path of an archive that is already on disk.")
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="Checksum of the archive; null: record it at first use, compare later.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        if "://" in url and not url.startswith(("http://", "https://", "file://")):
+            raise ValueError("allowed are http(s):// and file:// addresses, and paths")
+        return url
+
+
+class FolderSource(BaseModel):
+    """Where a folder of annotated images lies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path = Field(description="Folder with `images` and `labels` of the same file names; read where it lies.")

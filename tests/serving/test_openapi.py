@@ -78,6 +78,7 @@ def test_the_page_needs_no_internet(serve) -> None:
         assert link.startswith("/"), link
         assert server.get(link).status_code == 200
     assert "/openapi.json" in page.text
+    assert "<title>nucseg" in page.text
     assert "://" not in re.sub(r"window\.location\.\w+", "", page.text).replace("w3.org", "")
 
 
@@ -92,6 +93,9 @@ def test_openapi_lists_every_route(serve) -> None:
     assert len({each["operationId"] for each in operations}) == len(operations)
     assert all("422" not in each["responses"] for each in operations)
     assert made["security"] == [{"key": []}]
+    assert made["info"]["title"] == "nucseg"
+    assert made["paths"]["/tasks"]["post"]["summary"].startswith("Queue an image of any size")
+    assert all(" " in each["summary"] and not each["summary"].endswith(".") for each in operations)
     formats = made["paths"]["/masks/{task_id}"]["get"]["parameters"]
     assert set(next(each for each in formats if each["name"] == "format")["schema"]["enum"]) >= set(FILES)
 
@@ -132,6 +136,19 @@ def test_metrics_are_prometheus(serve, draw_nuclei, encode) -> None:
     routes = {each.labels["route"] for each in families["nucseg_requests"].samples}
     assert routes >= {"/model/predict", "/tasks"}
     assert "process_resident_memory_bytes" in families
+
+
+def test_the_log_names_pages_and_folders_and_no_address_that_is_not_there(serve, wait, caplog) -> None:
+    server = serve()
+    with caplog.at_level("INFO", logger="nucseg.serving.access"):
+        for path in ("/", "/swagger.json", "/static/swagger-ui.css", "/tasks/1", "/nowhere"):
+            server.get(path)
+        wait(lambda: "unknown" in _routes(caplog))  # a line is written after the answer
+    assert _routes(caplog)[-5:] == ["/", "/swagger.json", "/static", "/tasks/{task_id}", "unknown"]
+
+
+def _routes(caplog) -> list[str]:
+    return [record.args[2] for record in caplog.records if record.name == "nucseg.serving.access"]
 
 
 def test_sagemaker(serve, draw_nuclei, encode) -> None:

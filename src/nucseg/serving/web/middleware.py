@@ -57,13 +57,21 @@ class RequestContext:
             _log.exception("Request %s failed.", request_id)
             if status:  # too late for another answer; the connection is cut
                 raise
-            answer = failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "something unforeseen happened; it is logged.")
+            answer = failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the server's log.")
             await answer(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = _route(scope)
             self.observe(scope["method"], route, status, seconds)
             _log.info("%s %s %s %d %.3fs", request_id, scope["method"], route, status, seconds)
+
+
+def _route(scope: Scope) -> str:
+    """Return the path of the route that answered, without the values in it, so that metrics stay few."""
+    if "route" in scope:
+        return str(scope["route"].path)
+    # Pages and mounted folders set no route; `root_path` is the folder's.
+    return str(scope.get("root_path") or scope["path"]) if "endpoint" in scope else "unknown"
 
 
 class Limits:

@@ -5,16 +5,27 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-TITLE = "MAX Nucleus Segmenter"
+TITLE = "nucseg"
+MAX_TITLE = "MAX Nucleus Segmenter"
+"""Title of the Swagger 2.0 document, which clients of MAX-Nucleus-Segmenter check."""
+
 DESCRIPTION = "Find every nucleus in a microscopy image: at once, or queued where the image is large."
 
 
 def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
-    """Make the OpenAPI schema: FastAPI's, without the answer 422 that is never given, with the API key."""
+    """Create the OpenAPI schema: FastAPI's with the first sentence of each description as the summary.
+
+    It lacks the answer 422, which is never given.
+
+    Args:
+        app: The application.
+        with_key: Whether requests need the API key.
+    """
     made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     for path in made["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None)
+            operation["summary"] = operation["description"].splitlines()[0].rstrip(".")
     for name in ("HTTPValidationError", "ValidationError"):
         made["components"]["schemas"].pop(name, None)
     if with_key:
@@ -24,7 +35,7 @@ def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
 
 
 def swagger(app: FastAPI) -> dict[str, Any]:
-    """Make the Swagger 2.0 schema of the MAX routes, from the OpenAPI schema."""
+    """Create the Swagger 2.0 schema of the MAX routes from the OpenAPI schema."""
     made = app.openapi()
     paths = {
         path: {method: _operation(operation) for method, operation in operations.items()}
@@ -32,7 +43,7 @@ def swagger(app: FastAPI) -> dict[str, Any]:
         if path.startswith("/model")
     }
     definitions = {name: _older(each) for name, each in made["components"]["schemas"].items()}
-    info = {"title": app.title, "version": app.version, "description": app.description}
+    info = {"title": MAX_TITLE, "version": app.version, "description": app.description}
     result = {"swagger": "2.0", "info": info, "basePath": "/", "produces": ["application/json"], "paths": paths}
     return {**result, "definitions": _used(paths, definitions)}
 
@@ -66,12 +77,12 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter of Swagger 2.0 cannot be null: it is left out."""
+    """Drop what a parameter of Swagger 2.0 cannot have: null, and a second title and description."""
     return {name: value for name, value in schema.items() if name not in ("x-nullable", "title", "description")}
 
 
 def _older(schema: Any) -> Any:
-    """Say in Swagger 2.0 what is said in OpenAPI 3.1."""
+    """Translate a schema of OpenAPI 3.1 to Swagger 2.0."""
     if isinstance(schema, list):
         return [_older(each) for each in schema]
     if not isinstance(schema, dict):

@@ -15,19 +15,19 @@ from nucseg.serving.web.schemas import HealthAnswer
 
 
 def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
-    """Make the routes."""
+    """Create the routes."""
     router = APIRouter(tags=["health"])
 
     @router.get("/v2/health/live")
     @router.get("/health/live")
     async def live() -> HealthAnswer:
-        """Say that the process answers."""
+        """Report that the process is alive."""
         return HealthAnswer()
 
     @router.get("/v2/health/ready", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
     @router.get("/health/ready", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
     async def ready() -> HealthAnswer:
-        """Say that the model is loaded and the task table can be reached."""
+        """Report whether the model is loaded and the task table can be reached."""
         if not pool.ready:
             raise BusyError("the model is not loaded yet.")
         await run_in_threadpool(service.queue.table.counts)
@@ -39,7 +39,7 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
         responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
     )
     def numbers() -> Response:
-        """Give the service's numbers."""
+        """Return the service's metrics for Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router

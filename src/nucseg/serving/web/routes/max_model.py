@@ -24,7 +24,7 @@ _NUCLEUS = Label(id=1, name="nucleus")
 
 
 def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
-    """Make the routes."""
+    """Create the routes."""
     router = APIRouter(tags=["model"])
     models = service.plane.models
 
@@ -54,12 +54,12 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
 
     @router.get("/model/labels")
     def labels() -> LabelsAnswer:
-        """List the classes that are found."""
+        """List the classes that the models find."""
         return LabelsAnswer(count=1, labels=[_NUCLEUS])
 
     @router.get("/models")
     def list_models() -> ModelsAnswer:
-        """List the models that can be asked for."""
+        """List the available models."""
         return ModelsAnswer(
             models=[
                 ModelSummary(name=name, version=models.version(name), default=name == models.default)

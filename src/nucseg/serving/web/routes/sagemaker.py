@@ -18,12 +18,12 @@ from nucseg.serving.web.uploads import RAW, body, read_upload
 
 
 def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
-    """Make the routes."""
+    """Create the routes."""
     router = APIRouter(tags=["sagemaker"])
 
     @router.get("/ping", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
     async def ping() -> HealthAnswer:
-        """Say that the model is loaded."""
+        """Report whether the model is loaded."""
         if not pool.ready:
             raise BusyError("the model is not loaded yet.")
         return HealthAnswer(ready=True)

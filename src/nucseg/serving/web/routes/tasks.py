@@ -22,7 +22,7 @@ _LOCATION = {"Location": {"description": "Where to ask how it stands.", "schema"
 
 
 def routes(service: Service) -> APIRouter:
-    """Make the routes."""
+    """Create the routes."""
     router = APIRouter(tags=["tasks"])
     queue = service.queue
 
@@ -53,7 +53,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/tasks/{task_id}", responses=refusals(*_GONE))
     def read(task_id: TaskId, response: Response) -> TaskAnswer:
-        """Say how a task stands; Retry-After says when to ask again."""
+        """Return the state of a task; Retry-After says when to ask again."""
         task = queue.get(task_id)
         if task.finished is None:
             response.headers["Retry-After"] = str(RETRY_AFTER)

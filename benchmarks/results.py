@@ -14,7 +14,7 @@ from typing import Any
 from nucseg.core.files import atomic_file
 from nucseg.models.registry import MODELS
 from nucseg.reporting.curves import training_figure
-from nucseg.reporting.tables import averaging, format_score, metric_label
+from nucseg.reporting.tables import format_score, metric_rows
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs/results"
@@ -32,25 +32,24 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         for model, metrics in results.items()
         for group, scores in {"all": metrics["overall"], **metrics["by"]["modality"]}.items()
     }
-    keys = next(iter(columns.values()))
     lines = [
         "| | averaged | " + " | ".join(f"{model}<br>{group}" for model, group in columns) + " |",
         "|---|---|" + "---:|" * len(columns),
     ]
-    for key in keys:
+    for key, metric in metric_rows(list(results.values())).items():
         scores = " | ".join(format_score(column[key]) for column in columns.values())
-        lines.append(f"| {metric_label(key)} (`{key}`) | {averaging(key)} | {scores} |")
+        lines.append(f"| {metric.label} (`{key}`) | {metric.averaging} | {scores} |")
     return "\n".join(lines) + "\n"
 
 
 def page(readme: str) -> str:
-    """Give docs/results.md: what the README says of the results."""
+    """Return docs/results.md: what the README says of the results."""
     text = readme.partition("## Results\n")[2].partition("\n## ")[0]
     return "# Results\n" + text.replace("(docs/", "(")
 
 
 def readme_with(readme: str, results: dict[str, dict[str, Any]]) -> str:
-    """Give the README's text with the table of `results` between its two marks."""
+    """Return the README's text with the table of `results` between its two marks."""
     before, _, rest = readme.partition(BEGIN)
     return before + BEGIN + "\n" + table(results) + "\n" + END + rest.partition(END)[2]
 

@@ -2,14 +2,14 @@ import pytest
 from pydantic import ValidationError
 
 from nucseg.metrics.config import METRIC_NAMES, MetricsConfig
-from nucseg.metrics.definitions import DEFINITIONS
+from nucseg.metrics.definitions import METRICS
 
 
 def test_the_default_is_all():
     config = MetricsConfig()
     assert config == MetricsConfig(metrics="all", thresholds="all")
     assert config.metrics == METRIC_NAMES
-    assert {"n_images", "n_true", "n_pred", *config.keys} == set(DEFINITIONS)
+    assert ["n_images", "n_true", "n_pred", *config.keys] == [row.key for row in METRICS]
 
 
 def test_a_choice_keeps_the_order_of_the_report():

@@ -147,7 +147,7 @@ def test_groups():
     evaluator.update(sample("2", "s_bsst265", "fluorescence", "GNB-I"), NUCLEUS, nothing, 0.5)
     evaluator.update(sample("2", "bbbc038", "histology"), NUCLEUS, nothing, 0.5)  # an id is unique within its dataset
     result = evaluator.result()
-    assert list(result) == ["model", "n_images", "overall", "by", "definitions"]
+    assert list(result) == ["model", "n_images", "overall", "by", "metrics"]
     assert (result["model"], result["n_images"]) == ("stardist", 3)
     recalls = {by: {name: g["recall_50"] for name, g in groups.items()} for by, groups in result["by"].items()}
     assert recalls == {
@@ -155,7 +155,8 @@ def test_groups():
         "modality": {"fluorescence": 0.5, "histology": 0},
         "test_class": {"GNB-I": 0, "TS": 1},
     }
-    assert result["by"]["test_class"]["TS"].keys() == result["overall"].keys() == result["definitions"].keys()
+    assert result["by"]["test_class"]["TS"].keys() == result["overall"].keys()
+    assert [row["key"] for row in result["metrics"]] == list(result["overall"])
     assert result["overall"]["map"] == pytest.approx(34 / 101)  # recall 1/3 at precision 1
 
 
@@ -222,7 +223,7 @@ def test_only_what_the_config_names():
     row = evaluator.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
     overall = {"n_images": 1, "n_true": 1, "n_pred": 1, "ap_50": 1, "ap_mean_50_90_per_image": 1}
     assert evaluator.result()["overall"] == overall
-    assert evaluator.result()["definitions"].keys() == overall.keys()
+    assert [row["key"] for row in evaluator.result()["metrics"]] == list(overall)
     assert [key for key in row if "ap_" in key] == ["ap_50", "ap_mean_50_90"]
     assert "aji" not in row
 
@@ -248,7 +249,7 @@ def test_an_image_counts_once():
     one, other = Evaluator("m"), Evaluator("m")
     for evaluator in (one, other):
         evaluator.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
-    with pytest.raises(InputError, match="bbbc038/a: evaluated already"):
+    with pytest.raises(InputError, match="bbbc038/a: already evaluated"):
         one.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
     with pytest.raises(InputError, match="bbbc038/a: evaluated in both parts"):
         one.merge(other)

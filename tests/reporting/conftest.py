@@ -1,8 +1,11 @@
 """Two models with known scores, as metrics.json has them."""
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+
+from nucseg.metrics.definitions import METRICS
 
 
 def _group(f1: float | None, n_images: int = 2) -> dict[str, Any]:
@@ -21,7 +24,7 @@ def _group(f1: float | None, n_images: int = 2) -> dict[str, Any]:
 
 @pytest.fixture
 def metrics() -> list[dict[str, Any]]:
-    definitions = {key: f"What {key} is." for key in _group(0.0)}
+    rows = [asdict(replace(row, definition=f"What {row.key} is.")) for row in METRICS if row.key in _group(0.0)]
     by = {
         "dataset": {"set2": _group(0.5, 1), "set1": _group(0.75, 1)},
         "modality": {"fluorescence": _group(0.625)},
@@ -33,6 +36,6 @@ def metrics() -> list[dict[str, Any]]:
         "test_class": {},
     }
     return [
-        {"model": "stardist", "n_images": 2, "overall": _group(0.625), "by": by, "definitions": definitions},
-        {"model": "mask_rcnn", "n_images": 2, "overall": _group(0.25), "by": other_by, "definitions": definitions},
+        {"model": "stardist", "n_images": 2, "overall": _group(0.625), "by": by, "metrics": rows},
+        {"model": "mask_rcnn", "n_images": 2, "overall": _group(0.25), "by": other_by, "metrics": rows},
     ]

@@ -155,7 +155,8 @@ def test_leaking_weights_have_a_banner(metrics):
 
 def test_names_are_escaped(metrics):
     evil = "<script>alert('x')</script>&amp;\""
-    model = metrics[0] | {"model": evil, "definitions": {"f1_50": evil}}
+    model = metrics[0] | {"model": evil}
+    model["metrics"] = [row | {"definition": evil} for row in model["metrics"]]
     model["by"] = {"dataset": {evil: metrics[0]["overall"], "set1": metrics[0]["overall"]}}
     page = Page(render_report([report(model, run={"device": evil, "parameters": {"x": {"y": evil}}})], NOW))
     assert "script" not in {tag for tag, _ in page.tags}
@@ -163,7 +164,7 @@ def test_names_are_escaped(metrics):
 
 
 def test_page_without_what_was_not_computed(metrics):
-    bare = {"model": "m", "overall": {"n_images": 0, "n_true": 0, "n_pred": 0}, "by": {}, "definitions": {}}
+    bare = {"model": "m", "overall": {"n_images": 0, "n_true": 0, "n_pred": 0}, "by": {}, "metrics": []}
     empty = pd.DataFrame(columns=["image_id", "dataset"])
     page = Page(render_report([ModelReport(bare, empty, {})], NOW))
     assert page.values("src") == []

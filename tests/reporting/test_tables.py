@@ -1,15 +1,13 @@
 import pytest
 
 from nucseg.metrics.config import MetricsConfig
-from nucseg.metrics.definitions import DEFINITIONS
+from nucseg.metrics.definitions import METRICS
 from nucseg.reporting.tables import (
-    averaging,
     console_table,
     format_score,
     group_table,
     leak_warning,
-    metric_label,
-    short_label,
+    metric_rows,
 )
 
 
@@ -53,12 +51,22 @@ def test_format_score(value, text):
 
 
 def test_every_metric_has_a_label_and_says_how_it_is_averaged():
-    for key in ("n_images", "n_true", "n_pred", *MetricsConfig().keys):
-        assert metric_label(key) != key
-        assert short_label(key) != key
-        if averaging(key) != "count":
+    assert [row.key for row in METRICS] == ["n_images", "n_true", "n_pred", *MetricsConfig().keys]
+    for row in METRICS:
+        assert row.key not in (row.label, row.short)
+        if row.averaging != "count":
             # The definition, written by another hand, must agree.
-            assert averaging(key) == ("per image" if "not pooled" in DEFINITIONS[key] else "pooled")
+            assert row.averaging == ("per image" if "not pooled" in row.definition else "pooled")
+
+
+def test_metric_rows_are_those_of_the_file_and_a_key_without_one_is_its_own_name(metrics):
+    older = {"model": "older", "overall": {"n_true": 1, "aji": 0.5}, "by": {}}
+    rows = metric_rows([*metrics, older])
+
+    assert list(rows) == [*metrics[0]["overall"], "aji"]
+    assert rows["f1_50"].definition == "What f1_50 is."
+    assert (rows["aji"].label, rows["aji"].averaging) == ("aji", "pooled")
+    assert metric_rows([older])["n_true"].averaging == "count"
 
 
 def test_leak_warning_where_pretrained_weights_have_seen_the_test_images(metrics):

@@ -1,28 +1,18 @@
 """Which numbers the evaluation computes."""
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from nucseg.metrics.definitions import METRICS
 from nucseg.metrics.matching import THRESHOLDS
 from nucseg.metrics.scores import ap_key
 
-MetricName = Literal[
-    "f1_50",
-    "precision_50",
-    "recall_50",
-    "ap",
-    "ap_mean_50_90",
-    "ap_mean_50_90_per_image",
-    "dsb2018_score",
-    "iou",
-    "jaccard_50",
-    "map",
-    "aji",
-    "pq",
-    "dice",
-]
-METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
+_AP_KEYS = tuple(ap_key(t) for t in THRESHOLDS)
+METRIC_NAMES = tuple(
+    dict.fromkeys("ap" if row.key in _AP_KEYS else row.key for row in METRICS if row.averaging != "count")
+)
+"""The metrics that may be chosen, in their order in `metrics.json`; `ap` stands for `ap_50` ... `ap_95`."""
 
 
 class MetricsConfig(BaseModel):
@@ -30,8 +20,10 @@ class MetricsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    metrics: tuple[MetricName, ...] = Field(
-        METRIC_NAMES, min_length=1, description="Names of the metrics to compute, or `all`; `ap` stands for `ap_50` ..."
+    metrics: tuple[str, ...] = Field(
+        METRIC_NAMES,
+        min_length=1,
+        description=f"`all`, or some of {', '.join(METRIC_NAMES)}; `ap` stands for `ap_50` ...",
     )
     thresholds: tuple[float, ...] = Field(
         THRESHOLDS,
@@ -44,6 +36,14 @@ class MetricsConfig(BaseModel):
     @classmethod
     def _metric_names(cls, value: Any) -> Any:
         return _listed(value, METRIC_NAMES)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in METRIC_NAMES]
+        if unknown:
+            raise ValueError(f"unknown metrics {unknown}; allowed are {list(METRIC_NAMES)}")
+        return value
 
     @field_validator("thresholds", mode="before")
     @classmethod

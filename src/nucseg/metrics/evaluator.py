@@ -1,4 +1,4 @@
-"""The evaluator: takes image after image, keeps numbers, and gives the content of metrics.json and per_image.csv."""
+"""Evaluate instance segmentation image by image: the content of `metrics.json` and `per_image.csv`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,11 @@ from nucseg.core.types import Instances, Sample
 from nucseg.metrics.coco_ap import coco_average_precision, matched_ious
 from nucseg.metrics.config import MetricsConfig
 from nucseg.metrics.counts import Counts, count, pool
-from nucseg.metrics.definitions import DEFINITIONS
+from nucseg.metrics.definitions import METRICS
 from nucseg.metrics.outcome import Outcome, outcome
 from nucseg.metrics.overlap import Overlaps, overlaps
 from nucseg.metrics.scores import Score, image_scores, mean, pooled_scores
-
-_GROUPINGS = ("dataset", "modality", "test_class")
+from nucseg.metrics.table import metrics_record
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class _Image:
 
     Attributes:
         sample: Its row of the manifest.
-        counts: Of the thresholded prediction.
+        counts: Counts of the thresholded prediction.
         scores: Its scores, by key.
         errors: Its errors by kind.
         candidate_scores: `(N,)` float32, for `map`; empty where that is not asked for.
@@ -79,7 +78,7 @@ class Evaluator:
                 candidates do not belong together.
         """
         if sample.key in self._images:
-            raise InputError(f"{sample.key}: evaluated already; give each image once.")
+            raise InputError(f"{sample.key}: already evaluated; add each image once.")
         try:
             found = overlaps(truth, candidates.labels)
         except InputError as error:
@@ -119,7 +118,7 @@ class Evaluator:
             )
         common = sorted(self._images.keys() & other._images.keys())
         if common:
-            raise InputError(f"{common[0]}: evaluated in both parts ({len(common)} such images); give each image once.")
+            raise InputError(f"{common[0]}: evaluated in both parts ({len(common)} such images); add each image once.")
         merged = Evaluator(self.model, self.config)
         merged._images = self._images | other._images
         return merged
@@ -130,29 +129,10 @@ class Evaluator:
         return [self._row(image) for image in self._images.values()]
 
     def result(self) -> dict[str, Any]:
-        """Give the content of `metrics.json`.
-
-        Returns:
-            `model`, `n_images`, `overall`, `by` (dataset, modality, test_class: each a group like `overall` by name;
-            images without a test class are in no such group) and `definitions`. JSON types only; undefined is None.
-        """
+        """Return the content of `metrics.json`; see `metrics_record`."""
         # Sorted, so that neither tied scores nor rounding make the result depend on the order of the images.
         images = [image for _, image in sorted(self._images.items())]
-        by: dict[str, dict[str, Any]] = {}
-        for grouping in _GROUPINGS:
-            names = {getattr(image.sample, grouping) for image in images} - {None}
-            by[grouping] = {
-                name: self._group([image for image in images if getattr(image.sample, grouping) == name])
-                for name in sorted(names)
-            }
-        overall = self._group(images)
-        return {
-            "model": self.model,
-            "n_images": len(images),
-            "overall": overall,
-            "by": by,
-            "definitions": {key: DEFINITIONS[key] for key in overall},
-        }
+        return metrics_record(self.model, images, self._group, METRICS)
 
     def _group(self, images: Sequence[_Image]) -> dict[str, Any]:
         counts = pool(image.counts for image in images)

@@ -10,7 +10,7 @@ Score = float | None
 
 
 def ratio(part: float, whole: float) -> Score:
-    """Divide, or give None where `whole` is 0."""
+    """Return the quotient, or None where `whole` is 0."""
     return float(part / whole) if whole else None
 
 
@@ -26,11 +26,11 @@ def pooled_scores(counts: Counts) -> dict[str, Score]:
     TP, FP and FN are the matched pairs, the predictions without a match and the true nuclei without a match.
 
     Args:
-        counts: Of one image, or pooled over images.
+        counts: Counts of one image, or pooled over images.
 
     Returns:
         `f1_50`, `precision_50`, `recall_50`, `ap_50` ... `ap_95`, `ap_mean_50_90`, `ap_mean_50_95`, `iou`,
-        `jaccard_50`, `aji`, `pq` and `dice`; `nucseg.metrics.definitions` says what each is.
+        `jaccard_50`, `aji`, `pq` and `dice`; `nucseg.metrics.definitions` defines each.
     """
     either = counts.n_true + counts.n_pred  # = 2 TP + FP + FN at every threshold
     tp_50 = int(counts.tp[0])
@@ -54,7 +54,7 @@ def image_scores(counts: Counts) -> dict[str, Score]:
     """Compute the scores of one image, where finding nothing in an image without nuclei is right.
 
     Args:
-        counts: Of one image.
+        counts: Counts of one image.
 
     Returns:
         As `pooled_scores`, with 1 for everything but `iou` (a mean over no pair stays None) where the image has
@@ -67,5 +67,5 @@ def image_scores(counts: Counts) -> dict[str, Score]:
 
 
 def ap_key(threshold: float) -> str:
-    """Give the key of AP at a threshold: `ap_50` for 0.5."""
+    """Return the key of AP at a threshold: `ap_50` for 0.5."""
     return f"ap_{round(100 * threshold)}"

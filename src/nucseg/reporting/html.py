@@ -12,6 +12,7 @@ from PIL import Image
 
 import nucseg
 from nucseg.core.errors import InputError
+from nucseg.metrics.table import GROUPINGS, Metric
 from nucseg.reporting.curves import ap_figures, size_figures, training_figure
 from nucseg.reporting.embed import picture_uri, svg_uri
 from nucseg.reporting.lineage import read_lineage
@@ -19,15 +20,12 @@ from nucseg.reporting.overlay import COLOURS
 from nucseg.reporting.selection import Choice, image_keys
 from nucseg.reporting.tables import (
     COUNTS,
-    GROUPINGS,
     KEY_SCORES,
     ap_threshold,
-    averaging,
     format_score,
     group_table,
     leak_warning,
-    metric_label,
-    short_label,
+    metric_rows,
 )
 
 DEMO = "demo"
@@ -71,7 +69,7 @@ class Differences:
 
 
 def render_report(models: Sequence[ModelReport], created: datetime, differences: Differences | None = None) -> str:
-    """Write the report of one or more models, side by side.
+    """Render the report of one or more models, side by side.
 
     Args:
         models: At least one, each of another name. Where every image is of the dataset `demo`, a banner says that
@@ -115,33 +113,30 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
         galleries=[{"model": model.metrics["model"], "images": _images(model)} for model in models],
         lineages=[(model.metrics["model"], read_lineage(model.run)) for model in models],
         colours=COLOURS,
-        averaging=averaging,
-        short_label=short_label,
+        metrics=metric_rows(metrics),
         number=format_score,
     )
 
 
 def _is_detail(key: str) -> bool:
-    """Tell the APs that stand in a table of their own from those in the main one."""
+    """Return whether a key is one of the APs that stand in a table of their own."""
     threshold = ap_threshold(key)
     return threshold is not None and key not in ("ap_50", "ap_75")
 
 
 def _score_rows(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make the overall table: one row a metric, one value a model; the highest score of several is marked."""
-    definitions = {key: text for model in metrics for key, text in model["definitions"].items()}
-    keys = dict.fromkeys(key for model in metrics for key in model["overall"])
+    """Create the overall table: one row a metric, one value a model; the highest score of several is marked."""
     rows = []
-    for key in keys:
+    for key, metric in metric_rows(metrics).items():
         values = [model["overall"].get(key) for model in metrics]
         known = [value for value in values if value is not None]
-        compare = averaging(key) != "count" and len(known) > 1
+        compare = metric.averaging != "count" and len(known) > 1
         rows.append(
             {
                 "key": key,
-                "label": metric_label(key),
-                "averaging": averaging(key),
-                "definition": definitions.get(key, ""),
+                "label": metric.label,
+                "averaging": metric.averaging,
+                "definition": metric.definition,
                 "values": [(format_score(value), compare and value == max(known)) for value in values],
             }
         )
@@ -181,21 +176,23 @@ def _images(model: ModelReport) -> list[dict[str, Any]]:
             f"report: image {missing[0]} of {model.metrics['model']} was not evaluated or not drawn; "
             "run model_evaluation and results_visualization again."
         )
-    return [_image(choice, rows[choice.key], model.pictures[choice.key]) for choice in model.choices]
+    names = metric_rows([model.metrics])
+    return [_image(choice, rows[choice.key], model.pictures[choice.key], names) for choice in model.choices]
 
 
 def _differences(models: Sequence[ModelReport], differences: Differences) -> list[dict[str, Any]]:
-    """Give each image on which the models differ, with what each of them made of it."""
+    """Return each image on which the models differ, with what each of them made of it."""
     rows = {
         model.metrics["model"]: dict(zip(image_keys(model.per_image), model.per_image.to_dict("records"), strict=True))
         for model in models
     }
+    names = metric_rows([model.metrics for model in models])
     return [
         {
             "key": choice.key,
             "reason": choice.reason,
             "models": [
-                {"model": name, **_image(choice, rows[name][choice.key], picture)}
+                {"model": name, **_image(choice, rows[name][choice.key], picture, names)}
                 for name, picture in differences.pictures[choice.key].items()
             ],
         }
@@ -203,13 +200,15 @@ def _differences(models: Sequence[ModelReport], differences: Differences) -> lis
     ]
 
 
-def _image(choice: Choice, row: Mapping[Hashable, Any], picture: Image.Image) -> dict[str, Any]:
+def _image(
+    choice: Choice, row: Mapping[Hashable, Any], picture: Image.Image, names: Mapping[str, Metric]
+) -> dict[str, Any]:
     return {
         "key": choice.key,
         "reason": choice.reason,
         "uri": picture_uri(picture),
         "size": picture.size,
         "facts": [str(row[key]) for key in ("modality", "test_class") if not pd.isna(row.get(key))],
-        "scores": [(short_label(key), format_score(row[key])) for key in _IMAGE_SCORES if key in row],
+        "scores": [(names[key].short, format_score(row[key])) for key in _IMAGE_SCORES if key in row and key in names],
         "errors": [(kind, row[f"n_{kind}"]) for kind in COLOURS if f"n_{kind}" in row],
     }

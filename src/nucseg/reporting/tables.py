@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-GROUPINGS = ("dataset", "modality", "test_class")
-"""The keys of `by` in `metrics.json`, in the order of the report."""
+from nucseg.metrics.table import Metric
 
 COUNTS = ("n_images", "n_true", "n_pred")
 
@@ -16,71 +15,27 @@ KEY_SCORES = ("f1_50", "precision_50", "recall_50", "ap_50", "ap_mean_50_90", "d
 
 _CONSOLE = ("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq")
 
-_LABELS = {
-    "n_images": "Images",
-    "n_true": "True nuclei",
-    "n_pred": "Predicted nuclei",
-    "f1_50": "F1 at IoU 0.50",
-    "precision_50": "Precision at IoU 0.50",
-    "recall_50": "Recall at IoU 0.50",
-    "ap_mean_50_90": "Mean AP 0.50-0.90",
-    "ap_mean_50_90_per_image": "Mean AP 0.50-0.90",
-    "dsb2018_score": "DSB2018 (Kaggle) score",
-    "iou": "Mean IoU of matches",
-    "jaccard_50": "Jaccard at IoU 0.50",
-    "map": "COCO mask mAP",
-    "aji": "Aggregated Jaccard (AJI)",
-    "pq": "Panoptic quality (PQ)",
-    "dice": "Foreground Dice",
-}
-_SHORT_LABELS = {
-    "n_images": "Images",
-    "n_true": "True",
-    "n_pred": "Found",
-    "f1_50": "F1",
-    "precision_50": "Precision",
-    "recall_50": "Recall",
-    "ap_50": "AP 50",
-    "ap_mean_50_90": "AP 50-90",
-    "ap_mean_50_90_per_image": "AP 50-90",
-    "dsb2018_score": "DSB2018",
-    "iou": "IoU",
-    "jaccard_50": "Jaccard",
-    "map": "mAP",
-    "aji": "AJI",
-    "pq": "PQ",
-    "dice": "Dice",
-}
-_PER_IMAGE = ("ap_mean_50_90_per_image", "dsb2018_score")
 _LEAKING = ("2D_versatile_fluo", "2D_paper_dsb2018")
 
 
-def metric_label(key: str) -> str:
-    """Give the readable name of a key of `metrics.json`; an unknown key is its own name."""
-    threshold = ap_threshold(key)
-    return f"AP at IoU {threshold:.2f}" if threshold else _LABELS.get(key, key)
+def metric_rows(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
+    """Return what the `metrics.json` of some models say of their keys, in their order; the first to name one counts.
 
-
-def short_label(key: str) -> str:
-    """Give the name of a key of `metrics.json` for the head of a narrow column."""
-    return _SHORT_LABELS.get(key, metric_label(key))
+    A key without a row (the file was written by an earlier version) is its own name.
+    """
+    rows = {row["key"]: Metric(**row) for model in reversed(metrics) for row in model.get("metrics", ())}
+    keys = dict.fromkeys(key for model in metrics for key in model["overall"])
+    return {key: rows.get(key, Metric(key, key, key, "count" if key in COUNTS else "pooled", "")) for key in keys}
 
 
 def ap_threshold(key: str) -> float | None:
-    """Give the IoU threshold of a key such as `ap_55` (0.55), or None for any other key."""
+    """Return the IoU threshold of a key such as `ap_55` (0.55), or None for any other key."""
     name, _, number = key.partition("_")
     return int(number) / 100 if name == "ap" and number.isdecimal() else None
 
 
-def averaging(key: str) -> str:
-    """Say how a score is averaged: `count`, `pooled` (over all images at once) or `per image` (mean over images)."""
-    if key in COUNTS:
-        return "count"
-    return "per image" if key in _PER_IMAGE else "pooled"
-
-
 def format_score(value: Any) -> str:
-    """Write a count as it is, a score with three decimals, an undefined value as a dash."""
+    """Format a count as it is, a score with three decimals, an undefined value as a dash."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "-"
     if isinstance(value, float | np.floating):
@@ -89,7 +44,7 @@ def format_score(value: Any) -> str:
 
 
 def group_table(metrics: Sequence[Mapping[str, Any]], by: str) -> pd.DataFrame:
-    """Make the table of scores of several models, one row a group and model.
+    """Create the table of scores of several models, one row a group and model.
 
     Args:
         metrics: `metrics.json` of each model.
@@ -111,7 +66,7 @@ def group_table(metrics: Sequence[Mapping[str, Any]], by: str) -> pd.DataFrame:
 
 
 def console_table(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Write the scores for a terminal: every model over all images, then by dataset where there are several.
+    """Format the scores for a terminal: every model over all images, then by dataset where there are several.
 
     The columns are keys of `metrics.json`; the text is at most 80 characters wide for short names.
     """
@@ -125,7 +80,7 @@ def console_table(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def leak_warning(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
-    """Say where test scores are too good because the pretrained weights have seen the test images.
+    """Return where test scores are too good because the pretrained weights have seen the test images.
 
     `2D_versatile_fluo` and `2D_paper_dsb2018` were trained on images of BBBC038 (Data Science Bowl 2018).
 
@@ -146,7 +101,7 @@ def leak_warning(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str | No
 
 
 def _values_of(tree: Any, key: str) -> list[Any]:
-    """Find the values of `key` anywhere in nested mappings and lists."""
+    """Return the values of `key` anywhere in nested mappings and lists."""
     if isinstance(tree, Mapping):
         here = [tree[key]] if key in tree else []
         return here + [value for branch in tree.values() for value in _values_of(branch, key)]

@@ -45,6 +45,16 @@ def test_a_folder_replaces_the_older_one_whole(tmp_path):
     assert names(tmp_path) == ["model"]
 
 
+def test_a_folder_that_another_process_has_written_stays(tmp_path):
+    path = tmp_path / "model"
+    with atomic_folder(path, keep=True) as temporary:
+        (temporary / "second").touch()
+        with atomic_folder(path, keep=True) as faster:
+            (faster / "first").touch()
+    assert names(path) == ["first"]
+    assert names(tmp_path) == ["model"]
+
+
 def test_a_failed_folder_keeps_the_older_one(tmp_path):
     path = tmp_path / "model"
     path.mkdir()

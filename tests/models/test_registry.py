@@ -44,7 +44,7 @@ def test_a_folder_without_a_model_is_not_taken_for_one(places):
 
 def test_the_demo_is_never_found(places):
     put_model(places / "work/data/demo/06_models/stardist")
-    with pytest.raises(ModelError, match=r"NUCSEG_MODELS.*dvc pull.*kedro run --pipeline stardist"):
+    with pytest.raises(ModelError, match=r"NUCSEG_MODELS.*kedro run --pipelines stardist"):
         resolve_model("stardist")
 
 
@@ -53,8 +53,15 @@ def test_a_model_that_dvc_has_not_pulled(places, pointer):
     file = places / "work" / pointer
     file.parent.mkdir(parents=True)
     file.write_text("outs: []")
-    with pytest.raises(ModelError, match="not checked out: run `dvc pull`"):
+    with pytest.raises(ModelError, match="neither checked out nor in the bundled store: run `dvc pull`"):
         resolve_model("stardist")
+
+
+def test_a_wheel_brings_models(places):
+    in_wheel = put_model(places / "checkout/src/nucseg/shipped/stardist")
+    assert resolve_model("stardist") == in_wheel
+    trained = put_model(places / "work/data/06_models/stardist")
+    assert resolve_model("stardist") == trained
 
 
 def test_kinds(small_stardist):

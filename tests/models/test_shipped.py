@@ -1,9 +1,8 @@
 """The models that come with the clone: how large they are, what they find, and that they find nothing in nothing."""
 
+import hashlib
+import json
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,14 @@ from skimage.transform import rescale
 from stardist.data import test_image_nuclei_2d as real_image
 from stardist.matching import matching
 
+from nucseg.core.errors import ModelError
 from nucseg.images.io import read_image
 from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled, tile_job
 from nucseg.models.precision import use_precision
+from nucseg.models.shipped import trained_or_shipped, unpack
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
@@ -29,22 +30,81 @@ SBSST265 = Path(os.environ.get("NUCSEG_SBSST265", ROOT.parent / "shared/data/S-B
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pull the shipped models into a folder of its own: a model trained in this checkout is not meant."""
-    clone = tmp_path_factory.mktemp("clone")
-    (clone / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc/config", clone / ".dvc")
-    shutil.copytree(ROOT / "dvc-store", clone / "dvc-store")
-    (clone / "data/06_models").mkdir(parents=True)
+    """Unpack the shipped models into a folder of their own: a model trained in this checkout is not meant."""
+    folder = tmp_path_factory.mktemp("models")
     for name in SHIPPED:
-        shutil.copy(ROOT / f"data/06_models/{name}.dvc", clone / "data/06_models")
-    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "pull", "--quiet"], cwd=clone, check=True)
-    return clone / "data/06_models"
+        unpack(ROOT / f"data/06_models/{name}.dvc", folder / name)
+    return folder
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
 def predictor(request: pytest.FixtureRequest, models: Path) -> Predictor:
     return Predictor.load(models / request.param)
+
+
+def put_version(root: Path, **files: str) -> Path:
+    """Put a version of the model `toy` into the bundled store of a checkout and point to it, as DVC does."""
+
+    def store(content: str, suffix: str = "") -> str:
+        digest = hashlib.md5(content.encode()).hexdigest()
+        file = root / "dvc-store/files/md5" / digest[:2] / f"{digest[2:]}{suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        return digest
+
+    listed = [{"md5": store(content), "relpath": f"{name}.json"} for name, content in files.items()]
+    digest = store(json.dumps(listed), ".dir")
+    pointer = root / "data/06_models/toy.dvc"
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    pointer.write_text(f"outs:\n- md5: {digest}.dir\n  size: 1\n  hash: md5\n  path: toy\n")
+    return pointer
+
+
+def test_the_version_of_the_pointer_is_unpacked_once(tmp_path):
+    folder = tmp_path / "data/06_models/toy"
+    assert trained_or_shipped(folder) is None
+    put_version(tmp_path, config="{}", run="first")
+    first = trained_or_shipped(folder)
+    assert {file.name: file.read_text() for file in first.iterdir()} == {"config.json": "{}", "run.json": "first"}
+    assert first.name == "toy"
+    assert trained_or_shipped(folder) == first
+    assert not folder.exists()
+
+    put_version(tmp_path, config="{}", run="second")
+    assert (trained_or_shipped(folder) / "run.json").read_text() == "second"
+    assert (first / "run.json").read_text() == "first"
+
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    assert trained_or_shipped(folder) == folder
+
+
+def test_a_checkout_that_may_not_be_written_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUCSEG_CACHE", str(tmp_path / "cache"))
+    pointer = put_version(tmp_path, config="{}")
+    (pointer.parent / ".shipped").touch()
+    found = trained_or_shipped(pointer.with_suffix(""))
+    assert found.is_relative_to(tmp_path / "cache/models")
+    assert (found / "config.json").read_text() == "{}"
+
+
+def test_a_damaged_store_is_refused(tmp_path):
+    pointer = put_version(tmp_path, config="{}", run="first")
+    digest = hashlib.md5(b"first").hexdigest()
+    file = tmp_path / "dvc-store/files/md5" / digest[:2] / digest[2:]
+    file.write_text("other")
+    with pytest.raises(ModelError, match=r"damaged.*toy.*git checkout -- dvc-store"):
+        trained_or_shipped(pointer.with_suffix(""))
+    file.unlink()
+    with pytest.raises(ModelError, match=r"cannot be read.*git checkout -- dvc-store"):
+        trained_or_shipped(pointer.with_suffix(""))
+    assert [path for path in (pointer.parent / ".shipped").rglob("*") if path.is_file()] == []
+
+
+def test_a_version_that_is_elsewhere_is_none(tmp_path):
+    pointer = put_version(tmp_path, config="{}")
+    pointer.write_text(f"outs:\n- md5: {'0' * 32}.dir\n")
+    assert trained_or_shipped(pointer.with_suffix("")) is None
 
 
 def test_there_are_some():

@@ -55,9 +55,9 @@ def doctor() -> None:
 
 
 def _folders() -> dict[str, Path]:
-    from nucseg.models.stardist.pretrained import cache_folder
+    from nucseg.core.cache import cache_folder
 
-    folders = {"working folder": Path.cwd(), "cache of published models": cache_folder()}
+    folders = {"working folder": Path.cwd(), "cache of models": cache_folder()}
     if "NUCSEG_MODELS" in os.environ:
         folders["NUCSEG_MODELS"] = Path(os.environ["NUCSEG_MODELS"]).expanduser()
     return folders

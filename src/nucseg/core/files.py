@@ -13,7 +13,7 @@ from nucseg.core.errors import StorageError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` (same suffix) that becomes `path` when the block ends well.
+    """Create a temporary path beside `path` (same suffix) that becomes `path` when the block ends well.
 
     Args:
         path: The file to be; its folder is made where it is missing.
@@ -33,11 +33,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path` that replaces `path` when the block ends well.
+def atomic_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
+    """Create an empty temporary folder beside `path` that replaces `path` when the block ends well.
 
     Args:
         path: The folder to be; an older one of that name is removed only after the new one is whole.
+        keep: Whether a folder that another process has written in the meantime stays instead.
 
     Yields:
         The temporary folder to fill.
@@ -51,9 +52,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary = Path(folder) / "new"
             temporary.mkdir()
             yield temporary
-            if path.exists():
+            if path.exists() and not keep:
                 os.replace(path, Path(folder) / "old")
-            os.replace(temporary, path)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                if not (keep and path.is_dir()):
+                    raise
 
 
 _REMEDIES = {

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 import nucseg
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.models.segmenter import TrainableSegmenter
+from nucseg.models.shipped import in_wheel, trained_or_shipped
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> TrainableSegme
 
 
 def kind_of(segmenter: TrainableSegmenter) -> str:
-    """Give the name under which a model's class is listed."""
+    """Return the name under which a model's class is listed."""
     path = f"{type(segmenter).__module__}:{type(segmenter).__qualname__}"
     for kind, entry in MODELS.items():
         if entry.class_path == path:
@@ -104,8 +105,9 @@ def _import(path: str) -> Any:
 def resolve_model(name_or_folder: str | Path) -> Path:
     """Find the folder of a trained model.
 
-    Looked at, in this order: the folder itself, `$NUCSEG_MODELS/NAME`, `data/06_models/NAME` of the working directory
-    and of the checkout that holds this package. Never the demo's models.
+    Searched in this order: the folder itself, `$NUCSEG_MODELS/NAME`, `data/06_models/NAME` of the working directory and
+    of the checkout that holds this package (what was trained or pulled there, else the shipped version), and the models
+    in the wheel. Never the demo's models.
 
     Args:
         name_or_folder: A model's folder or its name, such as `stardist`.
@@ -114,28 +116,28 @@ def resolve_model(name_or_folder: str | Path) -> Path:
         A folder with a `config.json`.
 
     Raises:
-        ModelError: There is none; the message says where was looked and how to get one.
+        ModelError: There is none; the message says where it was looked for and how to get one.
+        StorageError: A shipped model can be unpacked nowhere.
     """
     name = Path(name_or_folder).expanduser()
     checkout = Path(nucseg.__file__).parents[2]
     roots = [Path.cwd() / "data/06_models", checkout / "data/06_models"]
     if os.environ.get("NUCSEG_MODELS"):
         roots.insert(0, Path(os.environ["NUCSEG_MODELS"]).expanduser())
-    places = list(dict.fromkeys([name, *(root / name for root in roots)]))
+    places = list(dict.fromkeys([name, *(root / name for root in roots), in_wheel(name)]))
     for place in places:
-        if (place / "config.json").is_file():
-            return place
+        if (found := trained_or_shipped(place)) is not None:
+            return found
     pointers = [root.with_name(f"{root.name}.dvc") for root in roots] + [
         place.with_name(f"{place.name}.dvc") for place in places if place.name
     ]
     for pointer in pointers:
         if pointer.is_file():
             raise ModelError(
-                f"model {str(name_or_folder)!r} is versioned by DVC ({pointer}) but not checked out: "
-                f"run `dvc pull` in {pointer.parent} (the shipped models need no network)."
+                f"model {str(name_or_folder)!r} is versioned by DVC ({pointer}), but neither checked out nor in the "
+                f"bundled store: run `dvc pull` in {pointer.parent} (with `--remote s3` for a model in your bucket)."
             )
     raise ModelError(
-        f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Give a folder, "
-        "set NUCSEG_MODELS, run `dvc pull` for a shipped model, or train one with "
-        f"`kedro run --pipeline {name.name}`."
+        f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Name a folder, set "
+        f"NUCSEG_MODELS, or train one with `kedro run --pipelines {name.name}`."
     )

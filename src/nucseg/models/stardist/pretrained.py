@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ import pooch
 from csbdeep.models.pretrained import get_model_details
 from stardist.models import StarDist2D
 
+from nucseg.core.cache import cache_folder
 from nucseg.core.errors import ConfigError, DownloadError, ModelError
 from nucseg.models.stardist.config import PRETRAINED, StarDistConfig
 from nucseg.models.stardist.model import StarDist, stardist_config
@@ -46,11 +46,6 @@ def create(config: StarDistConfig) -> StarDist:
             f"{_KEYS}.pretrained: {config.pretrained!r} is neither a folder nor one of {', '.join(PRETRAINED)}."
         )
     return _read(Path(config.pretrained), config)
-
-
-def cache_folder() -> Path:
-    """Give the folder that keeps published models: `$NUCSEG_CACHE/models`, else the user's cache."""
-    return Path(os.environ.get("NUCSEG_CACHE") or pooch.os_cache("nucseg")) / "models"
 
 
 def fetch(name: str) -> Path:

@@ -75,7 +75,7 @@ def bad_images(folder: Path) -> dict[str, str]:
     return {
         "noimage.tif": "not a TIFF, PNG or JPEG",
         "empty.tif": "is empty",
-        "cut.tif": "ends before",
+        "cut.tif": "is truncated",
         "nan.tif": "NaN",
         "five.tif": "several planes",
         "complex.tif": "complex64",

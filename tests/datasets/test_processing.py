@@ -104,7 +104,7 @@ def test_broken_samples_are_set_aside_with_their_reason(
         "empty": "the label image is empty",
         "float": "float32 is not a label image",
         "float_image": "allowed are uint8 and uint16",
-        "planes": "several planes",
+        "planes": "holds 5 pages",
         "no_files": "has no image",
         "good": "stands twice",
         "../up": "is no id",

@@ -13,8 +13,9 @@ import requests
 import tifffile
 
 from nucseg.core.errors import InputError
+from nucseg.core.streams import without_file
 from nucseg.serving.errors import TooLargeError
-from nucseg.serving.limits import as_upload, check_size
+from nucseg.serving.limits import check_size
 
 TIFF = {"Content-Type": "image/tiff"}
 
@@ -176,7 +177,7 @@ def test_an_upload_names_no_other_file(serve, tmp_path) -> None:
     file = tmp_path / "upload"
     file.write_bytes(stream.getvalue())
     with file.open("rb") as opened, pytest.raises(io.UnsupportedOperation):
-        as_upload(opened).fileno()
+        without_file(opened).fileno()
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -18,6 +18,7 @@ from nucseg.batch.progress import Progress
 from nucseg.batch.record import ImageRecord
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.images.open import image_stem, open_image
+from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
 from nucseg.inference.mosaic import Mosaic
@@ -44,7 +45,7 @@ class BatchOptions:
     """
 
     formats: tuple[str, ...] = ("labels",)
-    channel: str | None = None
+    channel: Channel = None
     pixel_size: float | None = None
     tile: int | None = None
     score_threshold: float | None = None

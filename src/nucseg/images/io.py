@@ -1,9 +1,10 @@
 """Read TIFF, PNG and JPEG images and label images; write them as TIFF."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -12,10 +13,10 @@ from nucseg.core.checks import check_image, check_label_image
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
+from nucseg.images.pictures import JPEG_START, PNG_START, open_picture
+from nucseg.images.planes import Channel
+from nucseg.images.source import ImageSource
 from nucseg.images.tiff import TIFF_STARTS, open_tiff
-
-_PNG = b"\x89PNG"
-_JPEG = b"\xff\xd8\xff"
 
 
 def read_image(path: Path) -> NDArray:
@@ -38,16 +39,45 @@ def decode_image(stream: BinaryIO, name: str) -> NDArray:
         name: What to call it in messages.
 
     Returns:
-        `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, dtype and values as stored. Channel-first files with 3 or 4
-        channels are turned; a TIFF whose 0 is white is inverted; a grey image's alpha is dropped. The colour table of
-        a TIFF is ignored, for in microscopy it says how to display intensities; that of a PNG is applied.
+        `(H, W)`, or `(H, W, C)` with C of 3 or 4 where the file says that it is in colour, dtype and values as stored:
+        only a TIFF whose 0 is white is inverted, and YCbCr and the colour table of a picture become RGB.
 
     Raises:
-        InputError: Unreadable, several planes, no pixels, NaN or infinite values, or a dtype that is no image's.
+        InputError: Unreadable, several images, planes or channels, no pixels, NaN or infinite values, a dtype that is
+            no image's, or a colour model that is not read.
     """
-    image = _decode(stream, name)
+    image = _whole(open_stream(stream, name))
     check_image(image, name)
     return image
+
+
+def open_stream(
+    stream: BinaryIO, name: str, channel: Channel = None, *, path: Path | None = None, as_stored: bool = False
+) -> ImageSource:
+    """Open an image in a seekable stream, from its start; the pixels of a large TIFF are read when they are asked for.
+
+    Args:
+        stream: TIFF, PNG or JPEG; that of a TIFF stays open as long as the source is used.
+        name: What to call it in messages.
+        channel: As in `nucseg.images.planes.choose_planes`.
+        path: Where the stream is a file on this machine.
+        as_stored: Whether values are left as they are, as labels need it: neither inverted nor turned into colours.
+
+    Raises:
+        InputError: It is not one image.
+    """
+    stream.seek(0)
+    start = stream.read(4)
+    stream.seek(0)
+    with _damage_named(name):
+        if start in TIFF_STARTS:
+            return open_tiff(path or stream, name, channel, as_stored=as_stored)
+        if start == PNG_START or start.startswith(JPEG_START):
+            return open_picture(stream.read(), name, channel, as_stored=as_stored)
+    raise InputError(
+        f"{name}: is {'empty' if not start else 'not a TIFF, PNG or JPEG'}; "
+        "save it again in one of these formats (Fiji reads the vendors' formats)."
+    )
 
 
 def read_labels(path: Path) -> NDArray[np.int32]:
@@ -73,9 +103,7 @@ def decode_labels(stream: BinaryIO, name: str) -> NDArray[np.int32]:
     Raises:
         InputError: Unreadable, not `(H, W)`, not an integer dtype, negative, or above the largest int32.
     """
-    labels = _decode(stream, name, as_stored=True)
-    if labels.ndim == 3 and labels.shape[2] == 1:
-        labels = labels[..., 0]
+    labels = _whole(open_stream(stream, name, as_stored=True))
     _check_labels(labels, name)
     return labels.astype(np.int32)
 
@@ -121,39 +149,18 @@ def _opened(path: Path) -> BinaryIO:
         raise InputError(f"{path}: cannot be opened ({error.strerror}). Check the path and its permissions.") from error
 
 
-def _decode(stream: BinaryIO, name: str, *, as_stored: bool = False) -> NDArray:
-    stream.seek(0)
-    start = stream.read(4)
-    stream.seek(0)
+def _whole(source: ImageSource) -> NDArray:
+    with _damage_named(source.name):
+        return source.read(Window.whole(source.shape))
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """Turn whatever exception a decoder meets a broken file with into one that names it."""
     try:
-        if start in TIFF_STARTS:
-            source = open_tiff(stream, name, as_stored=as_stored)
-            return source.read(Window.whole(source.shape))
-        if start == _PNG:
-            image = imagecodecs.png_decode(stream.read())
-        elif start.startswith(_JPEG):
-            image = _decode_jpeg(stream.read(), name)
-        else:
-            raise InputError(
-                f"{name}: is {'empty' if not start else 'not a TIFF, PNG or JPEG'}; "
-                "save it again in one of these formats (Fiji reads the vendors' formats)."
-            )
+        yield
     except InputError:
         raise
-    except Exception as error:  # a decoder meets a broken file with whatever exception
-        raise InputError(f"{name}: cannot be read ({error}). The file is damaged; fetch or save it again.") from error
-    return _without_grey_alpha(image)
-
-
-def _decode_jpeg(data: bytes, name: str) -> NDArray:
-    # The decoder fills the missing end of a cut file with grey: look for the end of image after the last scan.
-    if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise InputError(f"{name}: ends before its image does. Fetch or save it again.")
-    image = imagecodecs.jpeg_decode(data)
-    if image.ndim == 3 and image.shape[2] == 4:
-        raise InputError(f"{name}: holds CMYK colours; convert it to RGB.")
-    return image
-
-
-def _without_grey_alpha(image: NDArray) -> NDArray:
-    return image[..., 0] if image.ndim == 3 and image.shape[2] == 2 else image
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{name}: cannot be read ({why}). The file is damaged; fetch or save it again.") from error

@@ -1,5 +1,6 @@
 """OME-Zarr images (versions 0.4 and 0.5) and plain Zarr arrays, read chunk by chunk."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -7,13 +8,19 @@ import numpy as np
 import zarr
 
 from nucseg.core.errors import InputError
-from nucseg.images.planes import choose_planes
+from nucseg.images.planes import COLOURS, Channel, choose_planes
 from nucseg.images.source import ImageSource
-from nucseg.images.tiff import MICROMETRES
+from nucseg.images.tiff import unknown_unit
+from nucseg.images.units import micrometres
+
+_PURE = ["FF0000", "00FF00", "0000FF"]
 
 
-def open_zarr(url: str, name: str, channel: str | None = None) -> ImageSource:
-    """Open the full resolution of an OME-Zarr image, or a Zarr array whose last axes are rows and columns.
+def open_zarr(url: str, name: str, channel: Channel = None) -> ImageSource:
+    """Open the full resolution of an OME-Zarr image, or a Zarr array.
+
+    Of an array without the names of its axes the last two are rows and columns, but for a last one that is shorter
+    than the first, which is that of the channels.
 
     Args:
         url: Its folder or URL.
@@ -21,34 +28,82 @@ def open_zarr(url: str, name: str, channel: str | None = None) -> ImageSource:
         channel: As in `choose_planes`.
 
     Raises:
-        InputError: It is not an image.
+        InputError: It is not one image.
     """
     node = zarr.open(url, mode="r")
     if isinstance(node, zarr.Array):
-        guesses = {2: "YX", 3: "CYX" if node.shape[0] < node.shape[-1] else "YXC", 4: "TCYX", 5: "TCZYX"}
-        if node.ndim not in guesses:
-            raise InputError(f"{name}: shape {node.shape} is not an image.")
-        return _source(node, name, guesses[node.ndim], channel, [], None)
+        return _source(node, name, _array_axes(node, name), channel)
     attributes: dict[str, Any] = dict(node.attrs)
     ome = attributes.get("ome", attributes)
     if not ome.get("multiscales"):
         raise InputError(f"{name}: is a Zarr group without `multiscales`: not an OME-Zarr image. Give the image in it.")
-    scales = ome["multiscales"][0]
+    scales, *others = ome["multiscales"]
+    if others:
+        called = ", ".join(str(each.get("name", number)) for number, each in enumerate(ome["multiscales"]))
+        raise InputError(f"{name}: holds {1 + len(others)} images ({called}); save the one to use by itself.")
     level = scales["datasets"][0]
-    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]
-    letters = "".join(axis["name"].upper() for axis in axes)
-    names = [str(each.get("label", "")) for each in ome.get("omero", {}).get("channels", [])]
+    given = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]
+    axes = [_axis(str(axis["name"]), axis.get("type")) for axis in given]
     factors = np.ones(len(axes))
     for transform in [*level.get("coordinateTransformations", []), *scales.get("coordinateTransformations", [])]:
         factors = factors * transform.get("scale", np.ones(len(axes)))
-    units = [MICROMETRES.get(axis.get("unit", ""), 0.0) for axis in axes]
-    sizes = [float(factors[letters.index(axis)] * units[letters.index(axis)]) for axis in "YX" if axis in letters]
-    pixel_size = (sizes[0], sizes[1]) if len(sizes) == 2 and min(sizes) > 0 else None
-    return _source(node[level["path"]], name, letters, channel, names, pixel_size)
+    array: Any = node[level["path"]]
+    units = [given[axes.index(axis)].get("unit") for axis in "YX" if axis in axes]
+    sizes = [float(factors[axes.index(axis)]) for axis in "YX" if axis in axes]
+    names = _channel_names(ome.get("omero") or {}, np.dtype(array.dtype))
+    return _source(array, name, axes, channel, names, sizes, units)
+
+
+def _array_axes(array: zarr.Array, name: str) -> list[str]:
+    named = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    if isinstance(named, list | tuple) and all(isinstance(each, str) for each in named):
+        return [_axis(each) for each in named]
+    guesses = {2: "YX", 3: "CYX" if array.shape[0] < array.shape[-1] else "YXC", 4: "TCYX", 5: "TCZYX"}
+    if array.ndim not in guesses:
+        raise InputError(f"{name}: shape {array.shape} is not an image.")
+    return list(guesses[array.ndim])
+
+
+def _axis(name: str, kind: object = None) -> str:
+    """Return the name of an axis as `choose_planes` knows it."""
+    if kind == "channel" or name.casefold() in ("c", "channel", "channels"):
+        return "C"
+    if kind == "time" or name.casefold() in ("t", "time"):
+        return "T"
+    return name.upper() if name.casefold() in ("x", "y", "z") else name
+
+
+def _channel_names(omero: dict[str, Any], dtype: np.dtype) -> list[str]:
+    """Return the labels of the channels; COLOURS where they are rendered as the colours of one picture.
+
+    That is: pure red, green and blue, of 8 bits, over the same range of values, with labels that are only numbers or
+    none. Three stains are shown in these colours, too, but each over its own range and with its name.
+    """
+    channels = omero.get("channels") or []
+    labels = [str(each.get("label") or "") for each in channels]
+    colours = [str(each.get("color", "")).upper() for each in channels]
+    ranges = [(each.get("window") or {}).get(end) for end in ("start", "end") for each in channels]
+    same_range = len(set(map(str, ranges[: len(channels)]))) == len(set(map(str, ranges[len(channels) :]))) == 1
+    unnamed = all(label in ("", str(n), f"Channel {n}", f"Channel:0:{n}") for n, label in enumerate(labels))
+    is_grey = (omero.get("rdefs") or {}).get("model") == "greyscale"
+    if colours == _PURE and same_range and unnamed and not is_grey and dtype == np.uint8:
+        return list(COLOURS)
+    return labels
 
 
 def _source(
-    array: Any, name: str, axes: str, channel: str | None, names: list[str], pixel_size: tuple[float, float] | None
+    array: Any,
+    name: str,
+    axes: Sequence[str],
+    channel: Channel,
+    names: Sequence[str] = (),
+    sizes: Sequence[float] = (),
+    units: Sequence[str | None] = (),
 ) -> ImageSource:
     planes = choose_planes(axes, array.shape, name, channel=channel, channel_names=names)
-    return ImageSource(name, planes.shape, np.dtype(array.dtype), partial(planes.take, array), pixel_size)
+    factors = [micrometres(unit) for unit in units]
+    notes = [unknown_unit(str(unit)) for unit, factor in zip(units, factors, strict=True) if factor is None]
+    scaled = [size * (factor or 0.0) for size, factor in zip(sizes, factors, strict=True)]
+    pixel_size = (scaled[0], scaled[1]) if len(scaled) == 2 and min(scaled) > 0 else None
+    read = partial(planes.take, array)
+    return ImageSource(name, planes.shape, np.dtype(array.dtype), read, pixel_size, tuple(notes[:1]))

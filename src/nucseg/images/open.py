@@ -9,25 +9,25 @@ from fsspec.core import url_to_fs
 from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
-from nucseg.images.io import decode_image
-from nucseg.images.source import ImageSource, array_source
-from nucseg.images.tiff import TIFF_STARTS, open_tiff
+from nucseg.images.io import open_stream
+from nucseg.images.planes import Channel, check_channel
+from nucseg.images.source import ImageSource
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".png", ".jpg", ".jpeg", ".zarr")
 """What is taken for an image in a folder."""
 
 
-def open_image(url: str | Path, channel: str | None = None) -> ImageSource:
+def open_image(url: str | Path, channel: Channel = None) -> ImageSource:
     """Open an image; the pixels of a large TIFF or of an OME-Zarr are read when they are asked for.
 
     Args:
         url: A path, or a URL of any kind that fsspec knows (`s3://`, `https://`, `gs://`, ...).
-        channel: Number or name of the channel to take; None takes a grey or a colour image as it is.
+        channel: Name or number (from 0) of the channel, page or plane to take; None takes a grey or a colour image.
 
     Raises:
-        InputError: It is missing, unreadable or not one image; the message names it.
+        InputError: It is missing, unreadable or not one image, or has no such channel; the message names it.
     """
-    name = str(url)
+    name, channel = str(url), check_channel(channel)
     try:
         source = _opened(name, channel)
     except InputError:
@@ -44,7 +44,7 @@ def open_image(url: str | Path, channel: str | None = None) -> ImageSource:
     return source
 
 
-def _opened(name: str, channel: str | None) -> ImageSource:
+def _opened(name: str, channel: Channel) -> ImageSource:
     files, path = url_to_fs(name)
     if _is_zarr(files, path):
         from nucseg.images.ome_zarr import open_zarr
@@ -54,18 +54,10 @@ def _opened(name: str, channel: str | None) -> ImageSource:
         raise InputError(f"{name}: is a folder without an OME-Zarr image. Give its images.")
     is_local = "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,))
     stream = files.open(path, "rb")
-    start = stream.read(4)
-    stream.seek(0)
-    if start in TIFF_STARTS:
-        return open_tiff(Path(path) if is_local else stream, name, channel)
-    with stream:
-        image = decode_image(stream, name)
-    if channel is not None:
-        count = 1 if image.ndim == 2 else image.shape[2]
-        if not channel.isdecimal() or int(channel) >= count:
-            raise InputError(f"{name}: has no channel {channel!r}; allowed are the numbers 0 to {count - 1}.")
-        image = image if image.ndim == 2 else image[..., int(channel)]
-    return array_source(image, name)
+    source = open_stream(stream, name, channel, path=Path(path) if is_local else None)
+    if is_local:  # a TIFF has been opened by its path
+        stream.close()
+    return source
 
 
 def find_images(inputs: Sequence[str]) -> list[str]:

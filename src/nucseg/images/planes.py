@@ -1,8 +1,13 @@
-"""Which plane of a file with several axes is the image."""
+"""The rule which part of a file is the image; every reader keeps it.
 
-import re
+A reader names the axes of what the file holds, and the channels as the file names them. Channels are the colours of one
+picture only where they are called red, green and blue: readers call them so only where the file says that they are
+colours. Everything else that is more than one is asked for, never guessed and never dropped.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,7 +16,22 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 
-_COLOUR = re.compile(r"(r|g|b|a|red|green|blue|alpha|c?\d*|channel[ :_]*\d+(:\d+)*)?", re.IGNORECASE)
+Channel = str | int | None
+"""A channel's name or its number from 0; None takes a grey or a colour image as it is."""
+
+COLOURS = ("red", "green", "blue")
+"""What channels are called that are the colours of one picture; a fourth may be the ALPHA."""
+
+ALPHA = "alpha"
+"""What a channel is called that holds opacity and no light."""
+
+GREY = "grey"
+"""What a single channel beside ALPHA is called."""
+
+_LETTERS = dict(zip("rgba", (*COLOURS, ALPHA), strict=True))
+
+# Axes that a channel can be chosen along: channels, samples of a pixel, pages, and an axis without a meaning.
+_KINDS = {"C": "channels", "S": "channels", "I": "pages", "Q": "planes"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +39,7 @@ class Planes:
     """The part of an array with named axes that makes one image.
 
     Attributes:
-        index: For each axis a number, or the axis's letter where all of it is taken.
+        index: For each axis a number, or the axis's name where all of it is taken.
         shape: `(H, W)` or `(H, W, C)` of the image.
     """
 
@@ -31,66 +51,109 @@ class Planes:
         places = {"Y": window.slices[0], "X": window.slices[1]}
         part = np.asarray(array[tuple(places.get(i, slice(None)) if isinstance(i, str) else i for i in self.index)])
         kept = [axis for axis in self.index if isinstance(axis, str)]
-        order = [kept.index(axis) for axis in ("Y", "X")] + [i for i, axis in enumerate(kept) if axis not in "YX"]
+        order = [kept.index(axis) for axis in ("Y", "X")] + [i for i, axis in enumerate(kept) if axis not in ("Y", "X")]
         part = part.transpose(order)
         return part.astype(part.dtype.newbyteorder("="), copy=False)
 
 
 def choose_planes(
-    axes: str, shape: Sequence[int], name: str, *, channel: str | None = None, channel_names: Sequence[str] = ()
+    axes: Sequence[str],
+    shape: Sequence[int],
+    name: str,
+    *,
+    channel: Channel = None,
+    channel_names: Sequence[str] = (),
 ) -> Planes:
     """Find the image in an array with axes such as `TCZYX`.
 
     Args:
-        axes: A letter for each axis: Y, X, C (channels), S (samples of a colour image), Z, T or another.
+        axes: A name for each axis: Y, X, C (channels), S (samples of a pixel), I (pages), Q (unknown), Z, T or another.
         shape: The length of each axis.
         name: What to call the file in messages.
-        channel: The channel to take, by its number from 0 or its name; None takes all of a grey or a colour image.
-        channel_names: What the file calls its channels.
+        channel: The channel, page or plane to take.
+        channel_names: What the file calls its channels; COLOURS, and ALPHA, where it says that they are these.
 
     Raises:
         InputError: There are several planes or channels and none is chosen, or the chosen one is not there.
     """
-    index: list[int | str] = [0] * len(axes)
-    for letter in "YX":
-        if letter not in axes:
-            raise InputError(f"{name}: has the axes {axes} of {tuple(shape)}; an image has rows (Y) and columns (X).")
-        index[axes.index(letter)] = letter
-    long = {axis: place for place, axis in enumerate(axes) if axis not in "YX" and shape[place] > 1}
-    channel_axis = next((axis for axis in "CS" if axis in long), None)
-    others = [axis for axis in long if axis not in ("C", "S")]
-    # An unnamed axis of three or four beside rows and columns holds colours.
-    if channel_axis is None and len(others) == 1 and others[0] not in "ZT" and shape[long[others[0]]] in (3, 4):
-        channel_axis = others.pop()
-    if others or ("C" in long and "S" in long):
+    for letter in ("Y", "X"):
+        if list(axes).count(letter) != 1:
+            raise InputError(
+                f"{name}: has the axes {' '.join(axes)} of {tuple(shape)}; an image has rows (Y) and columns (X)."
+            )
+    index: list[int | str] = [axis if axis in ("Y", "X") else 0 for axis in axes]
+    size = (shape[index.index("Y")], shape[index.index("X")])
+    long = [place for place, first in enumerate(index) if first == 0 and shape[place] > 1]
+    if len(long) > 1 or any(axes[place] not in _KINDS for place in long):
         planes = ", ".join(f"{axis} {length}" for axis, length in zip(axes, shape, strict=True))
         raise InputError(f"{name}: holds several planes ({planes}); save the one to use by itself, grey or RGB.")
-    size = (shape[axes.index("Y")], shape[axes.index("X")])
-    count = shape[long[channel_axis]] if channel_axis else 1
-    names = list(channel_names) if len(channel_names) == count else []
+    count = shape[long[0]] if long else 1
+    names = [_plain(each) for each in channel_names] if len(channel_names) == count else [""] * count
     if channel is not None:
-        number = _channel_number(channel, count, names, name)
-        if channel_axis:
-            index[long[channel_axis]] = number
+        number = channel_number(channel, count, channel_names, name)
+        if long:
+            index[long[0]] = number
         return Planes(tuple(index), size)
-    if channel_axis is None:
+    if not long or names == [GREY, ALPHA]:
         return Planes(tuple(index), size)
-    is_colour = channel_axis == "S" or all(_COLOUR.fullmatch(each) for each in names)
-    if count == 2 and channel_axis == "S":  # grey and alpha
-        index[long["S"]] = 0
-        return Planes(tuple(index), size)
-    if count not in (3, 4) or not is_colour:
-        called = ", ".join(names) if names else f"0 to {count - 1}"
-        raise InputError(f"{name}: holds {count} channels ({called}); choose one with --channel NAME or NUMBER.")
-    index[long[channel_axis]] = channel_axis
+    place = long[0]
+    if names not in ([*COLOURS], [*COLOURS, ALPHA]):
+        raise InputError(
+            f"{name}: holds {count} {_KINDS[axes[place]]} ({_called(count, channel_names)}); choose one with --channel "
+            "NAME or NUMBER on the command line, or save the image to use by itself, grey or RGB."
+        )
+    index[place] = axes[place]
     return Planes(tuple(index), (*size, count))
 
 
-def _channel_number(channel: str, count: int, names: Sequence[str], name: str) -> int:
-    for number, each in enumerate(names):
-        if each.casefold() == channel.casefold():
-            return number
-    if channel.isdecimal() and int(channel) < count:
+def channel_number(channel: str | int, count: int, channel_names: Sequence[str], name: str) -> int:
+    """Return the number, from 0, of a channel that is chosen by its name or number.
+
+    Args:
+        channel: Its name, in whatever case, or its number; a text that is both is taken for the name.
+        count: How many channels there are.
+        channel_names: What they are called; not used where there are fewer or more than `count`.
+        name: What to call the file in messages.
+
+    Raises:
+        InputError: There is no such channel, or there are several of this name.
+    """
+    names = list(channel_names) if len(channel_names) == count else []
+    if isinstance(channel, str):
+        found = [number for number, each in enumerate(names) if each.strip().casefold() == channel.strip().casefold()]
+        if len(found) > 1:
+            numbers = " and ".join(map(str, found))
+            raise InputError(f"{name}: the channels {numbers} are both called {channel!r}; choose one by its number.")
+        if found:
+            return found[0]
+    number = int(channel) if not isinstance(channel, str) or channel.strip().isdecimal() else -1
+    if 0 <= number < count:
+        return number
+    called = f"{', '.join(filter(None, names))}; or " if any(names) else ""
+    numbers = f"the numbers 0 to {count - 1}" if count > 1 else "the number 0"
+    raise InputError(f"{name}: has no channel {str(channel)!r}; allowed are {called}{numbers}.")
+
+
+def check_channel(channel: Any) -> Channel:
+    """Return a channel as it was given by a caller.
+
+    Raises:
+        InputError: It is neither a name nor a number.
+    """
+    if channel is None or isinstance(channel, str):
+        return channel
+    if not isinstance(channel, bool) and isinstance(channel, Integral):
         return int(channel)
-    called = f"{', '.join(names)}; or " if names else ""
-    raise InputError(f"{name}: has no channel {channel!r}; allowed are {called}the numbers 0 to {count - 1}.")
+    kind = type(channel).__name__
+    raise InputError(f"channel: {channel!r} is a {kind}; allowed are its name (str), its number (int) and None.")
+
+
+def _plain(name: str) -> str:
+    text = name.strip().casefold()
+    return _LETTERS.get(text, text)
+
+
+def _called(count: int, names: Sequence[str]) -> str:
+    if len(names) != count or not any(names):
+        return f"0 to {count - 1}"
+    return ", ".join(each or str(number) for number, each in enumerate(names))

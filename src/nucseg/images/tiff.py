@@ -4,16 +4,19 @@ import re
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
-from xml.etree import ElementTree as ET
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
+from nucseg.core.streams import without_file
 from nucseg.core.window import Window
-from nucseg.images.planes import Planes, choose_planes
+from nucseg.images.colours import colour_conversion, photometric
+from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes
 from nucseg.images.source import BandCache, ImageSource
+from nucseg.images.tiff_series import TiffImage, find_image
+from nucseg.images.units import micrometres
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """The first bytes of a TIFF, of either byte order, classic or BigTIFF."""
@@ -21,62 +24,79 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WHOLE_BYTES = 2**27
 """A plane of up to so many bytes is read at once; a larger one window by window."""
 
-MICROMETRES = {
-    "m": 1e6,
-    "cm": 1e4,
-    "mm": 1e3,
-    "nm": 1e-3,
-    "pm": 1e-6,
-    "inch": 25400.0,
-    **dict.fromkeys(("micron", "microns", "um", "\u00b5m", "\u03bcm", "\\u00B5m", "micrometer", "micrometre"), 1.0),
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-    "nanometer": 1e-3,
-}
-"""Micrometres of each unit of length, as the formats spell it."""
-
 _LARGEST_PIXEL = 20.0  # micrometres; what is larger is the resolution of a screen or printer, not of a microscope
 
 
-def open_tiff(file: BinaryIO | Path, name: str, channel: str | None = None, *, as_stored: bool = False) -> ImageSource:
+def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_stored: bool = False) -> ImageSource:
     """Open a TIFF as an image; its pixels are read later where there are many.
+
+    Other files of the set that it belongs to are not read.
 
     Args:
         file: The file, or a stream that can be sought; it stays open as long as the source is used.
         name: What to call it in messages.
         channel: As in `choose_planes`.
-        as_stored: Whether an image whose 0 is white is left as it is.
+        as_stored: Whether the values are left as they are: where 0 is white, and where they are indices of colours.
 
     Raises:
-        InputError: It is not one image, or ends before its image does.
+        InputError: It is not one image, or is truncated.
     """
-    tiff = tifffile.TiffFile(file)
-    first, *others = tiff.series
-    page = first.keyframe
-    if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
-        raise InputError(f"{name}: holds CMYK colours; convert it to RGB.")
-    if any(other.size >= first.size for other in others):
-        raise InputError(f"{name}: holds {len(tiff.series)} images; save the one to use by itself.")
-    ends = [np.add(part.dataoffsets, part.databytecounts).max() for part in first.pages if part is not None]
+    path = file if isinstance(file, Path) else None
+    stream = file.open("rb") if isinstance(file, Path) else file
+    # tifffile looks for the other files of a set where it is given a file, and fills with zeros what it does not find.
+    tiff = tifffile.TiffFile(without_file(stream), name=path.name if path else None)
+    image = find_image(tiff, name)
+    series, page = image.series, image.series.keyframe
+    ends = [np.add(part.dataoffsets, part.databytecounts).max() for part in series if part is not None]
     if max(ends) > tiff.filehandle.size:
-        raise InputError(f"{name}: ends before its image does. Fetch or save it again.")
-    axes, shape = first.get_axes(squeeze=True), first.get_shape(squeeze=True)
-    planes = choose_planes(axes, shape, name, channel=channel, channel_names=_channel_names(tiff))
-    dtype = np.dtype(first.dtype).newbyteorder("=")
-    read = _reader(tiff, planes, dtype)
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored:
+        raise InputError(f"{name}: is truncated: it ends before its image does. Fetch or save it again.")
+    channel = image.local(channel, name, path.parent if path else None)
+    axes, shape = series.get_axes(squeeze=True), series.get_shape(squeeze=True)
+    conversion = None if as_stored else colour_conversion(page, name)
+    several = any(axis not in "YXS" and length > 1 for axis, length in zip(axes, shape, strict=True))
+    of_file, of_colours = (None, channel) if conversion and not several else (channel, None)
+    planes = choose_planes(axes, shape, name, channel=of_file, channel_names=image.channel_names)
+    dtype = np.dtype(series.dtype).newbyteorder("=")
+    read = _reader(series, path, planes, dtype)
+    size, dtype_read = planes.shape, dtype
+    if photometric(page) == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored:
         read = partial(_inverted, read, planes.shape)
-    return ImageSource(name, planes.shape, dtype, read, _pixel_size(tiff))
+    notes = [*image.notes, *_orientation_note(page)]
+    if conversion:
+        read, size, dtype_read = partial(_converted, read, conversion.apply), (*planes.shape[:2], 3), np.dtype(np.uint8)
+        notes += [conversion.note] if conversion.note else []
+        if of_colours is not None:
+            number = channel_number(of_colours, 3, COLOURS, name)
+            read, size = partial(_sample, read, number), planes.shape[:2]
+    pixel_size, unit_notes = _pixel_size(tiff, image)
+    return ImageSource(name, size, dtype_read, read, pixel_size, (*notes, *unit_notes))
 
 
-def _reader(tiff: tifffile.TiffFile, planes: Planes, dtype: np.dtype) -> Any:
-    series = tiff.series[0]
+def orientation_note(orientation: object) -> tuple[str, ...]:
+    """Return what to say of an orientation tag of TIFF or EXIF: 2 to 8 mean that the image is turned or mirrored."""
+    if orientation not in range(2, 9):
+        return ()
+    return (f"its orientation tag ({orientation}) is not applied: rows and columns are as stored.",)
+
+
+def _orientation_note(page: tifffile.TiffPage) -> tuple[str, ...]:
+    return orientation_note(page.tags.valueof(274))
+
+
+def _converted(read: Any, apply: Any, window: Window) -> NDArray:
+    return np.asarray(apply(read(window)))
+
+
+def _sample(read: Any, number: int, window: Window) -> NDArray:
+    return np.asarray(read(window)[..., number])
+
+
+def _reader(series: tifffile.TiffPageSeries, path: Path | None, planes: Planes, dtype: np.dtype) -> Any:
     page = series.keyframe
-    contiguous = series.dataoffset is not None and page.is_memmappable and Path(tiff.filehandle.path).is_file()
+    contiguous = series.dataoffset is not None and page.is_final and page.dataoffsets[0] % dtype.itemsize == 0
     size = int(np.prod(planes.shape)) * dtype.itemsize
-    if size > WHOLE_BYTES and contiguous:
-        path, stored = Path(tiff.filehandle.path), dtype.newbyteorder(tiff.byteorder)
+    if size > WHOLE_BYTES and contiguous and path:
+        stored = dtype.newbyteorder(page.parent.byteorder)
         offset, shape = series.dataoffset or 0, series.get_shape(squeeze=True)
 
         def mapped(window: Window) -> NDArray:
@@ -112,41 +132,38 @@ def _inverted(read: Any, shape: tuple[int, ...], window: Window) -> NDArray:
     return largest - image
 
 
-def _channel_names(tiff: tifffile.TiffFile) -> list[str]:
-    if tiff.is_ome:
-        return [element.get("Name", "") for element in _ome(tiff, "Channel")]
-    labels = (tiff.imagej_metadata or {}).get("Labels") or []
-    return [str(label) for label in labels]
-
-
-def _ome(tiff: tifffile.TiffFile, tag: str) -> list[ET.Element]:
-    """Find the elements of a name in the description of the first image."""
-    root = ET.fromstring(tiff.ome_metadata or "<OME/>")
-    image = root.find("{*}Image")
-    return [] if image is None else image.findall(f".//{{*}}{tag}")
-
-
-def _pixel_size(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Find the pixel size (row, column) in micrometres, if the file says one that a microscope can have."""
-    if tiff.is_ome and (pixels := _ome(tiff, "Pixels")):
-        sizes = [
-            float(pixels[0].get(f"PhysicalSize{axis}", 0)) * _unit(pixels[0].get(f"PhysicalSize{axis}Unit", "\u00b5m"))
-            for axis in "YX"
-        ]
-        return _plausible(sizes)
-    page = tiff.pages.first
+def _pixel_size(tiff: tifffile.TiffFile, image: TiffImage) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """Find the pixel size (row, column) in micrometres, if the file says one that a microscope can have, and notes."""
+    pixels = None if image.ome is None else image.ome.find("{*}Pixels")
+    if pixels is not None:
+        sizes = [_number(pixels.get(f"PhysicalSize{axis}")) for axis in "YX"]
+        return _plausible(sizes, [pixels.get(f"PhysicalSize{axis}Unit", "um") for axis in "YX"])
+    page = image.series.keyframe
+    if (match := re.search(r"\bMPP ?= ?([\d.]+)", page.description)) and tiff.is_svs:
+        return _plausible([_number(match[1])] * 2, ["um"] * 2)
     unit = (tiff.imagej_metadata or {}).get("unit") if tiff.is_imagej else None
     if unit is None:
-        unit = {2: "inch", 3: "cm"}.get(int(page.resolutionunit), "")
-    if (match := re.search(r"\bMPP ?= ?([\d.]+)", page.description)) and tiff.is_svs:
-        return _plausible([float(match[1])] * 2)
+        unit = {2: "inch", 3: "cm", 4: "mm", 5: "um"}.get(int(page.resolutionunit), "")
     columns, rows = page.get_resolution()
-    return _plausible([_unit(unit) / each if each else 0.0 for each in (rows, columns)])
+    return _plausible([1 / each if each else 0.0 for each in (rows, columns)], [unit] * 2)
 
 
-def _unit(name: str) -> float:
-    return MICROMETRES.get(str(name).strip(), 0.0)
+def _number(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
 
 
-def _plausible(sizes: list[float]) -> tuple[float, float] | None:
-    return (sizes[0], sizes[1]) if all(0 < size <= _LARGEST_PIXEL for size in sizes) else None
+def _plausible(sizes: list[float], units: list[str]) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    if not all(0 < size < np.inf for size in sizes):
+        return None, ()
+    if unknown := [unit for unit in units if micrometres(unit) is None]:
+        return None, (unknown_unit(unknown[0]),)
+    rows, columns = (size * (micrometres(unit) or 0.0) for size, unit in zip(sizes, units, strict=True))
+    return ((rows, columns) if 0 < rows <= _LARGEST_PIXEL and 0 < columns <= _LARGEST_PIXEL else None), ()
+
+
+def unknown_unit(unit: str) -> str:
+    """Return what to say of a unit of length that is not known."""
+    return f"its pixel size is in {unit!r}, which is no known unit of length; --pixel-size gives it in micrometres."

@@ -16,6 +16,7 @@ from distributed.scheduler import KilledWorker
 from nucseg.core.errors import ConfigError, StorageError
 from nucseg.core.types import Precision
 from nucseg.images.open import open_image
+from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import TileJob
@@ -40,7 +41,7 @@ class _Recipe(NamedTuple):
     model: str
     precision: Precision
     image: str
-    channel: str | None
+    channel: Channel
     fitted: FittedPreprocessor
     scale: float
     grid: TileGrid
@@ -139,7 +140,7 @@ def _predictor(_run: str, model: str, precision: Precision) -> Predictor:
 
 
 @lru_cache(maxsize=2)
-def _source(_run: str, image: str, channel: str | None) -> ImageSource:
+def _source(_run: str, image: str, channel: Channel) -> ImageSource:
     return open_image(image, channel)
 
 

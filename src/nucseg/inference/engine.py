@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.parts import Part
@@ -32,7 +33,7 @@ class TileJob:
     """
 
     source: ImageSource
-    channel: str | None
+    channel: Channel
     fitted: FittedPreprocessor
     scale: float
     grid: TileGrid

@@ -1,6 +1,7 @@
 """Predict an image of any size, tile by tile."""
 
 from nucseg.core.errors import InputError
+from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine, TileJob
 from nucseg.inference.mosaic import Mosaic
@@ -13,7 +14,7 @@ def tile_job(
     predictor: Predictor,
     source: ImageSource,
     *,
-    channel: str | None = None,
+    channel: Channel = None,
     tile: int | None = None,
     scale: Scale | None = None,
     magnification: float | None = None,

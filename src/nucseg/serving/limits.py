@@ -2,12 +2,13 @@
 
 import io
 import math
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO
 
 import tifffile
 from PIL import Image
 
 from nucseg.core.errors import InputError
+from nucseg.core.streams import without_file
 from nucseg.images.tiff import TIFF_STARTS
 from nucseg.serving.errors import TooLargeError
 
@@ -17,45 +18,6 @@ _CODECS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD"
 _BYTES_PER_PIXEL = 16  # four channels of float32
 # What they hold is as large as the TIFF says; other codecs say a size of their own.
 _AS_DECLARED = {tifffile.COMPRESSION[name] for name in _CODECS}
-
-
-class _Upload(io.RawIOBase):
-    """A stream without the file beneath it.
-
-    Args:
-        stream: A seekable one; closing this one leaves it open.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read into memory that is there."""
-        view = memoryview(buffer).cast("B")
-        data = self._stream.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move as any stream does."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Tell the place as any stream does."""
-        return self._stream.tell()
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that it can be moved in."""
-        return True
-
-
-def as_upload(stream: IO[bytes]) -> BinaryIO:
-    """Hide that a stream is a file: no decoder gets to look for other files beside it."""
-    return cast("BinaryIO", _Upload(stream))
 
 
 def check_size(stream: IO[bytes], max_pixels: int, name: str = "image") -> None:
@@ -90,14 +52,14 @@ def _declared(stream: IO[bytes]) -> tuple[int, int]:
     start = stream.read(_PNG_HEADER)
     stream.seek(0)
     if start[:4] in TIFF_STARTS:
-        return _declared_tiff(as_upload(stream))
+        return _declared_tiff(without_file(stream))
     if start.startswith(b"\x89PNG"):
         # Not by Pillow, which reads on until the pixels begin.
         width, height = int.from_bytes(start[16:20]), int.from_bytes(start[20:24])
         return width * height, width * height * 8
     if start.startswith(b"\xff\xd8\xff"):
         try:
-            with Image.open(as_upload(stream), formats=["JPEG"]) as image:
+            with Image.open(without_file(stream), formats=["JPEG"]) as image:
                 return image.width * image.height, image.width * image.height * 4
         except Image.DecompressionBombError:
             return 2**63, 2**63

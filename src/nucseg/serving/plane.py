@@ -7,15 +7,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.errors import InputError
+from nucseg.core.streams import without_file
 from nucseg.core.types import Instances
-from nucseg.images.io import decode_image
-from nucseg.images.source import ImageSource, array_source
-from nucseg.images.tiff import TIFF_STARTS, open_tiff
+from nucseg.images.io import decode_image, open_stream
+from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
 from nucseg.masks.rle import kaggle_runs
 from nucseg.models.segmenter import LOWEST_SCORE
-from nucseg.serving.limits import as_upload, check_size
+from nucseg.serving.limits import check_size
 from nucseg.serving.models import ModelStore
 
 LOWEST_THRESHOLD = LOWEST_SCORE
@@ -87,7 +86,7 @@ class DataPlane:
             TooLargeError: It is too large a one.
         """
         check_size(upload, self.max_pixels)
-        return decode_image(as_upload(upload), "image")
+        return decode_image(without_file(upload), "image")
 
     def open(self, upload: IO[bytes]) -> ImageSource:
         """Open an upload within the limits; the pixels of a large TIFF are read when they are asked for.
@@ -97,16 +96,7 @@ class DataPlane:
             TooLargeError: It is too large a one.
         """
         check_size(upload, self.max_pixels)
-        start = upload.read(4)
-        upload.seek(0)
-        if start not in TIFF_STARTS:
-            return array_source(decode_image(as_upload(upload), "image"))
-        try:
-            return open_tiff(as_upload(upload), "image")
-        except InputError:
-            raise
-        except Exception as error:  # a damaged file meets the library with whatever exception
-            raise InputError("image: cannot be read. The file is damaged; save it again.") from error
+        return open_stream(without_file(upload), "image")
 
     def warm_up(self) -> None:
         """Load the default model and predict once, for a first prediction takes longer than those that follow."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.files import atomic_folder
 from nucseg.core.window import Window
+from nucseg.images.planes import ALPHA, COLOURS
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
 
@@ -50,7 +51,10 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
             colours = ("FF0000", "00FF00", "0000FF", "FFFFFF")
             window = _display_range(source.dtype)
             root.attrs["omero"] = {
-                "channels": [{"label": str(n), "color": colours[n], "window": window} for n in range(channels[0])]
+                "channels": [
+                    {"label": label, "color": colour, "window": window}
+                    for label, colour in zip((*COLOURS, ALPHA)[: channels[0]], colours, strict=False)
+                ]
             }
         group = root.create_group("labels")
         group.attrs["labels"] = [LABELS]

@@ -1,0 +1,43 @@
+"""Streams of bytes that libraries cannot take for files."""
+
+import io
+from typing import IO, Any, BinaryIO, cast
+
+
+class _WithoutFile(io.RawIOBase):
+    """A stream without the file beneath it.
+
+    Args:
+        stream: A seekable one; closing this one leaves it open.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into existing memory."""
+        view = memoryview(buffer).cast("B")
+        data = self._stream.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move as any stream does."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position as any stream does."""
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it can be moved in."""
+        return True
+
+
+def without_file(stream: IO[bytes]) -> BinaryIO:
+    """Hide that a stream is a file: no decoder gets to look for other files beside it."""
+    return cast("BinaryIO", _WithoutFile(stream))

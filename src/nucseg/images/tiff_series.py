@@ -1,0 +1,187 @@
+"""Which of the images in a TIFF is the image, and which of its planes lie in this file."""
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import tifffile
+
+from nucseg.core.errors import InputError
+from nucseg.images.colours import sample_names
+from nucseg.images.planes import Channel, channel_number
+
+# What scanners call the images beside the image of the tissue; Bio-Formats writes "label image" and "macro image".
+_ASIDE = re.compile("(thumbnail|label|macro|overview|map|preview)( image)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TiffImage:
+    """The one image of a TIFF.
+
+    Attributes:
+        series: Its planes that lie in this file.
+        channel_names: What the file calls them.
+        ome: Its element `Image`, where the file is an OME-TIFF.
+        notes: What is left out.
+        channels: The numbers of its channels in a set of files, where others lie in other files.
+        set_names: What the channels of the whole set are called.
+    """
+
+    series: tifffile.TiffPageSeries
+    channel_names: tuple[str, ...]
+    ome: ET.Element | None = None
+    notes: tuple[str, ...] = ()
+    channels: tuple[int, ...] = ()
+    set_names: tuple[str, ...] = field(default=(), repr=False)
+
+    def local(self, channel: Channel, name: str, folder: Path | None) -> Channel:
+        """Return the number in this file of a channel that is given by its name or its number in the set of files.
+
+        Args:
+            channel: The channel.
+            name: What to call the file in messages.
+            folder: Where the other files lie, if that is known.
+
+        Raises:
+            InputError: It lies in another file, or there is no such channel.
+        """
+        if channel is None or not self.channels:
+            return channel
+        number = channel_number(channel, len(self.set_names), self.set_names, name)
+        if number in self.channels:
+            return self.channels.index(number)
+        files = _other_files(self.ome, number)
+        where = f"it is in {', '.join(files)}" if files else "the file lacks it"
+        if folder and files and not any((folder / each).is_file() for each in files):
+            where += ", which is missing"
+        raise InputError(f"{name}: does not hold the channel {str(channel)!r}; {where}.")
+
+
+def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
+    """Find the one image of a file; declared thumbnails, labels, macros and reduced copies are none.
+
+    Args:
+        tiff: The file, opened without the files beside it.
+        name: What to call it in messages.
+
+    Raises:
+        InputError: It holds none, or several.
+    """
+    try:
+        found = tiff.series
+    except ValueError as error:  # of an OME-TIFF that does not say which planes lie in which file
+        raise InputError(f"{name}: cannot be read ({error}); save the image to use by itself.") from error
+    if not found:
+        raise InputError(f"{name}: cannot be read (it holds no image). The file is damaged; fetch or save it again.")
+    aside = [series for series in found if _is_aside(series)]
+    images = [series for series in found if series not in aside] or found
+    if len(images) != 1:
+        listed = ", ".join(f"{_called(series, number)}" for number, series in enumerate(images))
+        raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use by itself.")
+    notes = [f"its {series.name.strip().lower()} is left out." for series in aside if series.name.strip()]
+    levels = [] if images[0].kind != "generic" else [level for level in images[0].levels[1:] if not _is_level(level)]
+    notes += [f"a smaller image in it, {_size(level)}, is taken for a reduced copy." for level in levels]
+    ome = _ome_image(tiff, images[0])
+    names = _channel_names(tiff, images[0], ome)
+    return _own(TiffImage(images[0], names, ome, tuple(notes)), tiff, name)
+
+
+def _is_aside(series: tifffile.TiffPageSeries) -> bool:
+    page = series.keyframe
+    return bool(_ASIDE.fullmatch(series.name.strip())) or page.is_reduced or page.is_mask
+
+
+def _is_level(series: tifffile.TiffPageSeries) -> bool:
+    """Return whether the file itself says that an image is a level of a pyramid."""
+    return series.keyframe.is_reduced or series.keyframe.is_subifd
+
+
+def _called(series: tifffile.TiffPageSeries, number: int) -> str:
+    return f"{series.name.strip() or number}: {_size(series)}"
+
+
+def _size(series: tifffile.TiffPageSeries) -> str:
+    return f"{series.keyframe.imagelength} x {series.keyframe.imagewidth} pixels"
+
+
+def _ome_image(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ET.Element | None:
+    """Find the element of a series, which is not always the first: images of other files are listed, too."""
+    try:
+        root = ET.fromstring(tiff.ome_metadata or "<OME/>")
+    except ET.ParseError:
+        return None
+    page = series.keyframe
+    images = root.findall("{*}Image")
+    named = [each for each in images if each.get("Name") == series.name] or images
+    sized = [
+        each
+        for each in named
+        for pixels in each.findall("{*}Pixels")
+        if (pixels.get("SizeY"), pixels.get("SizeX")) == (str(page.imagelength), str(page.imagewidth))
+    ]
+    return next(iter(sized), None)
+
+
+def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, ome: ET.Element | None) -> tuple[str, ...]:
+    if series.kind == "lsm":  # whose photometric interpretation says RGB of any three channels
+        names = ((tiff.lsm_metadata or {}).get("ChannelColors") or {}).get("ColorNames") or []
+    elif series.keyframe.samplesperpixel > 1:
+        return sample_names(series.keyframe)
+    elif ome is not None:
+        names = [element.get("Name", "") for element in ome.findall("{*}Pixels/{*}Channel")]
+    else:
+        names = (tiff.imagej_metadata or {}).get("Labels") or []
+    return tuple(map(str, names))
+
+
+def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
+    """Keep the planes that lie in this file; tifffile would fill the others with zeros."""
+    series, pages = image.series, list(image.series)
+    own = [place for place, page in enumerate(pages) if page is not None and page.dataoffsets and any(page.dataoffsets)]
+    if len(own) == len(pages) or len(pages) == 1:
+        return image
+    axes, shape = series.get_axes(squeeze=True), series.get_shape(squeeze=True)
+    inner = len(series.keyframe.shape)
+    outer = axes[:-inner]
+    places = [np.unique(numbers) for numbers in np.unravel_index(own, shape[:-inner])] if outer else []
+    if np.prod([len(each) for each in places], dtype=int) != len(own):
+        raise InputError(f"{name}: holds {len(own)} of {len(pages)} planes; save the one to use by itself.")
+    files = [each for each in _other_files(image.ome) if each != tiff.filename]
+    rest = (
+        f"the others are in {', '.join(files[:3])}{' …' if len(files) > 3 else ''}" if files else "it lacks the others"
+    )
+    kept = tifffile.TiffPageSeries(
+        [pages[place] for place in own],
+        shape=(*map(len, places), *shape[-inner:]),
+        dtype=series.dtype,
+        axes=axes,
+        parent=tiff,
+        name=series.name,
+        kind=series.kind,
+    )
+    notes = (*image.notes, f"{len(own)} of the image's {len(pages)} planes are in this file; {rest}.")
+    if "C" not in outer:
+        return replace(image, series=kept, notes=notes)
+    count, channels = shape[axes.index("C")], tuple(map(int, places[outer.index("C")]))
+    names = image.channel_names if len(image.channel_names) == count else ("",) * count
+    return replace(
+        image,
+        series=kept,
+        notes=notes,
+        channel_names=tuple(names[number] for number in channels),
+        channels=channels,
+        set_names=names,
+    )
+
+
+def _other_files(ome: ET.Element | None, channel: int | None = None) -> list[str]:
+    """List the files that an OME-TIFF names for its planes, or for those of a channel."""
+    if ome is None:
+        return []
+    parts = ome.findall("{*}Pixels/{*}TiffData")
+    if channel is not None:
+        parts = [part for part in parts if part.get("FirstC", "0") == str(channel)] or parts
+    files = [uuid.get("FileName", "") for part in parts for uuid in part.findall("{*}UUID")]
+    return sorted({Path(file).name for file in files if file})

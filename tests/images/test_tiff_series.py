@@ -61,7 +61,7 @@ def test_what_lies_in_another_file_is_told(tmp_path):
     assert np.array_equal(read(tmp_path / "w1.ome.tif", "dapi"), B)
     assert np.array_equal(read(tmp_path / "w1.ome.tif", 1), B)
     assert open_image(tmp_path / "w1.ome.tif").notes == (
-        "1 of the image's 2 planes are in this file; the others are in w0.ome.tif.",
+        "this file holds 1 of the image's 2 planes; the others are in w0.ome.tif.",
     )
     with pytest.raises(InputError, match=r"w0.ome.tif: does not hold the channel 'DAPI'; it is in w1.ome.tif\.$"):
         open_image(tmp_path / "w0.ome.tif", "DAPI")
@@ -85,7 +85,7 @@ def test_planes_that_a_file_declares_and_lacks_are_no_zeros(tmp_path):
     text = ome(0, {"cells": [("GFP", 0), ("DAPI", 0)]}).replace('FirstC="1" IFD="0"', 'FirstC="1" IFD="1"')
     tifffile.imwrite(path, A, description=text, metadata=None)
     assert np.array_equal(read(path), A)
-    assert open_image(path).notes == ("1 of the image's 2 planes are in this file; the others are in w0.ome.tif.",)
+    assert open_image(path).notes == ("this file holds 1 of the image's 2 planes; the others are in w0.ome.tif.",)
     with pytest.raises(InputError, match="does not hold the channel 'DAPI'"):
         open_image(path, "DAPI")
 

@@ -1,5 +1,6 @@
 """TIFF files of any kind (OME, ImageJ, BigTIFF, any compression), read window by window where they are large."""
 
+import logging
 import re
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,9 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 WHOLE_BYTES = 2**27
 """A plane of up to so many bytes is read at once; a larger one window by window."""
+
+# What tifffile warns of, notes and refusals say here; its "missing data are zeroed" would be wrong.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _LARGEST_PIXEL = 20.0  # micrometres; what is larger is the resolution of a screen or printer, not of a microscope
 

@@ -161,7 +161,7 @@ def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
         name=series.name,
         kind=series.kind,
     )
-    notes = (*image.notes, f"{len(own)} of the image's {len(pages)} planes are in this file; {rest}.")
+    notes = (*image.notes, f"this file holds {len(own)} of the image's {len(pages)} planes; {rest}.")
     if "C" not in outer:
         return replace(image, series=kept, notes=notes)
     count, channels = shape[axes.index("C")], tuple(map(int, places[outer.index("C")]))

@@ -2,6 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.nucseg-installed
+DEV_INSTALLED := $(VENV)/.nucseg-dev-installed
 # The first Python of the right version that can make virtual environments.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
     $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
@@ -14,56 +15,66 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint check-style check-types check-imports check-tests docs bench viz lock clean
+.PHONY: help setup setup-dev run test lint check-style check-types check-imports check-tests docs bench viz lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(INSTALLED)  ## Install the locked packages and nucseg into .venv.
+setup: $(INSTALLED)  ## Install nucseg and the packages it needs to run, at the locked versions, into .venv.
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
 	    echo "nucseg needs Python 3.11, 3.12 or 3.13 with the venv module; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock setuptools wheel
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --no-build-isolation --editable .
+	@touch $@
+
+setup-dev: $(DEV_INSTALLED)  ## Install every locked package: what the checks, the documentation and DVC need, too.
+
+$(DEV_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@test -e .git || $(BIN)/dvc config --local core.no_scm true  # unpacked, not cloned
 	@touch $@
 
-run: setup  ## Run every pipeline and every model on the embedded demonstration data (minutes, no network).
-	@if [ -n "$$(find data/06_models -name '*.dvc' 2>/dev/null)" ]; then $(BIN)/dvc pull; fi
+run: setup  ## Show the shipped models on the sample images, then run every pipeline on the demonstration data (no network).
+	@for model in stardist mask_rcnn; do \
+	    $(BIN)/nucseg predict samples/fluorescence.tif samples/histology.tif --model $$model --format overlay,labels,table \
+	        --output data/demo/samples/$$model --overwrite || exit 1; done
+	@echo; echo "The nuclei that the shipped models found in the sample images are outlined in"
+	@find $(CURDIR)/data/demo/samples -name '*.png' | sort
+	@echo "Now the demonstration: every pipeline, with a training of minutes."; echo
 	$(BIN)/kedro run --env demo
 
 test: check-style check-types check-imports check-tests  ## Run every check.
 
 lint: check-style check-types check-imports  ## Run the checks that take seconds.
 
-check-style: setup  ## Check the style of code, notebooks and the Dockerfile.
+check-style: setup-dev  ## Check the style of code, notebooks and the Dockerfile.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
 
-check-types: setup  ## Check the types.
+check-types: setup-dev  ## Check the types.
 	$(BIN)/mypy
 
-check-imports: setup  ## Check that imports run one way only.
+check-imports: setup-dev  ## Check that imports run one way only.
 	$(BIN)/lint-imports
 
-check-tests: setup  ## Run all tests that need neither a GPU nor the internet, with coverage.
+check-tests: setup-dev  ## Run all tests that need neither a GPU nor the internet, with coverage.
 	$(BIN)/python -m pytest -m "not gpu and not network" --cov --cov-report=term --durations=15
 
-docs: setup  ## Build the documentation into site/, and list the commands that no test runs.
+docs: setup-dev  ## Build the documentation into site/, and list the commands that no test runs.
 	$(BIN)/mkdocs build --strict
 	$(BIN)/python docs/list_commands.py
 
-bench: setup  ## Measure the parts beside what they replace (minutes, on an idle machine).
-	@if [ -n "$$(find data/06_models -name '*.dvc' 2>/dev/null)" ]; then $(BIN)/dvc pull; fi
+bench: setup-dev  ## Measure the parts beside what they replace (minutes, on an idle machine).
 	$(BIN)/python benchmarks/basics.py
 
 viz: setup  ## Show the pipelines in the browser.
 	$(BIN)/kedro viz run
 
-lock: setup  ## Write requirements.lock anew from pyproject.toml (UPGRADE=1: with the newest versions).
+lock: setup-dev  ## Write requirements.lock anew from pyproject.toml (UPGRADE=1: with the newest versions).
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 	    --extra dev --extra docs --extra dvc --extra aws --extra postgres --output-file requirements.lock pyproject.toml

@@ -43,5 +43,6 @@ def project_copy(root: Path, project_files: list[Path], tmp_path: Path) -> Path:
     (copy / ".venv").mkdir()
     (copy / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     # Newer than pyproject.toml, so `make` installs nothing.
-    (copy / ".venv" / ".nucseg-installed").touch()
+    for stamp in (".nucseg-installed", ".nucseg-dev-installed"):
+        (copy / ".venv" / stamp).touch()
     return copy

@@ -17,11 +17,11 @@ def test_python_is_the_one_of_pyproject(environment: dict[str, Any], pyproject: 
     assert Requirement(python).specifier == Requirement(f"python{pyproject['project']['requires-python']}").specifier
 
 
-def test_pip_installs_the_lock_file_and_the_project(environment: dict[str, Any], root: Path) -> None:
+def test_pip_installs_the_project_at_the_locked_versions(environment: dict[str, Any], root: Path) -> None:
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
 
     assert "pip" in environment["dependencies"]
-    assert pip == ["--requirement requirements.lock", "--editable ."]
+    assert pip == ["--constraint requirements.lock", "--editable .[dvc]"]
     assert (root / "requirements.lock").is_file()
 
 

@@ -39,7 +39,7 @@ def test_every_page_is_in_the_navigation(root: Path) -> None:
 
 
 def test_the_site_builds_strictly(root: Path, tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="needs the extra 'docs' (`make setup` installs it)")
+    pytest.importorskip("mkdocs", reason="needs the extra 'docs' (`make setup-dev` installs it)")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     answer = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("dvc", reason="needs the extra 'dvc' (`make setup` installs it)")
+pytest.importorskip("dvc", reason="needs the extra 'dvc' (`make setup-dev` installs it)")
 
 
 def run(*command: str, cwd: Path) -> str:

@@ -13,6 +13,8 @@ export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
+# Material for MkDocs announces that it is maintained until May 2027 only.
+export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run test lint check-style check-types check-imports check-tests docs bench viz lock clean

@@ -4,7 +4,7 @@
 
 Pairs are run in turn on the same data, and the table has the medians. `processing` and `feed` need the downloaded and
 processed BBBC038 (`kedro run --env cpu --pipeline data_download`, then `data_processing`), `prediction` the shipped
-StarDist (`dvc pull`); a part that has not got what it needs is left out. The machine should have nothing else to do.
+StarDist; a part that has not got what it needs is left out. The machine should have nothing else to do.
 Needs Linux or macOS.
 """
 
@@ -240,7 +240,6 @@ PARTS: dict[str, Callable[[int], list[Row]]] = {
 NEEDS = {
     "processing": "data/01_raw/bbbc038/stage1_train.zip",
     "feed": "data/03_primary/samples.csv",
-    "prediction": "data/06_models/stardist",
 }
 
 if __name__ == "__main__":

@@ -77,18 +77,40 @@ def test_a_model_that_was_not_added_is_not_overwritten(clone: Callable) -> None:
     assert mine.read_text() == "{}"
 
 
-def test_a_model_is_found_after_the_pull_and_the_message_before_it_says_so(
-    clone: Callable, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return a function that makes a clone the only place where models are looked for."""
+
+    def enter(folder: Path) -> None:
+        monkeypatch.chdir(folder)
+        monkeypatch.delenv("NUCSEG_MODELS", raising=False)
+        monkeypatch.setattr(registry.nucseg, "__file__", str(folder / "src/nucseg/__init__.py"))
+
+    return enter
+
+
+def test_a_version_of_the_bundled_store_needs_no_pull(
+    clone: Callable, versions: dict[str, Path], elsewhere: Callable
 ) -> None:
     fresh = clone("bundled")
-    monkeypatch.chdir(fresh.folder)
-    monkeypatch.delenv("NUCSEG_MODELS", raising=False)
-    monkeypatch.setattr(registry.nucseg, "__file__", str(fresh.folder / "src/nucseg/__init__.py"))
+    elsewhere(fresh.folder)
+    for tag in ("v1", "v2"):
+        fresh.do("git", "checkout", "--quiet", tag)
+        assert files_of(registry.resolve_model("stardist")) == files_of(versions[tag])
+    assert not (fresh.folder / "data/06_models/stardist").exists()
+    assert fresh.do("git", "status", "--porcelain") == ""
+
+
+def test_a_model_is_found_after_the_pull_and_the_message_before_it_says_so(
+    clone: Callable, elsewhere: Callable
+) -> None:
+    fresh = clone("s3")
+    elsewhere(fresh.folder)
     with pytest.raises(ModelError, match=r"'stardist' is versioned by DVC .*stardist\.dvc.* run `dvc pull` in"):
         registry.resolve_model("stardist")
 
     # Where the message says.
-    fresh.do("dvc", "pull", folder="data/06_models")
+    fresh.do("dvc", "pull", "--remote", "s3", folder="data/06_models", aws=True)
 
     assert registry.resolve_model("stardist") == fresh.folder / "data/06_models/stardist"
 

@@ -44,4 +44,8 @@ def test_the_site_builds_strictly(root: Path, tmp_path: Path) -> None:
     answer = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
     assert answer.returncode == 0, answer.stderr
-    assert (tmp_path / "index.html").is_file()
+    page = (tmp_path / "index.html").read_text()
+    # Also without the internet: what the search needs lies in the site.
+    scripts = re.findall(r"<script[^>]* src=\"?([^\" >]+)", page)
+    assert any("iframe-worker" in script for script in scripts)
+    assert all((tmp_path / script).is_file() for script in scripts)

@@ -1,5 +1,7 @@
 """Colour models of TIFF: converted as the file says, or refused."""
 
+import struct
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -26,6 +28,14 @@ def read(path, channel=None):
     image = source.read(Window.whole(source.shape))
     assert (image.shape, image.dtype) == (source.shape, source.dtype)
     return image
+
+
+def patch(path, tag, *values):
+    """Change the 16-bit values of a tag."""
+    data = bytearray(path.read_bytes())
+    place = data.index(struct.pack("<HHI", tag, 3, len(values))) + 8
+    data[place : place + 2 * len(values)] = struct.pack(f"<{len(values)}H", *values)
+    path.write_bytes(data)
 
 
 def near(image, expected, within):
@@ -118,10 +128,8 @@ def test_pages_of_several_formats_are_asked_for(tmp_path):
 
 def test_a_page_without_a_photometric_interpretation_is_grey_and_not_inverted(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY, metadata=None)
-    data = bytearray((tmp_path / "a.tif").read_bytes())
-    place = data.index((262).to_bytes(2, "little") + (3).to_bytes(2, "little"))
-    data[place : place + 2] = (65000).to_bytes(2, "little")
-    (tmp_path / "a.tif").write_bytes(data)
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data.replace(struct.pack("<HH", 262, 3), struct.pack("<HH", 65000, 3), 1))
     assert np.array_equal(read(tmp_path / "a.tif"), GREY)
 
 
@@ -162,6 +170,15 @@ def test_the_palette_of_a_picture_is_applied(tmp_path, sort, channel):
     assert np.array_equal(read_labels(tmp_path / "a.tif"), GREY)
 
 
+@pytest.mark.parametrize("dark, bright", [((200, 30, 40), (20, 20, 20)), ((255, 255, 255), (0, 0, 0))])
+def test_a_palette_of_two_colours(tmp_path, dark, bright):
+    table = np.array([dark, bright], np.uint16)
+    colormap = (320, 3, 6, tuple(table.T.ravel() * 257), True)
+    tifffile.imwrite(tmp_path / "a.tif", GREY > 99, photometric="minisblack", extratags=[colormap], metadata=None)
+    patch(tmp_path / "a.tif", 262, 3)
+    assert np.array_equal(read(tmp_path / "a.tif"), table[(GREY > 99).astype(int)])
+
+
 def test_the_palette_of_pillow(tmp_path):
     picture = Image.fromarray(RGB).quantize(200)
     picture.save(tmp_path / "a.tif")
@@ -192,10 +209,7 @@ def test_ycbcr_as_stored_is_converted(tmp_path, compression, planar):
 
 def test_subsampled_ycbcr_without_jpeg_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", YCBCR, photometric="ycbcr", subsampling=(1, 1), metadata=None)
-    data = (tmp_path / "a.tif").read_bytes()
-    tag = (530).to_bytes(2, "little") + (3).to_bytes(2, "little") + (2).to_bytes(4, "little")
-    place = data.index(tag) + 8
-    (tmp_path / "a.tif").write_bytes(data[:place] + b"\2\0\2\0" + data[place + 4 :])
+    patch(tmp_path / "a.tif", 530, 2, 2)
     with pytest.raises(InputError, match=r"holds YCbCr colours, subsampled .*convert it to RGB"):
         open_image(tmp_path / "a.tif")
 
@@ -250,10 +264,7 @@ def test_jpeg_2000_that_is_said_to_be_rgb_is_rgb(tmp_path, compression, transfor
 def test_other_colour_models_are_refused(tmp_path, photometric, samples, said):
     image = np.zeros((32, 48, samples), np.uint8) if samples > 1 else GREY
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb" if samples > 2 else "minisblack", metadata=None)
-    data = bytearray((tmp_path / "a.tif").read_bytes())
-    place = data.index((262).to_bytes(2, "little") + (3).to_bytes(2, "little")) + 8
-    data[place : place + 2] = photometric.to_bytes(2, "little")
-    (tmp_path / "a.tif").write_bytes(data)
+    patch(tmp_path / "a.tif", 262, photometric)
     for reader in (open_image, read_image):
         with pytest.raises(InputError, match=f"a.tif: {said}; convert it to RGB"):
             reader(tmp_path / "a.tif")

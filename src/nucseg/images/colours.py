@@ -99,11 +99,12 @@ def _palette(page: tifffile.TiffPage, name: str) -> Conversion | None:
     rising = np.diff(table @ (299, 587, 114)) >= 0
     # Display tables are smooth; a first and last entry of their own mark what is too dark and too bright (HiLo). The
     # colours of a picture jump, even where they are sorted by brightness.
-    smooth = np.abs(np.diff(table, axis=0))[1:-1].sum(axis=0).max(initial=0) <= 2 * max(table.max(), 1)
-    if rising[1:-1].all() and smooth:
+    inner = slice(1, -1) if len(table) >= 256 else slice(None)
+    variation = np.abs(np.diff(table, axis=0))[inner].sum(axis=0)
+    if rising[inner].all() and (variation <= 2 * table.max()).all():
         return None
     colours = (table if table.max() < 256 else table >> 8).astype(np.uint8)
-    return Conversion(colours.__getitem__, "its colour table is applied; it is read as RGB.")
+    return Conversion(lambda image: np.take(colours, image, axis=0), "its colour table is applied; it is read as RGB.")
 
 
 def _ycbcr(page: tifffile.TiffPage, name: str) -> Conversion | None:

@@ -47,6 +47,19 @@ def reasons(folder: Path) -> dict[str, str]:
     return dict(zip(rejected["image_id"], rejected["reason"], strict=True))
 
 
+def test_images_of_several_channels_are_set_aside_and_labels_keep_their_numbers(folder: Path) -> None:
+    stack = np.stack([tifffile.imread(folder / "images/a.tif")] * 3)
+    tifffile.imwrite(folder / "images/a.tif", stack, imagej=True, metadata={"axes": "CYX"})
+    labels = tifffile.imread(folder / "labels/b.tif").astype(np.uint8)
+    table = np.random.default_rng(0).integers(0, 2**16, (3, 256), np.uint16)
+    tifffile.imwrite(folder / "labels/b.tif", labels, photometric="palette", colormap=table)
+
+    chunk = converted(folder)
+
+    assert "a.tif: holds 3 channels (0 to 2)" in chunk.rejected.set_index("image_id")["reason"]["a"]
+    assert chunk.labels["own/b"].max() == len(np.unique(labels)) - 1
+
+
 def test_a_folder_becomes_samples_where_it_lies(folder: Path, tmp_path: Path, draw_nuclei: Draw) -> None:
     config = DownloadConfig.model_validate({"datasets": "own", "own": {"path": str(folder)}})
     archives = download_datasets(config, tmp_path / "raw")

@@ -120,7 +120,7 @@ def test_a_reduced_copy_is_left_out_and_told_where_the_file_does_not_call_it_so(
     assert open_image(tmp_path / "told").notes == ()
     assert np.array_equal(read(tmp_path / "untold"), A)
     assert open_image(tmp_path / "untold").notes == (
-        "a smaller image in it, 10 x 15 pixels, is taken for a reduced copy.",
+        "what is smaller in it (10 x 15 pixels) is taken for reduced copies.",
     )
 
 
@@ -138,6 +138,18 @@ def test_levels_of_a_pyramid_are_no_images(tmp_path):
         file.write(RGB[::2, ::2], subfiletype=1, photometric="rgb", tile=(16, 16))
     assert np.array_equal(read(tmp_path / "a.ome.tif"), RGB)
     assert open_image(tmp_path / "a.ome.tif").notes == ()
+
+
+@pytest.mark.parametrize("metadata", [None, {}])
+@pytest.mark.parametrize("declared", [0, 1])
+def test_levels_below_the_first_page_are_no_images(tmp_path, metadata, declared):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(RGB, subifds=2, photometric="rgb", metadata=metadata)
+        file.write(RGB[::2, ::2], subfiletype=declared, photometric="rgb", metadata=metadata)
+        file.write(RGB[::4, ::4], subfiletype=declared, photometric="rgb", metadata=metadata)
+    assert np.array_equal(read(tmp_path / "a.tif"), RGB)
+    told = ("what is smaller in it (16 x 24 pixels, 8 x 12 pixels) is taken for reduced copies.",)
+    assert open_image(tmp_path / "a.tif").notes == (() if declared else told)
 
 
 def test_the_macro_and_the_label_of_a_slide_are_left_out_even_where_they_are_larger(tmp_path):

@@ -40,7 +40,7 @@ class _Scale(click.ParamType):
 @click.option(
     "--format", "formats", default="labels", show_default=True, type=_Formats(), help=f"Some of {', '.join(FORMATS)}."
 )
-@click.option("--channel", help="Channel of a multi-channel image: its name, or its number from 0.")
+@click.option("--channel", help="Channel, page or plane of a file that holds several: its name, or its number from 0.")
 @click.option(
     "--pixel-size", type=click.FloatRange(0, min_open=True), help="Micrometres, instead of what the images say."
 )

@@ -11,23 +11,20 @@ class _WithoutFile(io.RawIOBase):
         stream: A seekable one; closing this one leaves it open.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into existing memory."""
-        view = memoryview(buffer).cast("B")
-        data = self._stream.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        return int(self._stream.readinto(buffer))
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Move as any stream does."""
-        return self._stream.seek(offset, whence)
+        return int(self._stream.seek(offset, whence))
 
     def tell(self) -> int:
         """Return the position as any stream does."""
-        return self._stream.tell()
+        return int(self._stream.tell())
 
     def readable(self) -> bool:
         """Return that it can be read."""

@@ -1,5 +1,6 @@
 """Read TIFF, PNG and JPEG images and label images; write them as TIFF."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from nucseg.images.pictures import JPEG_START, PNG_START, open_picture
 from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.images.tiff import TIFF_STARTS, open_tiff
+
+logger = logging.getLogger(__name__)
 
 
 def read_image(path: Path) -> NDArray:
@@ -46,7 +49,10 @@ def decode_image(stream: BinaryIO, name: str) -> NDArray:
         InputError: Unreadable, several images, planes or channels, no pixels, NaN or infinite values, a dtype that is
             no image's, or a colour model that is not read.
     """
-    image = _whole(open_stream(stream, name))
+    source = open_stream(stream, name)
+    for note in source.notes:
+        logger.warning("%s: %s", name, note)
+    image = _whole(source)
     check_image(image, name)
     return image
 

@@ -130,8 +130,8 @@ def channel_number(channel: str | int, count: int, channel_names: Sequence[str],
     if 0 <= number < count:
         return number
     called = f"{', '.join(filter(None, names))}; or " if any(names) else ""
-    numbers = f"the numbers 0 to {count - 1}" if count > 1 else "the number 0"
-    raise InputError(f"{name}: has no channel {str(channel)!r}; allowed are {called}{numbers}.")
+    allowed = f"are {called}the numbers 0 to {count - 1}" if count > 1 else f"is {called}the number 0"
+    raise InputError(f"{name}: has no channel {str(channel)!r}; allowed {allowed}.")
 
 
 def check_channel(channel: Any) -> Channel:

@@ -75,27 +75,28 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
         raise InputError(f"{name}: cannot be read ({error}); save the image to use by itself.") from error
     if not found:
         raise InputError(f"{name}: cannot be read (it holds no image). The file is damaged; fetch or save it again.")
-    aside = [series for series in found if _is_aside(series)]
+    aside = [series for series in found if _is_aside(series, found[0])]
     images = [series for series in found if series not in aside] or found
     if len(images) != 1:
         listed = ", ".join(f"{_called(series, number)}" for number, series in enumerate(images))
         raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use by itself.")
     notes = [f"its {series.name.strip().lower()} is left out." for series in aside if series.name.strip()]
-    levels = [] if images[0].kind != "generic" else [level for level in images[0].levels[1:] if not _is_level(level)]
-    notes += [f"a smaller image in it, {_size(level)}, is taken for a reduced copy." for level in levels]
+    copies = [each for each in aside if each.keyframe.is_subifd and not each.keyframe.is_reduced]
+    if images[0].kind == "generic":
+        copies += [level for level in images[0].levels[1:] if not level.keyframe.is_reduced]
+    if copies:
+        sizes = ", ".join(map(_size, copies))
+        notes.append(f"what is smaller in it ({sizes}) is taken for reduced copies.")
     ome = _ome_image(tiff, images[0])
     names = _channel_names(tiff, images[0], ome)
     return _own(TiffImage(images[0], names, ome, tuple(notes)), tiff, name)
 
 
-def _is_aside(series: tifffile.TiffPageSeries) -> bool:
+def _is_aside(series: tifffile.TiffPageSeries, first: tifffile.TiffPageSeries) -> bool:
+    """Return whether the file itself says that this is not the image: by its name, its kind, or as a smaller child."""
     page = series.keyframe
-    return bool(_ASIDE.fullmatch(series.name.strip())) or page.is_reduced or page.is_mask
-
-
-def _is_level(series: tifffile.TiffPageSeries) -> bool:
-    """Return whether the file itself says that an image is a level of a pyramid."""
-    return series.keyframe.is_reduced or series.keyframe.is_subifd
+    is_child = page.is_subifd and series.size < first.size
+    return bool(_ASIDE.fullmatch(series.name.strip())) or page.is_reduced or page.is_mask or is_child
 
 
 def _called(series: tifffile.TiffPageSeries, number: int) -> str:

@@ -1,5 +1,6 @@
 """What `nucseg.predict` does."""
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from nucseg.inference.tiled import predict_tiled, tile_job
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
 
+logger = logging.getLogger(__name__)
+
 
 def predict_image(
     image: NDArray | str | Path,
@@ -30,6 +33,8 @@ def predict_image(
 ) -> Instances:
     """Find the nuclei of an array, file or URL; see `nucseg.predict`."""
     source = open_image(image, channel) if isinstance(image, str | Path) else array_source(_channel(image, channel))
+    for note in source.notes:
+        logger.warning("%s: %s", source.name, note)
     predictor = _predictor(resolve_model(model).absolute(), precision)
     use_precision(precision)  # of the whole process: another call may have changed it
     job = tile_job(

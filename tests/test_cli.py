@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
 
 from nucseg.cli import cli
@@ -41,11 +42,13 @@ def test_predict_writes_every_format(model: Path, tmp_path: Path, draw_nuclei: A
 
 def test_predict_goes_on_after_a_bad_image(model: Path, tmp_path: Path, draw_nuclei: Any) -> None:
     (tmp_path / "bad.tif").write_bytes(b"no image")
-    write_image(tmp_path / "good.tif", draw_nuclei((64, 64), n=4, seed=1)[0])
+    turned = [(274, 3, 1, 6, True)]
+    tifffile.imwrite(tmp_path / "good.tif", draw_nuclei((64, 64), n=4, seed=1)[0], extratags=turned, metadata=None)
     images = [str(tmp_path / "bad.tif"), str(tmp_path / "good.tif")]
     ended = CliRunner().invoke(cli, ["predict", *images, "-o", str(tmp_path / "out"), "--model", str(model)])
     assert ended.exit_code == 1
     assert "bad.tif" in ended.output
+    assert "Note: its orientation tag (6) is not applied" in ended.output
     assert "1 of 2 images failed" in ended.output
     assert [path.name for path in (tmp_path / "out/labels").iterdir()] == ["good.tif"]
 

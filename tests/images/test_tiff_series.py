@@ -1,5 +1,7 @@
 """Files of several images, and sets of files."""
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -72,6 +74,25 @@ def test_what_lies_in_another_file_is_told(tmp_path):
         open_image(tmp_path / "w0.ome.tif", "DAPI")
     with pytest.raises(InputError, match="has no channel 'RFP'; allowed are GFP, DAPI"):
         open_image(tmp_path / "w0.ome.tif", "RFP")
+
+
+def test_one_plane_of_a_stack_of_files(tmp_path):
+    planes = [(channel, z) for z in range(3) for channel in range(2)]
+    data = "".join(
+        f'<TiffData FirstC="{channel}" FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="c{channel}z{z}.tif">'
+        f"{UUID}{channel}{z}</UUID></TiffData>"
+        for channel, z in planes
+    )
+    for channel, z in planes[:1] + planes[-1:]:
+        text = re.sub("<TiffData.*</TiffData>", data, ome(f"{channel}{z}", ONE)).replace('SizeZ="1"', 'SizeZ="3"')
+        tifffile.imwrite(tmp_path / f"c{channel}z{z}.tif", (A, B)[channel], description=text, metadata=None)
+    assert np.array_equal(read(tmp_path / "c0z0.tif"), A)
+    assert np.array_equal(read(tmp_path / "c1z2.tif", "DAPI"), B)
+    assert open_image(tmp_path / "c0z0.tif").notes == (
+        "this file holds 1 of the image's 6 planes; the others are in c0z1.tif, c0z2.tif, c1z0.tif and 2 more.",
+    )
+    with pytest.raises(InputError, match=r"does not hold the channel 'GFP'; it is in c0z0.tif, c0z1.tif, c0z2.tif\.$"):
+        open_image(tmp_path / "c1z2.tif", "GFP")
 
 
 def test_the_pixel_size_is_that_of_the_image_in_the_file(tmp_path):

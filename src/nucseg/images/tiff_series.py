@@ -53,9 +53,9 @@ class TiffImage:
         if number in self.channels:
             return self.channels.index(number)
         files = _other_files(self.ome, number)
-        where = f"it is in {', '.join(files)}" if files else "the file lacks it"
+        where = f"it is in {_listed(files)}" if files else "the file lacks it"
         if folder and files and not any((folder / each).is_file() for each in files):
-            where += ", which is missing"
+            where += f", which {'is' if len(files) == 1 else 'are'} missing"
         raise InputError(f"{name}: does not hold the channel {str(channel)!r}; {where}.")
 
 
@@ -150,9 +150,7 @@ def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
     if np.prod([len(each) for each in places], dtype=int) != len(own):
         raise InputError(f"{name}: holds {len(own)} of {len(pages)} planes; save the one to use by itself.")
     files = [each for each in _other_files(image.ome) if each != tiff.filename]
-    rest = (
-        f"the others are in {', '.join(files[:3])}{' …' if len(files) > 3 else ''}" if files else "it lacks the others"
-    )
+    rest = f"the others are in {_listed(files)}" if files else "it lacks the others"
     kept = tifffile.TiffPageSeries(
         [pages[place] for place in own],
         shape=(*map(len, places), *shape[-inner:]),
@@ -175,6 +173,10 @@ def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
         channels=channels,
         set_names=names,
     )
+
+
+def _listed(files: list[str]) -> str:
+    return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
 
 
 def _other_files(ome: ET.Element | None, channel: int | None = None) -> list[str]:

@@ -1,0 +1,52 @@
+import logging
+
+import numpy as np
+import pytest
+import tifffile
+
+import nucseg
+from nucseg.core.errors import InputError
+from nucseg.images.transforms import Normalize
+from nucseg.inference import call
+from nucseg.inference.predictor import Predictor
+from nucseg.models.bundle import ModelBundle
+
+
+@pytest.fixture(autouse=True)
+def _fake_model(bright, monkeypatch, tmp_path):
+    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    monkeypatch.setattr(call, "resolve_model", lambda model: tmp_path)
+    monkeypatch.setattr(call, "_predictor", lambda *_: Predictor(bundle, scale=1.0, precision="float32"))
+
+
+@pytest.fixture
+def stack(draw_nuclei):
+    image = draw_nuclei((90, 100), 9, seed=1, noise=0, gap=5)[0]
+    return np.stack([np.zeros_like(image), image, image[::-1] // 2])
+
+
+def test_a_channel_is_chosen_by_number_and_name_in_files_and_arrays(stack, tmp_path):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, stack, metadata={"axes": "CYX", "Channel": {"Name": ["actin", "DAPI", "GFP"]}})
+    for channel in (1, np.int64(1), "1", "DAPI"):
+        assert len(nucseg.predict(path, channel=channel)) == 9
+    assert len(nucseg.predict(np.moveaxis(stack, 0, -1), channel=1)) == 9
+    assert len(nucseg.predict(np.moveaxis(stack, 0, -1), channel=0)) == 0
+    assert len(nucseg.predict(stack[1], channel=0)) == 9
+
+
+@pytest.mark.parametrize("channel", [1.0, True, b"1", ["DAPI"]])
+def test_what_is_no_channel_is_told_and_the_file_is_not_called_damaged(stack, tmp_path, channel):
+    tifffile.imwrite(tmp_path / "a.tif", stack[1])
+    for image in (tmp_path / "a.tif", stack[1]):
+        with pytest.raises(InputError, match=r"^channel: .* allowed are its name"):
+            nucseg.predict(image, channel=channel)
+    with pytest.raises(InputError, match="image: has no channel '3'"):
+        nucseg.predict(np.moveaxis(stack, 0, -1), channel=3)
+
+
+def test_notes_are_logged(stack, tmp_path, caplog):
+    tifffile.imwrite(tmp_path / "a.tif", stack[1], extratags=[(274, 3, 1, 6, True)], metadata=None)
+    with caplog.at_level(logging.WARNING):
+        nucseg.predict(tmp_path / "a.tif")
+    assert "a.tif: its orientation tag (6) is not applied" in caplog.text

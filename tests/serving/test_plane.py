@@ -1,0 +1,35 @@
+"""Uploads are read by the rule for all images."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+
+from nucseg.core.errors import InputError
+from nucseg.core.window import Window
+from nucseg.serving.plane import DataPlane
+
+RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+
+
+def upload(image, **options):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, image, **options)
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize("read", ["decode", "open"])
+@pytest.mark.parametrize("options", [{"imagej": True, "metadata": {"axes": "CYX"}}, {"photometric": "minisblack"}])
+def test_an_upload_of_several_channels_or_pages_is_refused(read, options):
+    data = upload(np.moveaxis(RGB, -1, 0).copy(), **options)
+    with pytest.raises(InputError, match=r"image: holds 3 \w+ \(0 to 2\); .* or save the image to use by itself"):
+        getattr(DataPlane(None, 10**6), read)(data)
+
+
+def test_colour_is_read_at_once_and_window_by_window():
+    plane, data = DataPlane(None, 10**6), upload(RGB, photometric="rgb")
+    assert np.array_equal(plane.decode(data), RGB)
+    source = plane.open(data)
+    assert np.array_equal(source.read(Window.whole(source.shape)), RGB)

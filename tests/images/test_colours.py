@@ -11,6 +11,7 @@ from PIL import Image
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images import tiff as tiff_module
+from nucseg.images.colours import colour_conversion
 from nucseg.images.io import read_image, read_labels
 from nucseg.images.open import open_image
 
@@ -232,6 +233,17 @@ def test_jpeg_2000_is_ycbcr_where_its_codestream_is(tmp_path, compression, photo
     options = {"shape": RGB.shape, "dtype": np.uint8, "tile": (32, 48), "compression": compression, "metadata": None}
     tifffile.imwrite(tmp_path / "a.tif", iter([tile]), photometric=photometric, **options)
     assert near(read(tmp_path / "a.tif"), RGB if transformed else BACK, 1)
+
+
+def test_a_subsampled_jpeg_2000_is_converted_by_its_decoder(tmp_path):
+    tile = bytearray(imagecodecs.jpeg2k_encode(YCBCR, level=0, codecformat="j2k", mct=False))
+    place = tile.index(b"\xff\x51") + 40  # depth and subsampling of each component
+    assert tile[place : place + 9] == bytes([7, 1, 1] * 3)
+    tile[place : place + 9] = bytes([7, 1, 1, 7, 2, 1, 7, 2, 1])
+    options = {"shape": RGB.shape, "dtype": np.uint8, "tile": (32, 48), "compression": 33003, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", iter([bytes(tile)]), photometric="rgb", **options)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert colour_conversion(file.pages.first, "a") is None
 
 
 @pytest.mark.parametrize("compression", [33005, 34712])

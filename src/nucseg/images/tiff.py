@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.streams import without_file
 from nucseg.core.window import Window
-from nucseg.images.colours import colour_conversion, photometric
+from nucseg.images.colours import Conversion, colour_conversion, photometric
 from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes
 from nucseg.images.source import BandCache, ImageSource
 from nucseg.images.tiff_series import TiffImage, find_image
@@ -62,18 +63,12 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
     planes = choose_planes(axes, shape, name, channel=of_file, channel_names=image.channel_names)
     dtype = np.dtype(series.dtype).newbyteorder("=")
     read = _reader(series, path, planes, dtype)
-    size, dtype_read = planes.shape, dtype
     if photometric(page) == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored:
         read = partial(_inverted, read, planes.shape)
-    notes = [*image.notes, *_orientation_note(page)]
-    if conversion:
-        read, size, dtype_read = partial(_converted, read, conversion.apply), (*planes.shape[:2], 3), np.dtype(np.uint8)
-        notes += [conversion.note] if conversion.note else []
-        if of_colours is not None:
-            number = channel_number(of_colours, 3, COLOURS, name)
-            read, size = partial(_sample, read, number), planes.shape[:2]
     pixel_size, unit_notes = _pixel_size(tiff, image)
-    return ImageSource(name, size, dtype_read, read, pixel_size, (*notes, *unit_notes))
+    notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
+    source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes)
+    return _in_colour(source, conversion, of_colours) if conversion else source
 
 
 def orientation_note(orientation: object) -> tuple[str, ...]:
@@ -83,16 +78,18 @@ def orientation_note(orientation: object) -> tuple[str, ...]:
     return (f"its orientation tag ({orientation}) is not applied: rows and columns are as stored.",)
 
 
-def _orientation_note(page: tifffile.TiffPage) -> tuple[str, ...]:
-    return orientation_note(page.tags.valueof(274))
-
-
-def _converted(read: Any, apply: Any, window: Window) -> NDArray:
-    return np.asarray(apply(read(window)))
-
-
-def _sample(read: Any, number: int, window: Window) -> NDArray:
-    return np.asarray(read(window)[..., number])
+def _in_colour(source: ImageSource, conversion: Conversion, channel: Channel) -> ImageSource:
+    coloured = replace(
+        source,
+        shape=(*source.shape[:2], 3),
+        dtype=np.dtype(np.uint8),
+        read=lambda window: conversion.apply(source.read(window)),
+        notes=(*source.notes, *filter(None, [conversion.note])),
+    )
+    if channel is None:
+        return coloured
+    number = channel_number(channel, 3, COLOURS, source.name)
+    return replace(coloured, shape=source.shape[:2], read=lambda window: coloured.read(window)[..., number])
 
 
 def _reader(series: tifffile.TiffPageSeries, path: Path | None, planes: Planes, dtype: np.dtype) -> Any:

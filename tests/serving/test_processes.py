@@ -69,13 +69,62 @@ def test_a_task_that_kills_every_worker_fails_and_the_others_do_not(processes, i
     assert server.stop() == 0
 
 
-def test_a_worker_ends_what_it_is_at_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:
+def test_a_worker_gives_back_what_it_is_at_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:
     server = processes.server()
-    worker = processes.worker(FAKE_SECONDS="1.5")
+    worker = processes.worker(FAKE_SECONDS="600", FAKE_TILES="6000")
+    task = send(server, encode(image, "tiff"))
+    wait(lambda: state(server, task)["progress"] > 0, worker)
+    assert worker.stop() == 0
+    given_back = state(server, task)
+    assert (given_back["status"], given_back["attempts"]) == ("QUEUED", 0)
+    processes.worker()
+    wait(lambda: state(server, task)["status"] == "FINISHED")
+    assert state(server, task)["attempts"] == 1
+
+
+@pytest.mark.slow
+def test_restarts_of_the_server_are_no_tries(processes, image, encode, wait) -> None:
+    """A task that reports nothing for longer than the shutdown may take, and more restarts than tries."""
+    hidden = {"NUCSEG_WORKERS": "1", "NUCSEG_SHUTDOWN_TIMEOUT": "2", "NUCSEG_MAX_ATTEMPTS": "1"}
+    server = processes.server(FAKE_TASK_SECONDS="600", **hidden)
+    task = send(server, encode(image, "tiff"))
+    for _ in range(2):
+        wait(lambda server=server: state(server, task)["status"] == "PROCESSING", server)
+        assert server.stop() == 0
+        server = processes.server(FAKE_TASK_SECONDS="600", **hidden)
+        assert state(server, task)["attempts"] <= 1
+    server.stop()
+    server = processes.server(**hidden)
+    wait(lambda: state(server, task)["status"] == "FINISHED", server)
+    assert state(server, task)["attempts"] == 1
+
+
+def test_a_worker_stops_when_its_task_is_deleted(processes, image, encode, wait, tmp_path) -> None:
+    server = processes.server()
+    worker = processes.worker(FAKE_SECONDS="600", FAKE_TILES="6000")
     tasks = [send(server, encode(image, "tiff")) for _ in range(2)]
     wait(lambda: state(server, tasks[0])["status"] == "PROCESSING", worker)
-    assert worker.stop() == 0
-    assert [state(server, task)["status"] for task in tasks] == ["FINISHED", "QUEUED"]
+    assert requests.delete(f"{server.url}/tasks/{tasks[0]}", timeout=60).status_code == 204
+    wait(lambda: state(server, tasks[1])["status"] == "PROCESSING", worker)
+    assert not (tmp_path / "files" / tasks[0]).exists()
+
+
+def test_what_a_killed_worker_left_in_the_temporary_folder_is_removed(processes, image, encode, wait, tmp_path) -> None:
+    (tmp_path / "temporary").mkdir()
+    processes.environment["TMPDIR"] = str(tmp_path / "temporary")
+    server = processes.server()
+    worker = processes.worker(FAKE_SECONDS="600")
+    task = send(server, encode(image, "tiff"))
+
+    def left() -> list[Path]:
+        return list((tmp_path / "temporary").glob("nucseg-*/upload"))
+
+    wait(left, worker)
+    worker.kill()
+    assert left()
+    processes.worker()
+    wait(lambda: state(server, task)["status"] == "FINISHED")
+    wait(lambda: not list((tmp_path / "temporary").glob("nucseg-*")))
 
 
 def test_a_server_answers_what_it_was_asked_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:
@@ -141,7 +190,11 @@ def test_workers_and_server_share_a_bucket(processes, aws, image, encode, wait, 
     task = send(server, encode(image, "tiff"))
     wait(lambda: state(server, task)["status"] == "FINISHED", worker)
     assert mask(server, task).any()
-    listed = boto3.client("s3").list_objects_v2(Bucket="nucseg-tasks")["Contents"]
-    assert all(each["Key"].startswith(f"some/where/{task}/") for each in listed)
+
+    def keys_of_tasks():
+        listed = boto3.client("s3").list_objects_v2(Bucket="nucseg-tasks")["Contents"]
+        return {each["Key"] for each in listed} - {"some/where/.nucseg"}
+
+    assert all(key.startswith(f"some/where/{task}/") for key in keys_of_tasks())
     assert requests.delete(f"{server.url}/tasks/{task}", timeout=60).status_code == 204
-    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="nucseg-tasks")
+    assert not keys_of_tasks()

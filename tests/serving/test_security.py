@@ -92,21 +92,6 @@ def test_the_client_may_name_its_request(serve) -> None:
     assert server.get("/nowhere", headers={"X-Request-ID": "x" * 65}).headers["x-request-id"] != "x" * 65
 
 
-def test_a_database_that_is_away_is_no_end(serve, monkeypatch) -> None:
-    from sqlalchemy.exc import OperationalError
-
-    server = serve()
-
-    def away():
-        raise OperationalError("SELECT secret", {}, Exception("/secret"))
-
-    monkeypatch.setattr(server.service.queue.table, "counts", away)
-    answer = server.get("/health/ready")
-    assert answer.status_code == 503
-    assert "secret" not in answer.text
-    assert server.get("/health/live").status_code == 200
-
-
 def test_the_answer_is_json_whatever_the_method(serve) -> None:
     server = serve()
     for method in ("PUT", "PATCH", "DELETE"):

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from nucseg.cli import cli
-from nucseg.core.errors import ConfigError, InputError, ModelError, StorageError
+from nucseg.core.errors import ConfigError, InputError, ModelError
+from nucseg.serving.errors import NoRoomError
 from nucseg.serving.service import build_service
 from nucseg.serving.settings import Settings, load_settings
 from nucseg.serving.tasks.storage import Storage
@@ -108,20 +109,12 @@ def test_a_folder_shows_whole_files_only(tmp_path, monkeypatch) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", half)
-    with pytest.raises(StorageError, match="disk is full"):
+    with pytest.raises(NoRoomError, match="full"):
         storage.put(source, "a/b")
     assert not [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
     monkeypatch.undo()
     storage.put(source, "a/b")
     assert b"".join(storage.open("a/b")[0]) == b"whole"
-
-
-@pytest.mark.parametrize("place", ["folder", "file/t.sqlite"])
-def test_a_database_that_cannot_be_opened_is_named(settings, tmp_path, place) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=rf"database: sqlite:.*{place} cannot be used"):
-        build_service(settings(database=f"sqlite:///{tmp_path / place}"))
 
 
 def test_an_empty_key_is_no_key(monkeypatch) -> None:

@@ -161,29 +161,6 @@ def test_results_expire(serve, make_worker, image, encode, tmp_path, wait) -> No
     assert not (tmp_path / "files" / task).exists()
 
 
-def test_files_that_could_not_be_removed_are_removed_later(
-    serve, make_worker, image, encode, monkeypatch, tmp_path, wait
-) -> None:
-    server = serve(keep_hours=0.0001)
-    task = submitted(server, encode(image, "tiff"))
-    make_worker(keep_hours=0.0001).run_one()
-    queue = server.service.queue
-
-    def away(folder: str) -> None:
-        raise OSError("away")
-
-    wait(lambda: queue.table.old() == [task])
-    with monkeypatch.context() as patch:
-        patch.setattr(queue.storage, "delete", away)
-        for call in (queue.sweep, lambda: queue.delete(task)):
-            with pytest.raises(OSError, match="away"):
-                call()
-    assert queue.table.get(task).state == "FINISHED"
-    queue.sweep()
-    assert queue.table.get(task).state == "EXPIRED"
-    assert not (tmp_path / "files" / task).exists()
-
-
 def test_a_full_queue_says_when_to_come_back(serve, image, encode, tmp_path) -> None:
     server = serve(max_queue=2)
     for _ in range(2):
@@ -191,4 +168,4 @@ def test_a_full_queue_says_when_to_come_back(serve, image, encode, tmp_path) -> 
     answer = server.post("/tasks", data=encode(image, "tiff"), headers=TIFF)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
-    assert len(list((tmp_path / "files").iterdir())) == 2
+    assert len([path for path in (tmp_path / "files").iterdir() if path.is_dir()]) == 2

@@ -22,6 +22,7 @@ from nucseg.core.errors import StorageError
 )
 def submit(folder: Path, sqs: str, source: str, target: str, download: Path | None, timeout: float) -> None:
     """Upload the images of FOLDER, let the workers predict them and download the masks."""
+    from nucseg.serving.errors import UnavailableError
     from nucseg.serving.tasks.storage import Storage
     from nucseg.serving.worker.sqs import sqs_client
     from nucseg.serving.worker.submit import images_in, submit_images
@@ -39,9 +40,10 @@ def submit(folder: Path, sqs: str, source: str, target: str, download: Path | No
             folder=download or folder / "masks",
             timeout=timeout,
         )
-    except (BotoCoreError, ClientError, OSError) as error:
+    except (BotoCoreError, ClientError, OSError, UnavailableError) as error:
+        reason = error.cause if isinstance(error, UnavailableError) else error
         raise StorageError(
-            f"{folder}: cannot be submitted ({error}). Check --sqs, --input and --output, the region and credentials."
+            f"{folder}: cannot be submitted ({reason}). Check --sqs, --input and --output, the region and credentials."
         ) from error
     if missing:
         raise click.ClickException(

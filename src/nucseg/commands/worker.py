@@ -32,4 +32,6 @@ def worker(sqs: str | None, source: str | None, target: str | None, until_input_
     else:
         from nucseg.serving.service import build_worker
 
-        run_until_signalled(build_worker(settings), until_input_ends=until_input_ends)
+        # Half of the time after which a server ends its workers: the other half is for giving the task back.
+        patience = settings.shutdown_timeout / 2
+        run_until_signalled(build_worker(settings), patience=patience, until_input_ends=until_input_ends)

@@ -1,6 +1,8 @@
 """What the service refuses, in its own words; `nucseg.serving.web.failures` says what that is in HTTP."""
 
-from nucseg.core.errors import InputError, NucsegError
+import errno
+
+from nucseg.core.errors import InputError, NucsegError, StorageError
 
 
 class TooLargeError(InputError):
@@ -41,3 +43,72 @@ class UnfinishedTaskError(NucsegError):
 
 class ExpiredTaskError(NucsegError):
     """The task's result was removed because it was kept long enough."""
+
+
+class ReusedKeyError(NucsegError):
+    """The `Idempotency-Key` belongs to another request."""
+
+
+class UnavailableError(NucsegError):
+    """Something beside the service (task table, storage, temporary folder) cannot be used at the moment.
+
+    Neither the client nor the image is to blame, and trying later helps. The message is for the client; the log gets
+    the cause.
+
+    Args:
+        message: What cannot be used.
+        cause: Why, for the log.
+
+    Attributes:
+        cause: As given.
+        retry_after: Seconds after which to try again.
+    """
+
+    retry_after = 5
+
+    def __init__(self, message: str, cause: object = "") -> None:
+        super().__init__(message)
+        self.cause = " ".join(str(cause).split())[:500]
+
+    def for_log(self) -> str:
+        """Return the message together with the cause."""
+        return f"{self} ({self.cause})" if self.cause else str(self)
+
+
+class NoRoomError(UnavailableError):
+    """The disk of the task table, the storage or the temporary folder is full."""
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL_WORDS = ("disk is full", "No space left", "DiskFull", "InsufficientStorage", "StorageFull", "QuotaExceeded")
+# Of the machine, whatever the file: not one of a decoder that misses an image or of a model that misses a weight.
+_MACHINE = _FULL | {errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+
+
+def unavailable(what: str, error: BaseException) -> UnavailableError:
+    """Return the error for something that failed with another one, `NoRoomError` where that says so.
+
+    Args:
+        what: `the storage`, `the task table`, `the temporary folder`.
+        error: Why it cannot be used.
+    """
+    cause = f"{type(error).__name__}: {error}"
+    full = getattr(error, "errno", None) in _FULL or any(word in cause for word in _FULL_WORDS)
+    if full:
+        return NoRoomError(f"{what} is full; try again later.", cause)
+    return UnavailableError(f"{what} cannot be used at the moment; try again later.", cause)
+
+
+def fault_of_machine(error: BaseException | None) -> UnavailableError | None:
+    """Return what an error says of this machine's disks; None where it is of another kind.
+
+    Args:
+        error: Any; those that caused it count, too.
+    """
+    while error is not None:
+        if isinstance(error, UnavailableError):
+            return error
+        if isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in _MACHINE):
+            return unavailable("the temporary folder", error)
+        error = error.__cause__
+    return None

@@ -14,7 +14,17 @@ from nucseg.serving.settings import PREFIX, Settings
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 COMMON = ("model", "models", "precision", "debug")
-QUEUE = ("database", "storage", "lease", "poll", "max_attempts", "retry_delay", "keep_hours", "max_task_pixels")
+QUEUE = (
+    "database",
+    "storage",
+    "lease",
+    "poll",
+    "max_attempts",
+    "retry_delay",
+    "keep_hours",
+    "max_task_pixels",
+    "shutdown_timeout",
+)
 
 
 def setting_options(*names: str) -> Callable[[Command], Command]:

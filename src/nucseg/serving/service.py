@@ -4,10 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
-
-from nucseg.core.errors import ConfigError
 from nucseg.core.types import Precision
 from nucseg.serving.models import ModelStore, Predicts
 from nucseg.serving.plane import DataPlane
@@ -42,7 +38,7 @@ def load_predictor(folder: Path, precision: Precision) -> Predicts:
 
 
 def build_models(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> ModelStore:
-    """Make the store of models.
+    """Create the store of models.
 
     Raises:
         ModelError: The default model does not exist.
@@ -50,41 +46,46 @@ def build_models(settings: Settings, load: Callable[[Path, Precision], Predicts]
     return ModelStore(settings.model, lambda folder: load(folder, settings.precision), settings.loaded_models)
 
 
-def build_queue(settings: Settings) -> TaskQueue:
-    """Make the queue.
+def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -> TaskQueue:
+    """Create the queue; its database and storage are first reached when they are used.
+
+    Args:
+        settings: Where they are.
+        wait: Seconds that a call may wait for the database's locks.
+        connections: Connections to the database that are kept.
 
     Raises:
-        ConfigError: Its database or storage cannot be used.
+        ConfigError: The URL of one of them is wrong, or what it needs is not installed.
     """
-    try:
-        engine = connect(settings.database)
-        table = TaskTable(engine, max_attempts=settings.max_attempts, keep_hours=settings.keep_hours)
-    except (OSError, OperationalError) as error:
-        url = make_url(settings.database).render_as_string(hide_password=True)
-        reason = str(getattr(error, "orig", error)).splitlines()[0]
-        raise ConfigError(
-            f"database: {url} cannot be used ({reason}). Is it running, and may it be written?"
-        ) from error
+    table = TaskTable(
+        connect(settings.database, wait=wait, connections=connections),
+        max_attempts=settings.max_attempts,
+        keep_hours=settings.keep_hours,
+        # Nothing is left of a request that took longer.
+        upload_seconds=2 * settings.request_timeout,
+    )
     storage = Storage(settings.storage)
     return TaskQueue(table, storage, max_queue=settings.max_queue, max_pixels=settings.max_task_pixels)
 
 
 def build_service(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Service:
-    """Make what the server needs; nothing is loaded yet.
+    """Create what the server needs; nothing is loaded yet.
 
     Raises:
         ModelError: The default model does not exist.
-        ConfigError: Database or storage cannot be used.
+        ConfigError: The URL of database or storage cannot be used.
     """
-    return Service(settings, DataPlane(build_models(settings, load), settings.max_pixels), build_queue(settings))
+    # A little less than a request has, so that the database says itself why.
+    queue = build_queue(settings, wait=0.75 * settings.backend_timeout, connections=16)
+    return Service(settings, DataPlane(build_models(settings, load), settings.max_pixels), queue)
 
 
 def build_worker(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Worker:
-    """Make a worker of the task table; its model is loaded with its first task.
+    """Create a worker of the task table; its model is loaded with its first task.
 
     Raises:
         ModelError: The default model does not exist.
-        ConfigError: Database or storage cannot be used.
+        ConfigError: The URL of database or storage cannot be used.
     """
     return Worker(
         build_queue(settings),

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     max_requests: int = Field(64, ge=1, description="Uploads that are read, wait or are predicted at the same time.")
     max_queue: int = Field(1000, ge=1, description="Tasks that wait at most.")
     request_timeout: float = Field(120, gt=0, description="Seconds that a request with an upload may take.")
+    backend_timeout: float = Field(
+        2, gt=0, description="Seconds after which a request that waits for task table or storage is answered 503."
+    )
     shutdown_timeout: int = Field(60, ge=1, description="Seconds to finish what runs at the end.")
 
     lease: float = Field(60, gt=0, description="Seconds after which a task of a silent worker is taken over.")

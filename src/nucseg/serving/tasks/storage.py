@@ -1,7 +1,10 @@
 """Where uploads and results lie: a folder, or a bucket that several machines share."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -10,12 +13,22 @@ from fsspec.implementations.local import LocalFileSystem
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.files import atomic_file
+from nucseg.serving.errors import UnavailableError, unavailable
+from nucseg.serving.temporary import temporary_folder
 
 _CHUNK = 1 << 20
+_WHAT = "the storage"
+# Names the storage: the empty folder below a disk that was unmounted has none, or another one.
+_MARK = ".nucseg"
+_PROBE = bytes(1 << 16)
+# A storage that does not answer is told of soon; whoever asked tries again.
+_S3_CONFIG = {"connect_timeout": 2, "read_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 2}}
 
 
 class Storage:
     """Files by key (`folder/name`) below an fsspec URL.
+
+    Every method raises `UnavailableError` where the storage cannot be used (`NoRoomError`: it is full).
 
     Args:
         url: A folder, or `s3://bucket/prefix` (credentials and endpoint as boto3 finds them).
@@ -25,27 +38,81 @@ class Storage:
     """
 
     def __init__(self, url: str) -> None:
-        local = "://" not in url
-        options = {"auto_mkdir": True} if local or url.startswith("file:") else {"use_listings_cache": False}
+        local = "://" not in url or url.startswith("file:")
+        options: dict[str, object] = {"auto_mkdir": True} if local else {"use_listings_cache": False}
+        if url.startswith(("s3:", "s3a:")):
+            options["config_kwargs"] = _S3_CONFIG
         try:
             self._fs, root = url_to_fs(url, **options)
         except ImportError as error:
             raise ConfigError(f'storage: {url} needs a package: pip install -e ".[aws]" in the project.') from error
         except (ValueError, OSError) as error:
             raise ConfigError(f"storage: {url} cannot be used ({error}).") from error
+        self.url = url
         self._root = root.rstrip("/")
+        self._local = isinstance(self._fs, LocalFileSystem)
+        self._marked = False  # whether its mark was seen
+        if url.startswith(("s3:", "s3a:")):
+            self._fs.retries = 2  # of s3fs's own, around those of botocore
+
+    def check(self) -> str | None:
+        """Write something, to see whether the storage can be used.
+
+        Returns:
+            The mark that `mark` wrote; None where there is none, and nothing was written then.
+        """
+        with self._errors():
+            if self._local:
+                if not Path(self._root).is_dir():
+                    return None
+                # A file without a name: nothing is left of it when the process is killed.
+                with tempfile.TemporaryFile(dir=self._root) as file:
+                    file.write(_PROBE)
+                    file.flush()
+                    os.fsync(file.fileno())
+            try:
+                found = self._fs.cat_file(self._path(_MARK))
+            except FileNotFoundError:
+                return None
+            if not self._local:
+                self._fs.pipe_file(self._path(_MARK), found)
+            self._marked = True
+            return str(found, "utf-8", "replace")
+
+    def mark(self, name: str) -> None:
+        """Give the storage a name, by which `check` recognises it; a folder is made where it is missing."""
+        with self._errors():
+            if self._local:
+                Path(self._root).mkdir(parents=True, exist_ok=True)
+            self._fs.pipe_file(self._path(_MARK), name.encode())
 
     def put(self, source: Path, key: str) -> None:
-        """Store a file: whoever looks for the key meanwhile finds all of it or nothing.
+        """Store a file: whoever looks for the key meanwhile finds all of it or nothing."""
+        with self._errors():
+            if self._local:
+                self._missed()
+                with atomic_file(Path(self._path(key))) as temporary:
+                    shutil.copyfile(source, temporary)
+            else:  # an object of a bucket is there once it is whole
+                self._fs.put_file(str(source), self._path(key))
 
-        Raises:
-            StorageError: A folder cannot be written to.
-        """
-        if isinstance(self._fs, LocalFileSystem):
-            with atomic_file(Path(self._path(key))) as temporary:
-                shutil.copyfile(source, temporary)
-        else:  # an object of a bucket is there once it is whole
-            self._fs.put_file(str(source), self._path(key))
+    def put_stream(self, stream: IO[bytes], key: str) -> None:
+        """Store what a seekable stream holds, from its start, as `put` does."""
+        stream.seek(0)
+        if self._local:
+            with self._errors():
+                self._missed()
+                with atomic_file(Path(self._path(key))) as temporary, temporary.open("wb") as file:
+                    shutil.copyfileobj(stream, file, _CHUNK)
+            return
+        with temporary_folder() as folder:
+            file_of_stream = folder / "upload"
+            try:
+                with file_of_stream.open("wb") as file:
+                    shutil.copyfileobj(stream, file, _CHUNK)
+            except OSError as error:
+                raise unavailable("the temporary folder", error) from error
+            self.put(file_of_stream, key)
 
     def get(self, key: str, target: Path) -> None:
         """Fetch a file.
@@ -53,7 +120,8 @@ class Storage:
         Raises:
             FileNotFoundError: There is none of this key.
         """
-        self._fs.get_file(self._path(key), str(target))
+        with self._errors(missing=True):
+            self._fs.get_file(self._path(key), str(target))
 
     def open(self, key: str) -> tuple[Iterator[bytes], int]:
         """Open a file to read it in pieces.
@@ -64,19 +132,27 @@ class Storage:
         Raises:
             FileNotFoundError: There is none of this key.
         """
-        stream = self._fs.open(self._path(key), "rb")
-        return _pieces(stream), int(self._fs.size(self._path(key)))
+        with self._errors(missing=True):
+            stream = self._fs.open(self._path(key), "rb")
+            try:
+                size = int(self._fs.size(self._path(key)))
+            except BaseException:
+                stream.close()
+                raise
+        return self._pieces(stream), size
 
     def exists(self, key: str) -> bool:
-        """Say whether there is a file of this key."""
-        return bool(self._fs.isfile(self._path(key)))
+        """Return whether there is a file of this key."""
+        with self._errors():
+            return self._is_file(key)
 
     def delete(self, folder: str) -> None:
         """Remove a folder of files; one that is not there is no error."""
-        try:
-            self._fs.rm(self._path(folder), recursive=True)
-        except FileNotFoundError:
-            return
+        with self._errors():
+            try:
+                self._fs.rm(self._path(folder), recursive=True)
+            except FileNotFoundError:
+                return
 
     def _path(self, key: str) -> str:
         parts = key.split("/")
@@ -84,15 +160,37 @@ class Storage:
             raise InputError(f"{key[:200]!r} is not a key; allowed are names joined by '/'.")
         return f"{self._root}/{key}"
 
+    def _missed(self) -> None:
+        """Raise where the folder was there before and is gone: it is not to be made anew."""
+        if self._marked and not Path(self._root).is_dir():
+            raise FileNotFoundError(f"{self._root} is gone")
 
-def save(stream: IO[bytes], target: Path) -> None:
-    """Write a stream into a file, piece by piece, from its start."""
-    stream.seek(0)
-    with target.open("wb") as file:
-        shutil.copyfileobj(stream, file, _CHUNK)
+    def _is_file(self, key: str) -> bool:
+        path = self._path(key)
+        try:  # not by fsspec's isfile, which takes every error for a no
+            return bool(self._fs.info(path)["type"] == "file")
+        except FileNotFoundError:
+            return False
 
+    def _pieces(self, stream: IO[bytes]) -> Iterator[bytes]:
+        with self._errors(), stream:
+            while piece := stream.read(_CHUNK):
+                yield piece
 
-def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    with stream:
-        while piece := stream.read(_CHUNK):
-            yield piece
+    @contextmanager
+    def _errors(self, *, missing: bool = False) -> Iterator[None]:
+        """Turn whatever the storage raises into `UnavailableError`.
+
+        Args:
+            missing: Whether `FileNotFoundError` means that a file is missing, not the storage itself.
+        """
+        try:
+            yield
+        except (InputError, UnavailableError):
+            raise
+        except FileNotFoundError as error:
+            if missing:
+                raise
+            raise unavailable(_WHAT, error) from error
+        except Exception as error:  # each kind of storage has its own
+            raise unavailable(_WHAT, error) from error

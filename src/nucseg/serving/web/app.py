@@ -1,5 +1,6 @@
 """The web application, made around a service."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import cache
@@ -11,19 +12,24 @@ from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
+from nucseg.serving.errors import UnavailableError
 from nucseg.serving.service import Service
+from nucseg.serving.temporary import sweep_temporary
 from nucseg.serving.web import failures
 from nucseg.serving.web.auth import ApiKey
+from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.middleware import Limits, RequestContext
 from nucseg.serving.web.openapi import DESCRIPTION, TITLE, schema, swagger
 from nucseg.serving.web.pool import Pool
+from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.routes import health, max_model, sagemaker, tasks
 
 API_VERSION = "2.0.0"
 """Of the interface, not of this package: MAX-Nucleus-Segmenter was 1."""
 
 _MEGABYTE = 1 << 20
+_log = logging.getLogger(__name__)
 
 
 def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any]] = nullcontext) -> FastAPI:
@@ -34,13 +40,18 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
         beside: Runs as long as the application does (the worker processes).
     """
     settings = service.settings
-    metrics = Metrics(service.queue.table.counts)
+    metrics, backend, readiness = Metrics(), Backend(settings.backend_timeout), Readiness(service)
     pool = Pool(settings.threads, metrics.running.inc)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        sweep_temporary()
         pool.warm_up(service.plane.warm_up)
         with beside():
+            try:
+                await readiness.check()
+            except UnavailableError as error:
+                _log.error("Not ready: %s", error.for_log())
             yield
             await run_in_threadpool(pool.close)
 
@@ -55,8 +66,8 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
     )
     for router in (
         max_model.routes(service, pool, metrics),
-        tasks.routes(service),
-        health.routes(service, pool, metrics),
+        tasks.routes(service, backend, readiness),
+        health.routes(readiness, pool, metrics),
         sagemaker.routes(service, pool, metrics),
     ):
         app.include_router(router)
@@ -83,7 +94,7 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],
         )
     app.add_middleware(RequestContext, observe=metrics.observe)

@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -15,10 +14,14 @@ from nucseg.core.errors import InputError, ModelError, NucsegError
 from nucseg.serving.errors import (
     BusyError,
     ExpiredTaskError,
+    NoRoomError,
+    ReusedKeyError,
     TooLargeError,
+    UnavailableError,
     UnfinishedTaskError,
     UnknownModelError,
     UnknownTaskError,
+    fault_of_machine,
 )
 from nucseg.serving.web.schemas import ErrorAnswer
 
@@ -30,7 +33,10 @@ _STATUS: tuple[tuple[type[NucsegError], HTTPStatus], ...] = (
     (UnknownTaskError, HTTPStatus.NOT_FOUND),
     (UnfinishedTaskError, HTTPStatus.CONFLICT),
     (ExpiredTaskError, HTTPStatus.GONE),
+    (ReusedKeyError, HTTPStatus.CONFLICT),
     (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NoRoomError, HTTPStatus.INSUFFICIENT_STORAGE),
+    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _SENTENCES = {
     HTTPStatus.NOT_FOUND: "there is nothing at this address; the page / shows what there is.",
@@ -63,10 +69,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NucsegError, _ours)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_request)
-    app.add_exception_handler(OperationalError, _of_database)
+    app.add_exception_handler(OSError, _of_machine)
 
 
 async def _ours(request: Request, error: Exception) -> Response:
+    if isinstance(error, UnavailableError):
+        _log.error("Request %s: %s", request.scope.get("state", {}).get("request_id"), error.for_log())
     for kind, status in _STATUS:
         if isinstance(error, kind):
             retry = getattr(error, "retry_after", None)
@@ -78,6 +86,9 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    # The framework takes whatever goes wrong while a form is written to the disk for the client's fault.
+    if fault := fault_of_machine(error.__cause__):
+        return await _ours(request, fault)
     status = HTTPStatus(error.status_code)
     message = _SENTENCES.get(status) if error.detail == status.phrase else str(error.detail)
     return failure(request.scope, status, message or status.phrase, dict(error.headers or {}))
@@ -89,7 +100,7 @@ async def _of_request(request: Request, error: Exception) -> Response:
     return failure(request.scope, HTTPStatus.BAD_REQUEST, "; ".join(problems))
 
 
-async def _of_database(request: Request, error: Exception) -> Response:
-    _log.error("The database cannot be reached: %s", error)
-    message = "the task table cannot be reached; try again later."
-    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "5"})
+async def _of_machine(request: Request, error: Exception) -> Response:
+    if fault := fault_of_machine(error):
+        return await _ours(request, fault)
+    raise error

@@ -9,6 +9,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from nucseg.core.errors import InputError
+from nucseg.serving.errors import unavailable
 from nucseg.serving.plane import LOWEST_THRESHOLD
 
 IN_MEMORY = 1 << 20
@@ -65,7 +66,10 @@ async def read_upload(request: Request, *, form: bool) -> IO[bytes]:
     stream = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the caller closes it
     try:
         async for chunk in request.stream():
-            stream.write(chunk)
+            try:
+                stream.write(chunk)
+            except OSError as error:
+                raise unavailable("the temporary folder", error) from error
         if not stream.tell():
             raise InputError("the body is empty; send a PNG, TIFF or JPEG.")
     except BaseException:

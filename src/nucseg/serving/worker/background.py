@@ -5,6 +5,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nucseg.serving.errors import UnavailableError
+
+LONGEST_PAUSE = 5.0
+"""Seconds between two heartbeats at most while they fail."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -14,16 +19,20 @@ def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
 
     Args:
         seconds: Between two calls; the first one is after that time.
-        call: What it raises is logged, and it is called again.
+        call: What it raises is logged in one line, and it is called again.
     """
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(seconds):
+        pause = seconds
+        while not ended.wait(pause):
             try:
                 call()
-            except Exception:
-                _log.exception("A heartbeat failed; the next one follows.")
+                pause = seconds
+            except Exception as error:
+                pause = min(2 * pause, max(seconds, LONGEST_PAUSE))
+                said = error.for_log() if isinstance(error, UnavailableError) else repr(error)
+                _log.warning("A heartbeat failed, the next one is in %.3g s: %s", pause, said)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from nucseg.serving.settings import Settings
 
@@ -20,7 +22,8 @@ _log = logging.getLogger(__name__)
 def worker_processes(settings: Settings, command: Sequence[str] = COMMAND) -> Iterator[None]:
     """Keep `settings.workers` worker processes running as long as the block runs.
 
-    They end when this process does, however it ends: their standard input is a pipe from it.
+    They end when this process does, however it ends: their standard input is a pipe from it. A SIGTERM or SIGINT to
+    this process is passed on at once, so that they give back their tasks while the last requests are answered.
 
     Args:
         settings: Given to the workers as environment variables.
@@ -43,17 +46,47 @@ def worker_processes(settings: Settings, command: Sequence[str] = COMMAND) -> It
                 _log.warning("A worker ended with %d; another one is started.", code)
                 stopping.wait(max(0.0, _PAUSE - (time.monotonic() - started)))
 
+    stopped_at: list[float] = []
+
+    def stop() -> None:
+        stopping.set()
+        stopped_at.append(time.monotonic())
+        for process in list(running):
+            process.terminate()
+
     keepers = [threading.Thread(target=keep, name="keeper", daemon=True) for _ in range(settings.workers)]
     for keeper in keepers:
         keeper.start()
     try:
-        yield
+        with _called_on_signals(stop):
+            yield
     finally:
-        stopping.set()
-        for process in list(running):
-            process.terminate()
-        deadline = time.monotonic() + settings.shutdown_timeout
+        stop()
+        deadline = stopped_at[0] + settings.shutdown_timeout
         for keeper in keepers:
             keeper.join(max(0.0, deadline - time.monotonic()))
         for process in list(running):  # its task runs again elsewhere when the lease is over
             process.kill()
+
+
+@contextmanager
+def _called_on_signals(call: Callable[[], None]) -> Iterator[None]:
+    """Call a function when this process is asked to end, before whoever waits for that already."""
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other one
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def handle(number: int, frame: Any) -> None:
+        call()
+        then = before[signal.Signals(number)]
+        if callable(then):
+            then(number, frame)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

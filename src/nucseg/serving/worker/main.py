@@ -1,4 +1,4 @@
-"""A worker as a process: runs until it is asked to stop, and then ends what it is at."""
+"""A worker as a process: runs until it is asked to stop, and then gives back what it is at."""
 
 import logging
 import os
@@ -7,24 +7,37 @@ import threading
 
 from nucseg.serving.worker.worker import Worker
 
+_GIVE_BACK_SECONDS = 3.0
 _log = logging.getLogger(__name__)
 
 
-def run_until_signalled(worker: Worker, *, until_input_ends: bool = False) -> None:
+def run_until_signalled(worker: Worker, *, patience: float, until_input_ends: bool = False) -> None:
     """Work until SIGTERM or SIGINT.
 
     Args:
         worker: The worker.
+        patience: Seconds that the worker has then to come to the end of a tile; after them the process ends anyway.
         until_input_ends: Also stop when the standard input ends: the process that started this one is gone.
     """
     stop = stop_event(until_input_ends=until_input_ends)
+    threading.Thread(target=_insist, args=(worker, stop, patience), name="insist", daemon=True).start()
     _log.info("Waiting for tasks.")
     worker.run(stop)
     _log.info("Stopped.")
 
 
+def _insist(worker: Worker, stop: threading.Event, patience: float) -> None:
+    """End the process where the worker does not, with its task given back."""
+    stop.wait()
+    threading.Event().wait(patience)  # the process usually ends meanwhile, and this thread with it
+    giving = threading.Thread(target=worker.abandon, daemon=True)
+    giving.start()
+    giving.join(_GIVE_BACK_SECONDS)  # longer only where the task table does not answer
+    os._exit(0)
+
+
 def stop_event(*, until_input_ends: bool = False) -> threading.Event:
-    """Make an event that is set by SIGTERM and SIGINT; from the main thread only.
+    """Create an event that is set by SIGTERM and SIGINT; from the main thread only.
 
     Args:
         until_input_ends: Also set it when the standard input ends.

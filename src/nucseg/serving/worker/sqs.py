@@ -1,18 +1,18 @@
 """Takes keys of images from an SQS queue, predicts, and writes the masks to where the queue's owner wants them."""
 
 import logging
-import tempfile
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from nucseg.core.errors import ConfigError, InputError
+from nucseg.serving.errors import UnavailableError
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import FILES, Format, write_result
 from nucseg.serving.service import build_models
 from nucseg.serving.settings import Settings
 from nucseg.serving.tasks.storage import Storage
+from nucseg.serving.temporary import sweep_temporary, temporary_folder
 from nucseg.serving.worker.background import every
 
 _WAIT = 10  # seconds of a long poll
@@ -57,6 +57,7 @@ class SqsWorker:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
+        sweep_temporary()
         while not stop.is_set():
             try:
                 self.run_one()
@@ -82,16 +83,17 @@ class SqsWorker:
                 with every(self._visibility / 3, extend):
                     self._work(message["Body"])
             except Exception as error:
-                known = isinstance(error, InputError | FileNotFoundError)
-                _log.error("Message %s failed: %s", message["MessageId"], error, exc_info=not known)
+                known = isinstance(error, InputError | FileNotFoundError | UnavailableError)
+                said = error.for_log() if isinstance(error, UnavailableError) else error
+                _log.error("Message %s failed: %s", message["MessageId"], said, exc_info=not known)
                 return False
             self._client.delete_message(**receipt)
             return True
         return False
 
     def _work(self, key: str) -> None:
-        with tempfile.TemporaryDirectory(prefix="nucseg-") as temporary:
-            upload, results = Path(temporary) / "upload", Path(temporary) / "results"
+        with temporary_folder() as temporary:
+            upload, results = temporary / "upload", temporary / "results"
             results.mkdir()
             self._source.get(key, upload)
             with upload.open("rb") as stream:

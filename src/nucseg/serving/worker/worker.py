@@ -1,26 +1,57 @@
 """Takes tasks from the table, predicts, and publishes the results, one task after the other."""
 
 import logging
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from nucseg.core.errors import InputError, ModelError
+from nucseg.serving.errors import UnavailableError, fault_of_machine
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import write_result
 from nucseg.serving.tasks.queue import TaskQueue, upload_key
-from nucseg.serving.tasks.table import Task
-from nucseg.serving.worker.background import every
+from nucseg.serving.tasks.schema import Task
+from nucseg.serving.temporary import check_temporary, sweep_temporary, temporary_folder
+from nucseg.serving.worker.background import LONGEST_PAUSE, every
 
+T = TypeVar("T")
 _SWEEP_SECONDS = 60
+_BEAT_SECONDS = 2.0
+_LONGEST_WAIT = 30.0
 _log = logging.getLogger(__name__)
 
 
+class _StoppedError(Exception):
+    """The worker is to end before its task is done."""
+
+
+class _LostError(Exception):
+    """The task was deleted, or another worker has it."""
+
+
+@dataclass
+class _Claim:
+    """A task that this worker has.
+
+    Attributes:
+        task: As claimed.
+        progress: The fraction that is done.
+        lost: Set when the table says that it is another one's, or nobody's.
+    """
+
+    task: Task
+    progress: float = 0.0
+    lost: threading.Event = field(default_factory=threading.Event)
+
+
 class Worker:
-    """Works until it is told to stop; then it ends what it is at.
+    """Works until it is told to stop; then it gives back what it is at, which counts as no try.
+
+    What fails because task table, storage or temporary folder cannot be used is given back, too, and the worker takes
+    nothing more until they can.
 
     Args:
         queue: The tasks.
@@ -38,68 +69,141 @@ class Worker:
         self._lease = lease
         self._poll = poll
         self._retry_delay = retry_delay
+        self._stop = threading.Event()
+        self._claim: _Claim | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
-        swept = -_SWEEP_SECONDS * 2.0
+        self._stop = stop
+        sweep_temporary()
+        swept, pause = -_SWEEP_SECONDS * 2.0, 0.0
+        checked = False
         while not stop.is_set():
             try:
+                if not checked:
+                    self._queue.check()
+                    check_temporary()
+                    if pause:
+                        _log.info("The queue can be used again.")
+                        # The leases ran out while nobody could extend them: those who have tasks come first.
+                        stop.wait(min(self._lease / 2, 2 * LONGEST_PAUSE))
+                    checked, pause = True, 0.0
                 if time.monotonic() - swept > _SWEEP_SECONDS:
                     swept = time.monotonic()
                     self._queue.sweep()
                 worked = self.run_one()
-            except Exception:  # the database or the storage is away: it will be back
-                _log.exception("The queue cannot be reached.")
-                worked = False
+            except Exception as error:
+                known = isinstance(error, UnavailableError)
+                checked, pause = False, min(max(2 * pause, self._poll), _LONGEST_WAIT)
+                said = error.for_log() if isinstance(error, UnavailableError) else error
+                _log.error("Next look at the queue in %.3g s: %s", pause, said, exc_info=not known)
+                stop.wait(pause)
+                continue
             if not worked:
                 stop.wait(self._poll)
 
     def run_one(self) -> bool:
-        """Work on one task; False where there is none."""
+        """Work on one task; False where there is none.
+
+        Raises:
+            UnavailableError: Task table, storage or temporary folder cannot be used; the task was given back.
+        """
         task = self._queue.table.claim(self._lease)
         if task is None:
             return False
         _log.info("Task %s, try %d.", task.id, task.attempts)
-        progress = [0.0]
-        with every(self._lease / 3, lambda: self._extend(task, progress[0])):
-            try:
-                self._work(task, lambda done: progress.__setitem__(0, done))
-            except InputError as error:
-                self._fail(task, str(error), retry=False)
-            except Exception as error:
-                _log.exception("Task %s failed.", task.id)
-                model = isinstance(error, ModelError)
-                self._fail(task, "The model cannot be used." if model else "Something unforeseen happened.", retry=True)
+        self._claim = claim = _Claim(task)
+        try:
+            with every(min(self._lease / 3, _BEAT_SECONDS), lambda: self._extend(claim)):
+                self._try(claim)
+        finally:
+            self._claim = None
         return True
 
-    def _work(self, task: Task, report: Callable[[float], None]) -> None:
-        with tempfile.TemporaryDirectory(prefix="nucseg-") as temporary:
-            upload, results = Path(temporary) / "upload", Path(temporary) / "results"
+    def abandon(self) -> None:
+        """Give back the task that is worked on, where there is one; from another thread, before the process ends."""
+        claim = self._claim
+        if claim is not None and self._queue.table.give_back(claim.task):
+            _log.info("Task %s is given back unfinished.", claim.task.id)
+
+    def _try(self, claim: _Claim) -> None:
+        task = claim.task
+        try:
+            self._work(claim)
+        except _LostError:
+            self._drop(task)
+        except _StoppedError:
+            self._reach(lambda: self._queue.table.give_back(task))
+            _log.info("Task %s is given back unfinished.", task.id)
+        except InputError as error:
+            self._fail(task, str(error), retry=False)
+        except Exception as error:
+            if fault := fault_of_machine(error):
+                self._reach(lambda: self._queue.table.give_back(task, pause=max(self._retry_delay, self._poll)))
+                _log.warning("Task %s is given back: %s", task.id, fault)
+                raise fault from error
+            _log.exception("Task %s failed.", task.id)
+            model = isinstance(error, ModelError)
+            self._fail(task, "The model cannot be used." if model else "Something unforeseen happened.", retry=True)
+
+    def _work(self, claim: _Claim) -> None:
+        task = claim.task
+        with temporary_folder() as temporary:
+            upload, results = temporary / "upload", temporary / "results"
             results.mkdir()
             try:
                 self._queue.storage.get(upload_key(task.id), upload)
             except FileNotFoundError:
+                if self._queue.table.get(task.id) is None:
+                    raise _LostError from None
+                self._queue.check_storage()
                 raise InputError("The upload is gone.") from None
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(
-                    stream, model=task.model, threshold=task.threshold, progress=report
+                    stream, model=task.model, threshold=task.threshold, progress=lambda done: self._report(claim, done)
                 )
                 files = write_result(nuclei, source, results)
             # A folder of its own for each try: one that lost its lease never touches what another one publishes.
             result = f"{task.id}/{uuid.uuid4()}"
             for file in files:
                 self._queue.storage.put(file, f"{result}/{file.name}")
-        if self._queue.table.finish(task, result=result, nuclei=len(nuclei)):
+        if self._reach(lambda: self._queue.table.finish(task, result=result, nuclei=len(nuclei))):
             _log.info("Task %s is finished: %d nuclei.", task.id, len(nuclei))
         else:
-            _log.warning("Task %s was deleted or taken over; this result is dropped.", task.id)
             self._queue.storage.delete(result)
+            raise _LostError
 
-    def _extend(self, task: Task, progress: float) -> None:
-        if not self._queue.table.extend(task, self._lease, progress):
-            _log.warning("Task %s was deleted or taken over.", task.id)
+    def _report(self, claim: _Claim, done: float) -> None:
+        """Note how far a task is; raise where nobody wants the rest of it."""
+        claim.progress = done
+        if claim.lost.is_set():
+            raise _LostError
+        if self._stop.is_set() and done < 1:
+            raise _StoppedError
+
+    def _extend(self, claim: _Claim) -> None:
+        if not claim.lost.is_set() and not self._queue.table.extend(claim.task, self._lease, claim.progress):
+            claim.lost.set()
+
+    def _drop(self, task: Task) -> None:
+        _log.warning("Task %s was deleted or taken over; what was found is dropped.", task.id)
+        if self._queue.table.get(task.id) is None:
+            self._queue.storage.delete(task.id)
 
     def _fail(self, task: Task, error: str, *, retry: bool) -> None:
         delay = self._retry_delay * 2 ** (task.attempts - 1) if retry else None
-        self._queue.table.fail(task, error, retry_in=delay)
+        self._reach(lambda: self._queue.table.fail(task, error, retry_in=delay))
         _log.info("Task %s: %s", task.id, error)
+
+    def _reach(self, call: Callable[[], T]) -> T:
+        """Call until the task table can be reached: what was worked out is not lost because it was away."""
+        pause = self._poll
+        while True:
+            try:
+                return call()
+            except UnavailableError as error:
+                if self._stop.is_set():
+                    raise
+                _log.error("Next try in %.3g s: %s", pause, error.for_log())
+                self._stop.wait(pause)
+                pause = min(2 * pause, _LONGEST_WAIT)

@@ -4,17 +4,16 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.concurrency import run_in_threadpool
 
-from nucseg.serving.errors import BusyError
-from nucseg.serving.service import Service
+from nucseg.serving.errors import BusyError, UnavailableError
 from nucseg.serving.web.failures import refusals
 from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.pool import Pool
+from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.schemas import HealthAnswer
 
 
-def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
+def routes(readiness: Readiness, pool: Pool, metrics: Metrics) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["health"])
 
@@ -27,10 +26,13 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
     @router.get("/v2/health/ready", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
     @router.get("/health/ready", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
     async def ready() -> HealthAnswer:
-        """Report whether the model is loaded and the task table can be reached."""
+        """Report whether the model is loaded, and task table, storage and temporary folder can be used."""
         if not pool.ready:
             raise BusyError("the model is not loaded yet.")
-        await run_in_threadpool(service.queue.table.counts)
+        try:
+            await readiness.check()
+        except UnavailableError as error:  # 503, full or not
+            raise UnavailableError(f"not ready: {error}", error.cause) from error
         return HealthAnswer(ready=True)
 
     @router.get(
@@ -38,8 +40,8 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
         response_class=Response,
         responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
     )
-    def numbers() -> Response:
+    async def numbers() -> Response:
         """Return the service's metrics for Prometheus."""
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text(await readiness.counts()), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -36,6 +36,7 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
             HTTPStatus.NOT_FOUND,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.SERVICE_UNAVAILABLE,
+            HTTPStatus.INSUFFICIENT_STORAGE,
         ),
     )
     async def predict(

@@ -36,6 +36,7 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             HTTPStatus.SERVICE_UNAVAILABLE,
+            HTTPStatus.INSUFFICIENT_STORAGE,
         ),
         openapi_extra=body(RAW),
     )

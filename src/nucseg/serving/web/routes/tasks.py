@@ -1,27 +1,40 @@
 """The routes of the queue, for large images."""
 
+import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
+from nucseg.serving.errors import UnavailableError
 from nucseg.serving.results import FILES, Format
 from nucseg.serving.service import Service
-from nucseg.serving.tasks.queue import RETRY_AFTER
-from nucseg.serving.tasks.table import Task
+from nucseg.serving.tasks.queue import RETRY_AFTER, Submission
+from nucseg.serving.tasks.schema import Task
+from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.failures import refusals
+from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.schemas import TaskAnswer
 from nucseg.serving.web.uploads import FORM, RAW, ModelName, Threshold, body, read_upload
 
 TaskId = Annotated[str, Path(description="As POST /tasks gave it.")]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Any name of this request, such as a UUID: sent again with the same key, it gives the same task.",
+    ),
+]
+_UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _LOCATION = {"Location": {"description": "Where to ask how it stands.", "schema": {"type": "string"}}}
 
 
-def routes(service: Service) -> APIRouter:
+def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["tasks"])
     queue = service.queue
@@ -33,42 +46,58 @@ def routes(service: Service) -> APIRouter:
             **refusals(
                 HTTPStatus.BAD_REQUEST,
                 HTTPStatus.NOT_FOUND,
+                HTTPStatus.CONFLICT,
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                HTTPStatus.SERVICE_UNAVAILABLE,
+                *_UNAVAILABLE,
             ),
             201: {"description": "Queued.", "headers": _LOCATION},
         },
         openapi_extra=body({**RAW, **FORM}),
     )
     async def create(
-        request: Request, response: Response, model: ModelName = None, threshold: Threshold = None
+        request: Request, response: Response, model: ModelName = None, threshold: Threshold = None, key: Key = None
     ) -> TaskAnswer:
         """Queue an image of any size up to the limit; the answer's Location says where to ask for it."""
         name = service.plane.models.folder(model).name if model else None
+        # Before the upload is read: there may be no room for it.
+        await readiness.check()
+        submission = Submission()
         with await read_upload(request, form=True) as upload:
-            task_id = await run_in_threadpool(queue.submit, upload, model=name, threshold=threshold)
+            try:
+                task_id = await backend.upload(
+                    queue.submit, upload, model=name, threshold=threshold, key=key, submission=submission
+                )
+                task = await backend.table(queue.get, task_id)
+            except (asyncio.CancelledError, UnavailableError):
+                # The client is told that it failed, so it must not be done all the same.
+                backend.beside(queue.withdraw, submission)
+                raise
         response.headers["Location"] = f"/tasks/{task_id}"
-        return _answer(await run_in_threadpool(queue.get, task_id))
+        return _answer(task)
 
-    @router.get("/tasks/{task_id}", responses=refusals(*_GONE))
-    def read(task_id: TaskId, response: Response) -> TaskAnswer:
-        """Return the state of a task; Retry-After says when to ask again."""
-        task = queue.get(task_id)
+    @router.get("/tasks/{task_id}", responses=refusals(*_GONE, *_UNAVAILABLE))
+    async def read(task_id: TaskId, response: Response) -> TaskAnswer:
+        """Return how a task stands; Retry-After says when to ask again."""
+        task = await backend.table(queue.get, task_id)
         if task.finished is None:
             response.headers["Retry-After"] = str(RETRY_AFTER)
         return _answer(task)
 
-    @router.delete("/tasks/{task_id}", status_code=HTTPStatus.NO_CONTENT, responses=refusals(HTTPStatus.NOT_FOUND))
-    def delete(task_id: TaskId) -> None:
-        """Remove a task with its image and result, whatever its state."""
-        queue.delete(task_id)
+    @router.delete(
+        "/tasks/{task_id}",
+        status_code=HTTPStatus.NO_CONTENT,
+        responses=refusals(HTTPStatus.NOT_FOUND, *_UNAVAILABLE),
+    )
+    async def delete(task_id: TaskId) -> None:
+        """Remove a task with its image and result, whatever its state; a worker that has it stops."""
+        await backend.storage(queue.delete, task_id)
 
     @router.get(
         "/masks/{task_id}",
         response_class=StreamingResponse,
         responses={
-            **refusals(HTTPStatus.BAD_REQUEST, *_GONE, HTTPStatus.CONFLICT),
+            **refusals(HTTPStatus.BAD_REQUEST, *_GONE, HTTPStatus.CONFLICT, *_UNAVAILABLE),
             200: {
                 "description": "The result.",
                 "content": {
@@ -77,15 +106,15 @@ def routes(service: Service) -> APIRouter:
             },
         },
     )
-    def result(
+    async def result(
         task_id: TaskId,
         format: Annotated[Format, Query(description="mask is a PNG with 255 where any nucleus is.")] = "mask",
     ) -> StreamingResponse:
         """Fetch the result of a task."""
-        pieces, size = queue.result(task_id, format)
+        pieces, size = await backend.storage(queue.result, task_id, format)
         file = FILES[format]
         return StreamingResponse(
-            pieces,
+            backend.pieces(pieces),
             media_type=file.media_type,
             headers={"Content-Length": str(size), "Content-Disposition": f'inline; filename="{task_id}-{file.name}"'},
         )

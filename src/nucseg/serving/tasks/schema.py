@@ -1,0 +1,116 @@
+"""The columns of the task table, and how it comes to be."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+    text,
+)
+
+State = Literal["UPLOADING", "QUEUED", "PROCESSING", "FINISHED", "FAILED", "EXPIRED", "DELETING", "DELETED"]
+
+_metadata = MetaData()
+tasks = Table(
+    "nucseg_tasks",
+    _metadata,
+    Column("id", String(36), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("model", String(200)),
+    Column("threshold", Float),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("lease", String(36)),  # of the worker that has it; who holds another one may change nothing
+    Column("lease_until", Float),
+    Column("not_before", Float),
+    Column("progress", Float, nullable=False, default=0.0),
+    Column("error", Text),
+    Column("nuclei", Integer),
+    Column("result", String(100)),  # folder in the storage
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Column("expires", Float),
+    Column("given_back", Integer, nullable=False, default=0, server_default="0"),  # times, without being at fault
+    Column("request_key", String(64)),  # digest of the client's Idempotency-Key
+    Column("request_digest", String(64)),  # of what came with it
+    Index("nucseg_tasks_state", "state", "created"),
+    Index("nucseg_tasks_request_key", "request_key", unique=True),
+)
+# One row, written to see whether the database takes anything.
+checks = Table(
+    "nucseg_checks",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("checked", Float),
+    Column("storage", String(36)),  # mark of the storage that the tasks' files lie in
+)
+# Any number; whoever makes the table takes this lock first.
+_CREATE_LOCK = 726_353
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row. Times are seconds since 1970 by the database's clock, progress is a fraction.
+
+    Attributes:
+        result: Folder of the result in the storage, where it is finished.
+        lease: Proof of who may change it, where a worker has it.
+        given_back: Times that a worker could not go on with it, for a reason that is not the task's.
+    """
+
+    id: str
+    state: State
+    model: str | None
+    threshold: float | None
+    attempts: int
+    lease: str | None
+    progress: float
+    error: str | None
+    nuclei: int | None
+    result: str | None
+    created: float
+    started: float | None
+    finished: float | None
+    expires: float | None
+    given_back: int
+
+
+def make_tables(engine: Engine, reader: Engine) -> None:
+    """Create the tables, and the columns that those of an earlier version lack.
+
+    Args:
+        engine: The database.
+        reader: The same, for transactions that only read: where all is there, nobody is waited for.
+    """
+    with reader.begin() as connection:
+        if set(_metadata.tables) <= set(inspect(connection).get_table_names()) and not _missing(connection):
+            return
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
+        _metadata.create_all(connection)
+        for column in _missing(connection):
+            kind = column.type.compile(connection.dialect)
+            default = " NOT NULL DEFAULT 0" if column.server_default is not None else ""
+            connection.execute(text(f"ALTER TABLE {tasks.name} ADD COLUMN {column.name} {kind}{default}"))
+        for index in tasks.indexes:
+            index.create(connection, checkfirst=True)
+        if connection.scalar(select(checks.c.id)) is None:
+            connection.execute(insert(checks).values(id=1))
+
+
+def _missing(connection: Connection) -> list[Column[Any]]:
+    there = {column["name"] for column in inspect(connection).get_columns(tasks.name)}
+    return [column for column in tasks.columns if column.name not in there]

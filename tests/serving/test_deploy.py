@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from nucseg.serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+SHUTDOWN = Settings.model_fields["shutdown_timeout"].default
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_the_pod_is_probed_and_bounded(manifests, serve) -> None:
         assert server.get(container[probe]["httpGet"]["path"]).status_code == 200
     assert {"requests", "limits"} <= set(container["resources"])
     assert spec["securityContext"]["runAsNonRoot"]
-    assert spec["terminationGracePeriodSeconds"] > Settings.model_fields["shutdown_timeout"].default
+    assert spec["terminationGracePeriodSeconds"] >= 2 * SHUTDOWN
     inside = container["securityContext"]
     assert inside["readOnlyRootFilesystem"]
     assert not inside["allowPrivilegeEscalation"]
@@ -80,6 +81,38 @@ def test_compose_has_server_workers_and_database(compose) -> None:
         assert compose[name]["depends_on"]["postgres"]["condition"] == "service_healthy"
     assert compose["serve"]["environment"]["NUCSEG_DATABASE"] == compose["worker"]["environment"]["NUCSEG_DATABASE"]
     assert compose["serve"]["environment"]["NUCSEG_STORAGE"] == compose["worker"]["environment"]["NUCSEG_STORAGE"]
+    assert seconds(compose["serve"]["stop_grace_period"]) >= 2 * SHUTDOWN
+    assert seconds(compose["worker"]["stop_grace_period"]) >= SHUTDOWN
+
+
+def seconds(duration: str) -> int:
+    return int(duration[:-1]) * {"s": 1, "m": 60}[duration[-1]]
+
+
+def test_several_machines_share_database_and_bucket(monkeypatch) -> None:
+    """What `test_several_machines.py` runs is what this file describes."""
+    services = yaml.safe_load((ROOT / "deploy/several-machines/docker-compose.yml").read_text())["services"]
+    servers = [each for each in services.values() if each.get("command") == "nucseg serve"]
+    workers = [each for each in services.values() if each.get("command") == "nucseg worker"]
+    assert len(servers) == 2
+    assert [each["deploy"]["replicas"] for each in workers] == [3]
+    assert len({each["ports"][0] for each in servers}) == 2
+    for each in servers + workers:
+        environment = each["environment"]
+        assert environment == services["bucket"]["environment"]
+        assert nucseg_variables(environment) <= set(Settings.model_fields)
+        assert environment["NUCSEG_STORAGE"].startswith("s3://nucseg/")
+        assert environment["NUCSEG_DATABASE"].endswith("@postgres/nucseg")
+        assert {name for name in environment if name.startswith("AWS_")} == {
+            "AWS_ENDPOINT_URL",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_DEFAULT_REGION",
+        }
+        assert seconds(each["stop_grace_period"]) >= 2 * SHUTDOWN
+    for name in ("postgres", "s3"):
+        assert "ports" not in services[name]
+    assert services["bucket"]["command"].endswith(" nucseg")
 
 
 def test_the_image_serves() -> None:
@@ -141,4 +174,5 @@ def test_sagemakers_argument_serve(tmp_path, layout) -> None:
 def test_ci_brings_postgresql_and_asks_for_it() -> None:
     text = (ROOT / ".ci/run").read_text()
     assert re.search(r"missing\+=\(postgresql\)", text)
+    assert re.search(r"required\+=,seaweedfs", text)
     assert re.search(r"required=postgresql\n(.*\n)+export NUCSEG_REQUIRE=\$required", text)

@@ -276,7 +276,7 @@ def test_a_full_disk(processes, small_disk, place, data, draw_nuclei, encode, wa
     folder, prefix = small_disk
     value = {"NUCSEG_STORAGE": "", "NUCSEG_DATABASE": "sqlite:///", "TMPDIR": ""}[place]
     value += str(folder / {"NUCSEG_STORAGE": "files", "NUCSEG_DATABASE": "t.sqlite", "TMPDIR": "tmp"}[place])
-    more = {place: value, "NUCSEG_MAX_QUEUE": "2", "NUCSEG_WORKERS": "1", "FAKE_TASK_SECONDS": "3", "FAKE_TILES": "3"}
+    more = {place: value, "NUCSEG_MAX_QUEUE": "2", "NUCSEG_WORKERS": "1", "FAKE_TASK_SECONDS": "2", "FAKE_TILES": "2"}
     server = processes.server(prefix=prefix, **more)
     large = encode(draw_nuclei((1200, 1200), 4, seed=1)[0], "tiff")
     filler = Path(f"/proc/{server.popen.pid}/root{folder}/filler")
@@ -292,7 +292,7 @@ def test_a_full_disk(processes, small_disk, place, data, draw_nuclei, encode, wa
         assert "full" in answer.json()["message"]
     assert server.says("No space left") or server.says("disk is full")
     assert requests.get(f"{server.url}/health/live", timeout=60).ok
-    time.sleep(4)  # the task ends meanwhile, as far as it can
+    time.sleep(2.5)  # the task ends meanwhile, as far as it can
     assert state(server, task)["status"] != "FAILED"
     assert state(server, task)["attempts"] <= 1
     # The worker is started again on the full disk.

@@ -44,7 +44,7 @@ def state(server, task: str) -> dict:
 
 def test_one_of_each_is_killed_and_nothing_is_lost(machines, bucket, image, encode, wait, fake) -> None:
     servers = [machines.server() for _ in range(2)]
-    workers = [machines.worker(FAKE_SECONDS="0.5", FAKE_TILES="5") for _ in range(3)]
+    workers = [machines.worker(FAKE_TASK_SECONDS="0.3", FAKE_TILES="3") for _ in range(3)]
     data = encode(image, "tiff")
     tasks: list[str] = []
 

@@ -66,6 +66,7 @@ def test_channels_called_red_green_and_blue_are_colours(tmp_path):
         (omero(windows=[(0, 255), (10, 90), (0, 255)]), "0 to 2"),
         (omero(model="greyscale"), "0 to 2"),
         ({"channels": [{"color": "FF0000"}, {"color": "00FF00"}]}, "0 to 2"),
+        ({"channels": [{"color": each} for each in ("FF0000", "00FF00", "0000FF")]}, "0 to 2"),
     ],
 )
 def test_other_channels_are_asked_for(tmp_path, given, called):

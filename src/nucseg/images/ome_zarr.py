@@ -82,8 +82,9 @@ def _channel_names(omero: dict[str, Any], dtype: np.dtype) -> list[str]:
     channels = omero.get("channels") or []
     labels = [str(each.get("label") or "") for each in channels]
     colours = [str(each.get("color", "")).upper() for each in channels]
-    ranges = [(each.get("window") or {}).get(end) for end in ("start", "end") for each in channels]
-    same_range = len(set(map(str, ranges[: len(channels)]))) == len(set(map(str, ranges[len(channels) :]))) == 1
+    windows = [each.get("window") or {} for each in channels]
+    ranges = {(window.get("start"), window.get("end")) for window in windows}
+    same_range = len(ranges) == 1 and None not in next(iter(ranges))
     unnamed = all(label in ("", str(n), f"Channel {n}", f"Channel:0:{n}") for n, label in enumerate(labels))
     is_grey = (omero.get("rdefs") or {}).get("model") == "greyscale"
     if colours == _PURE and same_range and unnamed and not is_grey and dtype == np.uint8:

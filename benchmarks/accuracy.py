@@ -4,7 +4,7 @@
 
 Each image is predicted at its own scale three times: by `predict_instances` of the `stardist` package in float32; by
 nucseg, tile by tile and in the precision of `auto`, without the head that refines borders (the very network that stock
-StarDist runs); and by nucseg as it is. Needs the processed BBBC038 (`kedro run --env cpu --pipeline data_processing`).
+StarDist runs); and by nucseg as it is. Needs the processed BBBC038 (`kedro run --env cpu --pipelines data_processing`).
 """
 
 import argparse

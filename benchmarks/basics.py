@@ -3,7 +3,7 @@
     python benchmarks/basics.py [processing feed evaluation rle prediction]
 
 Pairs are run in turn on the same data, and the table has the medians. `processing` and `feed` need the downloaded and
-processed BBBC038 (`kedro run --env cpu --pipeline data_download`, then `data_processing`), `prediction` the shipped
+processed BBBC038 (`kedro run --env cpu --pipelines data_download`, then `data_processing`), `prediction` the shipped
 StarDist; a part that has not got what it needs is left out. The machine should have nothing else to do.
 Needs Linux or macOS.
 """

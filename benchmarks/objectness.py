@@ -3,7 +3,7 @@
     python benchmarks/objectness.py [--model mask_rcnn] [--score 0.3]
 
 The rest of the model stays as it is; nuclei of a score below `--score` are left out. Needs the processed BBBC038
-(`kedro run --env cpu --pipeline data_processing`).
+(`kedro run --env cpu --pipelines data_processing`).
 """
 
 import argparse

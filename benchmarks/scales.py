@@ -2,7 +2,7 @@
 
     python benchmarks/scales.py --model stardist [--split test]
 
-Needs the processed BBBC038 (`kedro run --env cpu --pipeline data_processing`). Images are enlarged by cubic
+Needs the processed BBBC038 (`kedro run --env cpu --pipelines data_processing`). Images are enlarged by cubic
 interpolation, their label images by repeating pixels. Pooled F1 at an IoU of 0.5.
 """
 

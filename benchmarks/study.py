@@ -4,7 +4,7 @@
     python benchmarks/study.py --out FOLDER grid-1     # makes one row
     python benchmarks/study.py --out FOLDER --table    # prints the rows of FOLDER as a Markdown table
 
-The data must have been processed: `kedro run --env cpu --pipeline data_download` and `data_processing`.
+The data must have been processed: `kedro run --env cpu --pipelines data_download` and `data_processing`.
 """
 
 import argparse

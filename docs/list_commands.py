@@ -54,15 +54,15 @@ ELSEWHERE = {
     "make run": "docs/index.md",
     "kedro run": "`make run`",
     "kedro run --env demo": "`make run`",
-    "kedro run --env demo --pipeline data_processing": "docs/index.md",
-    "kedro run --env demo --pipeline stardist --tags model_validation": "docs/index.md",
+    "kedro run --env demo --pipelines data_processing": "docs/index.md",
+    "kedro run --env demo --pipelines stardist --tags model_validation": "docs/index.md",
     "kedro run --env demo --namespaces stardist": "tests/test_kedro_run.py",
-    "kedro run --env cpu --pipeline stardist --params data_download.datasets=bbbc038": "tests/test_kedro_run.py",
-    "kedro run --env cpu --pipeline stardist --params data_download.datasets=bbbc038,"
+    "kedro run --env cpu --pipelines stardist --params data_download.datasets=bbbc038": "tests/test_kedro_run.py",
+    "kedro run --env cpu --pipelines stardist --params data_download.datasets=bbbc038,"
     "data_download.bbbc038.url=stage1_train.zip": "tests/test_kedro_run.py",
     "kedro viz run": "tests/test_kedro_viz.py",
-    "kedro run --pipeline stardist": "docs/own-data.md",
-    "kedro run --pipeline stardist --tags model_validation": "docs/own-data.md",
+    "kedro run --pipelines stardist": "docs/own-data.md",
+    "kedro run --pipelines stardist --tags model_validation": "docs/own-data.md",
     "make lint": "`make test`",
     "pytest tests/metrics": "`make test`",
 }

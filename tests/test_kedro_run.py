@@ -144,7 +144,7 @@ def test_tags_namespaces_and_models_select(project: Path, selection: dict[str, A
 
 @pytest.mark.slow
 def test_an_archive_on_disk_goes_the_whole_way(project: Path, draw_nuclei: Callable) -> None:
-    """`kedro run --env cpu --pipeline stardist --params data_download.datasets=bbbc038,...url=<path>`."""
+    """`kedro run --env cpu --pipelines stardist --params data_download.datasets=bbbc038,...url=<path>`."""
     archive = project / "stage1_train.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         for number in range(12):
@@ -187,7 +187,7 @@ def test_an_archive_on_disk_goes_the_whole_way(project: Path, draw_nuclei: Calla
         ),
         ("data_download.datasets=bbbc039", "data_download.yml", ["data_download.datasets", "bbbc039", "bbbc038"]),
         ("model_evaluation.metrics=f2", "model_evaluation.yml", ["model_evaluation.metrics", "f2", "dsb2018_score"]),
-        ("stardist.training.epoch=3", "model_config.yml", ["stardist.training.epoch", "no such parameter"]),
+        ("stardist.training.epoch=3", "--params", ["stardist.training.epoch", "no such parameter", "mean epochs?"]),
     ],
 )
 def test_a_wrong_parameter_stops_before_the_first_node(tmp_path: Path, parameter: str, file: str, said: list) -> None:
@@ -204,7 +204,7 @@ def test_a_wrong_parameter_stops_before_the_first_node(tmp_path: Path, parameter
 def test_an_error_of_a_node_is_one_message(tmp_path: Path) -> None:
     project = _copy_project(tmp_path)
     parameters = f"data_download.datasets=bbbc038,data_download.bbbc038.url={tmp_path}/nowhere.zip"
-    ended = kedro(project, "run", "--env", "cpu", "--pipeline", "data_download", "--params", parameters)
+    ended = kedro(project, "run", "--env", "cpu", "--pipelines", "data_download", "--params", parameters)
     assert ended.returncode != 0
     assert "nowhere.zip" in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout

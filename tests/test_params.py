@@ -71,5 +71,45 @@ def test_a_misspelt_key_and_a_wrong_place_in_a_list(tmp_path: Path) -> None:
     assert "mine.yml: data_preprocessing.transforms.0.pmin is 120" in said
     assert "mine.yml: data_preprocessing.transforms.1" in said
     assert "'normalize', 'fill_label_holes'" in said
-    assert "model_evaluation.metric is 'all': there is no such parameter" in said
+    assert "mine.yml: model_evaluation.metric is 'all': there is no such parameter; did you mean metrics?" in said
     assert said.startswith("3 wrong parameter(s):")
+
+
+def _said_of_params(name: str, **values: Any) -> str:
+    """What is said of values that are in no file."""
+    parameters = _parameters("cpu")
+    parameters[name] = {**parameters.get(name, {}), **values}
+    with pytest.raises(ConfigError) as caught:
+        check_parameters(parameters, [CONF / "base", CONF / "cpu"])
+    return str(caught.value)
+
+
+def test_a_misspelt_key_of_the_command_line_is_blamed_on_it_and_told_the_nearest_name() -> None:
+    training = _parameters("cpu")["stardist"]["training"]
+    said = _said_of_params("stardist", training={**training, "epoch": 3})
+    assert "- --params: stardist.training.epoch is 3: there is no such parameter; did you mean epochs?" in said
+    assert "yml" not in said
+    said = _said_of_params("inferense", model="stardist")
+    assert "- --params: inferense is {'model': 'stardist'}: there is no such parameter; did you mean inference?" in said
+    said = _said_of_params("model_evaluation", zzz=1)
+    assert "allowed are candidate_score, metrics" in said
+
+
+def test_a_missing_key_names_the_file_that_leads_to_it(tmp_path: Path) -> None:
+    parameters = _parameters("cpu")
+    del parameters["inference"]
+    (tmp_path / "parameters").mkdir()
+    with pytest.raises(ConfigError, match=r"- --params: inference: is needed"):
+        check_parameters(parameters, [tmp_path])
+
+
+def test_what_must_be_a_list_is_said_in_plain_words() -> None:
+    said = _said_of_params("inference", formats="labels")
+    assert "inference.formats is 'labels': must be a list; --params takes no lists, a file in conf/local does" in said
+    assert "tuple" not in said
+
+
+def test_of_a_value_of_several_kinds_there_is_one_line() -> None:
+    said = _said_of_params("inference", scale="big")
+    assert said.startswith("1 wrong parameter(s):")
+    assert "inference.scale is 'big': must be 'auto' or must be a number" in said

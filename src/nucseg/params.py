@@ -1,8 +1,9 @@
 """The project's parameters as one typed whole, checked before the first node runs."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
 from nucseg.core.types import Precision
+from nucseg.core.validation import plain_words
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.config import MetricsConfig
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
@@ -39,10 +41,10 @@ class InferenceConfig(BaseModel):
     model: str = Field("stardist", description="A model's name, or its folder.")
     formats: tuple[str, ...] = Field(("labels",), min_length=1, description=f"Some of {', '.join(FORMATS)}.")
     scale: Literal["auto"] | float = Field("auto", description="Factor to predict at; `auto` finds it.")
-    precision: Precision = Field("auto", description="Of the network.")
-    channel: str | None = Field(None, coerce_numbers_to_str=True, description="Of images with several: number or name.")
+    precision: Precision = Field("auto", description="Precision of the network.")
+    channel: str | None = Field(None, coerce_numbers_to_str=True, description="Number or name of a channel.")
     pixel_size: float | None = Field(None, gt=0, description="Micrometres, instead of what the images say.")
-    tile: int | None = Field(None, ge=64, description="Pixels a side of a tile; null takes the default.")
+    tile: int | None = Field(None, ge=64, description="Side of a tile in pixels; null takes the default.")
     score_threshold: float | None = Field(None, ge=LOWEST_SCORE, le=1, description="Instead of the model's own.")
     resume: bool = Field(True, description="Whether what an earlier run has finished is skipped.")
 
@@ -111,48 +113,71 @@ def check_parameters(parameters: Mapping[str, Any], folders: list[Path]) -> Para
     try:
         return Parameters.model_validate(parameters)
     except ValidationError as error:
-        lines = [_line(problem, parameters, folders) for problem in error.errors()]
+        # Of a value that may be of several kinds there is a problem for each: one line for all of them.
+        allowed: dict[tuple[str | int, ...], list[str]] = {}
+        for problem in error.errors():
+            keys = _existing(problem, parameters)
+            words = _unknown(keys) if problem["type"] == "extra_forbidden" else plain_words(problem)
+            allowed.setdefault(keys, []).append(words)
+        lines = []
+        for keys, kinds in allowed.items():
+            source = _source(keys, parameters, folders)
+            hint = "; --params takes no lists, a file in conf/local does" if kinds == ["must be a list"] else ""
+            line = f"- {source}: {_shown(keys, parameters)}: {' or '.join(kinds)}"
+            lines.append(line + (hint if source.startswith("--params") else ""))
         raise ConfigError("\n".join([f"{len(lines)} wrong parameter(s):", *lines])) from None
 
 
-def _line(problem: Mapping[str, Any], parameters: Mapping[str, Any], folders: list[Path]) -> str:
-    keys = _existing(problem["loc"], parameters)
-    allowed = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        allowed = "there is no such parameter; remove it or correct its name"
-    value = "" if problem["type"] == "missing" else f" is {problem['input']!r}"
-    return f"- {_source(keys, parameters, folders)}: {'.'.join(map(str, keys))}{value}: {allowed}"
-
-
-def _existing(loc: tuple[str | int, ...], parameters: Any) -> list[str | int]:
-    """Drop what pydantic puts between the keys (names of union members)."""
+def _existing(problem: Mapping[str, Any], parameters: Any) -> tuple[str | int, ...]:
+    """Return the keys of a problem without what pydantic puts between them (names of union members)."""
     keys: list[str | int] = []
-    for position, part in enumerate(loc):
-        known = (isinstance(parameters, Mapping) and part in parameters) or (
-            isinstance(parameters, list) and isinstance(part, int) and part < len(parameters)
-        )
+    for part in problem["loc"]:
+        known, inner = _value(parameters, [part])
         if known:
-            parameters = parameters[part]
+            parameters = inner
             keys.append(part)
-        elif position == len(loc) - 1:
-            keys.append(part)
-    return keys
+    return (*keys, problem["loc"][-1]) if problem["type"] == "missing" else tuple(keys)
 
 
-def _source(keys: list[str | int], parameters: Any, folders: list[Path]) -> str:
-    """Name the file to mend: the last read one that holds the key, or what leads to it."""
+def _shown(keys: tuple[str | int, ...], parameters: Any) -> str:
+    known, value = _value(parameters, keys)
+    return ".".join(map(str, keys)) + (f" is {value!r}" if known else "")
+
+
+def _unknown(keys: tuple[str | int, ...]) -> str:
+    """Return what there is instead of the last key, which is unknown: the nearest name, or all of them."""
+    models: list[Any] = [Parameters]
+    for key in keys[:-1]:
+        fields = [model.model_fields[key] for model in models if key in model.model_fields]
+        models = [part for field in fields for part in _models(field.annotation)] if fields else models
+    names = sorted({name for model in models for name in model.model_fields})
+    near = difflib.get_close_matches(str(keys[-1]), names, n=1)
+    return f"there is no such parameter; {f'did you mean {near[0]}?' if near else 'allowed are ' + ', '.join(names)}"
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Find the models in an annotation, such as those of the members of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _source(keys: tuple[str | int, ...], parameters: Any, folders: list[Path]) -> str:
+    """Return the file to mend: the last read one that holds the key, or where it is missing, what leads to it."""
     files = [file for folder in reversed(folders) for file in sorted(folder.rglob("parameters*/**/*.y*ml"))]
-    for length in range(len(keys), 0, -1):
+    known, value = _value(parameters, keys)
+    # A key that is there, but in no file, comes from the command line.
+    for length in range(len(keys), len(keys) - 1 if known else 0, -1):
         for file in files:
             found, content = _value(yaml.safe_load(file.read_text(encoding="utf-8")), keys[:length])
             if found:
                 name = "/".join(file.parts[-4:])
-                overridden = length == len(keys) and content != _value(parameters, keys)[1]
-                return f"--params (instead of {name})" if overridden else name
+                return f"--params (instead of {name})" if length == len(keys) and content != value else name
     return "--params"
 
 
-def _value(content: Any, keys: list[str | int]) -> tuple[bool, Any]:
+def _value(content: Any, keys: Sequence[str | int]) -> tuple[bool, Any]:
     """Follow the keys into nested mappings and lists, if they lead somewhere."""
     for key in keys:
         try:

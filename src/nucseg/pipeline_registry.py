@@ -15,7 +15,7 @@ from nucseg.pipelines import (
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Build every pipeline that `kedro run --pipeline NAME` knows.
+    """Build every pipeline that `kedro run --pipelines NAME` knows.
 
     Returns:
         The six stages (with all models), one whole way for each model under the model's name,

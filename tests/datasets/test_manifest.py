@@ -71,7 +71,7 @@ def test_a_wrong_value_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "samples.csv"
     table({"split": "training"}).to_csv(path, index=False)
 
-    with pytest.raises(InputError, match=r"line 2, column split: 'training': Input should be 'train', 'val' or 'test'"):
+    with pytest.raises(InputError, match=r"line 2, column split: 'training': must be 'train', 'val' or 'test'"):
         read_manifest(path)
 
 
@@ -86,7 +86,7 @@ def test_columns_are_exact(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_broken_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no manifest.*kedro run --pipeline data_processing"):
+    with pytest.raises(InputError, match=r"there is no manifest.*kedro run --pipelines data_processing"):
         read_manifest(tmp_path / "samples.csv")
     (tmp_path / "samples.csv").write_text("")
     with pytest.raises(InputError, match="is not a CSV file"):

@@ -124,7 +124,7 @@ def test_a_pulled_model_is_evaluated_without_training(clone: Callable, versions:
         *("--params", "data_download.datasets=demo"),
     )
 
-    fresh.do("kedro", "run", "--pipeline", "stardist", "--tags", "model_validation")
+    fresh.do("kedro", "run", "--pipelines", "stardist", "--tags", "model_validation")
 
     data = fresh.folder / "data"
     assert json.loads((data / "08_reporting/stardist/run.json").read_text()) == {"model": "stardist", "version": "v1"}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.core.types import Modality, Sample
+from nucseg.core.validation import plain_words
 
 COLUMNS = [field.name for field in fields(Sample)]
 
@@ -50,7 +51,7 @@ def read_manifest(path: Path) -> list[Sample]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no manifest. Make it: kedro run --pipeline data_processing.") from error
+        raise InputError(f"{path}: there is no manifest. Make it: kedro run --pipelines data_processing.") from error
     except ValueError as error:
         raise InputError(f"{path}: is not a CSV file ({error}). Remove it and run data_processing again.") from error
     return samples_from_frame(table, path)
@@ -99,8 +100,8 @@ def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
             row = _Row.model_validate(values)
         except ValidationError as error:
             problem = error.errors()[0]
-            column = problem["loc"][0]
-            raise InputError(f"{path}, line {line}, column {column}: {values[column]!r}: {problem['msg']}.") from error
+            column, words = problem["loc"][0], plain_words(problem)
+            raise InputError(f"{path}, line {line}, column {column}: {values[column]!r}: {words}.") from error
         paths = {"image_path": path.parent / row.image_path, "label_path": path.parent / row.label_path}
         samples.append(Sample(**{**row.model_dump(), **paths}))
     repeated = [key for key, count in Counter(sample.key for sample in samples).items() if count > 1]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 import nucseg
 from nucseg.core.errors import ConfigError, ModelError
+from nucseg.core.validation import plain_words
 from nucseg.models.segmenter import TrainableSegmenter
 from nucseg.models.shipped import in_wheel, trained_or_shipped
 
@@ -75,7 +76,7 @@ def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> TrainableSegme
     except ValidationError as error:
         lines = [
             f"{'.'.join([kind, 'architecture', *map(str, problem['loc'])])} is {problem['input']!r}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
+            f"{plain_words(problem)}"
             for problem in error.errors()
         ]
         raise ConfigError("\n".join(lines)) from None

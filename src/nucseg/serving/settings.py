@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nucseg.core.errors import ConfigError
 from nucseg.core.types import Precision
+from nucseg.core.validation import plain_words
 
 PREFIX = "NUCSEG_"
 
@@ -76,7 +77,7 @@ def load_settings(**given: Any) -> Settings:
         settings = Settings(**given)
     except ValidationError as error:
         raise ConfigError(
-            "\n".join(f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors())
+            "\n".join(f"{PREFIX}{str(problem['loc'][0]).upper()}: {plain_words(problem)}" for problem in error.errors())
         ) from None
     if settings.models is not None:
         os.environ[f"{PREFIX}MODELS"] = str(settings.models)

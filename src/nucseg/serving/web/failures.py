@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from nucseg.core.errors import InputError, ModelError, NucsegError
+from nucseg.core.validation import plain_words
 from nucseg.serving.errors import (
     BusyError,
     ExpiredTaskError,
@@ -96,7 +97,7 @@ async def _of_http(request: Request, error: Exception) -> Response:
 
 async def _of_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    problems = [f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in error.errors()]
+    problems = [f"{'.'.join(map(str, problem['loc'][1:]))}: {plain_words(problem)}" for problem in error.errors()]
     return failure(request.scope, HTTPStatus.BAD_REQUEST, "; ".join(problems))
 
 

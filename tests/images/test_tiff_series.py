@@ -76,6 +76,14 @@ def test_what_lies_in_another_file_is_told(tmp_path):
         open_image(tmp_path / "w0.ome.tif", "RFP")
 
 
+def test_pages_of_a_file_that_was_renamed_have_no_names(tmp_path):
+    text = ome(0, {"cells": [("GFP", 0), ("DAPI", 0)]}).replace(f' UUID="{UUID}0"', "")
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([A, B]), photometric="minisblack", description=text, metadata=None)
+    with pytest.raises(InputError, match=r"holds 2 pages \(0 to 1\)"):
+        open_image(tmp_path / "a.tif")
+    assert np.array_equal(read(tmp_path / "a.tif", 1), B)
+
+
 def test_one_plane_of_a_stack_of_files(tmp_path):
     planes = [(channel, z) for z in range(3) for channel in range(2)]
     data = "".join(

@@ -130,7 +130,7 @@ def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, ome
         names = ((tiff.lsm_metadata or {}).get("ChannelColors") or {}).get("ColorNames") or []
     elif series.keyframe.samplesperpixel > 1:
         return sample_names(series.keyframe)
-    elif ome is not None:
+    elif ome is not None and series.kind in ("ome", "mmstack"):  # else it is not known which page is which
         names = [element.get("Name", "") for element in ome.findall("{*}Pixels/{*}Channel")]
     else:
         names = (tiff.imagej_metadata or {}).get("Labels") or []

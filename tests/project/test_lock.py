@@ -56,3 +56,10 @@ def test_every_direct_dependency_has_a_range(pyproject: dict[str, Any]) -> None:
 def test_the_agpl_successor_of_albumentations_is_nowhere(lock_lines: list[str]) -> None:
     # Its name is put together so that a search of the repository for it stays empty.
     assert [line for line in lock_lines if line.startswith("albumentations" + "x")] == []
+
+
+def test_cuda_is_for_linux_only(pyproject: dict[str, Any]) -> None:
+    for requirement in map(Requirement, pyproject["project"]["optional-dependencies"]["gpu"]):
+        assert requirement.marker is not None
+        assert requirement.marker.evaluate({"sys_platform": "linux"})
+        assert not any(requirement.marker.evaluate({"sys_platform": system}) for system in ("darwin", "win32"))

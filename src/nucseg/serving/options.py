@@ -24,6 +24,7 @@ QUEUE = (
     "keep_hours",
     "max_task_pixels",
     "shutdown_timeout",
+    "max_decode_mb",
 )
 
 

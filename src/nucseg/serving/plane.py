@@ -1,20 +1,23 @@
 """From an upload to its nuclei, whoever asks: knows neither HTTP nor queues."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.streams import without_file
+from nucseg.core.checks import check_image
 from nucseg.core.types import Instances
-from nucseg.images.io import decode_image, open_stream
+from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
 from nucseg.masks.rle import kaggle_runs
 from nucseg.models.segmenter import LOWEST_SCORE
-from nucseg.serving.limits import check_size
+from nucseg.serving.decoding import decode_upload
+from nucseg.serving.errors import TooLargeError
+from nucseg.serving.limits import DECODE_BYTES
 from nucseg.serving.models import ModelStore
 
 LOWEST_THRESHOLD = LOWEST_SCORE
@@ -27,11 +30,13 @@ class DataPlane:
     Args:
         models: The models.
         max_pixels: Pixels that an image may have.
+        max_memory: Bytes of memory that decoding it may take.
     """
 
-    def __init__(self, models: ModelStore, max_pixels: int) -> None:
+    def __init__(self, models: ModelStore, max_pixels: int, max_memory: int = DECODE_BYTES) -> None:
         self.models = models
         self.max_pixels = max_pixels
+        self.max_memory = max_memory
 
     def predict(self, upload: IO[bytes], *, model: str | None = None, threshold: float | None = None) -> Instances:
         """Find the nuclei of an upload, at once.
@@ -49,7 +54,8 @@ class DataPlane:
         """
         self.models.folder(model)
         image = self.decode(upload)
-        return self.models.predictor(model).predict(image, score_threshold=threshold, name="image")
+        with _enough_memory():
+            return self.models.predictor(model).predict(image, score_threshold=threshold, name="image")
 
     def predict_source(
         self,
@@ -62,7 +68,7 @@ class DataPlane:
         """Find the nuclei of an upload tile by tile, so that memory does not grow with it.
 
         Args:
-            upload: As in `predict`; it stays open as long as the answer is used.
+            upload: As in `predict`.
             model: As in `predict`.
             threshold: As in `predict`.
             progress: Is told now and then which fraction is done.
@@ -76,7 +82,8 @@ class DataPlane:
         self.models.folder(model)
         source = self.open(upload)
         predictor = self.models.predictor(model)
-        return predictor.predict_source(source, score_threshold=threshold, progress=progress), source
+        with _enough_memory():
+            return predictor.predict_source(source, score_threshold=threshold, progress=progress), source
 
     def decode(self, upload: IO[bytes]) -> NDArray:
         """Decode an upload within the limits; see `nucseg.images.io.decode_image`.
@@ -85,18 +92,19 @@ class DataPlane:
             InputError: It is not an image.
             TooLargeError: It is too large a one.
         """
-        check_size(upload, self.max_pixels)
-        return decode_image(without_file(upload), "image")
+        source = self.open(upload)
+        image = source.read(Window.whole(source.shape))
+        check_image(image, source.name)
+        return image
 
     def open(self, upload: IO[bytes]) -> ImageSource:
-        """Open an upload within the limits; the pixels of a large TIFF are read when they are asked for.
+        """Decode an upload within the limits into a temporary file, which is read piece by piece.
 
         Raises:
             InputError: It is not an image.
             TooLargeError: It is too large a one.
         """
-        check_size(upload, self.max_pixels)
-        return open_stream(without_file(upload), "image")
+        return decode_upload(upload, self.max_pixels, self.max_memory)
 
     def warm_up(self) -> None:
         """Load the default model and predict once, for a first prediction takes longer than those that follow."""
@@ -105,8 +113,17 @@ class DataPlane:
         self.models.predictor().predict(disks * np.uint8(200))
 
 
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Tell an image that takes too much memory from one that shows a fault."""
+    try:
+        yield
+    except MemoryError as error:
+        raise TooLargeError("image: takes more memory to predict than there is. Cut it.") from error
+
+
 def predictions(found: Instances) -> list[dict[str, Any]]:
-    """Give nuclei as clients of MAX-Nucleus-Segmenter know them, in the order of falling probability.
+    """Return nuclei as clients of MAX-Nucleus-Segmenter know them, in the order of falling probability.
 
     Returns:
         `mask`, a flat list of 1-based starts and lengths in column-major order, and `probability`. Masks do not
@@ -118,5 +135,5 @@ def predictions(found: Instances) -> list[dict[str, Any]]:
 
 
 def answer(found: Instances) -> bytes:
-    """Give the answer of `/model/predict` as JSON text."""
+    """Return the answer of `/model/predict` as JSON text."""
     return json.dumps({"status": "ok", "predictions": predictions(found)}, separators=(",", ":")).encode()

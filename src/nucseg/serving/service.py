@@ -65,7 +65,24 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
         upload_seconds=2 * settings.request_timeout,
     )
     storage = Storage(settings.storage)
-    return TaskQueue(table, storage, max_queue=settings.max_queue, max_pixels=settings.max_task_pixels)
+    return TaskQueue(
+        table,
+        storage,
+        max_queue=settings.max_queue,
+        max_pixels=settings.max_task_pixels,
+        max_memory=settings.max_decode_mb << 20,
+    )
+
+
+def build_plane(
+    settings: Settings, max_pixels: int, load: Callable[[Path, Precision], Predicts] = load_predictor
+) -> DataPlane:
+    """Create what predicts images of up to so many pixels.
+
+    Raises:
+        ModelError: The default model does not exist.
+    """
+    return DataPlane(build_models(settings, load), max_pixels, settings.max_decode_mb << 20)
 
 
 def build_service(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Service:
@@ -77,7 +94,7 @@ def build_service(settings: Settings, load: Callable[[Path, Precision], Predicts
     """
     # A little less than a request has, so that the database says itself why.
     queue = build_queue(settings, wait=0.75 * settings.backend_timeout, connections=16)
-    return Service(settings, DataPlane(build_models(settings, load), settings.max_pixels), queue)
+    return Service(settings, build_plane(settings, settings.max_pixels, load), queue)
 
 
 def build_worker(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Worker:
@@ -89,7 +106,7 @@ def build_worker(settings: Settings, load: Callable[[Path, Precision], Predicts]
     """
     return Worker(
         build_queue(settings),
-        DataPlane(build_models(settings, load), settings.max_task_pixels),
+        build_plane(settings, settings.max_task_pixels, load),
         lease=settings.lease,
         poll=settings.poll,
         retry_delay=settings.retry_delay,

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     max_pixels: int = Field(2**24, ge=1, description="Pixels of an image to predict at once.")
     max_task_upload_mb: int = Field(1024, ge=1, description="Megabytes of an upload for a task.")
     max_task_pixels: int = Field(400_000_000, ge=1, description="Pixels of an image for a task.")
+    max_decode_mb: int = Field(1024, ge=64, description="Megabytes of memory to decode an image.")
     max_requests: int = Field(64, ge=1, description="Uploads that are read, wait or are predicted at the same time.")
     max_queue: int = Field(1000, ge=1, description="Tasks that wait at most.")
     request_timeout: float = Field(120, gt=0, description="Seconds that a request with an upload may take.")

@@ -18,7 +18,7 @@ from nucseg.serving.errors import (
     UnknownTaskError,
     unavailable,
 )
-from nucseg.serving.limits import check_size
+from nucseg.serving.limits import DECODE_BYTES, check_size
 from nucseg.serving.results import FILES, Format
 from nucseg.serving.tasks.schema import Task
 from nucseg.serving.tasks.storage import Storage
@@ -52,13 +52,17 @@ class TaskQueue:
         storage: Their uploads (`<id>/upload`) and results (`<id>/<attempt>/…`).
         max_queue: Tasks that wait at most.
         max_pixels: Pixels that an image may have.
+        max_memory: Bytes of memory that decoding it may take.
     """
 
-    def __init__(self, table: TaskTable, storage: Storage, *, max_queue: int, max_pixels: int) -> None:
+    def __init__(
+        self, table: TaskTable, storage: Storage, *, max_queue: int, max_pixels: int, max_memory: int = DECODE_BYTES
+    ) -> None:
         self.table = table
         self.storage = storage
         self._max_queue = max_queue
         self._max_pixels = max_pixels
+        self._max_memory = max_memory
 
     def submit(
         self,
@@ -87,7 +91,7 @@ class TaskQueue:
             ReusedKeyError: The key belongs to another request.
             UnavailableError: Task table or storage cannot be used; no task is left behind.
         """
-        check_size(upload, self._max_pixels)
+        check_size(upload, self._max_pixels, max_memory=self._max_memory)
         submission = submission or Submission()
         request = _request(key, upload, model, threshold) if key else None
         task_id = self.table.add(

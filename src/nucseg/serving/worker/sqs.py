@@ -9,7 +9,7 @@ from nucseg.core.errors import ConfigError, InputError
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import FILES, Format, write_result
-from nucseg.serving.service import build_models
+from nucseg.serving.service import build_plane
 from nucseg.serving.settings import Settings
 from nucseg.serving.tasks.storage import Storage
 from nucseg.serving.temporary import sweep_temporary, temporary_folder
@@ -137,6 +137,6 @@ def build_sqs_worker(settings: Settings, *, queue_url: str, source: str, target:
         queue_url,
         Storage(source),
         Storage(target),
-        DataPlane(build_models(settings), settings.max_task_pixels),
+        build_plane(settings, settings.max_task_pixels),
         visibility=max(1, round(settings.lease)),
     )

@@ -1,0 +1,195 @@
+"""Decodes uploads in processes of their own, whose memory and time are bounded, whatever is in the file."""
+
+import contextlib
+import io
+import logging
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import psutil
+import tifffile
+
+from nucseg.core.errors import InputError
+from nucseg.core.streams import without_file
+from nucseg.core.window import Window
+from nucseg.images.io import open_stream
+from nucseg.images.source import ImageSource
+from nucseg.serving.errors import TooLargeError
+from nucseg.serving.limits import DECODE_BYTES, Cost, check_size
+
+_THREADS = 2  # that decode strips and tiles of one image
+_OVERHEAD = 192 << 20  # bytes for libraries that are imported late, and stacks of threads
+_PATIENCE = 5  # seconds on the clock for each second of processor time: the processors are shared
+_log = logging.getLogger(__name__)
+
+# A server that is asked for a process copies itself for each image: a moment, where a new interpreter takes a second.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
+
+
+def decode_upload(
+    upload: IO[bytes], max_pixels: int, max_memory: int = DECODE_BYTES, *, name: str = "image"
+) -> ImageSource:
+    """Decode an upload within limits into a temporary file.
+
+    Args:
+        upload: TIFF, PNG or JPEG, seekable; it is not needed any more afterwards.
+        max_pixels: As `check_size`.
+        max_memory: As `check_size`.
+        name: What to call it in messages.
+
+    Returns:
+        The image; its pixels are read from the file, which is gone when the image is.
+
+    Raises:
+        InputError: It is not an image.
+        TooLargeError: It is too large a one, or takes more memory or time than is allowed or there is.
+        OSError: The temporary folder is full.
+    """
+    cost = check_size(upload, max_pixels, name, max_memory=max_memory)
+    target = tempfile.TemporaryFile()  # noqa: SIM115 - the image keeps it
+    with _file(upload) as file:
+        shape, dtype, pixel_size, notes = _run(cost, name, file.fileno(), target.fileno())
+
+    def read(window: Window) -> np.ndarray:
+        # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
+        pixels: np.ndarray = np.memmap(target, dtype, "r", shape=shape)
+        return np.array(pixels[window.slices])
+
+    return ImageSource(name, shape, np.dtype(dtype), read, pixel_size, notes)
+
+
+@contextlib.contextmanager
+def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Give the file that an upload is, or a copy where it is none."""
+    try:
+        upload.fileno()
+    except io.UnsupportedOperation:
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(upload, copy)
+            copy.flush()
+            yield copy
+    else:
+        upload.flush()
+        yield upload
+
+
+def _run(cost: Cost, name: str, upload: int, target: int) -> Any:
+    """Decode in another process and return what it says of the image."""
+    receiver, sender = _processes.Pipe(duplex=False)
+    with receiver:
+        with sender:
+            arguments = (sender, _Descriptors(upload, target), cost, name)
+            process = _processes.Process(target=_decode, args=arguments, daemon=True)
+            process.start()
+        patience = cost.seconds * _PATIENCE
+        try:
+            answer = receiver.recv() if receiver.poll(patience) else TimeoutError()
+        except EOFError:
+            answer = None
+        if isinstance(answer, TimeoutError):
+            process.kill()
+        process.join()
+    code = process.exitcode
+    if isinstance(answer, TimeoutError) or code == -signal.SIGXCPU:
+        raise TooLargeError(f"{name}: takes longer than the allowed {cost.seconds} s to decode. Cut or shrink it.")
+    if isinstance(answer, Exception):
+        raise answer
+    if answer is None:
+        _log.warning("%s: the process that decoded it ended with %s.", name, code)
+        if code == -signal.SIGKILL:  # as the kernel does where memory runs out
+            raise TooLargeError(f"{name}: takes more memory to decode than there is. Save it as a TIFF with tiles.")
+        raise InputError(f"{name}: cannot be decoded. The file is damaged; fetch or save it again.")
+    return answer
+
+
+class _Descriptors:
+    """Open files that go over to another process.
+
+    Args:
+        numbers: Their descriptors.
+    """
+
+    def __init__(self, *numbers: int) -> None:
+        self._numbers = numbers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, tuple(DupFd(number) for number in self._numbers)
+
+
+def _received(*handles: Any) -> list[int]:
+    return [handle.detach() for handle in handles]
+
+
+def _decode(connection: Connection, files: list[int], cost: Cost, name: str) -> None:
+    """Decode from one open file into another, and send the image's facts, or the error."""
+    upload, target = files
+    answer: Any
+    with connection, os.fdopen(upload, "rb") as stream, os.fdopen(target, "wb") as file:
+        _bound(cost)
+        try:
+            answer = _written(stream, file, name)
+        except MemoryError:
+            answer = TooLargeError(
+                f"{name}: takes more than the {cost.memory >> 20} MB of memory that its header lets expect. "
+                "The file is damaged; save it again, as a TIFF with tiles."
+            )
+        except Exception as error:
+            answer = error
+        resource.setrlimit(resource.RLIMIT_DATA, (resource.getrlimit(resource.RLIMIT_DATA)[1],) * 2)
+        connection.send(answer)
+
+
+def _bound(cost: Cost) -> None:
+    """Let the kernel end this process where it takes more than it should."""
+    tifffile.TIFF.MAXWORKERS = _THREADS
+    # zarr is imported for large files only, and looks there.
+    os.environ |= {"ZARR_ASYNC__CONCURRENCY": str(_THREADS), "ZARR_THREADING__MAX_WORKERS": str(_THREADS)}
+    used = psutil.Process().memory_info().data
+    for kind, limit in ((resource.RLIMIT_DATA, used + _OVERHEAD + cost.memory), (resource.RLIMIT_CPU, cost.seconds)):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    with contextlib.suppress(OSError):  # where memory runs out this process goes before all others
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    # What libraries print while they run out of memory helps nobody; what is wrong is sent.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _written(stream: IO[bytes], file: IO[bytes], name: str) -> tuple[Any, ...]:
+    with _reading(name):
+        source = open_stream(without_file(stream), name)
+        bands = source.bands()
+    while True:
+        with _reading(name):
+            band = next(bands, None)
+        if band is None:
+            file.flush()
+            return source.shape, source.dtype.str, source.pixel_size, source.notes
+        file.write(np.ascontiguousarray(band).data)
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Tell what is wrong with the file from what is wrong with the machine."""
+    try:
+        yield
+    except Exception as error:  # a damaged file meets the libraries with whatever exception
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, MemoryError):
+                raise MemoryError from error
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(error, InputError):
+            raise
+        text = f"{name}: cannot be read ({error}). The file is damaged; fetch or save it again."
+        raise InputError(text) from error

@@ -112,16 +112,22 @@ def test_threshold_and_model_travel_with_the_task(server, make_worker, image, en
 
 def test_what_is_no_image_fails_at_once_or_says_why(server, make_worker, encode) -> None:
     assert server.post("/tasks", data=b"", headers=TIFF).status_code == 400
-    task = submitted(server, b"no image")
+    for nothing in (b"no image", b""):
+        for given in ({"data": nothing, "headers": TIFF}, {"files": {"image": ("a.tif", nothing)}}):
+            answer = server.post("/tasks", **given)
+            assert answer.status_code == 400
+            assert "save it again" in answer.text or "the body is empty" in answer.text
+    damaged = encode(np.zeros((64, 64), np.uint8))
+    task = submitted(server, damaged[: len(damaged) // 2])
     make_worker().run_one()
     body = server.get(f"/tasks/{task}").json()
     assert body["status"] == "FAILED"
     assert body["attempts"] == 1
-    assert "not a TIFF" in body["error"]
+    assert "cannot be read" in body["error"]
     answer = server.get(f"/masks/{task}")
     assert answer.status_code == 409
     assert "retry-after" not in answer.headers
-    assert "not a TIFF" in answer.json()["message"]
+    assert "cannot be read" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("name", ["1", "..%2f..%2fetc%2fpasswd", str(uuid.uuid4()), str(uuid.uuid4()).upper()])

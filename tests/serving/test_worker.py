@@ -3,6 +3,7 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 import requests
 
@@ -32,7 +33,7 @@ class Failing:
 
         self.times -= 1
         if self.times >= 0:
-            raise MemoryError("/secret/path is full")
+            raise RuntimeError("/secret/path is full")
         return Mosaic.of_instances(Instances.none(source.shape[:2]))
 
 
@@ -46,6 +47,17 @@ def test_a_failure_is_tried_again(server, make_worker, task) -> None:
         assert worker.run_one()
     body = server.get(f"/tasks/{task}").json()
     assert (body["status"], body["attempts"], body["nuclei"]) == ("FINISHED", 3, 0)
+
+
+def test_an_image_that_takes_more_memory_than_there_is_fails_at_once(server, make_worker, task) -> None:
+    class Large:
+        def predict_source(self, source, **_):
+            np.zeros(2**62, np.uint8)
+
+    assert make_worker(Large()).run_one()
+    body = server.get(f"/tasks/{task}").json()
+    assert (body["status"], body["attempts"]) == ("FAILED", 1)
+    assert body["error"] == "image: takes more memory to predict than there is. Cut it."
 
 
 def test_it_gives_up_with_a_reason_that_tells_no_secret(server, make_worker, task) -> None:

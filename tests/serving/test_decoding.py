@@ -68,7 +68,7 @@ def run(data: bytes, **changes) -> None:
     with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as target:
         file.write(data)
         file.flush()
-        decoding._run(dataclasses.replace(cost, **changes), "image", file.fileno(), target.fileno())
+        decoding._run(dataclasses.replace(cost, **changes), "image", file.fileno(), target.fileno(), lambda: None)
 
 
 def test_not_all_of_the_room_for_libraries_is_needed(uploads) -> None:
@@ -109,6 +109,18 @@ def test_time_ends(black) -> None:
         run(bomb, size=-90_000_000)
     with pytest.raises(TooLargeError, match="takes longer than the allowed 0 s"):
         run(black, size=-100_000_000)
+
+
+def test_what_nobody_waits_for_is_ended(black) -> None:
+    class GoneError(Exception):
+        pass
+
+    def gone() -> None:
+        raise GoneError
+
+    with pytest.raises(GoneError):
+        decode_upload(io.BytesIO(black_png(4000, 4000, behind=2_000_000)), 10**9, waiting=gone)
+    assert psutil.Process(forkserver._forkserver._forkserver_pid).children() == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import resource
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -38,7 +39,12 @@ _processes.set_forkserver_preload([__name__])
 
 
 def decode_upload(
-    upload: IO[bytes], max_pixels: int, max_memory: int = DECODE_BYTES, *, name: str = "image"
+    upload: IO[bytes],
+    max_pixels: int,
+    max_memory: int = DECODE_BYTES,
+    *,
+    name: str = "image",
+    waiting: Callable[[], None] = lambda: None,
 ) -> ImageSource:
     """Decode an upload within limits into a temporary file.
 
@@ -47,6 +53,7 @@ def decode_upload(
         max_pixels: As `check_size`.
         max_memory: As `check_size`.
         name: What to call it in messages.
+        waiting: Is called every second; what it raises ends the decoding.
 
     Returns:
         The image; its pixels are read from the file, which is gone when the image is.
@@ -59,7 +66,7 @@ def decode_upload(
     cost = check_size(upload, max_pixels, name, max_memory=max_memory)
     target = tempfile.TemporaryFile()  # noqa: SIM115 - the image keeps it
     with _file(upload) as file:
-        shape, dtype, pixel_size, notes = _run(cost, name, file.fileno(), target.fileno())
+        shape, dtype, pixel_size, notes = _run(cost, name, file.fileno(), target.fileno(), waiting)
 
     def read(window: Window) -> np.ndarray:
         # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
@@ -84,7 +91,7 @@ def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
         yield upload
 
 
-def _run(cost: Cost, name: str, upload: int, target: int) -> Any:
+def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], None]) -> Any:
     """Decode in another process and return what it says of the image."""
     receiver, sender = _processes.Pipe(duplex=False)
     with receiver:
@@ -92,14 +99,23 @@ def _run(cost: Cost, name: str, upload: int, target: int) -> Any:
             arguments = (sender, _Descriptors(upload, target), cost, name)
             process = _processes.Process(target=_decode, args=arguments, daemon=True)
             process.start()
-        patience = cost.seconds * _PATIENCE
+        end = time.monotonic() + cost.seconds * _PATIENCE
+        answer: Any = None
         try:
-            answer = receiver.recv() if receiver.poll(patience) else TimeoutError()
-        except EOFError:
-            answer = None
-        if isinstance(answer, TimeoutError):
-            process.kill()
-        process.join()
+            while not receiver.poll(min(1.0, max(0.0, end - time.monotonic()))):
+                if time.monotonic() >= end:
+                    answer = TimeoutError()
+                    break
+                waiting()
+            else:
+                answer = receiver.recv()
+        except EOFError:  # it died
+            pass
+        finally:
+            if answer is None or isinstance(answer, TimeoutError):
+                process.join(0.1)  # one that died tells how
+                process.kill()
+            process.join()
     code = process.exitcode
     if isinstance(answer, TimeoutError) or code == -signal.SIGXCPU:
         raise TooLargeError(f"{name}: takes longer than the allowed {cost.seconds} s to decode. Cut or shrink it.")

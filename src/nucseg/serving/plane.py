@@ -80,7 +80,7 @@ class DataPlane:
             InputError: As `predict`.
         """
         self.models.folder(model)
-        source = self.open(upload)
+        source = self.open(upload, lambda: progress(0.0))
         predictor = self.models.predictor(model)
         with _enough_memory():
             return predictor.predict_source(source, score_threshold=threshold, progress=progress), source
@@ -97,14 +97,18 @@ class DataPlane:
         check_image(image, source.name)
         return image
 
-    def open(self, upload: IO[bytes]) -> ImageSource:
+    def open(self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None) -> ImageSource:
         """Decode an upload within the limits into a temporary file, which is read piece by piece.
+
+        Args:
+            upload: As in `predict`.
+            waiting: Is called every second; what it raises ends the decoding.
 
         Raises:
             InputError: It is not an image.
             TooLargeError: It is too large a one.
         """
-        return decode_upload(upload, self.max_pixels, self.max_memory)
+        return decode_upload(upload, self.max_pixels, self.max_memory, waiting=waiting)
 
     def warm_up(self) -> None:
         """Load the default model and predict once, for a first prediction takes longer than those that follow."""

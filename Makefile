@@ -79,7 +79,8 @@ viz: setup  ## Show the pipelines in the browser.
 lock: setup-dev  ## Write requirements.lock anew from pyproject.toml (UPGRADE=1: with the newest versions).
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-	    --extra dev --extra docs --extra dvc --extra aws --extra postgres --output-file requirements.lock pyproject.toml
+	    --extra dev --extra docs --extra dvc --extra aws --extra postgres --extra imagenet \
+	    --output-file requirements.lock pyproject.toml
 
 clean:  ## Remove what the checks and the demonstration wrote; downloads, models and .venv stay.
 	rm -rf build dist site htmlcov .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .viz

@@ -16,6 +16,9 @@ from nucseg.training.config import TrainingConfig
         {"modality_weights": {"histology": 0}},
         {"early_stopping_patience": 0},
         {"learning_rates": 1e-3},
+        {"diameters": [40, 8]},
+        {"diameters": [0, 8]},
+        {"diameters": 8},
     ],
 )
 def test_wrong_values_are_refused(wrong):

@@ -1,15 +1,18 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
+from skimage.segmentation import clear_border
 
 from nucseg.augment.augmenter import Augmenter
-from nucseg.augment.config import AugmentationConfig
+from nucseg.augment.config import AugmentationConfig, Rotate90
 from nucseg.core.errors import InputError
 from nucseg.images.io import read_image, read_labels, write_labels
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Normalize, Rescale
+from nucseg.masks.labels import median_diameter
 from nucseg.training import patches
 from nucseg.training.patches import PatchSource
 
@@ -54,6 +57,47 @@ def test_rescaled_patches_have_the_models_size(samples):
         patch, labels = source.patch(3, rng(), 1.0)
         assert patch.shape == (32, 32, 1)
         assert labels.shape == (32, 32)
+
+
+@pytest.fixture(scope="module")
+def equal(samples, draw_nuclei, tmp_path_factory):
+    """A sample whose nuclei are all 15 to 17 pixels wide."""
+    folder = tmp_path_factory.mktemp("equal")
+    image, labels = draw_nuclei((200, 240), 40, seed=1, radius=(7.5, 8.5), gap=1)
+    imageio.imwrite(folder / "image.png", image)
+    write_labels(folder / "labels.tif", labels)
+    return replace(
+        samples[0],
+        image_path=folder / "image.png",
+        label_path=folder / "labels.tif",
+        median_diameter_px=median_diameter(labels),
+    )
+
+
+@pytest.mark.parametrize("wanted", [8.0, 30.0, 44.0])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_nuclei_are_brought_to_a_diameter(equal, wanted, augmented):
+    augmenter = Augmenter.from_config(AugmentationConfig(transforms=(Rotate90(p=1.0),))) if augmented else None
+    source = PatchSource([equal], NORMALIZED, augmenter, 320, 100, (wanted, wanted))
+    for number in range(3):
+        patch, labels = source.patch(0, rng(number), 1.0)
+        assert patch.shape == (320, 320, 1)
+        assert median_diameter(clear_border(labels)) == pytest.approx(wanted, rel=0.12)
+        # Image and labels went together.
+        assert np.median(patch[labels > 0]) - np.median(patch[labels == 0]) > 0.3
+
+
+def test_diameters_of_a_range_are_all_drawn(equal):
+    source = PatchSource([equal], NORMALIZED, None, 160, 100, (8.0, 40.0))
+    found = [median_diameter(clear_border(source.patch(0, rng(number), 1.0)[1])) for number in range(40)]
+    assert min(found) < 11
+    assert max(found) > 32
+    assert 10 <= np.count_nonzero(np.array(found) < np.sqrt(8 * 40)) <= 30
+
+
+def test_no_more_is_enlarged_than_four_times(equal):
+    _, labels = PatchSource([equal], NORMALIZED, None, 320, 100, (500.0, 500.0)).patch(0, rng(), 1.0)
+    assert median_diameter(clear_border(labels)) == pytest.approx(4 * equal.median_diameter_px, rel=0.1)
 
 
 def test_same_generator_same_patch_also_with_threads(samples):

@@ -2,9 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nucseg.core.types import Modality, Precision
+
+
+def _ordered(diameters: tuple[float, float]) -> tuple[float, float]:
+    if diameters[0] > diameters[1]:
+        raise ValueError(f"the first number must not be above the second: {list(diameters)}")
+    return diameters
+
+
+Diameter = Annotated[float, Field(ge=4, le=512)]
+Diameters = Annotated[tuple[Diameter, Diameter], AfterValidator(_ordered)]
 
 
 class TrainingConfig(BaseModel):
@@ -41,6 +51,11 @@ class TrainingConfig(BaseModel):
     )
     background_probability: float = Field(
         0.0, ge=0, le=1, description="Part of the patches that show an image without nuclei, made up or cut out."
+    )
+    diameters: Diameters | None = Field(
+        None,
+        description="Smallest and largest median diameter, in pixels, that the nuclei of an image are brought to in a "
+        "patch, at most 4 times enlarged or 8 times shrunk; null: patches keep the image's pixels.",
     )
     balance: Literal["none", "modality"] = Field(
         "none",

@@ -40,7 +40,9 @@ class PatchFeed:
         augmenter: Augmenter | None,
         config: TrainingConfig,
     ) -> None:
-        self._source = PatchSource(samples, preprocessor, augmenter, config.patch_size, config.cache_mb)
+        self._source = PatchSource(
+            samples, preprocessor, augmenter, config.patch_size, config.cache_mb, config.diameters
+        )
         self._probabilities = sampling_probabilities(samples, config)
         self._segmenter = segmenter
         self._config = config

@@ -14,9 +14,14 @@ from nucseg.augment.labels import visible_nuclei
 from nucseg.augment.window import mirrored_window, value_range
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
+from nucseg.images.geometry import resize_image, resize_labels
+from nucseg.images.intensity import to_unit_float
 from nucseg.images.io import read_image, read_labels
 from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
 from nucseg.training.background import background_crop, made_up_background
+
+_LARGEST_SHRINKAGE = 8
+_LARGEST_ENLARGEMENT = 4  # more shows nothing but blur
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class PatchSource:
         augmenter: Changes each patch, or None.
         patch_size: Rows and columns of a patch as the model sees it.
         cache_mb: Bound of the memory for images in MiB; the least recently used are read again when needed.
+        diameters: Smallest and largest median diameter of an image's nuclei in a patch, in pixels; None: as they are.
     """
 
     def __init__(
@@ -61,11 +67,13 @@ class PatchSource:
         augmenter: Augmenter | None,
         patch_size: int,
         cache_mb: int,
+        diameters: tuple[float, float] | None = None,
     ) -> None:
         self._samples = samples
         self._preprocessor = preprocessor
         self._augmenter = augmenter
         self._patch_size = patch_size
+        self._diameters = diameters
         self._cache: OrderedDict[int, LoadedSample] = OrderedDict()  # the least recently used first
         self._room = cache_mb * 2**20
         self._cache_lock = threading.Lock()
@@ -109,9 +117,14 @@ class PatchSource:
         """
         loaded = self.load(index)
         size = int(np.ceil(self._patch_size / loaded.fitted.scale))
-        zoom, reach = (self._augmenter.largest_zoom, self._augmenter.reach) if self._augmenter else (1.0, 1.0)
-        center = _draw_center(loaded, size, zoom, rng, foreground_probability)
-        image, labels = mirrored_window(loaded.image, loaded.labels, center, int(np.ceil(size * reach)))
+        zoom, largest_zoom, reach = self._draw_zoom(index, loaded, rng), 1.0, 1.0
+        if self._augmenter:
+            largest_zoom, reach = self._augmenter.largest_zoom, self._augmenter.reach
+        center = _draw_center(loaded, size, zoom * largest_zoom, rng, foreground_probability)
+        seen = int(np.ceil(size * reach))
+        image, labels = mirrored_window(loaded.image, loaded.labels, center, max(round(seen / zoom), 1))
+        if zoom != 1:
+            image, labels = resize_image(to_unit_float(image), (seen, seen)), resize_labels(labels, (seen, seen))
         if self._augmenter is None:
             labels = visible_nuclei(labels)
         else:
@@ -119,6 +132,14 @@ class PatchSource:
             image, labels = self._augmenter(image, labels, seed, size=(size, size), value_range=loaded.value_range)
         inside = np.s_[: self._patch_size, : self._patch_size]
         return loaded.fitted.image(image)[inside], loaded.fitted.labels(labels)[inside]
+
+    def _draw_zoom(self, index: int, loaded: LoadedSample, rng: np.random.Generator) -> float:
+        """Draw the factor that brings an image's nuclei to one of the diameters, all octaves of them as likely."""
+        diameter = self._samples[index].median_diameter_px
+        if self._diameters is None or not len(loaded.centers) or not diameter:
+            return 1.0
+        wanted = np.exp(rng.uniform(*np.log(self._diameters)))
+        return float(np.clip(wanted / (diameter * loaded.fitted.scale), 1 / _LARGEST_SHRINKAGE, _LARGEST_ENLARGEMENT))
 
     def background(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Make a patch of an image without nuclei, normalised by itself: cut out of the sample at `index` or made up.

@@ -4,7 +4,8 @@ from typing import Any
 
 from stardist.models import StarDist2D
 
-from nucseg.models.stardist.model import StarDist, stardist_config
+from nucseg.models.stardist.model import StarDist
+from nucseg.models.stardist.network import stardist_config
 
 
 def stock_stardist(segmenter: StarDist) -> tuple[StarDist2D, dict[str, Any]]:

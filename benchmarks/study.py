@@ -62,6 +62,8 @@ class Row:
     of: str | None = None
 
 
+_WIDE = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
+_NARROW = {**_WIDE, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}
 _PER_CHANNEL = [{"name": "fill_label_holes"}, {"name": "normalize", "pmin": 1.0, "pmax": 99.8, "axis": "channel"}]
 ROWS = {
     "recipe": Row("the recipe of `conf/`, seed 42"),
@@ -78,6 +80,17 @@ ROWS = {
     "rays-96": Row("96 rays", architecture={"n_rays": 96}),
     "grid-1": Row("grid 1", architecture={"grid": 1}),
     "not-refined": Row("no foreground head, plain polygons", architecture={"refine_radius": 0}),
+    "trunk": Row("EfficientNet-Lite0 with the weights of ImageNet", architecture=_WIDE),
+    "trunk-seed-43": Row("the same, seed 43", architecture=_WIDE, training={"seed": 43}),
+    "trunk-seed-44": Row("the same, seed 44", architecture=_WIDE, training={"seed": 44}),
+    "trunk-random": Row("the same, random weights", architecture={**_WIDE, "pretrained": None}),
+    "trunk-narrow": Row("the same, narrow decoder, features and foreground", architecture=_NARROW),
+    "trunk-iou": Row("the same, `iou` as the loss of the distances", architecture={**_WIDE, "train_dist_loss": "iou"}),
+    "trunk-per-channel": Row(
+        "the same, each channel normalised by itself",
+        architecture=_WIDE,
+        others={"data_preprocessing": {"transforms": _PER_CHANNEL}},
+    ),
     "flips": Row("recipe's weights, maps averaged over four flips", of="recipe"),
 }
 

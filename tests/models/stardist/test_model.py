@@ -19,7 +19,8 @@ from nucseg.models.precision import use_precision
 from nucseg.models.segmenter import TiledSegmenter
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import refine
-from nucseg.models.stardist.model import Candidates, StarDist, stardist_config
+from nucseg.models.stardist.model import Candidates, StarDist
+from nucseg.models.stardist.network import stardist_config
 from nucseg.models.tuning import SAME
 
 SMALL = {"n_rays": 16, "unet_n_depth": 2, "unet_n_filter_base": 4, "net_conv_after_unet": 8}

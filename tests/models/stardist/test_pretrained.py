@@ -163,7 +163,7 @@ def test_random_weights():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ConfigError, match="'2D_demo' is neither a folder nor one of 2D_versatile_fluo"):
+    with pytest.raises(ConfigError, match="'2D_demo' is neither a folder nor one of imagenet, 2D_versatile_fluo"):
         create(StarDistConfig(pretrained="2D_demo"))
 
 

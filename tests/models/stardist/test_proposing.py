@@ -6,7 +6,6 @@ from nucseg.models.precision import use_precision
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.model import StarDist
-from nucseg.models.stardist.proposing import proposing
 
 SMALL = {"in_channels": 1, "n_rays": 8, "unet_n_filter_base": 4, "net_conv_after_unet": 8, "refine_filters": 4}
 
@@ -26,14 +25,29 @@ def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides):
     use_precision("float32")
     keras.utils.set_random_seed(0)
     model = StarDist(StarDistConfig(**{**SMALL, **changes}))
-    images = np.random.default_rng(1).random((2, 48, 64, 1), np.float32)
+    check(model, np.random.default_rng(1).random((2, 48, 64, 1), np.float32), sides)
+
+
+@pytest.mark.parametrize("refine_radius", [0, 3])
+def test_the_same_on_a_trunk(refine_radius):
+    """Windows begin at multiples of 16; the decoder sees 32 pixels around them."""
+    use_precision("float32")
+    keras.utils.set_random_seed(0)
+    config = {**SMALL, "backbone": "efficientnet_lite0", "decoder_filters": (8, 8, 8, 8)}
+    model = StarDist(StarDistConfig(**config, refine_radius=refine_radius))
+    images = np.random.default_rng(1).random((2, 96, 112, 1), np.float32)
+    for sides in [(0, 0, 96, 112), (48, 16, 64, 32), (16, 64, 95, 109)]:
+        check(model, images, sides)
+
+
+def check(model, images, sides):
     probabilities, distances, *foreground = (np.asarray(maps) for maps in model.network(images))
     top, left, bottom, right = sides
     grid = model.config.grid
     cells = np.s_[:, top // grid : -(-bottom // grid), left // grid : -(-right // grid)]
     lowest = np.float32(np.median(probabilities))
 
-    found = proposing(model.network, grid)(images, np.array(sides, np.int32), lowest)
+    found = model._run(images, np.array(sides, np.int32), lowest)
     places, scores, rays, *inside = (np.asarray(each) for each in found)
     expected = probabilities[cells][..., 0]
     # Rounding may put a cell on the other side of the threshold.
@@ -45,6 +59,6 @@ def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides):
     np.testing.assert_allclose(rays, distances[cells][tuple(places.T)], atol=1e-4)
     assert len(inside) == len(foreground) == (model.config.refine_radius > 0)
     for maps, given in zip(foreground, inside, strict=True):
-        assert given.shape == (2, bottom - top, right - left)
+        assert given.shape == (len(images), bottom - top, right - left)
         differ = given != (maps[:, top:bottom, left:right, 0] >= FOREGROUND)
         assert not differ[abs(maps[:, top:bottom, left:right, 0] - FOREGROUND) > 1e-5].any()

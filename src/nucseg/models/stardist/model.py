@@ -1,7 +1,5 @@
 """StarDist behind the segmenter protocol; the `stardist` package makes network, targets, losses and polygons."""
 
-import contextlib
-import io
 import itertools
 import warnings
 from collections.abc import Sequence
@@ -16,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from skimage.segmentation import relabel_sequential
-from stardist.models import Config2D, StarDist2D
 from stardist.models.base import masked_loss_iou, masked_loss_mae, masked_loss_mse
 from stardist.nms import non_maximum_suppression_inds
 from stardist.utils import edt_prob
@@ -28,7 +25,8 @@ from nucseg.models.files import read_files, write_files
 from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.drawing import draw_polygons
-from nucseg.models.stardist.foreground import add_foreground_head, refine
+from nucseg.models.stardist.foreground import refine
+from nucseg.models.stardist.network import build_network
 from nucseg.models.stardist.proposing import proposing
 from nucseg.models.stardist.rays import star_distances
 from nucseg.models.stardist.thinning import best_of_same
@@ -85,18 +83,13 @@ class StarDist:
     def __init__(self, config: StarDistConfig) -> None:
         self.config = config
         self.in_channels = config.in_channels
-        self.stride = config.grid * 2**config.unet_n_depth
-        self.halo = _halo(config)
-        self.largest = 1504 if config.refine_radius else 2048
         self.thresholds = {"score": 0.5, "nms": 0.4}
-        with contextlib.redirect_stdout(io.StringIO()):  # the package prints its default thresholds
-            self.polygon_model: keras.Model = StarDist2D(stardist_config(config), basedir=None).keras_model
-        self.keras_model = self.polygon_model
-        if config.refine_radius:
-            self.keras_model = add_foreground_head(self.polygon_model, config.grid, config.refine_filters)
+        built = build_network(config)
+        self.stride, self.halo, self.largest = built.stride, built.halo, built.largest
+        self.polygon_model, self.keras_model = built.polygons, built.model
         # The same layers, never compiled: saving it leaves the optimizer out, a third of the size.
         self.network = keras.Model(self.keras_model.inputs, self.keras_model.outputs)
-        self._run = proposing(self.network, config.grid)
+        self._run = proposing(self.network, config.grid, built.seam)
         self._network_is_free = Lock()
 
     def predict(
@@ -149,7 +142,7 @@ class StarDist:
         longest = max(padded.shape[1:3])
         side = longest if longest <= self.largest else self.largest - 2 * self.halo
         # Divides the stride, so that no tile cuts a block.
-        block = self.config.grid * min(_BLOCK, 2**self.config.unet_n_depth)
+        block = min(self.config.grid * _BLOCK, self.stride)
         tiles = []
         for y, x in itertools.product(range(own.top, own.bottom, side), range(own.left, own.right, side)):
             window = Window(y, x, y + side, x + side).common(own)
@@ -321,33 +314,3 @@ class StarDist:
             ModelError: A file is missing, damaged or of another kind.
         """
         return read_files(folder, "StarDist", StarDistConfig, cls, lambda segmenter: segmenter.network)
-
-
-def stardist_config(config: StarDistConfig) -> Config2D:
-    """Translate to the package's own configuration."""
-    network = {name: value for name, value in config.architecture().items() if name.startswith(("n_", "unet_", "net_"))}
-    return Config2D(n_channel_in=config.in_channels, grid=(config.grid, config.grid), **network)
-
-
-def _halo(config: StarDistConfig) -> int:
-    """Find the radius of the network's receptive field, in pixels, and round it up to the stride.
-
-    It follows the longest way back through the network, through the U-Net's lowest level, from every position that a
-    grid cell can have relative to the lowest level's cells. A 3x3 convolution looks one cell further to each side.
-    """
-    convolutions, depth, grid = config.unet_n_conv_per_depth, config.unet_n_depth, config.grid
-    radius = 0
-    for cell in range(2**depth):
-        low = high = cell
-        if config.net_conv_after_unet:
-            low, high = low - 1, high + 1
-        for _ in range(depth):
-            low, high = (low - convolutions) // 2, (high + convolutions) // 2
-        low, high = low - convolutions, high + convolutions
-        for _ in range(depth + grid.bit_length() - 1):
-            low, high = 2 * low - convolutions, 2 * high + 1 + convolutions
-        radius = max(radius, grid * cell - low, high - grid * cell)
-    if config.refine_radius:  # a convolution at full resolution over the neighbouring cells
-        radius += grid
-    stride = grid * 2**depth
-    return -(-radius // stride) * stride

@@ -13,8 +13,10 @@ from stardist.models import StarDist2D
 
 from nucseg.core.cache import cache_folder
 from nucseg.core.errors import ConfigError, DownloadError, ModelError
-from nucseg.models.stardist.config import PRETRAINED, StarDistConfig
-from nucseg.models.stardist.model import StarDist, stardist_config
+from nucseg.models.backbones.efficientnet_lite import take_imagenet
+from nucseg.models.stardist.config import IMAGENET, PRETRAINED, StarDistConfig
+from nucseg.models.stardist.model import StarDist
+from nucseg.models.stardist.network import stardist_config
 
 _KEYS = "stardist.architecture"  # where the parameters stand in model_config.yml
 _OURS = {"n_channel_in": "in_channels"}  # where our name differs from the package's
@@ -33,17 +35,22 @@ def create(config: StarDistConfig) -> StarDist:
     Raises:
         ConfigError: The name is unknown, or the architecture is not that of the pretrained model.
         DownloadError: The published model cannot be fetched.
-        ModelError: The folder holds no StarDist model.
+        ModelError: The folder holds no StarDist model, or the weights of ImageNet are not installed.
     """
     if config.pretrained is None:
         return StarDist(config)
+    if config.pretrained == IMAGENET:
+        model = StarDist(config)
+        take_imagenet(model.keras_model.get_layer("trunk"))
+        return model
     if config.pretrained in PRETRAINED:
         with tempfile.TemporaryDirectory() as folder:
             _unpack(fetch(config.pretrained), Path(folder))
             return _read(Path(folder), config)
     if not Path(config.pretrained).is_dir():
         raise ConfigError(
-            f"{_KEYS}.pretrained: {config.pretrained!r} is neither a folder nor one of {', '.join(PRETRAINED)}."
+            f"{_KEYS}.pretrained: {config.pretrained!r} is neither a folder nor one of "
+            f"{', '.join((IMAGENET, *PRETRAINED))}."
         )
     return _read(Path(config.pretrained), config)
 
@@ -86,7 +93,10 @@ def _read(folder: Path, config: StarDistConfig) -> StarDist:
     try:
         description = json.loads((folder / "config.json").read_text())
         source = StarDist.load(folder) if "architecture" in description else None
-        _check_architecture(vars(stardist_config(source.config)) if source else description, config)
+        if source:
+            _check_same_network(source.config, config)
+        else:
+            _check_architecture(description, config)
         model = StarDist(config)
         if source:
             model.polygon_model.set_weights(source.polygon_model.get_weights())
@@ -129,6 +139,34 @@ def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
             f"{_KEYS}.refine_filters = {source.config.refine_filters}."
         )
     model.network.set_weights(source.network.get_weights())
+
+
+def _check_same_network(theirs: StarDistConfig, config: StarDistConfig) -> None:
+    """Compare what shapes the polygons' network of two of our own models.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    other = "unet_" if config.backbone != "unet" else "decoder_"  # is of no meaning here
+    shaping = [
+        name
+        for name in StarDistConfig.model_fields
+        if name in ("backbone", "in_channels", "n_rays", "grid", "decoder_filters", "net_conv_after_unet")
+        or name.startswith("unet_")
+    ]
+    wanted = {
+        name: getattr(theirs, name)
+        for name in shaping
+        if not name.startswith(other) and getattr(theirs, name) != getattr(config, name)
+    }
+    if wanted:
+        listed = ", ".join(f"{_KEYS}.{name} = {_written(value)}" for name, value in wanted.items())
+        raise ConfigError(f"{_KEYS}.pretrained: {config.pretrained} has another architecture; set {listed}.")
+
+
+def _written(value: Any) -> Any:
+    """Write a value as YAML takes it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:

@@ -6,13 +6,12 @@ import keras
 import tensorflow as tf
 
 from nucseg.models.stardist.foreground import FOREGROUND
-
-_MARGIN = 2  # cells: for the convolution that makes the features, and the foreground head's at full resolution
+from nucseg.models.stardist.network import Seam
 
 Proposing = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
 
-def proposing(network: keras.Model, grid: int) -> Proposing:
+def proposing(network: keras.Model, grid: int, seam: Seam) -> Proposing:
     """Compile the network for prediction.
 
     Much of its work is in the last layers, and tiles overlap: these layers see only what the tile owns and the cells
@@ -22,38 +21,40 @@ def proposing(network: keras.Model, grid: int) -> Proposing:
         network: From images `(N, H, W, C)` to object probability, distances and, perhaps, a foreground map; its weights
             may change afterwards.
         grid: Pixels a side of a cell.
+        seam: Where the last layers begin.
 
     Returns:
         A function of the images (float32, sides multiples of the network's stride), of the window `(4,)` of them that
-        is asked for (int32 pixels; top and left multiples of the grid) and of the lowest score. In the frame of that
-        window it gives cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)` and, if there
-        is such a head, the foreground `(N, h, w)` bool.
+        is asked for (int32 pixels; top and left multiples of the seam's alignment) and of the lowest score. In the
+        frame of that window it gives cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)`
+        and, if there is such a head, the foreground `(N, h, w)` bool.
     """
     probability, distances = network.get_layer("prob"), network.get_layer("dist")
-    features = probability.input
-    joints = {"cells": next(layer.input for layer in network.layers if layer.output is features)}
-    outputs = {"features": features, "scores": probability.output}
+    outputs = {"features": probability.input, "scores": probability.output}
     if len(network.outputs) > 2:
-        # What the foreground head joins to the features: those of the first layers.
-        joints["pixels"] = network.get_layer("foreground_joined").input[1]
         outputs["foreground"] = network.outputs[2]
-    body, heads = keras.Model(network.inputs, joints), keras.Model([*joints.values()], outputs)
-    sides = {"cells": 1, "pixels": grid}
+    # A dictionary, as a list of one map comes back as that map.
+    maps = {str(number): each for number, each in enumerate(seam.maps)}
+    body, heads = keras.Model(network.inputs, maps), keras.Model(list(seam.maps), outputs)
 
     def run(images: tf.Tensor, window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         seen = body(images, training=False)
-        first, last = window[:2] // grid, -(-window[2:] // grid)
-        low, high = tf.maximum(first - _MARGIN, 0), tf.minimum(last + _MARGIN, tf.shape(seen["cells"])[1:3])
-        told = heads([_crop(seen[name], low * sides[name], high * sides[name]) for name in joints])
-        scores = _crop(told["scores"], first - low, last - low)[..., 0]
+        end = -(-window[2:] // seam.alignment) * seam.alignment
+        low = tf.maximum(window[:2] - seam.margin, 0)
+        high = tf.minimum(end + seam.margin, tf.shape(images)[1:3])
+        told = heads(
+            [_crop(seen[name], low // side, high // side) for name, side in zip(maps, seam.strides, strict=True)]
+        )
+        start, stop = window[:2] - low, window[2:] - low
+        first = start // grid
+        scores = _crop(told["scores"], first, -(-stop // grid))[..., 0]
         cells = tf.where(scores >= lowest)
-        in_features = cells + tf.cast(tf.concat([[0], first - low], 0), tf.int64)
+        in_features = cells + tf.cast(tf.concat([[0], first], 0), tf.int64)
         rays = tf.matmul(tf.gather_nd(told["features"], in_features), distances.kernel[0, 0]) + distances.bias
         found = (cells, tf.gather_nd(scores, cells), rays)
         if "foreground" not in told:
             return found
-        start, end = window[:2] - low * grid, window[2:] - low * grid
-        return (*found, _crop(told["foreground"], start, end)[..., 0] >= FOREGROUND)
+        return (*found, _crop(told["foreground"], start, stop)[..., 0] >= FOREGROUND)
 
     channels = network.inputs[0].shape[-1]
     signature = [

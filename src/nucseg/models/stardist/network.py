@@ -1,0 +1,157 @@
+"""The networks of StarDist: the package's U-Net, or a decoder on a trunk that knows ImageNet."""
+
+import contextlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from stardist.models import Config2D, StarDist2D
+
+from nucseg.models.backbones.efficientnet_lite import build_trunk, receptive_radius
+from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.stardist.foreground import add_foreground_head
+
+_COARSEST = 16  # stride of the trunk's last level that the decoder sees
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Where prediction cuts the network in two: its first half sees a tile and its halo, its second what it is asked.
+
+    Attributes:
+        maps: What goes from the first half to the second.
+        strides: Pixels a side of a cell of each map.
+        alignment: Pixels; the second half's window begins and ends at multiples of it.
+        margin: Pixels that the second half needs around what is asked for, a multiple of `alignment`.
+    """
+
+    maps: tuple[keras.KerasTensor, ...]
+    strides: tuple[int, ...]
+    alignment: int
+    margin: int
+
+
+@dataclass(frozen=True)
+class StarDistNetwork:
+    """A network and what running it in tiles takes.
+
+    Attributes:
+        model: From images `(N, H, W, in_channels)` to object probability `(N, H/grid, W/grid, 1)`, distances
+            `(N, H/grid, W/grid, n_rays)` and, with a foreground head, the foreground `(N, H, W, 1)`. The layers of the
+            first two are called `prob` and `dist`.
+        polygons: The same layers without the foreground head.
+        seam: Where prediction cuts it.
+        stride: Pixels; sides and origins of tiles are multiples of it.
+        halo: Pixels of context that a tile needs around what it owns.
+        largest: Pixels a side of the largest tile; it bounds the memory.
+    """
+
+    model: keras.Model
+    polygons: keras.Model
+    seam: Seam
+    stride: int
+    halo: int
+    largest: int
+
+
+def build_network(config: StarDistConfig) -> StarDistNetwork:
+    """Build the network that a configuration describes, with random weights."""
+    return _unet(config) if config.backbone == "unet" else _on_trunk(config)
+
+
+def stardist_config(config: StarDistConfig) -> Config2D:
+    """Translate to the package's own configuration."""
+    network = {name: value for name, value in config.architecture().items() if name.startswith(("n_", "unet_", "net_"))}
+    return Config2D(n_channel_in=config.in_channels, grid=(config.grid, config.grid), **network)
+
+
+def _unet(config: StarDistConfig) -> StarDistNetwork:
+    with contextlib.redirect_stdout(io.StringIO()):  # the package prints its default thresholds
+        polygons: keras.Model = StarDist2D(stardist_config(config), basedir=None).keras_model
+    model = add_foreground_head(polygons, config.grid, config.refine_filters) if config.refine_radius else polygons
+    features = model.get_layer("prob").input
+    maps, strides = [next(layer.input for layer in model.layers if layer.output is features)], [config.grid]
+    if config.refine_radius:
+        maps.append(model.get_layer("foreground_joined").input[1])  # the features of the first layers
+        strides.append(1)
+    return StarDistNetwork(
+        model=model,
+        polygons=polygons,
+        # For the convolution that makes the features, and the foreground head's at full resolution.
+        seam=Seam(tuple(maps), tuple(strides), alignment=config.grid, margin=2 * config.grid),
+        stride=config.grid * 2**config.unet_n_depth,
+        halo=_unet_halo(config),
+        largest=1504 if config.refine_radius else 2048,
+    )
+
+
+def _unet_halo(config: StarDistConfig) -> int:
+    """Find the radius of the network's receptive field, in pixels, and round it up to the stride.
+
+    It follows the longest way back through the network, through the U-Net's lowest level, from every position that a
+    grid cell can have relative to the lowest level's cells. A 3x3 convolution looks one cell further to each side.
+    """
+    convolutions, depth, grid = config.unet_n_conv_per_depth, config.unet_n_depth, config.grid
+    radius = 0
+    for cell in range(2**depth):
+        low = high = cell
+        if config.net_conv_after_unet:
+            low, high = low - 1, high + 1
+        for _ in range(depth):
+            low, high = (low - convolutions) // 2, (high + convolutions) // 2
+        low, high = low - convolutions, high + convolutions
+        for _ in range(depth + grid.bit_length() - 1):
+            low, high = 2 * low - convolutions, 2 * high + 1 + convolutions
+        radius = max(radius, grid * cell - low, high - grid * cell)
+    if config.refine_radius:  # a convolution at full resolution over the neighbouring cells
+        radius += grid
+    stride = grid * 2**depth
+    return -(-radius // stride) * stride
+
+
+def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
+    """Build a decoder from the trunk's levels up to the grid; no layer works at the resolution of the image.
+
+    A level of the decoder enlarges the one below by nearest neighbour and joins the trunk's level (Lin et al. 2017,
+    https://arxiv.org/abs/1612.03144; Ronneberger et al. 2015). The image itself joins the last one, each 2 x 2 pixels
+    as one cell; in the same way each cell holds the logits of its pixels' foreground (sub-pixel convolution, Shi et al.
+    2016, https://arxiv.org/abs/1609.05158).
+    """
+    layers = keras.layers
+    images = keras.Input((None, None, config.in_channels))
+    levels = build_trunk(config.in_channels, _COARSEST)(images)
+    x = levels[-1]
+    for number, filters in enumerate(config.decoder_filters):
+        if number:
+            joined = [layers.UpSampling2D(name=f"decoder{number}_enlarged")(x), levels[-1 - number]]
+            if number == len(config.decoder_filters) - 1:
+                joined.append(keras.ops.space_to_depth(images, config.grid))
+            x = layers.Concatenate(name=f"decoder{number}_joined")(joined)
+        x = _convolution(filters, f"decoder{number}")(x)
+    features = _convolution(config.net_conv_after_unet, "features")(x) if config.net_conv_after_unet else x
+    outputs = [
+        layers.Conv2D(1, 1, activation="sigmoid", name="prob")(features),
+        layers.Conv2D(config.n_rays, 1, name="dist")(features),
+    ]
+    polygons = keras.Model(images, outputs)
+    if config.refine_radius:
+        x = _convolution(config.refine_filters, "foreground_features")(x)
+        logits = layers.Conv2D(config.grid**2, 1, name="foreground_logits")(x)
+        pixels = keras.ops.depth_to_space(logits, config.grid)
+        outputs.append(layers.Activation("sigmoid", name="foreground")(pixels))
+    # From the border of what is asked for, each 3x3 convolution looks one of its cells further: that of the last common
+    # features or the foreground's, and that of each level.
+    margin = config.grid + sum(config.grid * 2**number for number in range(len(config.decoder_filters)))
+    return StarDistNetwork(
+        model=keras.Model(images, outputs),
+        polygons=polygons,
+        seam=Seam((images, *levels), (1, 2, 4, 8, 16), alignment=_COARSEST, margin=margin),
+        stride=_COARSEST,
+        halo=-(-(margin + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
+        largest=2048,
+    )
+
+
+def _convolution(filters: int, name: str) -> Any:
+    return keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)

@@ -27,6 +27,7 @@ import requests
 import tifffile
 import uvicorn
 
+from nucseg.serving.server import server_config
 from nucseg.serving.service import Service, build_service, build_worker
 from nucseg.serving.settings import Settings
 from nucseg.serving.web.app import create_app
@@ -115,9 +116,8 @@ def serve(settings: Callable[..., Settings], fake: ModuleType) -> Iterator[Calla
 
         def start(seconds: float = 0.0, *, wait_for: str = "/health/ready", **given: Any) -> Server:
             predictor = fake.Predictor(seconds)
-            service = build_service(settings(**given), lambda folder, precision: predictor)
-            config = uvicorn.Config(create_app(service), port=0, log_config=None, access_log=False, server_header=False)
-            server = uvicorn.Server(config)
+            service = build_service(settings(port=0, **given), lambda folder, precision: predictor)
+            server = uvicorn.Server(server_config(create_app(service), service.settings))
             thread = threading.Thread(target=server.run)
             thread.start()
             stack.callback(thread.join)

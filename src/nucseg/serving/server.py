@@ -1,16 +1,22 @@
 """The server as a process."""
 
+import logging
 import signal
 import sys
 from functools import partial
 
 import uvicorn
+from fastapi import FastAPI
 
 from nucseg.serving.logs import set_up_logging
 from nucseg.serving.service import build_service
 from nucseg.serving.settings import Settings
 from nucseg.serving.web.app import create_app
+from nucseg.serving.web.connections import BoundedConnection, open_files
 from nucseg.serving.worker.children import worker_processes
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_log = logging.getLogger(__name__)
 
 
 def run_server(settings: Settings) -> None:
@@ -24,10 +30,25 @@ def run_server(settings: Settings) -> None:
     app = create_app(build_service(settings), beside=partial(worker_processes, settings))
     # uvicorn ends with the signal that it got; this makes that an ordinary end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
+    if settings.api_key is None and settings.host not in _LOCAL:
+        _log.warning("Everyone who reaches %s may use the service: set NUCSEG_API_KEY.", settings.host)
+    uvicorn.Server(server_config(app, settings)).run()
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Create uvicorn's configuration.
+
+    Args:
+        app: From `create_app`.
+        settings: Where to listen, and how long to answer at the end.
+    """
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=BoundedConnection,
+        ws="none",
+        backlog=open_files() // 8,  # those that are taken in at one go have to find room, too
         access_log=False,  # the application writes its own, with request ids
         server_header=False,
         log_config=None,

@@ -1,0 +1,126 @@
+"""Bounds what connections may take before and after a request: header bytes, seconds, and how many there are."""
+
+import asyncio
+import logging
+import resource
+import time
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_OPEN_FILES = 4096  # a server that may open more does not need to
+_log = logging.getLogger(__name__)
+
+
+def open_files() -> int:
+    """Return how many files and connections this process may open, up to 4,096."""
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _OPEN_FILES)
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """A connection of uvicorn with the bounds that it lacks.
+
+    A request line with headers is refused when it is too long or takes too long, and an answer that nobody reads is
+    cut. Where more connections are open than may be, the one that has waited longest without a request is closed, so
+    that a new one (a health check) is always let in.
+
+    Attributes:
+        head_bytes: Of a request line with its headers.
+        head_seconds: For them to arrive, from the opening of the connection on.
+        idle_seconds: For a client to take up more of an answer.
+        most: Connections that are open; half of what the process may open.
+    """
+
+    head_bytes = 32 << 10
+    head_seconds = 10.0
+    idle_seconds = 60.0
+    warned = -60.0  # when it was last said that there are too many
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.most = open_files() // 2
+        self.head: int | None = 0  # bytes of a request that has begun; None where its head has ended
+        self.opened = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether no request of this connection is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: Any) -> None:
+        """Bound the time of the first request, and the number of connections."""
+        super().connection_made(transport)
+        self.opened = self.loop.time()
+        self._wait(self.head_seconds)
+        if len(self.connections) > self.most:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._wait(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what has come, in pieces as small as the bound."""
+        for start in range(0, len(data), self.head_bytes):
+            if self.transport.is_closing():
+                return
+            piece = data[start : start + self.head_bytes]
+            if self.head is not None:
+                self.head += len(piece)
+            super().data_received(piece)
+            if self.head is not None and self.head > self.head_bytes and not self.transport.is_closing():
+                self._refuse(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        """Bound the time and bytes of one more request."""
+        super().on_message_begin()
+        self.head = self.head or 0
+        if self.timer is None:
+            self._wait(self.head_seconds)
+
+    def on_headers_complete(self) -> None:
+        """Leave the request to the application, which bounds its body."""
+        self.head = None
+        self._wait(None)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Count the next request anew."""
+        super().on_message_complete()
+        self.head = 0
+
+    def pause_writing(self) -> None:
+        """Bound the time in which a client takes up nothing."""
+        super().pause_writing()
+        self._wait(self.idle_seconds)
+
+    def resume_writing(self) -> None:
+        """Let the client take its time again."""
+        self._wait(None)
+        super().resume_writing()
+
+    def _wait(self, seconds: float | None) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = None if seconds is None else self.loop.call_later(seconds, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self.timer = None
+        if self.head and self.waits:
+            self._refuse(b"408 Request Timeout")
+        else:
+            self.transport.abort()
+
+    def _refuse(self, status: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+
+    def _make_room(self) -> None:
+        """Close the connection that has waited longest, or this one where none waits."""
+        waiting = [each for each in self.connections if isinstance(each, BoundedConnection) and each.waits]
+        min(waiting, key=lambda each: each.opened, default=self).transport.abort()
+        if time.monotonic() - BoundedConnection.warned > 60:
+            BoundedConnection.warned = time.monotonic()
+            _log.warning("More than %d connections: those that wait longest for a request are closed.", self.most)

@@ -26,6 +26,7 @@ class Predictor:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
+        self.calls = 0
 
     @classmethod
     def load(cls, folder: Path, *, precision: str = "auto") -> "Predictor":
@@ -33,6 +34,7 @@ class Predictor:
         return cls(float(os.environ.get("FAKE_SECONDS", "0")))
 
     def predict(self, image, *, score_threshold=None, name="image", **_):
+        self.calls += 1
         time.sleep(self.seconds)
         if str(image.shape[1]) == os.environ.get("FAKE_DEADLY"):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,7 @@
 """Clients that are slow, silent, greedy or gone."""
 
 import contextlib
+import re
 import resource
 import socket
 import time
@@ -132,3 +133,43 @@ def test_health_is_answered_whoever_else_is_connected(few_files, processes) -> N
     assert server.says("More than 512 connections")
     for client in half + endless:
         client.close()
+
+
+def running(server) -> int:
+    return int(float(re.search(r"^nucseg_predictions_running (.*)$", server.get("/metrics").text, re.MULTILINE)[1]))
+
+
+def test_nothing_is_predicted_for_clients_that_are_gone(serve, encode, wait, caplog) -> None:
+    server = serve(seconds=0.5, threads=1)
+    image = encode(np.zeros((8, 8), np.uint8))
+    made = requests.Request("POST", f"{server.url}/model/predict", files={"image": ("a", image)}).prepare()
+    head = "POST /model/predict HTTP/1.1\r\nHost: a\r\n" + "".join(
+        f"{name}: {made.headers[name]}\r\n" for name in made.headers
+    )
+    with caplog.at_level("INFO"):
+        clients = [connect(server.url, f"{head}\r\n".encode() + made.body) for _ in range(12)]
+        wait(lambda: running(server) == 12)
+        for client in clients:
+            client.close()
+        assert server.predict(image).status_code == 200
+        wait(lambda: running(server) == 0)
+    assert server.predictor.calls <= 3  # the one to get ready, the one that ran, and the one that was waited for
+    assert caplog.text.count("gone") == 12
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/invocations", "/model/predict"])
+@pytest.mark.parametrize("kind", ["image/png", "multipart/form-data; boundary=x"])
+def test_a_client_that_goes_away_is_no_error(serve, wait, caplog, path, kind) -> None:
+    server = serve()
+    with caplog.at_level("INFO"):
+        part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nabc'
+        client = connect(
+            server.url,
+            f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n".encode() + part,
+        )
+        time.sleep(0.2)
+        client.close()
+        wait(lambda: f"POST {path} " in caplog.text)
+    assert "Traceback" not in caplog.text
+    assert 'status="5' not in server.get("/metrics").text

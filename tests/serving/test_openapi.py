@@ -2,7 +2,9 @@
 
 import re
 
+import imagecodecs
 import jsonschema
+import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -160,6 +162,19 @@ def test_sagemaker(serve, draw_nuclei, encode) -> None:
         assert answer.json() == server.predict(image).json()
     assert server.post("/invocations", data=b"{}", headers={"Content-Type": "application/json"}).status_code == 415
     assert server.post("/invocations", data=b"x", headers={"Content-Type": "image/png"}).status_code == 400
+
+
+def test_sagemaker_gives_a_mask_to_those_who_accept_an_image(serve, draw_nuclei, encode) -> None:
+    server = serve()
+    image = draw_nuclei()[0]
+    expected = server.predictor.predict(image).labels > 0
+    kinds = {"image/png": "png", "application/x-image": "png", "application/json, image/png": "json", "*/*": "json"}
+    for accept, kind in kinds.items():
+        headers = {"Content-Type": "image/png", "Accept": accept}
+        answer = server.post("/invocations", data=encode(image), headers=headers)
+        assert answer.headers["content-type"].endswith(kind)
+        if kind == "png":
+            assert (imagecodecs.png_decode(answer.content) == expected * np.uint8(255)).all()
 
 
 def test_a_service_whose_model_cannot_be_loaded_is_alive_and_not_ready(settings_of_a_broken_model) -> None:

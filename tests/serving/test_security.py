@@ -45,6 +45,12 @@ def test_nothing_else_opens(locked, value) -> None:
     assert locked.get("/models", headers={"Authorization": value.encode("latin-1")}).status_code == 401
 
 
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+@pytest.mark.parametrize("value", [b"Basic \xff", b"Bearer \xff", b"Basic YTr/", b"\xff"])
+def test_bytes_that_are_no_letters_open_nothing(locked, name, value) -> None:
+    assert locked.get("/models", headers={name: value}).status_code == 401
+
+
 def test_no_upload_is_read_without_the_key(locked) -> None:
     answer = locked.post("/tasks", data=b"x", headers={"Content-Type": "image/png"})
     assert answer.status_code == 401
@@ -61,6 +67,56 @@ def test_other_origins_are_shut_out_unless_configured(serve) -> None:
     assert answer.headers["access-control-allow-origin"] == "https://lab.example"
     stranger = opened.get("/models", headers={**KEY, "Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in stranger.headers
+
+
+def test_a_page_can_read_errors(serve, monkeypatch, encode) -> None:
+    origin = {"Origin": "https://lab.example"}
+    server = serve(cors_origins="https://lab.example", api_key="open sesame")
+
+    def broken(*_, **__):
+        raise RuntimeError
+
+    monkeypatch.setattr(server.predictor, "predict", broken)
+    image = {"files": {"image": ("a", encode(np.zeros((8, 8), np.uint8)))}}
+    for status, answer in (
+        (401, server.get("/models", headers=origin)),
+        (404, server.get("/nowhere", headers={**KEY, **origin})),
+        (405, server.post("/models", headers={**KEY, **origin})),
+        (500, server.post("/model/predict", headers={**KEY, **origin}, **image)),
+    ):
+        assert answer.status_code == status
+        assert answer.headers["access-control-allow-origin"] == "https://lab.example"
+
+
+def test_the_methods_of_a_path_are_all_told(serve) -> None:
+    server = serve()
+    for path, methods in (
+        ("/tasks/x", "DELETE, GET"),
+        ("/tasks", "POST"),
+        ("/masks/x", "GET"),
+        ("/health/live", "GET"),
+    ):
+        answer = requests.request("PUT", server.url + path, timeout=60)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+def test_the_log_names_the_path_that_no_route_has(serve, caplog) -> None:
+    server = serve()
+    with caplog.at_level("INFO"):
+        server.get("/no%0Awhere/%C3%BC")
+    assert r"GET /no\nwhere/\xfc 404" in caplog.text
+
+
+def test_an_open_service_is_warned_of(settings, monkeypatch, caplog) -> None:
+    from nucseg.serving import server
+
+    monkeypatch.setattr(server.uvicorn.Server, "run", lambda self: None)
+    monkeypatch.setattr(server, "set_up_logging", lambda settings: None)
+    monkeypatch.setattr(server.signal, "signal", lambda *_: None)
+    for given, warned in (({"host": "0.0.0.0"}, True), ({"host": "0.0.0.0", "api_key": "k"}, False), ({}, False)):
+        caplog.clear()
+        server.run_server(settings(**given))
+        assert ("set NUCSEG_API_KEY" in caplog.text) is warned
 
 
 def test_errors_carry_the_request_id_and_nothing_of_the_inside(serve, monkeypatch, encode, caplog) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,13 +39,21 @@ class DataPlane:
         self.max_pixels = max_pixels
         self.max_memory = max_memory
 
-    def predict(self, upload: IO[bytes], *, model: str | None = None, threshold: float | None = None) -> Instances:
+    def predict(
+        self,
+        upload: IO[bytes],
+        *,
+        model: str | None = None,
+        threshold: float | None = None,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> Instances:
         """Find the nuclei of an upload, at once.
 
         Args:
             upload: TIFF, PNG or JPEG, seekable.
             model: One of the models' names; None takes the default one.
             threshold: The lowest score to keep; None takes the model's own.
+            waiting: Is called now and then before the model's turn; what it raises ends the work.
 
         Returns:
             The nuclei in the frame of the image, in the order of falling score.
@@ -53,7 +62,9 @@ class DataPlane:
             InputError: It is not an image (`TooLargeError`: or too large a one), or the model is unknown.
         """
         self.models.folder(model)
-        image = self.decode(upload)
+        waiting()
+        image = self.decode(upload, waiting)
+        waiting()
         with _enough_memory():
             return self.models.predictor(model).predict(image, score_threshold=threshold, name="image")
 
@@ -85,14 +96,18 @@ class DataPlane:
         with _enough_memory():
             return predictor.predict_source(source, score_threshold=threshold, progress=progress), source
 
-    def decode(self, upload: IO[bytes]) -> NDArray:
+    def decode(self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None) -> NDArray:
         """Decode an upload within the limits; see `nucseg.images.io.decode_image`.
+
+        Args:
+            upload: As in `predict`.
+            waiting: As in `open`.
 
         Raises:
             InputError: It is not an image.
             TooLargeError: It is too large a one.
         """
-        source = self.open(upload)
+        source = self.open(upload, waiting)
         image = source.read(Window.whole(source.shape))
         check_image(image, source.name)
         return image
@@ -136,6 +151,11 @@ def predictions(found: Instances) -> list[dict[str, Any]]:
     runs = kaggle_runs(found.labels)
     order = np.argsort(-found.scores, kind="stable")
     return [{"mask": runs[i].ravel().tolist(), "probability": float(found.scores[i])} for i in order]
+
+
+def mask_png(found: Instances) -> bytes:
+    """Return the mask as PNG: 255 where any nucleus is."""
+    return bytes(imagecodecs.png_encode((found.labels > 0) * np.uint8(255)))
 
 
 def answer(found: Instances) -> bytes:

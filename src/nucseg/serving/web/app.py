@@ -16,6 +16,7 @@ from nucseg.serving.errors import UnavailableError
 from nucseg.serving.service import Service
 from nucseg.serving.temporary import sweep_temporary
 from nucseg.serving.web import failures
+from nucseg.serving.web.at_once import AtOnce
 from nucseg.serving.web.auth import ApiKey
 from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.metrics import Metrics
@@ -42,6 +43,7 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
     settings = service.settings
     metrics, backend, readiness = Metrics(), Backend(settings.backend_timeout), Readiness(service)
     pool = Pool(settings.threads, metrics.running.inc)
+    at_once = AtOnce(service, pool, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -64,12 +66,13 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
         version=API_VERSION,
         lifespan=lifespan,
     )
-    for router in (
-        max_model.routes(service, pool, metrics),
+    routers = (
+        max_model.routes(service, at_once),
         tasks.routes(service, backend, readiness),
         health.routes(readiness, pool, metrics),
-        sagemaker.routes(service, pool, metrics),
-    ):
+        sagemaker.routes(at_once, pool),
+    )
+    for router in routers:
         app.include_router(router)
 
     @app.get("/swagger.json", include_in_schema=False)
@@ -78,7 +81,7 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
 
     # https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]
-    failures.install(app)
+    failures.install(app, [route for router in routers for route in router.routes])
     # The last one added is the outermost one.
     app.add_middleware(
         Limits,
@@ -88,6 +91,8 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
     )
     if settings.api_key is not None:
         app.add_middleware(ApiKey, key=settings.api_key.get_secret_value())
+    app.add_middleware(RequestContext, observe=metrics.observe)
+    # Around everything, so that a page can read errors, too.
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(
@@ -97,5 +102,4 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],
         )
-    app.add_middleware(RequestContext, observe=metrics.observe)
     return app

@@ -2,13 +2,17 @@
 
 import json
 import logging
+from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from nucseg.core.errors import InputError, ModelError, NucsegError
 from nucseg.core.validation import plain_words
@@ -65,10 +69,15 @@ def refusals(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {status.value: {"model": ErrorAnswer, "description": status.phrase} for status in statuses}
 
 
-def install(app: FastAPI) -> None:
-    """Let the app answer each error of ours, and of the framework, with `failure`."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Let the app answer each error of ours, and of the framework, with `failure`.
+
+    Args:
+        app: The application.
+        routes: Its routes, whose methods are listed where another one is asked for.
+    """
     app.add_exception_handler(NucsegError, _ours)
-    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(HTTPException, partial(_of_http, routes))
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(OSError, _of_machine)
 
@@ -85,14 +94,21 @@ async def _ours(request: Request, error: Exception) -> Response:
     return failure(request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
-async def _of_http(request: Request, error: Exception) -> Response:
+async def _of_http(routes: Sequence[BaseRoute], request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     # The framework takes whatever goes wrong while a form is written to the disk for the client's fault.
     if fault := fault_of_machine(error.__cause__):
         return await _ours(request, fault)
+    if isinstance(error.__cause__, ClientDisconnect):
+        raise error.__cause__
+    headers = dict(error.headers or {})
     status = HTTPStatus(error.status_code)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:  # the framework tells those of the first route of this path
+        fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        methods = {method for route in fitting for method in getattr(route, "methods", None) or ()}
+        headers["Allow"] = ", ".join(sorted(methods)) or headers.get("Allow", "")
     message = _SENTENCES.get(status) if error.detail == status.phrase else str(error.detail)
-    return failure(request.scope, status, message or status.phrase, dict(error.headers or {}))
+    return failure(request.scope, status, message or status.phrase, headers)
 
 
 async def _of_request(request: Request, error: Exception) -> Response:

@@ -10,11 +10,14 @@ from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nucseg.serving.web.failures import failure
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_UNKNOWN = "unknown"
+_SHOWN = 200  # characters of a path that no route has
 _log = logging.getLogger("nucseg.serving.access")
 
 
@@ -40,7 +43,7 @@ class RequestContext:
         wanted = Headers(scope=scope).get("x-request-id", "")
         request_id = wanted if _ID.fullmatch(wanted) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.perf_counter(), 0
+        started, status, gone = time.perf_counter(), 0, False
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -53,6 +56,8 @@ class RequestContext:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            gone = True
         except Exception:
             _log.exception("Request %s failed.", request_id)
             if status:  # too late for another answer; the connection is cut
@@ -62,8 +67,10 @@ class RequestContext:
         finally:
             seconds = time.perf_counter() - started
             route = _route(scope)
-            self.observe(scope["method"], route, status, seconds)
-            _log.info("%s %s %s %d %.3fs", request_id, scope["method"], route, status, seconds)
+            if not gone:  # else there was nobody to answer
+                self.observe(scope["method"], route, status, seconds)
+            shown = ascii(scope["path"])[1:-1][:_SHOWN] if route == _UNKNOWN else route
+            _log.info("%s %s %s %s %.3fs", request_id, scope["method"], shown, "gone" if gone else status, seconds)
 
 
 def _route(scope: Scope) -> str:
@@ -71,7 +78,7 @@ def _route(scope: Scope) -> str:
     if "route" in scope:
         return str(scope["route"].path)
     # Pages and mounted folders set no route; `root_path` is the folder's.
-    return str(scope.get("root_path") or scope["path"]) if "endpoint" in scope else "unknown"
+    return str(scope.get("root_path") or scope["path"]) if "endpoint" in scope else _UNKNOWN
 
 
 class Limits:
@@ -93,7 +100,7 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS", "DELETE"):
             await self.app(scope, receive, send)
             return
         limit = self.max_bytes.get(scope["path"], self.max_bytes[""])

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -44,11 +45,27 @@ class Pool:
         self._warm = self._executor.submit(timed)
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Call a function in one of the threads; one that is cancelled before its turn never runs."""
+        """Call a function in one of the threads.
+
+        One that is cancelled before its turn never runs. One that is cancelled later ends where it asks.
+
+        Args:
+            call: The function.
+            arguments: Its arguments; behind them it is given a function that raises once the call is cancelled.
+        """
+        cancelled = threading.Event()
+
+        def still_wanted() -> None:
+            if cancelled.is_set():
+                raise CancelledError
+
         self._moved(1)
-        future = self._executor.submit(call, *arguments)
+        future = self._executor.submit(call, *arguments, still_wanted)
         future.add_done_callback(lambda _: self._moved(-1))
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            cancelled.set()
 
     def close(self) -> None:
         """Let what runs end, and drop what waits."""

@@ -3,13 +3,13 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, File, Response, UploadFile
+from fastapi import APIRouter, File, Request, Response, UploadFile
+from starlette.concurrency import run_in_threadpool
 
+from nucseg.serving.plane import answer
 from nucseg.serving.service import Service
-from nucseg.serving.web.at_once import predict_upload
+from nucseg.serving.web.at_once import AtOnce
 from nucseg.serving.web.failures import refusals
-from nucseg.serving.web.metrics import Metrics
-from nucseg.serving.web.pool import Pool
 from nucseg.serving.web.schemas import (
     Label,
     LabelsAnswer,
@@ -23,7 +23,7 @@ from nucseg.serving.web.uploads import ModelName, Threshold
 _NUCLEUS = Label(id=1, name="nucleus")
 
 
-def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
+def routes(service: Service, at_once: AtOnce) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["model"])
     models = service.plane.models
@@ -40,13 +40,14 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
         ),
     )
     async def predict(
+        request: Request,
         image: Annotated[UploadFile, File(description="PNG, TIFF or JPEG of any size up to the limit.")],
         model: ModelName = None,
         threshold: Threshold = None,
     ) -> Response:
         """Find the nuclei of an image at once; large images go to POST /tasks."""
-        content = await pool.run(predict_upload, service, metrics, image.file, model, threshold)
-        return Response(content, media_type="application/json")
+        found = await at_once.predict(request, image.file, model=model, threshold=threshold)
+        return Response(await run_in_threadpool(answer, found), media_type="application/json")
 
     @router.get("/model/metadata", responses=refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))
     def metadata(model: ModelName = None) -> MetadataAnswer:

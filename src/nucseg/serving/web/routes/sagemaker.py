@@ -6,18 +6,18 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inferenc
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from nucseg.serving.errors import BusyError
-from nucseg.serving.service import Service
-from nucseg.serving.web.at_once import predict_upload
+from nucseg.serving.plane import answer, mask_png
+from nucseg.serving.web.at_once import AtOnce
 from nucseg.serving.web.failures import refusals
-from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.pool import Pool
 from nucseg.serving.web.schemas import HealthAnswer, PredictAnswer
 from nucseg.serving.web.uploads import RAW, body, read_upload
 
 
-def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
+def routes(at_once: AtOnce, pool: Pool) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["sagemaker"])
 
@@ -31,19 +31,38 @@ def routes(service: Service, pool: Pool, metrics: Metrics) -> APIRouter:
     @router.post(
         "/invocations",
         response_model=PredictAnswer,
-        responses=refusals(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            HTTPStatus.INSUFFICIENT_STORAGE,
-        ),
+        responses={
+            **refusals(
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                HTTPStatus.INSUFFICIENT_STORAGE,
+            ),
+            200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+        },
         openapi_extra=body(RAW),
     )
     async def invocations(request: Request) -> Response:
-        """Find the nuclei of the image that is the body."""
+        """Find the nuclei of the image that is the body.
+
+        `Accept: image/png` or `application/x-image` asks for the mask as PNG, 255 where any nucleus is.
+        """
         with await read_upload(request, form=False) as upload:
-            content = await pool.run(predict_upload, service, metrics, upload)
-        return Response(content, media_type="application/json")
+            found = await at_once.predict(request, upload)
+        if wants_mask(request.headers.get("accept", "")):
+            return Response(await run_in_threadpool(mask_png, found), media_type="image/png")
+        return Response(await run_in_threadpool(answer, found), media_type="application/json")
 
     return router
+
+
+def wants_mask(accept: str) -> bool:
+    """Return whether the first kind of answer that is known is an image."""
+    for part in accept.split(","):
+        kind = part.partition(";")[0].strip().lower()
+        if kind in ("image/png", "application/x-image"):
+            return True
+        if kind in ("application/json", "*/*"):
+            return False
+    return False

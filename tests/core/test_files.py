@@ -4,7 +4,7 @@ import os
 import pytest
 
 from nucseg.core.errors import StorageError
-from nucseg.core.files import atomic_file, atomic_folder
+from nucseg.core.files import atomic_file, atomic_files, atomic_folder
 
 
 def names(folder):
@@ -123,3 +123,51 @@ def test_an_error_of_another_file_passes_as_it_is(tmp_path, number):
 
     with pytest.raises(OSError, match="source"):
         fail()
+
+
+def test_files_of_a_folder_appear_together(tmp_path):
+    with atomic_files(tmp_path / "out", ["a/x::?.txt", "b"]) as folder:
+        (folder / "a").mkdir()
+        (folder / "a/x::?.txt").write_text("new")
+        (folder / "b").mkdir()
+        (folder / "b/c").touch()
+        assert names(tmp_path / "out") == [folder.parent.name]
+    assert names(tmp_path / "out") == ["a", "b"]
+    assert (tmp_path / "out/a/x::?.txt").read_text() == "new"
+    assert names(tmp_path / "out/b") == ["c"]
+
+
+@pytest.mark.parametrize("second", ["b", "taken/c", "folder"])
+def test_of_files_that_cannot_all_be_written_none_is(tmp_path, second):
+    """The second is not written, has no folder, or would replace a folder."""
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "taken").touch()
+    (tmp_path / "folder").mkdir()
+
+    def fail():
+        with atomic_files(tmp_path, ["a", second]) as folder:
+            (folder / "a").write_text("new")
+            if second == "folder":
+                (folder / second).touch()
+
+    with pytest.raises((StorageError, FileNotFoundError)):
+        fail()
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a", "folder", "taken"]
+
+
+def test_a_storage_error_of_a_file_among_several_names_its_place(tmp_path):
+    def fail():
+        with atomic_files(tmp_path, ["a/b"]) as folder, atomic_file(folder / "a" / "b"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StorageError, match=rf"^{tmp_path / 'a' / 'b'}: the disk is full"):
+        fail()
+    assert names(tmp_path) == []
+
+
+def test_a_name_as_long_as_the_file_system_allows(tmp_path):
+    path = tmp_path / ("n" * 251 + ".txt")
+    with atomic_file(path) as temporary:
+        temporary.touch()
+    assert names(tmp_path) == [path.name]

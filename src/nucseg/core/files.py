@@ -4,8 +4,8 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nucseg.core.errors import StorageError
@@ -16,7 +16,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Create a temporary path beside `path` (same suffix) that becomes `path` when the block ends well.
 
     Args:
-        path: The file to be; its folder is made where it is missing.
+        path: The file to be; its folder is created where it is missing.
 
     Yields:
         The temporary path to write to.
@@ -27,7 +27,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     with _storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-            temporary = Path(folder) / path.name
+            # A short, plain name: some libraries take `::`, `?` or `%` in a path for parts of a URL.
+            temporary = Path(folder) / f"new{path.suffix}"
             yield temporary
             os.replace(temporary, path)
 
@@ -59,6 +60,44 @@ def atomic_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
             except OSError:
                 if not (keep and path.is_dir()):
                     raise
+
+
+@contextmanager
+def atomic_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield a temporary folder whose files and folders move to `folder` together when the block ends well.
+
+    Args:
+        folder: The folder to be filled; created where it is missing.
+        names: Paths below it, of files and folders that the block writes; older ones are replaced.
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        StorageError: The disk is full, read-only or not permitted; `folder` is as it was.
+    """
+    with _storage_errors(folder / ".writing"):
+        folder.mkdir(parents=True, exist_ok=True)
+        writing = tempfile.TemporaryDirectory(dir=folder, prefix=".writing-")
+    with writing as temporary, ExitStack() as undo:
+        new = Path(temporary) / "new"
+        try:
+            new.mkdir()
+            yield new
+        except StorageError as error:  # told of the place to be
+            raise StorageError(str(error).replace(str(new), str(folder))) from error
+        for number, name in enumerate(names):
+            path, old = folder / name, Path(temporary) / f"old-{number}"
+            with _storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_dir() and not (new / name).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+                if path.exists():
+                    os.replace(path, old)
+                    undo.callback(os.replace, old, path)
+                os.replace(new / name, path)
+                undo.callback(os.replace, path, new / name)
+        undo.pop_all()
 
 
 _REMEDIES = {

@@ -1,15 +1,20 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import roifile
 import tifffile
+import zarr
 from PIL import Image
 from pycocotools.coco import COCO
+from scipy.ndimage import binary_dilation, center_of_mass
 from shapely.geometry import shape as shapely_shape
 from skimage.draw import polygon2mask
 from skimage.measure import regionprops
+from skimage.segmentation import find_boundaries
 
 from nucseg.core.errors import InputError, StorageError
 from nucseg.core.types import Instances
@@ -156,7 +161,15 @@ def test_table(write, expected, source, nuclei):
         assert row["axis_major_length_um"] == pytest.approx(region.axis_major_length / 2)
 
 
+def test_every_column_of_the_table_is_documented(write):
+    page = (Path(__file__).parents[3] / "docs/predict.md").read_text()
+    section = page.split("### The columns of the table")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall("`(.*?)`", " ".join(cells))) == sorted(pd.read_csv(write("table")[1]).columns)
+
+
 def test_overlay(write, expected, monkeypatch):
+    monkeypatch.setattr(overlay_png, "SMALLEST_SIDE", 90)
     picture = np.asarray(Image.open(write("overlay")[0]))
     assert picture.shape == (90, 70, 3)
     outlines = (picture == (255, 200, 0)).all(2)
@@ -164,6 +177,55 @@ def test_overlay(write, expected, monkeypatch):
     assert not outlines[expected == 0].any()
     monkeypatch.setattr(overlay_png, "LARGEST_SIDE", 40)
     assert np.asarray(Image.open(write("overlay")[0])).shape == (30, 24, 3)
+
+
+def test_the_overlay_of_a_small_image_is_enlarged_with_crisp_outlines(write, expected):
+    picture = np.asarray(Image.open(write("overlay")[0]))
+    assert picture.shape == (1080, 840, 3)
+    outlines = (picture == (255, 200, 0)).all(2)
+    enlarged = expected.repeat(12, 0).repeat(12, 1)
+    assert (outlines & (enlarged > 0))[find_boundaries(enlarged, mode="inner")].all()
+    assert not outlines[enlarged == 0].any()
+    assert not outlines[~binary_dilation(find_boundaries(enlarged, mode="inner"), iterations=1)].any()
+
+
+def test_outlines_are_seen_on_bright_nuclei(expected, tmp_path):
+    nuclei = Mosaic.of_instances(Instances(expected, np.ones(expected.max(), np.float32)))
+    bright = array_source(np.where(expected > 0, 255, 0).astype(np.uint8))
+    picture = np.asarray(Image.open(write_format("overlay", nuclei, bright, tmp_path, "a")[0]))
+    outlines = (picture == (255, 200, 0)).all(2)
+    beside = binary_dilation(outlines) & ~outlines & (expected > 0).repeat(12, 0).repeat(12, 1)
+    assert beside.any()
+    assert set(picture[beside].ravel()) == {85}
+
+
+def test_numbers_stand_in_their_nuclei(write, expected):
+    plain, numbered = (np.asarray(Image.open(write(given)[0])).astype(int) for given in ("overlay", "numbers"))
+    changed = (plain != numbered).any(2)
+    enlarged = expected.repeat(12, 0).repeat(12, 1)
+    assert set(np.unique(enlarged[changed])) - {0} == set(range(1, expected.max() + 1))
+    white = (numbered == 255).all(2) & changed
+    for number, centre in enumerate(center_of_mass(expected > 0, expected, range(1, expected.max() + 1)), 1):
+        row, column = ((np.array(centre) + 0.5) * 12).astype(int)
+        assert white[row - 13 : row + 14, column - 15 * len(str(number)) : column + 15 * len(str(number))].any()
+
+
+@pytest.mark.parametrize(
+    "dtype", ["?", "i1", "<u2", ">u2", "i4", ">i4", "q", "Q", "l", "L", "e", "f4", ">f4", "f8", "g"]
+)
+def test_every_dtype_that_is_read_is_written_in_every_format(expected, tmp_path, dtype, monkeypatch):
+    monkeypatch.setattr(overlay_png, "SMALLEST_SIDE", 1)
+    nuclei = Mosaic.of_instances(Instances(expected, np.ones(expected.max(), np.float32)))
+    image = (expected > 0).astype(dtype)
+    for pixels in (image, np.dstack([image] * 3)):
+        for given in FORMATS:
+            write_format(given, nuclei, array_source(pixels), tmp_path, "a")
+        table = pd.read_parquet(tmp_path / "table/a.parquet").filter(like="intensity")
+        assert table.shape[1] == 3 * (pixels.shape[2] if pixels.ndim == 3 else 1)
+        assert (table == 1).all(axis=None)
+        assert set(table.dtypes) == {np.dtype(np.float64)}
+        written = zarr.open_group(tmp_path / "zarr/a.ome.zarr", mode="r")["0"][:]
+        np.testing.assert_array_equal(written, np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels)
 
 
 @pytest.mark.parametrize("colour", [False, True])

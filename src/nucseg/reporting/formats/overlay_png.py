@@ -1,10 +1,12 @@
-"""The image with the nuclei's outlines, as PNG; a large image is shown smaller."""
+"""The image with the nuclei's outlines, as PNG; a large image is shown smaller, a small one larger."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_dilation
+from skimage.measure import regionprops_table
 from skimage.segmentation import find_boundaries
 
 from nucseg.core.files import atomic_file
@@ -17,11 +19,15 @@ from nucseg.reporting.overlay import stretch_contrast
 LARGEST_SIDE = 4096
 """Pixels; of a larger image every second, third, ... pixel is shown."""
 
+SMALLEST_SIDE = 1000
+"""Pixels; each pixel of a smaller image is shown as a square of 2 x 2, 3 x 3, ..."""
+
 _OUTLINE = (255, 200, 0)
+_FONT_SIZES = (9, 26)  # pixels, of numbers in the smallest and the largest nuclei
 
 
 def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
-    """Write the picture.
+    """Write the picture with outlines.
 
     Args:
         nuclei: What was found.
@@ -29,16 +35,65 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
         path: The file.
         name: Not used.
     """
+    _save(Image.fromarray(_drawn(nuclei, source)), path)
+
+
+def write_numbered(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+    """Write the picture with outlines and, in each nucleus, its number: its label and the `label` of its table row.
+
+    Args:
+        nuclei: What was found.
+        source: The image.
+        path: The file.
+        name: Not used.
+    """
+    picture = Image.fromarray(_drawn(nuclei, source))
+    step, factor = _scale(nuclei.shape)
+    draw = ImageDraw.Draw(picture)
+    for group in nuclei.groups():
+        found = regionprops_table(group.labels, properties=("label", "centroid", "equivalent_diameter_area"))
+        rows, columns = ((found[f"centroid-{axis}"] + 0.5 + group.window[axis]) * factor / step for axis in (0, 1))
+        sizes = np.clip(0.4 * found["equivalent_diameter_area"] * factor / step, *_FONT_SIZES)
+        for label, row, column, size in zip(found["label"], rows, columns, sizes, strict=True):
+            draw.text(
+                (column, row),
+                str(label + group.first - 1),
+                fill="white",
+                font=ImageFont.load_default(round(size)),
+                anchor="mm",
+                stroke_width=1 + size // 14,
+                stroke_fill="black",
+            )
+    _save(picture, path)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with atomic_file(path) as temporary:
+        picture.save(temporary)
+
+
+def _scale(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return which pixels are shown (every n-th), and the pixels a side of the square that each becomes."""
+    longer = max(shape)
+    return -(-longer // LARGEST_SIDE), max(1, -(-SMALLEST_SIDE // longer))
+
+
+def _drawn(nuclei: Mosaic, source: ImageSource) -> NDArray[np.uint8]:
     height, width = nuclei.shape
-    step = -(-max(height, width) // LARGEST_SIDE)
+    step, factor = _scale(nuclei.shape)
     rows = 256 * step
     windows = [Window(top, 0, min(top + rows, height), width) for top in range(0, height, rows)]
     image = np.concatenate([source.read(window)[::step, ::step] for window in windows])
     labels = np.concatenate([nuclei.labels(window)[::step, ::step] for window in windows])
-    picture = _eight_bit(image)
-    picture[find_boundaries(labels, mode="inner")] = _OUTLINE
-    with atomic_file(path) as temporary:
-        Image.fromarray(picture).save(temporary)
+    picture, labels = (each.repeat(factor, 0).repeat(factor, 1) for each in (_eight_bit(image), labels))
+    outlines = find_boundaries(labels, mode="inner")
+    if factor > 1:  # a second pixel inwards
+        outlines |= binary_dilation(outlines) & (labels > 0)
+    if step == 1:  # else nuclei are so small that little of them would be left
+        # Darker beside the line, so that it is seen on bright nuclei and bright tissue.
+        picture[binary_dilation(outlines) & ~outlines] //= 3
+    picture[outlines] = _OUTLINE
+    return picture
 
 
 def _eight_bit(image: NDArray) -> NDArray[np.uint8]:

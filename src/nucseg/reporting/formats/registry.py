@@ -1,10 +1,15 @@
 """The formats by name. No other place lists them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nucseg.core.errors import InputError
+from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
 
@@ -30,12 +35,13 @@ FORMATS = {
     "rois": Format((".zip",), "nucseg.reporting.formats.imagej_rois:write"),
     "table": Format((".parquet", ".csv"), "nucseg.reporting.formats.table:write"),
     "overlay": Format((".png",), "nucseg.reporting.formats.overlay_png:write"),
+    "numbers": Format((".png",), "nucseg.reporting.formats.overlay_png:write_numbered"),
     "zarr": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write"),
 }
 
 
 def format_paths(folder: Path, name: str, formats: list[str]) -> list[Path]:
-    """Give the files that an image's nuclei are written to: `<folder>/<format>/<name><suffix>`.
+    """Return the files that an image's nuclei are written to: `<folder>/<format>/<name><suffix>`.
 
     Raises:
         InputError: A format is unknown.
@@ -53,7 +59,7 @@ def write_format(given: str, nuclei: Mosaic, source: ImageSource, folder: Path, 
         given: A name in `FORMATS`.
         nuclei: What was found.
         source: The image.
-        folder: Where the folders of the formats lie or are made.
+        folder: Folder of the formats' folders, which are created where they are missing.
         name: The image's name without suffix.
 
     Returns:
@@ -65,5 +71,20 @@ def write_format(given: str, nuclei: Mosaic, source: ImageSource, folder: Path, 
     """
     paths = format_paths(folder, name, [given])
     module, _, function = FORMATS[given].writer.partition(":")
-    getattr(import_module(module), function)(nuclei, source, paths[0], name)
+    getattr(import_module(module), function)(nuclei, _storable(source), paths[0], name)
     return paths
+
+
+def _storable(source: ImageSource) -> ImageSource:
+    """Convert pixels to a dtype that every format takes, without a change of their values.
+
+    That is an integer, float32 or float64 in the machine's byte order; of two names for one dtype, as NumPy has them
+    for 64-bit integers, the common one.
+    """
+    kind, size = source.dtype.kind, source.dtype.itemsize
+    dtype = np.dtype(np.uint8 if kind == "b" else f"{kind}{min(max(size, 4), 8) if kind == 'f' else size}")
+    return replace(source, dtype=dtype, read=partial(_read, source, dtype))
+
+
+def _read(source: ImageSource, dtype: np.dtype, window: Window) -> NDArray:
+    return source.read(window).astype(dtype, copy=False)

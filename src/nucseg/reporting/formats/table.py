@@ -35,11 +35,12 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
     # Joined as text: a dot in the image's name does not begin a suffix.
     with ExitStack() as stack:
         csv_file = stack.enter_context(atomic_file(path.with_name(path.name.removesuffix(".parquet") + ".csv")))
-        parquet_file = stack.enter_context(atomic_file(path))
+        # Opened here, for pyarrow takes some paths for URLs.
+        opened = stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
         writer: pq.ParquetWriter | None = None
         for number, frame in enumerate(_frames(nuclei, source, name)):
             rows = pa.Table.from_pandas(frame, preserve_index=False)
-            writer = writer or stack.enter_context(pq.ParquetWriter(parquet_file, rows.schema))
+            writer = writer or stack.enter_context(pq.ParquetWriter(opened, rows.schema))
             writer.write_table(rows)
             frame.to_csv(csv_file, mode="a", header=number == 0, index=False)
 
@@ -68,7 +69,10 @@ def features(group: Group, source: ImageSource, name: str) -> pd.DataFrame:
     """
     image = source.read(group.window)
     measured: dict[str, Any] = regionprops_table(group.labels, image, (*_SHAPE, *_INTENSITY))
-    frame = pd.DataFrame(measured)
+    # Intensities have the same dtype for every image, so that their tables make one.
+    frame = pd.DataFrame(
+        {name: column.astype(np.float64) if "intensity" in name else column for name, column in measured.items()}
+    )
     scores = group.scores[frame["label"].to_numpy() - 1]
     frame["label"] += group.first - 1
     for axis, start in enumerate(group.window[:2]):

@@ -74,6 +74,7 @@ def timed(run: Callable[[list[Path]], None], images: list[Path], side: int) -> f
 def ours(model: Path, images: list[Path], output: Path, side: int, workers: int) -> dict[str, Any]:
     """Measure `nucseg predict` with label images as its output."""
     from nucseg.batch.predict import BatchOptions, predict_images
+    from nucseg.images.find import find_images
     from nucseg.inference.cluster import DaskEngine, connected
     from nucseg.inference.engine import LocalEngine
     from nucseg.inference.predictor import Predictor
@@ -84,8 +85,8 @@ def ours(model: Path, images: list[Path], output: Path, side: int, workers: int)
 
     def measured(engine: Any) -> dict[str, Any]:
         def run(images: list[Path]) -> None:
-            names, options = [str(image) for image in images], BatchOptions(overwrite=True)
-            outcomes[:] = predict_images(names, output, predictor, engine, options, model=model)
+            found, options = find_images([str(image) for image in images]).images, BatchOptions(overwrite=True)
+            outcomes[:] = predict_images(found, output, predictor, engine, options, model=model)
             if outcomes[0].error:
                 raise SystemExit(outcomes[0].error)
 

@@ -23,6 +23,7 @@ from predict import plain_model, write_mosaic
 from stock import stock_stardist
 
 from nucseg.batch import predict as batch
+from nucseg.images.find import FoundImage
 from nucseg.inference import mosaic
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
@@ -112,7 +113,7 @@ def main() -> None:
             arguments = (predictor, LocalEngine(predictor.bundle.segmenter), batch.BatchOptions(overwrite=True))
 
             def predict(arguments: Any = arguments, model: Path = model) -> None:
-                batch.predict_images([str(image)], work / "out", *arguments, model=model)
+                batch.predict_images([FoundImage(str(image), image.stem)], work / "out", *arguments, model=model)
 
             ours.run(f"{what}, {predictor.precision}", predict, megapixels)
 

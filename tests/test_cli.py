@@ -28,8 +28,9 @@ def test_predict_writes_every_format(model: Path, tmp_path: Path, draw_nuclei: A
     image = draw_nuclei((80, 100), n=8, seed=1)[0]
     write_image(tmp_path / "a.tif", image)
     arguments = ["predict", str(tmp_path / "a.tif"), "-o", str(tmp_path / "out"), "--model", str(model)]
-    ended = CliRunner().invoke(cli, [*arguments, "--format", "labels,geojson,rle"])
+    ended = CliRunner().invoke(cli, [*arguments, "--format", "labels, geojson ,rle"])
     assert ended.exit_code == 0, ended.output
+    assert ended.stdout.splitlines()[0].startswith("a: ")
     found = Predictor.load(model).predict(image)
     assert f"{len(found)} nuclei" in ended.output
     assert np.array_equal(read_labels(tmp_path / "out/labels/a.tif"), found.labels)
@@ -47,16 +48,18 @@ def test_predict_goes_on_after_a_bad_image(model: Path, tmp_path: Path, draw_nuc
     images = [str(tmp_path / "bad.tif"), str(tmp_path / "good.tif")]
     ended = CliRunner().invoke(cli, ["predict", *images, "-o", str(tmp_path / "out"), "--model", str(model)])
     assert ended.exit_code == 1
-    assert "bad.tif" in ended.output
+    assert ended.output.count("bad.tif") == 1  # a failure is told once
+    (done,) = (line for line in ended.stdout.splitlines() if "->" in line)
+    assert done.startswith("2 images (1 failed), ")
+    assert done.endswith(f"s -> {tmp_path / 'out/summary.csv'}, {tmp_path / 'out/labels'}")
     assert "Note: its orientation tag (6) is not applied" in ended.output
-    assert "1 of 2 images failed" in ended.output
     assert [path.name for path in (tmp_path / "out/labels").iterdir()] == ["good.tif"]
 
 
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--model", "nosuchmodel"], "nosuchmodel"),
+        (["--model", "nosuchmodel"], "Known models are mask_rcnn, stardist"),
         (["--format", "labels,jpeg"], "jpeg; allowed are labels, rle, coco"),
         (["--scale", "0"], "0.05"),
         (["--scale", "big"], "big"),
@@ -68,6 +71,21 @@ def test_predict_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: 
     ended = CliRunner().invoke(cli, ["predict", str(tmp_path / "a.tif"), "-o", str(tmp_path / "out"), *arguments])
     assert ended.exit_code != 0
     assert said in ended.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_is_short_and_long() -> None:
+    short, long = (CliRunner().invoke(cli, ["predict", option]).output for option in ("-h", "--help"))
+    assert short == long
+    assert "--format" in short
+
+
+def test_a_folder_without_images_is_one_line(tmp_path: Path) -> None:
+    write_image(tmp_path / "in/deeper/a.tif", np.zeros((8, 8), np.uint8))
+    ended = CliRunner().invoke(cli, ["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out")])
+    assert ended.exit_code == 1
+    assert len(ended.output.splitlines()) == 1
+    assert "in/**/*.tif'" in ended.output
     assert not (tmp_path / "out").exists()
 
 

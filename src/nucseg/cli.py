@@ -31,7 +31,7 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=_Group)
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("nucseg"))
 def cli() -> None:
     """Find every nucleus in a microscopy image."""

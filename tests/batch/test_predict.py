@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import s3fs
 import tifffile
@@ -15,12 +16,15 @@ from moto.server import ThreadedMotoServer
 
 from nucseg.batch import predict as batch_module
 from nucseg.batch.predict import BatchOptions, predict_images
+from nucseg.core.errors import InputError
+from nucseg.images.find import find_images
 from nucseg.images.open import open_image
 from nucseg.images.transforms import Normalize
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
+from nucseg.reporting.formats import FORMATS
 
 
 @pytest.fixture
@@ -30,14 +34,15 @@ def run(tmp_path, bright):
     bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
     predictor = Predictor(bundle, scale=1.0, precision="float32")
 
-    def run(*images, engine=None, output="out", **options):
+    def run(*images, engine=None, output="out", progress=None, **options):
         return predict_images(
-            [str(image) for image in images],
+            find_images([str(image) for image in images]).images,
             tmp_path / output,
             predictor,
             engine or LocalEngine(bundle.segmenter),
             BatchOptions(**options),
             model=tmp_path / "model",
+            progress=progress,
         )
 
     yield run
@@ -137,11 +142,11 @@ def test_images_are_read_from_a_web_server(run, slide, tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             address = server.stdout.readline().split("(")[1].split(")")[0]
-            (outcome,) = run(f"{address}slide.ome.tif")
+            (outcome,) = run(f"{address}slide.ome.tif?download=1")
         finally:
             server.kill()
     assert outcome.error is None
-    assert outcome.nuclei == 30
+    assert (outcome.name, outcome.nuclei) == ("slide", 30)
 
 
 def test_the_pixel_size_of_the_file_and_the_one_that_is_given(run, slide, tmp_path):
@@ -185,11 +190,67 @@ def test_results_that_are_there_are_not_replaced_unless_asked(run, slide, tmp_pa
 
 
 def test_two_images_of_one_name(run, slide, tmp_path):
-    (tmp_path / "b").mkdir()
-    shutil.copy(slide[0], tmp_path / "b/slide.tif")
-    outcomes = run(slide[0], tmp_path / "b/slide.tif", images_at_once=1)
-    assert outcomes[0].error is None
-    assert "would replace" in outcomes[1].error
+    for folder in ("b", "c"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(slide[0], tmp_path / folder / "slide.tif")
+    outcomes = run(tmp_path / "b/slide.tif", tmp_path / "c/slide.tif", images_at_once=1)
+    assert [outcome.nuclei for outcome in outcomes] == [30, 30]
+    assert [outcome.name for outcome in outcomes] == ["b/slide", "c/slide"]
+    for folder in ("b", "c"):
+        assert (tmp_path / f"out/labels/{folder}/slide.tif").is_file()
+
+
+def test_the_fields_of_a_plate(run, slide, tmp_path):
+    (written,) = run(slide[0], output="field", formats=("zarr",))
+    for path, attributes in {
+        "": {"plate": {"wells": [{"path": "A/1"}]}},
+        "A": {},
+        "A/1": {"well": {"images": [{"path": "f2"}]}},
+    }.items():
+        zarr.create_group(tmp_path / "plate.zarr" / path, zarr_format=2, attributes=attributes)
+    shutil.move(written.files[0], tmp_path / "plate.zarr/A/1/f2")
+    (outcome,) = run(tmp_path / "plate.zarr")
+    assert (outcome.name, outcome.nuclei) == ("plate/A/1/f2", 30)
+    assert outcome.files == (tmp_path / "out/labels/plate/A/1/f2.tif",)
+
+
+def test_awkward_names_in_every_format(run, slide, tmp_path, monkeypatch):
+    monkeypatch.setattr("nucseg.reporting.formats.overlay_png.SMALLEST_SIDE", 1)
+    folder = tmp_path / "a::b?#%[1]"
+    folder.mkdir()
+    awkward = ["x::y.tif", "q?1.tif", "e#5%20.tif", "b[1].tif", "file:z.tif", "n" * 251 + ".tif", " .tif"]
+    for name in awkward:
+        shutil.copy(slide[0], folder / name)
+    outcomes = run(folder, output="out::?", formats=tuple(FORMATS))
+    assert [outcome.error for outcome in outcomes] == [None] * len(awkward)
+    assert all(file.exists() for outcome in outcomes for file in outcome.files)
+    assert sorted(path.name for path in (tmp_path / "out::?").iterdir()) == sorted(
+        [".nucseg", "summary.csv", "table.csv", "table.parquet", *FORMATS]
+    )
+
+
+def test_where_one_format_fails_none_is_written(run, slide, tmp_path, monkeypatch):
+    def fail(*args):
+        raise TypeError("no such\ndtype")
+
+    run(slide[0], formats=("labels",))
+    before = (tmp_path / "out/labels/slide.tif").read_bytes()
+    monkeypatch.setattr("nucseg.reporting.formats.geojson.write", fail)
+    (outcome,) = run(slide[0], formats=("labels", "geojson"), overwrite=True, score_threshold=0.99)
+    assert "cannot be written as geojson (TypeError: no such dtype)" in outcome.error
+    assert (tmp_path / "out/labels/slide.tif").read_bytes() == before
+    assert not (tmp_path / "out/geojson").exists()
+    assert not list((tmp_path / "out").glob(".writing*"))
+
+
+def test_outcomes_come_in_the_order_of_the_images(run, slide, tmp_path):
+    (tmp_path / "no.tif").write_bytes(b"no image")
+    told = []
+    images = [slide[0], tmp_path / "missing.tif", tmp_path / "empty", tmp_path / "no.tif"]
+    (tmp_path / "empty").mkdir()
+    run(*images, progress=told.append, images_at_once=3)
+    assert [outcome.image for outcome in told] == [str(image) for image in images]
+    assert [bool(outcome.error) for outcome in told] == [False, True, True, True]
 
 
 class Interrupted(LocalEngine):
@@ -231,13 +292,53 @@ def test_a_full_disk_is_said_and_nothing_half_made_is_left(run, slide, tmp_path,
     monkeypatch.setattr(tifffile, "imwrite", full)
     (outcome,) = run(slide[0])
     assert "the disk is full" in outcome.error
-    assert list((tmp_path / "out/labels").iterdir()) == []
+    assert str(tmp_path / "out/labels/slide.tif") in outcome.error
+    assert not (tmp_path / "out/labels").exists()
 
 
 def test_a_defect_in_one_image_is_one_line(run, slide, monkeypatch):
     monkeypatch.setattr(batch_module, "tile_job", lambda *args, **options: 1 / 0)
     (outcome,) = run(slide[0])
     assert "ZeroDivisionError" in outcome.error
+
+
+def rows(path):
+    return pd.read_csv(path, keep_default_na=False, dtype=str).to_dict("records")
+
+
+def test_the_summary_and_the_table_hold_all_images_of_the_folder(run, slide, tmp_path):
+    """Also those of earlier runs, whether they were finished, refused or skipped."""
+    image, out = tifffile.imread(slide[0]), tmp_path / "out"
+    tifffile.imwrite(tmp_path / "plain.tif", np.pad(image, 9))  # without a pixel size
+    run(slide[0], formats=("table", "labels"))
+    (first,) = rows(out / "summary.csv")
+    assert (first["image"], first["status"], first["nuclei"]) == ("slide", "done", "30")
+    assert first["source"] == str(slide[0])
+    assert first["files"] == "table/slide.parquet;table/slide.csv;labels/slide.tif"
+    run(tmp_path / "plain.tif", tmp_path / "no.tif", formats=("table",))
+    assert [row["image"] for row in rows(out / "summary.csv")] == ["slide", "plain", "no"]
+    run(slide[0], formats=("table",))  # refused
+    (tmp_path / "out/table.csv").unlink()
+    *resumed, last = run(slide[0], tmp_path / "plain.tif", tmp_path / "no.tif", formats=("table",), resume=True)
+    assert [outcome.skipped for outcome in resumed] == [True, True]
+    *done, failed = rows(out / "summary.csv")
+    assert done[0] == first
+    assert [row["status"] for row in (*done, failed)] == ["done", "done", "failed"]
+    assert failed["error"] == last.error
+    table = pd.read_csv(out / "table.csv")
+    assert table["image"].tolist() == ["slide"] * 30 + ["plain"] * 30
+    assert table["area_um2"].isna().tolist() == [False] * 30 + [True] * 30
+    pd.testing.assert_frame_equal(table, pd.read_parquet(out / "table.parquet"), check_dtype=False)
+    alone = pd.read_csv(out / "table/slide.csv")
+    pd.testing.assert_frame_equal(table[:30], alone, check_dtype=False)
+
+
+def test_a_summary_of_another_program_is_not_replaced(run, slide, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/summary.csv").write_text("mine\n1\n")
+    with pytest.raises(InputError, match=r"summary.csv: was not written by nucseg"):
+        run(slide[0])
+    assert (tmp_path / "out/summary.csv").read_text() == "mine\n1\n"
 
 
 def test_the_record_of_a_finished_image(run, slide, tmp_path):

@@ -1,4 +1,4 @@
-"""Predict many images and write what was found; an image that fails does not stop the others."""
+"""Predict many images and write their nuclei; an image that fails does not stop the others."""
 
 import hashlib
 import logging
@@ -6,18 +6,22 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-from fsspec.core import url_to_fs
 
+from nucseg.batch.outcome import Outcome
 from nucseg.batch.progress import Progress
 from nucseg.batch.record import ImageRecord
+from nucseg.batch.summary import check_output, write_summary, write_tables
 from nucseg.core.errors import InputError, NucsegError
-from nucseg.images.open import image_stem, open_image
+from nucseg.core.files import atomic_files
+from nucseg.images.find import FoundImage
+from nucseg.images.open import open_image
+from nucseg.images.places import file_system
 from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
@@ -40,7 +44,7 @@ class BatchOptions:
         tile: Pixels a side of a tile; None takes the default.
         score_threshold: The lowest score to keep; None takes the model's own.
         resume: Whether finished images and tiles of an earlier run are skipped.
-        overwrite: Whether results that are there are replaced.
+        overwrite: Whether existing results are replaced.
         images_at_once: Images that are read, predicted and written at a time, where they are no larger than a tile.
     """
 
@@ -54,31 +58,12 @@ class BatchOptions:
     images_at_once: int = 2
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one image.
-
-    Attributes:
-        image: As it was given.
-        nuclei: How many were found; None where it failed.
-        files: What was written.
-        error: One line that says why it failed, or None.
-        skipped: Whether an earlier run had finished it.
-        seconds: Spent on it.
-        notes: What the user should know of how it was read; see `ImageSource.notes`.
-    """
-
-    image: str
-    nuclei: int | None
-    files: tuple[Path, ...] = ()
-    error: str | None = None
-    skipped: bool = False
-    seconds: float = 0.0
-    notes: tuple[str, ...] = ()
+class _ResultsExistError(InputError):
+    """An image has results, and neither `resume` nor `overwrite` was asked for."""
 
 
 def predict_images(
-    images: Sequence[str],
+    images: Sequence[FoundImage],
     output: Path,
     predictor: Predictor,
     engine: Engine,
@@ -87,121 +72,140 @@ def predict_images(
     model: Path,
     progress: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Predict images and write `<output>/<format>/<name><suffix>`.
+    """Predict images and write `<output>/<format>/<name><suffix>`, a summary and one table of all images.
 
     Args:
-        images: Paths and URLs.
+        images: As `find_images` finds them.
         output: The folder to write into.
         predictor: The model.
         engine: Where its tiles are predicted.
         options: How.
         model: The model's folder.
-        progress: Called with each image's outcome as soon as it is known.
+        progress: Called with each image's outcome, in the order of the images.
 
     Returns:
         The outcomes, in the order of the images.
 
     Raises:
-        InputError: A format is unknown.
+        InputError: A format is unknown, or a file of another program would be replaced by the summary.
+        StorageError: The summary cannot be written.
     """
     format_paths(output, "name", list(options.formats))
-    fingerprint = _fingerprint(model)
-    names: dict[str, str] = {}
-    one_large_image = Lock()
+    if not options.overwrite:
+        check_output(output)
+    outcomes = []
     with Progress(len(images)) as bar, ThreadPoolExecutor(options.images_at_once) as pool:
-
-        def run(image: str) -> Outcome:
-            started = time.perf_counter()
-            try:
-                first = names.setdefault(image_stem(image), image)
-                if first != image:
-                    raise InputError(
-                        f"{image}: its results would replace those of {first}; write it to another folder."
-                    )
-                outcome = _predict_image(image, output, predictor, engine, options, fingerprint, one_large_image, bar)
-            except NucsegError as error:
-                outcome = Outcome(image, None, error=" ".join(str(error).split()))
-            except Exception as error:  # a defect met in one image must not cost the results of the others
-                logger.debug("Traceback of %s", image, exc_info=True)
-                outcome = Outcome(image, None, error=f"{image}: {type(error).__name__}: {error}")
-            outcome = replace(outcome, seconds=time.perf_counter() - started)
-            bar.image()
+        run = _Run(output, predictor, engine, options, _fingerprint(model), bar)
+        for outcome in pool.map(run.outcome, images):
+            outcomes.append(outcome)
             if progress:
                 with bar.quiet():
                     progress(outcome)
-            return outcome
-
-        return list(pool.map(run, images))
-
-
-def _predict_image(
-    image: str,
-    output: Path,
-    predictor: Predictor,
-    engine: Engine,
-    options: BatchOptions,
-    fingerprint: str,
-    one_large_image: Lock,
-    bar: Progress,
-) -> Outcome:
-    name = image_stem(image)
-    files = format_paths(output, name, list(options.formats))
-    settings: dict[str, Any] = {
-        "image": image,
-        "content": _version(image),
-        "model": fingerprint,
-        "precision": predictor.precision,
-        "channel": options.channel,
-        "scale": predictor.scale,
-        "tile": options.tile,
-        "score_threshold": options.score_threshold,
-        "pixel_size": options.pixel_size,
-    }
-    record = ImageRecord(output, name, settings)
-    if options.resume:
-        known = record.finished(files)
-        if known is not None:
-            return Outcome(image, known, tuple(files), skipped=True)
-    elif not options.overwrite and (there := next((file for file in files if file.exists()), None)):
-        raise InputError(f"{image}: {there} exists; give another folder, --resume or --overwrite.")
-    else:
-        record.forget_tiles()
-    source = open_image(image, options.channel)
-    if options.pixel_size:
-        source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
-    job = tile_job(
-        predictor,
-        source,
-        channel=options.channel,
-        tile=options.tile,
-        score_threshold=options.score_threshold,
-    )
-    is_large = len(job.grid) > 1
-    with one_large_image if is_large else nullcontext():
-        bar.open(len(job.grid))
-        parts = record.saved_tiles(job.grid) if options.resume and is_large else {}
-        for part in parts.values():
-            bar.tile(int(np.count_nonzero(~part.spare)))
-        for tile, part in engine.parts(job, parts.keys()):
-            if is_large:
-                record.save_tile(tile, part)
-            parts[tile] = part
-            bar.tile(int(np.count_nonzero(~part.spare)))
-        nuclei = Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)
-        return _written(nuclei, job.source, files, options, record)
+    write_summary(output, outcomes)
+    if "table" in options.formats:
+        write_tables(output)
+    return outcomes
 
 
-def _written(
-    nuclei: Mosaic, source: ImageSource, files: list[Path], options: BatchOptions, record: ImageRecord
-) -> Outcome:
-    for given in options.formats:
-        write_format(given, nuclei, source, record.output, record.name)
-    record.finish(len(nuclei))
-    return Outcome(source.name, len(nuclei), tuple(files), notes=source.notes)
+@dataclass(frozen=True)
+class _Run:
+    """What the images of a run share; see `predict_images`."""
+
+    output: Path
+    predictor: Predictor
+    engine: Engine
+    options: BatchOptions
+    fingerprint: str
+    bar: Progress
+    one_large_image: Lock = field(default_factory=Lock)
+
+    def outcome(self, image: FoundImage) -> Outcome:
+        """Predict one image and write its results; whatever fails is told in the outcome."""
+        started = time.perf_counter()
+        try:
+            if image.error:
+                raise InputError(image.error)
+            outcome = self._predicted(image)
+        except NucsegError as error:
+            is_there = isinstance(error, _ResultsExistError)
+            outcome = Outcome(image.url, image.name, error=" ".join(str(error).split()), is_there=is_there)
+        except Exception as error:  # a defect met in one image must not cost the results of the others
+            logger.debug("Traceback of %s", image.url, exc_info=True)
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            outcome = Outcome(image.url, image.name, error=f"{image.url}: {why}")
+        self.bar.image()
+        return replace(outcome, seconds=time.perf_counter() - started)
+
+    def _predicted(self, image: FoundImage) -> Outcome:
+        options = self.options
+        files = format_paths(self.output, image.name, list(options.formats))
+        record = ImageRecord(self.output, image.name, self._settings(image))
+        if options.resume:
+            known = record.finished(files)
+            if known is not None:
+                return Outcome(image.url, image.name, known, tuple(files), skipped=True)
+        elif not options.overwrite and (there := next((file for file in files if file.exists()), None)):
+            raise _ResultsExistError(f"{image.url}: {there} exists; choose another folder, --resume or --overwrite.")
+        else:
+            record.forget_tiles()
+        source = open_image(image.url, options.channel)
+        if options.pixel_size:
+            source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
+        job = tile_job(
+            self.predictor,
+            source,
+            channel=options.channel,
+            tile=options.tile,
+            score_threshold=options.score_threshold,
+        )
+        is_large = len(job.grid) > 1
+        with self.one_large_image if is_large else nullcontext():
+            self.bar.open(len(job.grid))
+            parts = record.saved_tiles(job.grid) if options.resume and is_large else {}
+            for part in parts.values():
+                self.bar.tile(int(np.count_nonzero(~part.spare)))
+            for tile, part in self.engine.parts(job, parts.keys()):
+                if is_large:
+                    record.save_tile(tile, part)
+                parts[tile] = part
+                self.bar.tile(int(np.count_nonzero(~part.spare)))
+            nuclei = Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)
+            self._write(nuclei, job.source, files, image)
+            record.finish(len(nuclei))
+        return Outcome(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes)
+
+    def _settings(self, image: FoundImage) -> dict[str, Any]:
+        """Collect all that the nuclei of an image depend on."""
+        return {
+            "image": image.url,
+            "content": _version(image.url),
+            "model": self.fingerprint,
+            "precision": self.predictor.precision,
+            "channel": self.options.channel,
+            "scale": self.predictor.scale,
+            "tile": self.options.tile,
+            "score_threshold": self.options.score_threshold,
+            "pixel_size": self.options.pixel_size,
+        }
+
+    def _write(self, nuclei: Mosaic, source: ImageSource, files: list[Path], image: FoundImage) -> None:
+        """Write all formats, or none."""
+        with atomic_files(self.output, [str(file.relative_to(self.output)) for file in files]) as folder:
+            for given in self.options.formats:
+                try:
+                    write_format(given, nuclei, source, folder, image.name)
+                except NucsegError:
+                    raise
+                except Exception as error:  # a writer meets trouble with whatever exception
+                    why = " ".join(f"{type(error).__name__}: {error}".split())
+                    raise InputError(
+                        f"{image.url}: cannot be written as {given} ({why}); none of its results is written. "
+                        "Choose other formats."
+                    ) from error
 
 
 def _fingerprint(model: Path) -> str:
-    """Tell one model from another by what decides about its predictions."""
+    """Compute what tells one model from another: a digest of what decides about its predictions."""
     digest = hashlib.sha256()
     for file in sorted(model.iterdir()):
         if file.is_file() and file.name != "run.json":
@@ -210,9 +214,9 @@ def _fingerprint(model: Path) -> str:
 
 
 def _version(image: str) -> str:
-    """Tell one content of a file from another, by its size and time of change or by what its server says."""
+    """Return what tells one content of a file from another: its size and time of change, or its server's mark."""
     try:
-        files, path = url_to_fs(image)
+        files, path = file_system(image)
         return str(files.ukey(path))
     except Exception:  # whatever a file system raises: reading the image will say what is wrong
         return ""

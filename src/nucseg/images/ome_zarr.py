@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,14 @@ from nucseg.images.units import micrometres
 _PURE = ["FF0000", "00FF00", "0000FF"]
 
 
-def open_zarr(url: str, name: str, channel: Channel = None) -> ImageSource:
+def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSource:
     """Open the full resolution of an OME-Zarr image, or a Zarr array.
 
     Of an array without the names of its axes the last two are rows and columns, but for a last one that is shorter
     than the first, which is that of the channels.
 
     Args:
-        url: Its folder or URL.
+        url: Its URL, or its local folder as a `Path`.
         name: What to call it in messages.
         channel: As in `choose_planes`.
 

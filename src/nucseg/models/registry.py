@@ -138,7 +138,9 @@ def resolve_model(name_or_folder: str | Path) -> Path:
                 f"model {str(name_or_folder)!r} is versioned by DVC ({pointer}), but neither checked out nor in the "
                 f"bundled store: run `dvc pull` in {pointer.parent} (with `--remote s3` for a model in your bucket)."
             )
+    known = {folder.parent.name for root in roots for folder in root.glob("[!.]*/config.json")} | MODELS.keys()
+    train = f", or train it with `kedro run --pipelines {name.name}`" if name.name in MODELS else ""
     raise ModelError(
-        f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Name a folder, set "
-        f"NUCSEG_MODELS, or train one with `kedro run --pipelines {name.name}`."
+        f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Known models are "
+        f"{', '.join(sorted(known))}; choose one of them, a model's folder, or set NUCSEG_MODELS{train}."
     )

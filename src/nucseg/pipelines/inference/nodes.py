@@ -1,12 +1,14 @@
 """Nodes of inference."""
 
-from dataclasses import asdict
+import logging
 from pathlib import Path
 
 import pandas as pd
 
 from nucseg.core.errors import InputError
 from nucseg.params import InferenceConfig
+
+logger = logging.getLogger(__name__)
 
 
 def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame:
@@ -18,27 +20,35 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
         config: Which model, scale and formats.
 
     Returns:
-        One row an image: `image`, `nuclei`, `error`, `skipped`, `seconds`, `notes`.
+        The summary, one row an image; see `nucseg.batch.summary`.
 
     Raises:
         InputError: The folder holds no image, or all of its images failed.
         ModelError: There is no such model.
     """
     from nucseg.batch.predict import BatchOptions, predict_images
-    from nucseg.images.open import find_images
+    from nucseg.batch.summary import SUMMARY
+    from nucseg.images.find import find_images
     from nucseg.inference.engine import LocalEngine
     from nucseg.inference.predictor import Predictor
     from nucseg.models.registry import resolve_model
 
     model = resolve_model(config.model)
+    found = find_images([str(folder)])
+    for note in found.notes:
+        logger.info("%s", note)
+    if all(image.error for image in found.images):
+        raise InputError(str(found.images[0].error))
     predictor = Predictor.load(model, scale=config.scale, precision=config.precision)
     options = BatchOptions(
         **config.model_dump(include={"formats", "channel", "pixel_size", "tile", "score_threshold", "resume"}),
         overwrite=True,
     )
     engine = LocalEngine(predictor.bundle.segmenter)
-    outcomes = predict_images(find_images([str(folder)]), output, predictor, engine, options, model=model)
-    if all(outcome.error for outcome in outcomes):
-        raise InputError(f"{folder}: no image could be predicted: {outcomes[0].error}")
-    rows = [asdict(outcome) | {"notes": " ".join(outcome.notes)} for outcome in outcomes]
-    return pd.DataFrame(rows).drop(columns="files")
+    outcomes = predict_images(found.images, output, predictor, engine, options, model=model)
+    failed = [outcome.error for outcome in outcomes if outcome.error]
+    if len(failed) == len(outcomes):
+        raise InputError(f"{folder}: no image could be predicted: {failed[0]}")
+    for error in failed:
+        logger.warning("Failed: %s", error)
+    return pd.read_csv(output / SUMMARY, keep_default_na=False, encoding_errors="replace")

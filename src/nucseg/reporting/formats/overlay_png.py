@@ -1,6 +1,8 @@
 """The image with the nuclei's outlines, as PNG; a large image is shown smaller, a small one larger."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +61,17 @@ def write_numbered(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -
                 (column, row),
                 str(label + group.first - 1),
                 fill="white",
-                font=ImageFont.load_default(round(size)),
+                font=_font(round(size)),
                 anchor="mm",
                 stroke_width=1 + size // 14,
                 stroke_fill="black",
             )
     _save(picture, path)
+
+
+@cache
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
 
 
 def _save(picture: Image.Image, path: Path) -> None:

@@ -1,0 +1,31 @@
+"""What became of one image of a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image.
+
+    Attributes:
+        image: Its path or URL.
+        name: What its results are called.
+        nuclei: How many were found; None where it failed.
+        files: What was written.
+        error: One line that says why it failed, or None.
+        skipped: Whether an earlier run had finished it.
+        is_there: Whether it failed because it has results already.
+        seconds: Spent on it.
+        notes: What the user should know of how it was read; see `ImageSource.notes`.
+    """
+
+    image: str
+    name: str
+    nuclei: int | None = None
+    files: tuple[Path, ...] = ()
+    error: str | None = None
+    skipped: bool = False
+    is_there: bool = False
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()

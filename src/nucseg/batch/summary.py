@@ -1,0 +1,129 @@
+"""What a run leaves for all images together: a summary, and one table of all nuclei."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from nucseg.batch.outcome import Outcome
+from nucseg.core.errors import InputError
+from nucseg.core.files import atomic_file, atomic_files
+
+SUMMARY = "summary.csv"
+"""One row an image; its columns are documented in `docs/predict.md`."""
+
+TABLES = ("table.csv", "table.parquet")
+"""The tables of all images as one."""
+
+COLUMNS = ("image", "status", "nuclei", "seconds", "error", "notes", "source", "files")
+
+
+def write_summary(output: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write `summary.csv`: the images of this run, after those of earlier runs into the same folder.
+
+    An image whose results were there already keeps its row.
+
+    Args:
+        output: The run's output folder.
+        outcomes: Of this run's images, in their order.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    earlier = {row["image"]: row for row in _rows(output)}
+    rows = []
+    for outcome in outcomes:
+        before = earlier.pop(outcome.name, None)
+        is_kept = before and before["status"] == "done" and (outcome.skipped or outcome.is_there)
+        rows.append(before if before and is_kept else _row(outcome, output))
+    with (
+        atomic_file(output / SUMMARY) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(earlier.values())
+        writer.writerows(rows)
+
+
+def write_tables(output: Path) -> bool:
+    """Write the nuclei of all images in the summary that have a table as `table.csv` and `table.parquet`.
+
+    Columns that an image lacks (micrometres, where its pixel size is unknown) are empty. The rows are copied a batch at
+    a time.
+
+    Args:
+        output: The run's output folder, with its summary.
+
+    Returns:
+        Whether there was a table.
+
+    Raises:
+        StorageError: They cannot be written.
+    """
+    paths = [output / "table" / f"{row['image']}.parquet" for row in _rows(output) if row["status"] == "done"]
+    paths = [path for path in paths if path.is_file()]
+    if not paths:
+        return False
+    schemas = []
+    for path in paths:
+        with path.open("rb") as file:
+            schemas.append(pq.read_schema(file).remove_metadata())
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    with atomic_files(output, TABLES) as folder, ExitStack() as stack:
+        csv_file, parquet_file = (stack.enter_context((folder / name).open("wb")) for name in TABLES)
+        as_csv = stack.enter_context(pa_csv.CSVWriter(csv_file, schema))
+        as_parquet = stack.enter_context(pq.ParquetWriter(parquet_file, schema))
+        for path in paths:
+            with path.open("rb") as file:
+                for batch in pq.ParquetFile(file).iter_batches():
+                    rows = pa.concat_tables(
+                        [schema.empty_table(), pa.Table.from_batches([batch])], promote_options="permissive"
+                    )
+                    as_csv.write_table(rows)
+                    as_parquet.write_table(rows)
+    return True
+
+
+def check_output(output: Path) -> None:
+    """Refuse a folder whose files the summary or the table would replace though nucseg did not write them.
+
+    Raises:
+        InputError: There is such a file.
+    """
+    other = next((name for name in (SUMMARY, *TABLES) if (output / name).exists()), None)
+    if other and not _is_summary(output / SUMMARY):
+        raise InputError(f"{output / other}: was not written by nucseg and would be replaced; choose another folder.")
+
+
+def _is_summary(path: Path) -> bool:
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            return tuple(next(csv.reader(file), ())) == COLUMNS
+    except (OSError, csv.Error):
+        return False
+
+
+def _rows(output: Path) -> Iterator[dict[str, str]]:
+    """Read the summary of earlier runs; nothing where there is none."""
+    if _is_summary(output / SUMMARY):
+        with (output / SUMMARY).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            yield from csv.DictReader(file)
+
+
+def _row(outcome: Outcome, output: Path) -> dict[str, str]:
+    done = outcome.error is None
+    return {
+        "image": outcome.name,
+        "status": "done" if done else "failed",
+        "nuclei": str(outcome.nuclei) if done else "",
+        "seconds": f"{outcome.seconds:.1f}" if not outcome.skipped else "",
+        "error": outcome.error or "",
+        "notes": " ".join(outcome.notes),
+        "source": outcome.image,
+        "files": ";".join(file.relative_to(output).as_posix() for file in outcome.files),
+    }

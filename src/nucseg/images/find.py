@@ -1,0 +1,263 @@
+"""The images that paths, folders, patterns and URLs stand for, and what the results of each are called."""
+
+import glob
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from nucseg.core.errors import InputError
+from nucseg.images.places import (
+    FILE_SUFFIXES,
+    SUFFIXES,
+    file_system,
+    image_stem,
+    is_http,
+    is_local,
+    is_zarr,
+    path_parts,
+)
+
+_SIDECARS = ("thumbs.db", "desktop.ini")  # hidden on Windows
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """An image to be predicted.
+
+    Attributes:
+        url: Its path or URL.
+        name: What its results are called: a name without suffix, below folders where there are several of that name.
+        error: One line that says why there is nothing to predict, or None.
+    """
+
+    url: str
+    name: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """What a list of inputs stands for.
+
+    Attributes:
+        images: In the order of the inputs, each once; an input without images is one with an error.
+        notes: One line for each folder or pattern of which something was left out.
+    """
+
+    images: list[FoundImage]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What a folder or a pattern holds.
+
+    Attributes:
+        path: On its file system.
+        url: What to open.
+        below: The path below the folder, with `/`.
+        is_folder: Whether it is one.
+    """
+
+    path: str
+    url: str
+    below: str
+    is_folder: bool
+
+
+@dataclass
+class _LeftOut:
+    """What of a folder or a pattern is no image: numbers, and the names of files of other types."""
+
+    hidden: int = 0
+    results: int = 0
+    folders: int = 0
+    others: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        some = ", ".join(self.others[:2]) + (", ..." if len(self.others) > 2 else "")
+        parts = [
+            (self.hidden, _counted(self.hidden, "hidden file")),
+            (self.results, f"{_counted(self.results, 'result')} of nucseg"),
+            (len(self.others), f"{_counted(len(self.others), 'file')} of other types ({some})"),
+            (self.folders, _counted(self.folders, "folder")),
+        ]
+        return ", ".join(text for number, text in parts if number)
+
+
+def find_images(inputs: Sequence[str], results: Sequence[Path] = ()) -> FoundImages:
+    """Find the images of files, folders, patterns, plates and URLs.
+
+    Results are called by the image's name, an image of a pattern by its path below the pattern's folder, a field of a
+    plate by the plate, its row, column and field; where two were called the same, all by their paths below the folder
+    that they share.
+
+    Args:
+        inputs: Files, folders, OME-Zarr images and plates, patterns (`*`, `?`, `[…]`, `**`), also as URLs.
+        results: Folders of results, whose files are not images of a folder or pattern above them.
+
+    Returns:
+        The images; what is given by its own name is one whether it is there or not. A folder or a pattern without
+        images, or whose file system cannot be asked, is one with an error.
+    """
+    found: dict[str, FoundImage] = {}
+    notes = []
+    for given in inputs:
+        try:
+            images, note = _expanded(given, [folder.absolute() for folder in results])
+        except InputError as error:
+            images, note = [FoundImage(given, image_stem(given), str(error))], ""
+        except Exception as error:  # whatever a file system says
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            images, note = [FoundImage(given, image_stem(given), f"{given}: cannot be listed ({why}).")], ""
+        for image in images:
+            found.setdefault(image.url if "://" in image.url else file_system(image.url)[1], image)
+        notes += [note] if note else []
+    return FoundImages(_named(list(found.values())), notes)
+
+
+def _named(images: list[FoundImage]) -> list[FoundImage]:
+    """Call images of equal names by their paths below the folder that all share; refuse those still equal."""
+    good = [image for image in images if not image.error]
+    if len({image.name.casefold() for image in good}) < len(good):
+        levels = zip(*(path_parts(image.url)[:-1] for image in good), strict=False)
+        shared = sum(1 for _ in itertools.takewhile(lambda level: len(set(level)) == 1, levels))
+        images = [
+            image if image.error else replace(image, name="/".join(path_parts(image.url)[shared:])) for image in images
+        ]
+    first: dict[str, str] = {}
+    named = []
+    for image in images:
+        if not image.error and (other := first.setdefault(image.name, image.url)) != image.url:
+            named.append(replace(image, error=f"{image.url}: its results would replace those of {other}; rename it."))
+        else:
+            named.append(image)
+    return named
+
+
+def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], str]:
+    """Find the images that one input stands for, and describe what was left out of it."""
+    files, path = file_system(given)
+    if is_local(files):
+        base, pattern = _local_pattern(Path(path if given.startswith("~/") else given))
+        if not pattern:
+            return _members(files, path, given, image_stem(given)), ""
+        entries = _local(base, pattern)
+        inside = [folder for folder in results if not base.absolute().is_relative_to(folder)]
+        chosen, left_out = _sorted_out(files, entries, inside)
+        hint = _hint(base)
+    else:
+        start, pattern, listed = _remote_listing(files, path, given)
+        if listed is None:
+            return _members(files, path, given, image_stem(given)), ""
+        chosen, left_out = _sorted_out(files, _remote(files, start, listed), ())
+        hint = ""
+    if "**" in pattern:
+        left_out.folders = 0  # they were looked into
+    left = f"{left_out}{hint if left_out.folders else ''}"
+    if not chosen:
+        kind = "the folder holds no image" if pattern == "*" else "no image matches it"
+        raise InputError(f"{given}: {kind} ({', '.join(SUFFIXES)}){f'; left out: {left}' if left else ''}.")
+    images = []
+    for each in chosen:
+        images += _members(files, each.path, each.url, "/".join(path_parts(f"/{each.below}")))
+    return images, f"{given}: left out {left}." if left else ""
+
+
+def _local_pattern(given: Path) -> tuple[Path, str]:
+    """Split into an existing folder and the pattern of the images in it; no pattern for an image's own path."""
+    if given.is_dir() and not is_zarr(*file_system(str(given))):
+        return given, "*"
+    if given.exists():
+        return given, ""
+    parts, kept = given.parts, 0
+    while kept < len(parts) - 1 and (not glob.has_magic(parts[kept]) or Path(*parts[: kept + 1]).is_dir()):
+        kept += 1
+    pattern = "/".join(parts[kept:])
+    return Path(*parts[:kept]), pattern if glob.has_magic(pattern) else ""
+
+
+def _local(base: Path, pattern: str) -> Iterator[_Entry]:
+    # Not `Path.glob`, which does not look into linked folders.
+    for below in sorted(glob.iglob(pattern, root_dir=base, recursive=True, include_hidden=True)):  # noqa: PTH207
+        place = base / below
+        if place != base:
+            yield _Entry(str(place.absolute()), str(place), below.rstrip("/"), place.is_dir())
+
+
+def _remote_listing(files: Any, path: str, given: str) -> tuple[str, str, dict[str, Any] | None]:
+    """List a remote folder or pattern: the folder, the pattern and what is in it, or None for an image's own URL."""
+    # In a web address a question mark begins the query.
+    wildcard = re.search(r"^[^?*\[]*([*\[])" if is_http(path) else r"([*?\[])", path)
+    if wildcard and not files.exists(path):
+        return path[: path.rfind("/", 0, wildcard.start(1)) + 1], path, files.glob(path, detail=True)
+    if given.endswith("/") and not is_zarr(files, path):
+        return f"{path.rstrip('/')}/", "*", {each["name"]: each for each in files.ls(path, detail=True)}
+    return path, "", None
+
+
+def _remote(files: Any, base: str, listed: dict[str, Any]) -> Iterator[_Entry]:
+    for path, about in sorted(listed.items()):
+        below = path.removeprefix(base).strip("/")
+        if path.startswith(base) and below:
+            named = unquote(below) if is_http(path) else below
+            yield _Entry(path, files.unstrip_protocol(path), named, about["type"] == "directory")
+
+
+def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) -> tuple[list[_Entry], _LeftOut]:
+    """Tell the images from what is left out."""
+    chosen, left_out = [], _LeftOut()
+    image_folders: set[str] = set()
+    for entry in entries:
+        place = PurePosixPath(entry.below)
+        suffix = place.suffix.lower()
+        if any(str(parent) in image_folders for parent in place.parents):
+            continue  # a part of an image
+        if any(part.startswith(".") for part in place.parts) or place.name.lower() in _SIDECARS:
+            left_out.hidden += 1
+        elif any(Path(entry.path).is_relative_to(folder) for folder in results):
+            left_out.results += not entry.is_folder
+        elif entry.is_folder and (is_local(files) or suffix == ".zarr") and is_zarr(files, entry.path):
+            chosen.append(entry)
+            image_folders.add(entry.below)
+        elif entry.is_folder:
+            left_out.folders += 1
+        elif suffix in FILE_SUFFIXES:
+            chosen.append(entry)
+        else:
+            left_out.others.append(place.name)
+    return chosen, left_out
+
+
+def _hint(base: Path) -> str:
+    """Name the pattern for the images in a folder's sub-folders, where there are some."""
+    for path in itertools.islice(base.glob("*/**/*"), 10_000):  # an answer at once, however large the tree
+        below = path.relative_to(base).parts
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in below):
+            return f" (give '{base / '**' / '*'}{path.suffix}' for the images in sub-folders)"
+    return ""
+
+
+def _members(files: Any, path: str, url: str, name: str) -> list[FoundImage]:
+    """Replace a plate, or another Zarr group of several images, by its images."""
+    members = []
+    if is_zarr(files, path):
+        from nucseg.images.collections import member_images
+
+        # What is damaged says so when it is opened.
+        with suppress(Exception):
+            members = member_images(Path(path) if is_local(files) else url)
+    if not members:
+        return [FoundImage(url, name)]
+    return [
+        FoundImage(f"{url.rstrip('/')}/{member}", "/".join([name, *path_parts(f"/{member}")])) for member in members
+    ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,98 @@
+"""Where an image lies: its file system and path, and what its results are called."""
+
+import hashlib
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+FILE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".png", ".jpg", ".jpeg")
+"""What is taken for an image file in a folder."""
+
+SUFFIXES = (*FILE_SUFFIXES, ".zarr")
+"""The same, with the folders that are images."""
+
+_LONGEST = 240  # bytes of a name; file systems allow 255, of which the suffixes of results need some
+_ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray")
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a path or URL, and the path on it.
+
+    What has no `scheme://` is a local path whatever characters it holds, never a chain of file systems (`a::b.tif`).
+    """
+    if "://" in url:
+        return url_to_fs(url)
+    path = Path(url).expanduser() if url.startswith("~/") else Path(url)
+    return LocalFileSystem(), str(path.absolute())
+
+
+def is_local(files: Any) -> bool:
+    """Return whether a file system is that of this machine."""
+    return isinstance(files, LocalFileSystem)
+
+
+def is_http(url: str) -> bool:
+    """Return whether a URL is a web address, which may have a query and percent-encoded characters."""
+    return url.startswith(("http://", "https://"))
+
+
+def is_zarr(files: Any, path: str) -> bool:
+    """Return whether a place holds a Zarr array or group."""
+    if is_local(files):
+        return any(Path(path, name).is_file() for name in _ZARR_METADATA)
+    if PurePosixPath(path).suffix.lower() in FILE_SUFFIXES or (is_http(path) and ("?" in path or "#" in path)):
+        return False
+    return any(_is_json(files, f"{path.rstrip('/')}/{name}") for name in _ZARR_METADATA)
+
+
+def _is_json(files: Any, path: str) -> bool:
+    """Tell a metadata file from the page that some servers answer to every address."""
+    try:
+        return bool(files.cat_file(path, start=0, end=64).lstrip()[:1] == b"{")
+    except Exception:  # whatever a file system raises: opening the image will say what is wrong
+        return False
+
+
+def path_parts(url: str) -> list[str]:
+    """Return the folders and the name of an image as parts of a result's path, the name without its suffix.
+
+    A web address loses its query and fragment, and its percent-encoded characters are decoded.
+    """
+    if is_http(url):
+        address = urlsplit(url)
+        parts = [address.netloc, *map(unquote, address.path.split("/"))]
+    elif "://" in url:
+        parts = re.sub(r"\?versionId=[^/]*$", "", url.split("://", 1)[1]).split("/")
+    else:
+        parts = [part for part in Path(file_system(url)[1]).parts if part != os.sep]
+    *folders, name = [part for part in parts if part] or ["image"]
+    return [*map(_clean, folders), _clean(_without_suffix(name))]
+
+
+def image_stem(url: str) -> str:
+    """Return the name of an image without its suffix: what its results are called."""
+    return path_parts(url)[-1]
+
+
+def _without_suffix(name: str) -> str:
+    for suffix in (*SUFFIXES, ".ome"):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            name = name[: -len(suffix)]
+    return name
+
+
+def _clean(part: str) -> str:
+    """Make a part of a path that any result can have: one file's name, in UTF-8, with room for a suffix."""
+    encoded = re.sub(r"[/\0-\x1f\x7f]", "_", part).encode("utf-8", "surrogateescape")
+    name = encoded.decode(errors="replace")
+    if name in ("", ".", ".."):
+        return "image"
+    if len(name.encode()) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}-{digest}"

@@ -185,11 +185,18 @@ class Processes:
     def worker(self, **variables: str) -> Process:
         return self.run("worker", **variables)
 
-    def server(self, *arguments: str, script: Path = FAKE, prefix: Sequence[str] = (), **variables: str) -> Process:
+    def server(
+        self,
+        *arguments: str,
+        script: Path = FAKE,
+        prefix: Sequence[str] = (),
+        wait_for: str = "/health/ready",
+        **variables: str,
+    ) -> Process:
         port = free_port()
         process = self.run("serve", "--port", str(port), *arguments, script=script, prefix=prefix, **variables)
         process.url = f"http://127.0.0.1:{port}"
-        eventually(lambda: responds(f"{process.url}/health/ready"), process)
+        eventually(lambda: responds(f"{process.url}{wait_for}"), process)
         return process
 
 

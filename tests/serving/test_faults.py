@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from s3fs import S3FileSystem
 
 from nucseg.serving.errors import NoRoomError, UnavailableError
 from nucseg.serving.service import build_queue
@@ -174,6 +175,7 @@ def test_a_bucket_that_cannot_be_used_is_told(aws, monkeypatch, free_port, there
     for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    S3FileSystem.clear_instance_cache()  # it keeps the endpoint of another test
     storage = Storage(f"s3://nosuchbucket/{uuid.uuid4()}")
     for use in (
         lambda: storage.mark("a"),
@@ -181,7 +183,8 @@ def test_a_bucket_that_cannot_be_used_is_told(aws, monkeypatch, free_port, there
     ):
         with pytest.raises(UnavailableError) as raised:
             use()
-        assert raised.value.cause
+        assert ("not exist" if there else "connect") in raised.value.cause
+    S3FileSystem.clear_instance_cache()
 
 
 # ---- a temporary folder that cannot be used

@@ -84,7 +84,15 @@ def test_one_of_each_is_killed_and_nothing_is_lost(machines, bucket, image, enco
     assert not any(process.says("Traceback") for process in (servers[1], *workers[1:]))
 
 
-def test_a_frozen_bucket_holds_up_nothing_else(machines, bucket, image, encode, wait) -> None:
+def test_a_wrong_secret_is_told_and_a_frozen_bucket_holds_up_nothing_else(
+    machines, bucket, image, encode, wait
+) -> None:
+    server = machines.server(wait_for="/ping", AWS_SECRET_ACCESS_KEY="wrong")
+    assert requests.get(f"{server.url}/health/ready", timeout=60).status_code == 503
+    assert send(server, encode(image, "tiff")) is None
+    assert server.says("Not ready: the storage")
+    assert server.says("SignatureDoesNotMatch") or server.says("PermissionError"), server.log.read_text()
+    server.kill()
     server = machines.server(NUCSEG_BACKEND_TIMEOUT="2")
     worker = machines.worker()
     task = send(server, encode(image, "tiff"))

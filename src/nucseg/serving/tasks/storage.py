@@ -1,5 +1,6 @@
 """Where uploads and results lie: a folder, or a bucket that several machines share."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from nucseg.serving.errors import UnavailableError, unavailable
 from nucseg.serving.temporary import temporary_folder
 
 _CHUNK = 1 << 20
+_DELETE_TRIES = 5
 _WHAT = "the storage"
 # Names the storage: the empty folder below a disk that was unmounted has none, or another one.
 _MARK = ".nucseg"
@@ -148,10 +150,18 @@ class Storage:
 
     def delete(self, folder: str) -> None:
         """Remove a folder of files; one that is not there is no error."""
+        path = self._path(folder)
         with self._errors():
-            try:
-                self._fs.rm(self._path(folder), recursive=True)
-            except FileNotFoundError:
+            for left in reversed(range(_DELETE_TRIES)):
+                try:
+                    self._fs.rm(path, recursive=True)
+                except FileNotFoundError:  # or somebody else removes it at the same time
+                    if left and self._fs.exists(path):
+                        continue
+                except OSError as error:
+                    if left and error.errno == errno.ENOTEMPTY:  # a worker writes into it
+                        continue
+                    raise
                 return
 
     def _path(self, key: str) -> str:

@@ -1,15 +1,18 @@
 """The project's one predictor as the service uses it: an image at once, or a large one tile by tile."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances, Precision
+from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import tile_job
 
@@ -42,11 +45,19 @@ class ModelPredictor:
         Args:
             source: The image.
             score_threshold: As in `predict`.
-            progress: Is told after each tile which fraction is done.
+            progress: Is told before each piece that is read, and after each tile, which fraction is done; what it
+                raises ends the prediction.
         """
-        job = tile_job(self._predictor, source, score_threshold=score_threshold)
-        parts = {}
+        parts: dict[int, Part] = {}
+        done = 0.0
+
+        def read(window: Window) -> NDArray:
+            progress(done)
+            return source.read(window)
+
+        job = tile_job(self._predictor, replace(source, read=read), score_threshold=score_threshold)
         for tile, part in self._engine.parts(job):
             parts[tile] = part
-            progress(len(parts) / len(job.grid))
+            done = len(parts) / len(job.grid)
+            progress(done)
         return Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)

@@ -175,7 +175,7 @@ class Worker:
 
     def _report(self, claim: _Claim, done: float) -> None:
         """Note how far a task is; raise where nobody wants the rest of it."""
-        claim.progress = done
+        claim.progress = max(claim.progress, done)
         if claim.lost.is_set():
             raise _LostError
         if self._stop.is_set() and done < 1:

@@ -314,7 +314,7 @@ def test_a_full_disk(processes, small_disk, place, data, draw_nuclei, encode, wa
 
 def test_reading_waits_for_no_writer_and_writing_not_for_long(serve, data, tmp_path, caplog) -> None:
     """Another process holds SQLite's lock for as long as it likes: what waited for it would never be answered."""
-    server = serve(backend_timeout=2)
+    server = serve(backend_timeout=8)
     task = post(server, data).json()["id"]
     answers: list[int] = []
     locker = sqlite3.connect(tmp_path / "tasks.sqlite", isolation_level=None)

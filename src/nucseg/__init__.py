@@ -1,35 +1,64 @@
 """Find every nucleus in a microscopy image: StarDist and Mask R-CNN as a Kedro project."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
+
+from nucseg.core.types import Instances, Precision
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from nucseg.core.types import Instances
-
 __version__ = "0.1.0"
+__all__ = ["Instances", "predict"]
 
 
-def predict(image: "NDArray | str | Path", *, model: "str | Path" = "stardist", **options: Any) -> "Instances":
+def predict(
+    image: "NDArray | str | Path",
+    *,
+    model: "str | Path" = "stardist",
+    channel: str | int | None = None,
+    scale: float | Literal["auto"] = "auto",
+    magnification: float | None = None,
+    score_threshold: float | None = None,
+    tile: int | None = None,
+    precision: Precision = "auto",
+) -> Instances:
     """Find the nuclei of one image of any size.
 
     >>> found = nucseg.predict("slide.tif")            # doctest: +SKIP
     >>> found.labels.max(), found.scores.mean()        # doctest: +SKIP
 
     Args:
-        image: `(H, W)` or `(H, W, C)` of any dtype, as stored; or the path or URL of an image.
+        image: `(H, W)` or `(H, W, C)` of any integer, boolean or float dtype, as stored; or the path or URL of a file.
         model: Name or folder of a model; it is loaded once.
-        options: `scale`, `precision`, `channel` (of a file), `tile`, `magnification` and `score_threshold`, as in
-            `nucseg.inference.predictor.Predictor` and `nucseg.inference.tiled.tile_job`.
+        channel: Name of the channel of a file, or its number from 0; None takes a grey or a colour image as it is.
+        scale: Factor by which the image is resized before the network sees it: below 1 for nuclei larger than those
+            that the model knows, above 1 for smaller ones. `auto` finds it.
+        magnification: Magnification of the objective, where known; only a model that rescales to one uses it.
+        score_threshold: Lowest score to keep, from 0.05 to 1; None takes the model's own.
+        tile: Side of a tile in pixels, as the network sees them; None takes the default. Seams do not show.
+        precision: Number format of the network: `float32`, `bfloat16`, or `auto`, which is bfloat16 where the processor
+            has it and there is no GPU.
 
     Returns:
-        The label image `(H, W)` int32 and the scores.
+        The label image `(H, W)` int32, and the score of each nucleus.
 
     Raises:
-        NucsegError: It is not an image, or there is no such model.
+        TypeError: The image is neither an array nor a path, or the channel neither a name nor a number.
+        InputError: The file or the array is not one image, or the channel is not in it.
+        ModelError: There is no such model.
+        ConfigError: An option is out of range.
     """
     # By its name, for every module of the package imports this one first.
-    return import_module("nucseg.inference.call").predict_image(image, model, **options)
+    return import_module("nucseg.inference.call").predict_image(
+        image,
+        model,
+        channel=channel,
+        scale=scale,
+        magnification=magnification,
+        score_threshold=score_threshold,
+        tile=tile,
+        precision=precision,
+    )

@@ -1,18 +1,6 @@
-"""Run the Kedro project as a module: `python -m nucseg`."""
+"""The command line as a module: `python -m nucseg` is `nucseg`."""
 
-import sys
-from pathlib import Path
-
-from kedro.framework.cli.utils import find_run_command
-from kedro.framework.project import configure_project
-
-
-def main() -> None:
-    """Run the pipelines as `kedro run` does."""
-    package_name = Path(__file__).parent.name
-    configure_project(package_name)
-    find_run_command(package_name)(*sys.argv[1:])
-
+from nucseg.cli import main
 
 if __name__ == "__main__":
     main()

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nucseg.core.errors import NucsegError
+from nucseg.models.tensorflow_import import prepare_tensorflow
 
 COMMANDS = ("predict", "serve", "worker", "submit", "doctor")
 """Each is the function of its name in the module of its name in `nucseg.commands`."""
@@ -39,5 +40,6 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line with log lines on standard error."""
+    prepare_tensorflow(lean=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     cli()

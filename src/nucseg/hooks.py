@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
-
-logger = logging.getLogger(__name__)
 
 
 class ParameterChecks:
@@ -61,5 +58,6 @@ class ScoreTable:
         metrics: list[dict[str, Any]] = [
             catalog.load(name) for name in sorted(pipeline.all_inputs()) if name.endswith(".metrics")
         ]
-        logger.info("Scores on the test split:\n%s", console_table(metrics))
-        logger.info("Report: %s", catalog["report"]._describe()["filepath"])
+        # Not through the logger, whose handler breaks lines at the width of the terminal, and paths with them.
+        click.echo(f"\nScores on the test split:\n{console_table(metrics)}")
+        click.echo(f"\nReport: {catalog['report']._describe()['filepath']}\n")

@@ -4,10 +4,11 @@ import os
 import warnings
 
 from nucseg.hooks import ParameterChecks, ReadableErrors, ScoreTable
+from nucseg.models.tensorflow_import import prepare_tensorflow
 
 # Albumentations would look for a newer version on the network at import.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+prepare_tensorflow()
 
 # Kedro's own use of omegaconf; nothing a user of the project can change.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)

@@ -1,11 +1,15 @@
+import inspect
 import logging
+import tomllib
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
 import nucseg
-from nucseg.core.errors import InputError
+from nucseg.core.errors import ConfigError, InputError
 from nucseg.images.transforms import Normalize
 from nucseg.inference import call
 from nucseg.inference.predictor import Predictor
@@ -50,3 +54,37 @@ def test_notes_are_logged(stack, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         nucseg.predict(tmp_path / "a.tif")
     assert "a.tif: its orientation tag (6) is not applied" in caplog.text
+
+
+@pytest.mark.parametrize("image", [3, None, [[1, 2], [3, 4]]])
+def test_what_is_no_image_is_refused_in_one_sentence(image):
+    with pytest.raises(InputError, match=r"^image: .* is no image; give an array, or the path or URL of an image\.$"):
+        nucseg.predict(image)
+
+
+@pytest.mark.parametrize("option, said", [({"score_threshold": 1.5}, "0.05 to 1"), ({"scale": 0}, "above 0")])
+def test_an_option_out_of_range_is_refused(stack, option, said):
+    with pytest.raises(ConfigError, match=said):
+        nucseg.predict(stack[1], **option)
+
+
+def test_the_answer_is_of_the_exported_class(stack):
+    assert isinstance(nucseg.predict(stack[1]), nucseg.Instances)
+
+
+def test_every_option_is_named_documented_and_has_a_default():
+    parameters = dict(inspect.signature(nucseg.predict).parameters)
+    del parameters["image"]
+    text = inspect.getdoc(nucseg.predict)
+    for name, parameter in parameters.items():
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.default is not inspect.Parameter.empty
+        assert f"\n    {name}: " in text
+    with pytest.raises(TypeError, match="unexpected keyword argument 'chanel'"):
+        nucseg.predict(np.zeros((8, 8)), chanel=0)
+
+
+def test_type_checkers_are_told_that_the_package_has_types():
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    assert files("nucseg").joinpath("py.typed").is_file()
+    assert "py.typed" in tomllib.loads(project.read_text())["tool"]["setuptools"]["package-data"]["nucseg"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nucseg.core import processor as processor_module
 from nucseg.core.errors import ConfigError
 from nucseg.models import precision
 from nucseg.models.precision import describe_device, use_precision
@@ -25,7 +26,7 @@ def processor(tmp_path, monkeypatch):
     def pretend(flags):
         file = tmp_path / "cpuinfo"
         file.write_text(f"processor\t: 0\nmodel name\t: Test CPU: fast\nflags\t\t: fpu {flags} sse\n")
-        monkeypatch.setattr(precision, "_CPU_INFO", file)
+        monkeypatch.setattr(processor_module, "_CPU_INFO", file)
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
         monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
 
@@ -58,7 +59,7 @@ def test_float32_where_onednn_is_switched_off(processor, monkeypatch):
 
 def test_float32_where_there_is_no_processor_information(processor, monkeypatch, tmp_path):
     processor("avx512_bf16")
-    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "missing")
+    monkeypatch.setattr(processor_module, "_CPU_INFO", tmp_path / "missing")
     assert use_precision() == "float32"
     assert describe_device().startswith("CPU (unknown, ")
 

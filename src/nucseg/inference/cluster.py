@@ -168,7 +168,10 @@ def connected(workers: int, scheduler: str | None) -> Iterator[Client]:
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     settings = {
-        "distributed.nanny.pre-spawn-environ": {**dict.fromkeys(names, threads), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(names, threads),
+        "distributed.worker.preload": [
+            "from nucseg.models.tensorflow_import import prepare_tensorflow; prepare_tensorflow(lean=True)"
+        ],
         "distributed.worker.memory.spill": False,
         "distributed.comm.timeouts.connect": "60s",
     }

@@ -2,15 +2,14 @@
 
 import logging
 import os
-from pathlib import Path
 from typing import Literal
 
 import tensorflow as tf
 
 from nucseg.core.errors import ConfigError
+from nucseg.core.processor import processor_info
 from nucseg.core.types import Precision
 
-_CPU_INFO = Path("/proc/cpuinfo")
 _log = logging.getLogger(__name__)
 _logged: set[str] = set()
 
@@ -45,17 +44,17 @@ def use_precision(wanted: Precision = "auto") -> Literal["float32", "bfloat16"]:
 
 
 def describe_device() -> str:
-    """Name the device that networks run on, such as `CPU (AMD EPYC, 2 cores)`."""
+    """Return the name of the device that networks run on, such as `CPU (AMD EPYC, 2 cores)`."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", "unnamed") for gpu in gpus]
         return f"GPU ({', '.join(names)})"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU ({_cpu_info('model name') or 'unknown'}, {cores} cores)"
+    return f"CPU ({processor_info('model name') or 'unknown'}, {cores} cores)"
 
 
 def tiles_at_once() -> int:
-    """Give how many tiles of a large image a network should see at a time.
+    """Return how many tiles of a large image a network should see at a time.
 
     A batch keeps a GPU busy (not measured on one yet); a CPU is busy with one tile, and more only take memory.
     """
@@ -63,22 +62,11 @@ def tiles_at_once() -> int:
 
 
 def _bfloat16_obstacle() -> str | None:
-    """Say why oneDNN's bfloat16 is of no use here, or None."""
+    """Return why oneDNN's bfloat16 cannot be used here, or None."""
     if tf.config.list_physical_devices("GPU"):
         return "it is for the CPU, and a GPU computes here"
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return "oneDNN is switched off by TF_ENABLE_ONEDNN_OPTS=0"
-    if not {"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()):
+    if not {"avx512_bf16", "amx_bf16"} & set(processor_info("flags").split()):
         return "the processor has neither avx512_bf16 nor amx_bf16"
     return None
-
-
-def _cpu_info(key: str) -> str:
-    """Read one entry of the first processor from Linux; empty elsewhere."""
-    if not _CPU_INFO.is_file():
-        return ""
-    for line in _CPU_INFO.read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == key:
-            return value.strip()
-    return ""

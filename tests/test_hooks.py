@@ -27,9 +27,8 @@ def test_scores_and_path_are_printed_unbroken(capsys: pytest.CaptureFixture[str]
     ScoreTable().after_pipeline_run(pipeline, Catalog())  # type: ignore[arg-type]
     lines = capsys.readouterr().out.splitlines()
     assert "Report: /a" + 30 * "/long" + "/report.html" in lines
-    assert ["stardist", "all", "24,782", "24,782", "0.500", "0.500", "0.250", "0.500"] in [
-        line.split() for line in lines
-    ]
+    row = ["stardist", "all", "24,782", "24,782", "0.500", "0.500", "0.250", "0.500"]
+    assert row in [line.split() for line in lines]
 
 
 def test_a_run_without_a_report_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:

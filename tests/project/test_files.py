@@ -23,6 +23,12 @@ def test_no_address_of_a_package_index(texts: dict[Path, str]) -> None:
     assert [str(file) for file, text in texts.items() if file.suffix != ".md" and address.search(text)] == []
 
 
+def test_no_option_that_kedro_calls_deprecated(texts: dict[Path, str]) -> None:
+    old = re.compile(r"--" + r"pipeline\b")
+
+    assert [str(file) for file, text in texts.items() if old.search(text)] == []
+
+
 def test_no_large_file_outside_the_store_of_models(project_files: list[Path]) -> None:
     large = [file for file in project_files if file.stat().st_size > 2_000_000 and "dvc-store" not in file.parts]
 

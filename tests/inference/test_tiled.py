@@ -124,3 +124,28 @@ def test_what_is_wrong_is_said(bright):
     object.__setattr__(broken, "read", lambda window: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(InputError, match=r"slide 3.*gone"):
         tile_job(predictor(bright(8)), broken)
+
+
+@pytest.mark.parametrize("score_threshold", [None, 0.2, 0.995])
+def test_the_search_for_the_scale_is_the_prediction_where_it_saw_the_whole_image(draw_nuclei, bright, score_threshold):
+    image = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)[0]
+    shapes = []
+
+    class Watched(bright):
+        def predict(self, images, *, score_threshold=None):
+            shapes.extend(image.shape for image in images)
+            threshold = self.thresholds["score"] if score_threshold is None else score_threshold
+            return [found.above(threshold) for found in super().predict(images)]
+
+    class Never(LocalEngine):
+        def _proposed(self, job, tiles):
+            raise AssertionError("the network has seen it")
+
+    one = predictor(Watched(), scale="auto")
+    job = tile_job(one, array_source(image), score_threshold=score_threshold)
+    found = predict_tiled(job, Never(one.bundle.segmenter)).instances()
+    assert len(shapes) == len(set(shapes))
+    expected = tiled(predictor(Watched()), image, score_threshold=score_threshold).instances()
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    np.testing.assert_array_equal(found.labels, one.predict(image, score_threshold=score_threshold).labels)

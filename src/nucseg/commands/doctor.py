@@ -36,7 +36,7 @@ def doctor() -> None:
     for name, folder in _folders().items():
         there = next(place for place in (folder, *folder.parents) if place.is_dir())
         free = shutil.disk_usage(there).free / 2**30
-        click.echo(f"{name}: {folder} ({free:.1f} GiB free{'' if there == folder else '; not made yet'})")
+        click.echo(f"{name}: {folder} ({free:.1f} GiB free{'' if there == folder else '; does not exist yet'})")
     usable = []
     for name in MODELS:
         try:
@@ -47,7 +47,7 @@ def doctor() -> None:
             usable.append((name, folder))
             click.echo(f"model {name}: {folder}")
     if not usable:
-        click.echo("self-test: not done, for there is no model")
+        click.echo("self-test: skipped, as there is no model")
         sys.exit(1)
     failed = [name for name, folder in usable if not _test(name, folder)]
     if failed:
@@ -64,23 +64,24 @@ def _folders() -> dict[str, Path]:
 
 
 def _test(name: str, folder: Path) -> bool:
-    """Predict the image that comes with StarDist and say how it went."""
+    """Predict the image that comes with StarDist and print how it went."""
     from stardist.data import test_image_nuclei_2d
 
     from nucseg.inference.predictor import Predictor
 
     image = test_image_nuclei_2d()
+    click.echo(f"self-test of {name}: ", nl=False)
     started = time.perf_counter()
     try:
         predictor = Predictor.load(folder, scale=1.0)
         loaded = time.perf_counter()
         found = predictor.predict(image, name="the demonstration's image")
     except NucsegError as error:
-        click.echo(f"self-test of {name}: failed: {error}")
+        click.echo(f"failed: {error}")
         return False
     seconds = time.perf_counter() - loaded
     click.echo(
-        f"self-test of {name}: {len(found)} nuclei in the demonstration's image (125 are outlined); "
+        f"{len(found)} nuclei in the demonstration's image (125 are outlined); "
         f"loaded in {loaded - started:.1f} s, predicted in {seconds:.1f} s"
     )
     return len(found) > 0

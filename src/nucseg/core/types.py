@@ -30,12 +30,12 @@ class Instances:
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> Self:
-        """Make the answer for an image `(H, W)` in which nothing was found."""
+        """Return the answer for an image `(H, W)` in which nothing was found."""
         return cls(np.zeros(shape, np.int32), np.zeros(0, np.float32))
 
     @property
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of each nucleus, `(N,)` int64."""
+        """Number of pixels of each nucleus, `(N,)` int64."""
         return np.bincount(self.labels.ravel(), minlength=len(self) + 1)[1:]
 
     def above(self, score_threshold: float) -> "Instances":

@@ -73,6 +73,9 @@ class DaskEngine:
         Raises:
             StorageError: A task took down every worker that it was given to.
         """
+        if job.known is not None:
+            yield from ((tile, job.known) for tile in job.grid if tile not in skip)
+            return
         recipe = _Recipe(
             self._run,
             str(self._model.absolute()),
@@ -105,7 +108,7 @@ class DaskEngine:
                 future.release()
         except KilledWorker as error:
             raise StorageError(
-                f"{job.source.name}: a tile took down its worker {_RETRIES} times, most likely for want of memory "
+                f"{job.source.name}: a tile crashed its worker {_RETRIES} times, probably out of memory "
                 f"({error}). Use fewer workers a machine, or smaller tiles (--tile)."
             ) from error
         finally:

@@ -30,6 +30,7 @@ class TileJob:
         scale: Factor by which the preprocessed image is resized.
         grid: The tiles.
         score_threshold: The lowest score to keep; None takes the model's own.
+        known: What the only tile holds, where the search for the scale has found them already.
     """
 
     source: ImageSource
@@ -38,6 +39,7 @@ class TileJob:
     scale: float
     grid: TileGrid
     score_threshold: float | None
+    known: Part | None = None
 
     @cached_property
     def view(self) -> NetworkView:
@@ -49,7 +51,7 @@ class Engine(Protocol):
     """Something that predicts tiles."""
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
-        """Predict all tiles but those to skip; give each tile's number and nuclei as soon as they are known."""
+        """Predict all tiles but those to skip; yield each tile's number and nuclei as soon as they are known."""
         ...
 
 
@@ -73,6 +75,9 @@ class LocalEngine:
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles, about row by row; see `Engine.parts`."""
         wanted = [tile for tile in job.grid if tile not in skip]
+        if job.known is not None:
+            yield from ((tile, job.known) for tile in wanted)
+            return
         order = sorted({near for tile in wanted for near in needed_tiles(self._segmenter, job.grid, tile)})
         waits = {tile: set(needed_tiles(self._segmenter, job.grid, tile)) for tile in wanted}
         uses = {tile: sum(tile in needed for needed in waits.values()) for tile in order}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.parts import Part, make_part
+from nucseg.inference.parts import Part, whole_part
 from nucseg.inference.stitching import Numbering, number_nuclei
 
 
@@ -54,9 +54,7 @@ class Mosaic:
     def of_instances(cls, found: Instances) -> Self:
         """Take a label image in memory as one tile."""
         shape = (found.labels.shape[0], found.labels.shape[1])
-        none = np.zeros(len(found), bool)
-        part = make_part(found.labels, found.scores, Window.whole(shape), cut=none, spare=none)
-        return cls(shape, [part], lambda tile: [tile])
+        return cls(shape, [whole_part(found)], lambda tile: [tile])
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -1,5 +1,6 @@
 """The one way from an image to its nuclei."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -28,7 +29,7 @@ class Predictor:
         scale: Factor by which the preprocessed image is resized before the network sees it: below 1 for nuclei that
             are larger than those the model was trained on, above 1 for smaller ones. `auto` finds it for each image,
             see `estimate_scale`.
-        precision: Of the network; holds for the whole process, see `use_precision`.
+        precision: Number format of the network, for the whole process; see `use_precision`.
 
     Attributes:
         bundle: The model.
@@ -87,26 +88,15 @@ class Predictor:
         """
         source = array_source(image, name)
         fitted = self._preprocessor.fit(image, magnification)
-        prepared = fitted.image(image)
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        lowest = min(threshold, self.score_threshold)
-
-        @cache
-        def find(scale: float) -> Instances:
+        scale, found = self.scale_for(source, fitted, score_threshold=score_threshold)
+        if found is None:
+            prepared = fitted.image(image)
             seen = resize_image(prepared, scaled_shape(prepared.shape, scale))
-            return self.bundle.segmenter.predict([seen], score_threshold=lowest)[0]
-
-        if self.scale != "auto":
-            scale = self.scale
-        elif len(windows := list(sample_windows(source))) == 1 and windows[0].shape == image.shape:
-            # The answer is among what the estimate looked at.
-            scale = estimate_scale(lambda tried: [find(tried).above(self.score_threshold)], min(prepared.shape[:2]))
-        else:
-            scale = self.scale_for(source, fitted)
-        return _restored(find(scale).above(threshold), (image.shape[0], image.shape[1]))
+            found = self._found([seen], score_threshold)[0]
+        return self.answer(found, (image.shape[0], image.shape[1]), score_threshold)
 
     def network_input(self, image: NDArray, *, magnification: float | None = None) -> NDArray[np.float32]:
-        """Give what the network sees of an image at scale 1: the array that the training feed cuts its patches from.
+        """Return what the network sees of an image at scale 1: the array that the training feed cuts its patches from.
 
         Args:
             image: As in `predict`.
@@ -117,28 +107,59 @@ class Predictor:
         """
         return self._preprocessor.fit(image, magnification).image(image)
 
-    def scale_for(self, source: ImageSource, fitted: FittedPreprocessor, scale: Scale | None = None) -> float:
-        """Give the scale at which `predict` predicts an image; where it is to be found, a few windows are predicted.
+    def scale_for(
+        self,
+        source: ImageSource,
+        fitted: FittedPreprocessor,
+        scale: Scale | None = None,
+        score_threshold: float | None = None,
+    ) -> tuple[float, Instances | None]:
+        """Return the scale at which `predict` predicts an image; where it is to be found, a few windows are predicted.
 
         Args:
             source: The image.
             fitted: The model's preprocessing with the image's statistics.
             scale: Instead of the predictor's.
+            score_threshold: As in `predict`.
+
+        Returns:
+            The scale; and what the network found in the image at that scale, in its frame, if one window was all of it.
 
         Raises:
             ConfigError: The scale is not above 0.
         """
         scale = _check_scale(self.scale if scale is None else scale)
         if scale != "auto":
-            return scale
-        parts = [fitted.image(window) for window in sample_windows(source)]
+            return scale, None
+        windows = list(sample_windows(source))
+        parts = [fitted.image(window) for window in windows]
 
+        @cache
         def find(scale: float) -> list[Instances]:
-            return self.bundle.segmenter.predict(
-                [resize_image(part, scaled_shape(part.shape, scale)) for part in parts]
-            )
+            return self._found([resize_image(part, scaled_shape(part.shape, scale)) for part in parts], score_threshold)
 
-        return estimate_scale(find, min(min(part.shape[:2]) for part in parts))
+        def strong(scale: float) -> list[Instances]:
+            return [found.above(self.score_threshold) for found in find(scale)]
+
+        chosen = estimate_scale(strong, min(min(part.shape[:2]) for part in parts))
+        is_whole = len(windows) == 1 and windows[0].shape == source.shape
+        return chosen, find(chosen)[0] if is_whole else None
+
+    def answer(self, found: Instances, shape: tuple[int, int], score_threshold: float | None = None) -> Instances:
+        """Return what the network found in a whole image, such as the second value of `scale_for`, as `predict` does.
+
+        Args:
+            found: In the network's frame.
+            shape: (rows, columns) of the image.
+            score_threshold: As in `predict`.
+        """
+        return _restored(found.above(self.score_threshold if score_threshold is None else score_threshold), shape)
+
+    def _found(self, seen: Sequence[NDArray[np.float32]], score_threshold: float | None) -> list[Instances]:
+        own = self.score_threshold
+        return self.bundle.segmenter.predict(
+            seen, score_threshold=own if score_threshold is None else min(score_threshold, own)
+        )
 
 
 def _check_scale(scale: Scale) -> Scale:
@@ -148,7 +169,7 @@ def _check_scale(scale: Scale) -> Scale:
 
 
 def _restored(found: Instances, shape: tuple[int, int]) -> Instances:
-    """Bring nuclei to another frame; one that loses all its pixels on the way is dropped."""
+    """Resize nuclei to another frame; one that loses all its pixels on the way is dropped."""
     if found.labels.shape == shape:
         return found
     labels = resize_labels(found.labels, shape)

@@ -5,6 +5,7 @@ from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine, TileJob
 from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.parts import whole_part
 from nucseg.inference.predictor import Predictor, Scale
 from nucseg.inference.tiles import make_grid
 from nucseg.inference.view import NetworkView
@@ -40,7 +41,7 @@ def tile_job(
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
     segmenter = predictor.bundle.segmenter
-    factor = predictor.scale_for(source, fitted, scale)
+    factor, found = predictor.scale_for(source, fitted, scale, score_threshold)
     grid = make_grid(
         NetworkView(source, fitted, factor).shape,
         tile,
@@ -48,7 +49,10 @@ def tile_job(
         halo=segmenter.halo,
         largest=segmenter.largest,
     )
-    return TileJob(source, channel, fitted, factor, grid, score_threshold)
+    known = None
+    if found is not None and len(grid) == 1:
+        known = whole_part(predictor.answer(found, (source.shape[0], source.shape[1]), score_threshold))
+    return TileJob(source, channel, fitted, factor, grid, score_threshold, known)
 
 
 def predict_tiled(job: TileJob, engine: Engine) -> Mosaic:

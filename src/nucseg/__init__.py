@@ -33,7 +33,7 @@ def predict(
     Args:
         image: `(H, W)` or `(H, W, C)` of any integer, boolean or float dtype, as stored; or the path or URL of a file.
         model: Name or folder of a model; it is loaded once.
-        channel: Name of the channel of a file, or its number from 0; None takes a grey or a colour image as it is.
+        channel: Name of a channel, or its number from 0; None takes a grey or a colour image as it is.
         scale: Factor by which the image is resized before the network sees it: below 1 for nuclei larger than those
             that the model knows, above 1 for smaller ones. `auto` finds it.
         magnification: Magnification of the objective, where known; only a model that rescales to one uses it.
@@ -46,8 +46,7 @@ def predict(
         The label image `(H, W)` int32, and the score of each nucleus.
 
     Raises:
-        TypeError: The image is neither an array nor a path, or the channel neither a name nor a number.
-        InputError: The file or the array is not one image, or the channel is not in it.
+        InputError: It is not one image, neither an array nor a path, or has no such channel.
         ModelError: There is no such model.
         ConfigError: An option is out of range.
     """

@@ -133,16 +133,17 @@ class Predictor:
             return scale, None
         windows = list(sample_windows(source))
         parts = [fitted.image(window) for window in windows]
+        is_whole = len(windows) == 1 and windows[0].shape == source.shape
+        lowest = score_threshold if is_whole else None  # the scale needs no weaker nuclei, the answer may
 
         @cache
         def find(scale: float) -> list[Instances]:
-            return self._found([resize_image(part, scaled_shape(part.shape, scale)) for part in parts], score_threshold)
+            return self._found([resize_image(part, scaled_shape(part.shape, scale)) for part in parts], lowest)
 
         def strong(scale: float) -> list[Instances]:
             return [found.above(self.score_threshold) for found in find(scale)]
 
         chosen = estimate_scale(strong, min(min(part.shape[:2]) for part in parts))
-        is_whole = len(windows) == 1 and windows[0].shape == source.shape
         return chosen, find(chosen)[0] if is_whole else None
 
     def answer(self, found: Instances, shape: tuple[int, int], score_threshold: float | None = None) -> Instances:

@@ -79,7 +79,7 @@ def test_a_processor_without_avx_is_refused_in_one_sentence(tmp_path):
 
 
 def test_what_a_prediction_does_not_use_is_hidden_for_that_long_only(tmp_path):
-    lean = PREPARED.replace("tensorflow()", "tensorflow(lean=True)") + "print(tensorflow.pandas); import pandas"
-    ended = run(tmp_path, lean)
-    assert (ended.returncode, ended.stdout) == (0, "None\n")
+    after = "import gc, pandas; print(tensorflow.pandas, gc.isenabled())"
+    ended = run(tmp_path, PREPARED.replace("tensorflow()", "tensorflow(lean=True)") + after)
+    assert (ended.returncode, ended.stdout) == (0, "None True\n")
     assert run(tmp_path, PREPARED + "print(tensorflow.pandas is None)").stdout == "False\n"

@@ -81,6 +81,16 @@ def test_of_a_small_overlap_the_first_tile_has_the_pixels():
     assert (labels[6, 19], labels[6, 20]) == (1, 2)
 
 
+def test_of_a_nucleus_that_another_tile_parts_the_largest_piece_stays():
+    found = mosaic(part((0, 14, 20, 16)), part((5, 10, 9, 30), (15, 30, 18, 33)))
+    labels = whole(found)
+    np.testing.assert_array_equal(labels[6, 8:32], [0] * 6 + [1] * 2 + [2] * 14 + [0] * 2)
+    assert (labels == 3).sum() == 9
+    # The same, window by window and group by group.
+    np.testing.assert_array_equal(found.labels(Window(4, 9, 8, 20)), labels[4:8, 9:20])
+    assert [int((group.labels == 1).sum()) for group in found.groups()] == [40, 4 * 14]
+
+
 def test_a_label_image_in_memory_is_one_tile():
     labels = np.zeros((9, 7), np.int32)
     labels[2:4, 3:5], labels[6:, :2] = 1, 2

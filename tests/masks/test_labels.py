@@ -3,10 +3,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.ndimage import binary_fill_holes, label
 from skimage.segmentation import relabel_sequential
 
 from nucseg.core.errors import InputError
-from nucseg.masks.labels import diameters, fill_label_holes, labels_from_masks, median_diameter, relabel
+from nucseg.masks.labels import (
+    diameters,
+    fill_label_holes,
+    holes_of,
+    keep_largest_pieces,
+    labels_from_masks,
+    make_whole,
+    median_diameter,
+    relabel,
+)
 
 label_images = arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 6))
 
@@ -125,6 +135,42 @@ def test_filling_changes_background_only_and_once(labels):
     filled = fill_label_holes(labels)
     assert np.array_equal(filled[labels > 0], labels[labels > 0])
     assert np.array_equal(fill_label_holes(filled), filled)
+
+
+def test_the_largest_piece_of_each_nucleus_stays():
+    labels = np.array(
+        [
+            [1, 1, 0, 2, 2, 3],
+            [1, 0, 1, 0, 0, 3],  # the 1 in the middle touches by a corner only
+            [0, 2, 2, 2, 0, 0],
+            [3, 3, 0, 0, 0, 0],  # as large as the 3 above, which comes first
+        ],
+        np.int32,
+    )
+    kept = labels.copy()
+    kept[1, 2] = kept[0, 3:5] = kept[3, :2] = 0
+    given_labels = labels.copy()
+    assert keep_largest_pieces(labels).tolist() == kept.tolist()
+    assert np.array_equal(labels, given_labels)
+
+
+@given(label_images)
+def test_a_whole_nucleus_is_one_piece_without_background_in_it(labels):
+    whole = make_whole(labels)
+    assert np.array_equal(np.unique(whole[whole > 0]), np.unique(labels[labels > 0]))
+    assert np.array_equal(fill_label_holes(whole), whole)
+    for number in np.unique(whole[whole > 0]):
+        assert label(whole == number)[1] == 1
+        pieces, count = label(labels == number)
+        sizes = [np.count_nonzero(pieces == piece) for piece in range(1, count + 1)]
+        assert np.count_nonzero((whole == number) & (labels == number)) == max(sizes)
+        assert np.array_equal(whole[pieces == 1 + int(np.argmax(sizes))], [number] * max(sizes))
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)))
+def test_the_holes_of_a_mask_are_those_that_scipy_fills(mask):
+    assert np.array_equal(mask | holes_of(mask), binary_fill_holes(mask))
+    assert not (mask & holes_of(mask)).any()
 
 
 @pytest.mark.slow

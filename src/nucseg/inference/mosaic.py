@@ -11,6 +11,7 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.inference.parts import Part, whole_part
 from nucseg.inference.stitching import Numbering, number_nuclei
+from nucseg.masks.labels import keep_largest_pieces
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Mosaic:
         self._windows = np.array([part.window for part in parts])
         self._numbering: Numbering = number_nuclei(parts, neighbours)
         self.scores = self._numbering.scores
+        self._crumbs = np.zeros((0, 2), np.int64)
+        self._crumbs = self._find_crumbs()
 
     @classmethod
     def of_instances(cls, found: Instances) -> Self:
@@ -60,7 +63,10 @@ class Mosaic:
         return len(self.scores)
 
     def labels(self, window: Window) -> NDArray[np.int32]:
-        """Give the label image of a window, int32. Where tiles disagree about a pixel, the first one has it."""
+        """Compute the label image of a window, int32.
+
+        Where tiles disagree about a pixel, the first one has it; of a nucleus that this parts, the largest piece stays.
+        """
         image = np.zeros(window.shape, np.int32)
         overlap = (self._windows[:, :2] < window[2:]).all(1) & (self._windows[:, 2:] > window[:2]).all(1)
         for tile in np.flatnonzero(overlap):
@@ -71,18 +77,38 @@ class Mosaic:
             target = image[common.within(window).slices]
             found = self._numbering.numbers[tile][part.crop(common)]
             np.copyto(target, found, where=target == 0)
+        crumbs = self._crumbs - window[:2]
+        rows, columns = crumbs[((crumbs >= 0) & (crumbs < window.shape)).all(1)].T
+        image[rows, columns] = 0
         return image
 
-    def groups(self) -> Iterator[Group]:
-        """Give all nuclei, in the order of their numbers, a tile's at a time."""
+    def _find_crumbs(self) -> NDArray[np.int64]:
+        """Find the pixels, `(K, 2)` of the image, that nuclei of several tiles have beside their largest pieces."""
+        crumbs = [self._crumbs]
+        shared = np.array(self._numbering.shared, int)
         for first, last, tiles in self._numbering.groups:
-            corners = self._windows[tiles]
-            window = Window(*corners[:, :2].min(0).tolist(), *corners[:, 2:].max(0).tolist())
+            wanted = shared[(shared >= first) & (shared <= last)]
+            if not len(wanted):
+                continue
+            window = self._window(tiles)
+            labels = self.labels(window)
+            labels = np.where(np.isin(labels, wanted), labels - (first - 1), 0)
+            crumbs.append(np.argwhere(labels != keep_largest_pieces(labels)) + window[:2])
+        return np.concatenate(crumbs)
+
+    def _window(self, tiles: list[int]) -> Window:
+        corners = self._windows[tiles]
+        return Window(*corners[:, :2].min(0).tolist(), *corners[:, 2:].max(0).tolist())
+
+    def groups(self) -> Iterator[Group]:
+        """Yield all nuclei, in the order of their numbers, a tile's at a time."""
+        for first, last, tiles in self._numbering.groups:
+            window = self._window(tiles)
             labels = self.labels(window)
             labels -= first - 1
             labels[(labels < 1) | (labels > last - first + 1)] = 0
             yield Group(window, labels, first, self.scores[first - 1 : last])
 
     def instances(self) -> Instances:
-        """Give the whole label image in memory."""
+        """Compute the whole label image in memory."""
         return Instances(self.labels(Window.whole(self.shape)), self.scores)

@@ -24,11 +24,13 @@ class Numbering:
         scores: `(N,)` float32, by number; the highest one where pieces were joined.
         groups: For each tile that has the first piece of a nucleus: its first and last number, and the tiles (among
             them itself) where those nuclei have pixels.
+        shared: The numbers, rising, of those of which another tile's nucleus took pixels, or that have several pieces.
     """
 
     numbers: list[NDArray[np.int32]]
     scores: NDArray[np.float32]
     groups: list[tuple[int, int, list[int]]]
+    shared: list[int]
 
 
 def number_nuclei(parts: list[Part], neighbours: Callable[[int], list[int]]) -> Numbering:
@@ -42,7 +44,7 @@ def number_nuclei(parts: list[Part], neighbours: Callable[[int], list[int]]) -> 
         parts: What each tile found.
         neighbours: The numbers of the tiles around a tile and its own, in rising order.
     """
-    joined, dropped = _resolve(parts, neighbours)
+    joined, dropped, hidden = _resolve(parts, neighbours)
     pieces: dict[Nucleus, list[int]] = {}
     for nucleus in joined:
         pieces.setdefault(_root(joined, nucleus), []).append(nucleus[0])
@@ -66,11 +68,17 @@ def number_nuclei(parts: list[Part], neighbours: Callable[[int], list[int]]) -> 
             numbers[tile][label] = known
         if len(scores) >= first:
             groups.append((first, len(scores), sorted(tiles)))
-    return Numbering(numbers, np.array(scores, np.float32), groups)
+    shared = {int(numbers[tile][label]) for tile, label in {*joined, *hidden} - dropped}
+    return Numbering(numbers, np.array(scores, np.float32), groups, sorted(shared))
 
 
-def _resolve(parts: list[Part], neighbours: Callable[[int], list[int]]) -> tuple[dict[Nucleus, Nucleus], set[Nucleus]]:
-    """Decide which pieces are joined (each leads to an earlier one or to itself) and which nuclei are left out."""
+def _resolve(
+    parts: list[Part], neighbours: Callable[[int], list[int]]
+) -> tuple[dict[Nucleus, Nucleus], set[Nucleus], set[Nucleus]]:
+    """Decide which pieces are joined (each leads to an earlier one or to itself), and which nuclei are left out.
+
+    The last are those that lose pixels to another tile's nucleus.
+    """
     joined: dict[Nucleus, Nucleus] = {}
     dropped: set[Nucleus] = set()
     hidden: dict[Nucleus, int] = {}
@@ -86,7 +94,7 @@ def _resolve(parts: list[Part], neighbours: Callable[[int], list[int]]) -> tuple
             dropped.add(min(one, other, key=lambda each: (not _spare(parts, each), _score(parts, each), each)))
         else:
             _join(joined, one, other)
-    return joined, dropped
+    return joined, dropped, set(hidden)
 
 
 def _overlaps(

@@ -12,6 +12,7 @@ from nucseg.core.window import Window
 from nucseg.inference.parts import Part, make_part
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
+from nucseg.masks.labels import make_whole
 from nucseg.models.segmenter import Segmenter, TiledSegmenter, lowest_score
 
 _REACHES = 3
@@ -85,6 +86,8 @@ def _part(found: Instances, window: Window, core: Window, wider: Window, view: N
     middles, cut = _middles_and_cuts(found.labels, window, view.shape)
     owned, near = _inside(middles, core), _inside(middles, wider)
     labels, place = view.restore(_renumbered(found.labels, owned | near), window)
+    if labels.shape != found.labels.shape:
+        labels = make_whole(labels)
     visible = np.bincount(labels.ravel(), minlength=np.count_nonzero(owned | near) + 1)[1:] > 0
     kept = np.flatnonzero(owned | near)[visible]
     return make_part(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -64,16 +65,58 @@ def relabel(labels: NDArray) -> NDArray[np.int32]:
 
 
 def fill_label_holes(labels: NDArray) -> NDArray:
-    """Give background that one nucleus encloses (4-connected) to that nucleus; `(H, W)` in and out, same dtype.
+    """Fill background that one nucleus encloses (4-connected) with that nucleus; `(H, W)` in and out, same dtype.
 
     A nucleus inside another one's hole stays.
     """
     filled = labels.copy()
     for number, window in enumerate(ndimage.find_objects(labels), start=1):
         if window is not None:
-            holes = ndimage.binary_fill_holes(labels[window] == number) & (labels[window] == 0)
+            holes = holes_of(labels[window] == number) & (labels[window] == 0)
             filled[window][holes] = number
     return filled
+
+
+def keep_largest_pieces(labels: NDArray) -> NDArray:
+    """Remove all but the largest piece of each nucleus, see `largest_piece`; `(H, W)` in and out, same dtype."""
+    kept = labels.copy()
+    for number, window in enumerate(ndimage.find_objects(labels), start=1):
+        if window is not None:
+            mask = labels[window] == number
+            kept[window][mask & ~largest_piece(mask)] = 0
+    return kept
+
+
+def make_whole(labels: NDArray) -> NDArray:
+    """Make each nucleus one piece without holes: its largest, filled; `(H, W)` in and out, same dtype."""
+    return fill_label_holes(keep_largest_pieces(labels))
+
+
+def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find the largest 4-connected piece of a mask `(h, w)`; of equal ones, the first in row-major order.
+
+    Returns:
+        The piece; the mask itself where it has one piece or none.
+    """
+    if not mask.any():
+        return mask
+    count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    if count == 2:  # the background, which may have no pixel, is counted
+        return mask
+    sizes = np.bincount(pieces[mask], minlength=count)
+    first = np.argmax(sizes[pieces[mask]] == sizes.max())
+    piece: NDArray[np.bool_] = pieces == pieces[mask][first]
+    return piece
+
+
+def holes_of(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find the pixels that a mask `(h, w)` encloses (4-connected) without holding them."""
+    around = cv2.copyMakeBorder((~mask).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    count, pieces = cv2.connectedComponents(around, connectivity=4)
+    if count == 2:
+        return np.zeros_like(mask)
+    holes: NDArray[np.bool_] = (pieces != pieces[0, 0])[1:-1, 1:-1] & ~mask
+    return holes
 
 
 def diameters(labels: NDArray) -> NDArray[np.float64]:

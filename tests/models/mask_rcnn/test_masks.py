@@ -74,6 +74,18 @@ def test_overlaps_belong_to_the_higher_score():
     assert not found.labels[10:].any()
 
 
+def test_of_a_nucleus_that_another_parts_the_largest_piece_is_drawn_without_holes():
+    full = np.ones((4, 4), np.float32)
+    ring = np.ones((9, 9), np.float32)
+    ring[4, 4] = 0
+    boxes = np.array([[0, 3, 12, 6], [2, 0, 8, 14], [20, 20, 29, 29]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    masks = [np.kron(each, np.ones((9 * 4 // len(each),) * 2, np.float32)) for each in (full, full, ring)]
+    found = draw_instances(np.stack(masks), boxes, scores, 0.5, (30, 30))
+    np.testing.assert_array_equal(found.labels[4, :16], [0] * 3 + [1] * 3 + [2] * 8 + [0] * 2)
+    np.testing.assert_array_equal(found.labels[20:29, 20:29], 3)
+
+
 def test_nothing_to_draw():
     found = draw_instances(
         np.zeros((0, 4, 4), np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.5, (3, 4)

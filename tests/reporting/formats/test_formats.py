@@ -10,7 +10,7 @@ import tifffile
 import zarr
 from PIL import Image
 from pycocotools.coco import COCO
-from scipy.ndimage import binary_dilation, center_of_mass
+from scipy.ndimage import binary_dilation, center_of_mass, gaussian_filter, label
 from shapely.geometry import shape as shapely_shape
 from skimage.draw import polygon2mask
 from skimage.measure import regionprops
@@ -22,7 +22,7 @@ from nucseg.core.window import Window
 from nucseg.images.source import array_source
 from nucseg.inference.mosaic import Mosaic
 from nucseg.inference.parts import make_part
-from nucseg.masks.labels import relabel
+from nucseg.masks.labels import make_whole, relabel
 from nucseg.masks.rle import kaggle_decode
 from nucseg.reporting.formats import FORMATS, label_tiff, ome_zarr, overlay_png, write_format
 
@@ -253,6 +253,53 @@ def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour):
     again = open_image(path)
     assert again.pixel_size == (0.25, 0.5)
     np.testing.assert_array_equal(again.read(Window.whole(again.shape)), image)
+
+
+def pixels_of(given: str, paths, shape) -> np.ndarray:
+    """Read the label image back from what was written in a format; of the table, a box a nucleus."""
+    labels = np.zeros(shape, np.int32)
+    match given:
+        case "labels":
+            labels[:] = tifffile.imread(paths[0])
+        case "zarr":
+            labels[:] = zarr.open_array(paths[0] / "labels/nuclei/0", mode="r")[:]
+        case "rle":
+            labels = kaggle_decode(pd.read_csv(paths[0])["EncodedPixels"].tolist(), shape)
+        case "coco":
+            coco = COCO(paths[0])
+            for number, annotation in coco.anns.items():
+                labels[coco.annToMask(annotation).astype(bool)] = number
+        case "geojson":
+            for feature in json.loads(paths[0].read_text())["features"]:
+                corners = np.array(feature["geometry"]["coordinates"][0])[:, ::-1]
+                labels[polygon2mask(shape, corners - 0.5)] = feature["properties"]["measurements"]["Label"]
+        case "rois":
+            for roi in roifile.roiread(paths[0]):
+                mask = polygon2mask(shape, roi.coordinates()[:, ::-1] - 0.5)
+                labels[mask] = int(roi.name.removeprefix("nucleus-"))
+    return labels
+
+
+def test_all_formats_describe_the_same_pixels(tmp_path):
+    """Nuclei as a model leaves them: one piece without holes, of whatever outline."""
+    rng = np.random.default_rng(4)
+    blobs = gaussian_filter(rng.random((120, 90)), 2)
+    labels = make_whole(label(blobs > np.quantile(blobs, 0.7))[0].astype(np.int32))
+    labels[60:] = make_whole(np.where(rng.random((60, 90)) < 0.1, 0, labels[60:]))  # ragged, and cut
+    labels = make_whole(relabel(labels))
+    assert labels.max() > 20
+    found = Mosaic.of_instances(Instances(labels, np.linspace(1, 0.5, labels.max(), dtype=np.float32)))
+    source = array_source(labels.astype(np.uint8), "a")
+    for given in ("labels", "zarr", "rle", "coco", "geojson", "rois"):
+        read = pixels_of(given, write_format(given, found, source, tmp_path, "a"), labels.shape)
+        np.testing.assert_array_equal(read, labels, err_msg=given)
+    rows = pd.read_parquet(write_format("table", found, source, tmp_path, "a")[0])
+    regions = regionprops(labels)
+    assert rows["area"].tolist() == [region.area for region in regions]
+    assert list(zip(*(rows[f"bbox-{n}"] for n in range(4)), strict=True)) == [region.bbox for region in regions]
+    picture = np.asarray(Image.open(write_format("overlay", found, source, tmp_path, "a")[0]))
+    outlines = (picture == (255, 200, 0)).all(2)
+    np.testing.assert_array_equal(outlines, find_boundaries(labels, mode="inner"))
 
 
 def test_an_image_without_nuclei_can_be_written(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
+from nucseg.masks.labels import holes_of, largest_piece
 
 SMALLEST_VISIBLE = 0.5
 """A nucleus of which higher scores leave a smaller part is taken for one of them once more."""
@@ -60,16 +61,18 @@ def draw_instances(
         shape: Rows and columns of the image.
 
     Returns:
-        The nuclei; one that is hidden by others for the larger part, or has no pixel, is dropped.
+        The nuclei, each the largest piece of what is left to it, without holes. One that is left with less than half of
+        its mask is dropped.
     """
     labels = np.zeros(shape, np.int32)
     kept = []
     for number, (mask, box) in enumerate(zip(masks, boxes, strict=True)):
         values, window = paste_mask(mask, box, shape)
         claimed = values >= threshold
-        free = claimed & (labels[window] == 0)
-        area = np.count_nonzero(free)
+        free = labels[window] == 0
+        piece = largest_piece(claimed & free)
+        area = np.count_nonzero(piece)
         if area and area >= SMALLEST_VISIBLE * np.count_nonzero(claimed):
             kept.append(number)
-            labels[window][free] = len(kept)
+            labels[window][piece | holes_of(piece) & free] = len(kept)
     return Instances(labels, scores[kept])

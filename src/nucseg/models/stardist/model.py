@@ -21,6 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.masks.labels import keep_largest_pieces, make_whole
 from nucseg.models.files import read_files, write_files
 from nucseg.models.segmenter import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
@@ -214,13 +215,15 @@ class StarDist:
             shape: (rows, columns) of the image.
 
         Returns:
-            The nuclei in the order of falling score. Where two overlap, the higher score has the pixel; a nucleus that
-            is left without any pixel is dropped.
+            The nuclei in the order of falling score. Where two overlap, the higher score has the pixel; of a nucleus
+            that others part, the largest piece stays, and one that is left without any pixel is dropped.
         """
         if not len(kept.scores):
             return Instances.none(shape)
         labels = draw_polygons(kept.distances, kept.points, shape)
-        if kept.foreground is not None:
+        if kept.foreground is None:
+            labels = keep_largest_pieces(labels)
+        else:
             labels = self._refined(labels, kept.scores, kept.foreground)
         visible = np.bincount(labels.ravel(), minlength=len(kept.scores) + 1)[1:] > 0
         numbers = np.concatenate([[0], np.cumsum(visible)]).astype(np.int32)
@@ -231,11 +234,11 @@ class StarDist:
     ) -> NDArray[np.int32]:
         radius = self.config.refine_radius
         n_strong = np.count_nonzero(scores >= np.float32(self.thresholds["score"]))  # the first ones: scores fall
-        strong = refine(np.where(labels <= n_strong, labels, 0), foreground, radius)
+        strong = make_whole(refine(np.where(labels <= n_strong, labels, 0), foreground, radius))
         if n_strong == len(scores):
             return strong
-        weak = refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, radius)
-        return np.where(strong > 0, strong, weak)
+        weak = make_whole(refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, radius))
+        return keep_largest_pieces(np.where(strong > 0, strong, weak))
 
     def targets(
         self, image: NDArray[np.float32], labels: NDArray[np.int32]

@@ -65,6 +65,24 @@ def test_notes_of_a_source_reach_the_outcome(run, slide, monkeypatch):
     assert outcome.notes == (noted,)
 
 
+def test_one_stain_in_false_colour_is_told_and_several_are_refused(run, tmp_path, draw_nuclei):
+    image, labels = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)
+    black = np.zeros_like(image)
+    tifffile.imwrite(tmp_path / "blue.tif", np.dstack([black, black, image]), photometric="rgb")
+    rolled = np.roll(image, 7, axis=1)
+    merge = np.dstack([black, rolled - rolled.min(), image - image.min()])
+    tifffile.imwrite(tmp_path / "merge.tif", merge, photometric="rgb")
+    grey, merged = run(tmp_path / "blue.tif", tmp_path / "merge.tif", tile=64)
+    assert grey.notes == ("one stain in false colour (blue): taken as grey.",)
+    assert grey.nuclei == labels.max()
+    assert merged.error.endswith(
+        "several stains in colour on black; choose that of the nuclei with --channel 0, 1 or 2 "
+        "(red, green, blue), or save it as a grey image."
+    )
+    (chosen,) = run(tmp_path / "merge.tif", channel="2", output="chosen")
+    assert (chosen.error, chosen.nuclei) == (None, labels.max())
+
+
 def bad_images(folder: Path) -> dict[str, str]:
     """Write files that are no image to be predicted; give what must be said of each."""
     good = np.zeros((20, 30), np.uint8)

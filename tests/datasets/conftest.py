@@ -95,8 +95,8 @@ def s_bsst265_zip(
 ) -> Path:
     """Grey, LZW-compressed RGB, channel-first and channel-last images with int32 labels, as described by design."""
     image, labels = draw_nuclei((64, 80), 6, seed=1)
-    # Staining shows in one channel more than in the others, so that it stays RGB.
-    rgb = np.dstack([image // 4, image // 2, image])
+    # Staining takes light away, of one channel more than of the others, so that it stays RGB.
+    rgb = 255 - np.dstack([image // 4, image // 2, image])
     rows = [
         csv_row("Ganglioneuroblastoma_0", "train", "-", "20x"),
         csv_row("Ganglioneuroblastoma_4", "test", "GNB-I", "20x"),

@@ -46,6 +46,23 @@ def test_converts_to_the_canonical_form(bbbc038_zip: Path, s_bsst265_zip: Path, 
         assert 2 * 5 * 0.9 < row["median_diameter_px"] < 2 * 9
 
 
+def test_one_stain_in_false_colour_is_stored_as_grey_and_several_are_set_aside(
+    tmp_path: Path, draw_nuclei: Draw, make: SimpleNamespace
+) -> None:
+    image, labels = draw_nuclei((72, 96), 8)
+    other = np.roll(image, 40, axis=1)
+    blue, merge = (np.dstack([image * 0, red, image]) for red in (image * 0, other - other.min()))
+    merge[..., 2] -= image.min()
+    entries = make.bbbc038_entries("blue", blue, labels) | make.bbbc038_entries("merge", merge, labels)
+
+    found = convert({"bbbc038": make.zip(tmp_path / "stage1_train.zip", entries)})
+
+    assert np.array_equal(found.images["bbbc038/blue"], image)
+    assert found.converted[["image_id", "channels", "modality"]].to_numpy().tolist() == [["blue", 1, "fluorescence"]]
+    assert found.rejected["image_id"].tolist() == ["merge"]
+    assert "several stains" in found.rejected["reason"][0]
+
+
 def test_comes_in_chunks(bbbc038_zip: Path) -> None:
     chunks = convert_datasets({"bbbc038": bbbc038_zip}, CONFIG, chunk_size=3)
     found = [(list(chunk.images), list(chunk.labels), len(chunk.converted)) for chunk in chunks]

@@ -5,10 +5,12 @@ import json
 import os
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import find_objects, gaussian_filter, label
 from skimage.transform import rescale
+from stardist.data import test_image_he_2d as real_tissue
 from stardist.data import test_image_nuclei_2d as real_image
 from stardist.matching import matching
 
@@ -18,6 +20,7 @@ from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.masks.labels import make_whole
 from nucseg.models.precision import use_precision
 from nucseg.models.shipped import trained_or_shipped, unpack
 
@@ -161,6 +164,51 @@ def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
     assert scores[1] > 0.8
     # At a wrong scale nearly all are lost; one image of 125 nuclei says no more than this.
     assert min(scores[2], scores[4]) > scores[1] - 0.08
+
+
+def field() -> np.ndarray:
+    """Cut a part out of the real image, stretched to 8 bits as microscopes export it."""
+    image = real_image()[:256, :256].astype(float)
+    low, high = image.min(), np.percentile(image, 99.9)
+    return ((image - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colour", [(0, 0, 1), (0, 1, 1), (1, 0.5, 0)], ids=["blue", "cyan", "orange"])
+def test_one_stain_in_false_colour_has_the_nuclei_of_its_grey_image(predictor, colour):
+    grey = len(predictor.predict(field()))
+    assert grey > 20
+    coloured = np.rint(field()[..., None] * np.array(colour)).astype(np.uint8)
+    jpeg = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(coloured, level=85))
+    deep = np.rint(field()[..., None] * 257.0 * np.array(colour)).astype(np.uint16)
+    assert [len(predictor.predict(image)) for image in (coloured, jpeg, deep)] == pytest.approx([grey] * 3, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [0, 65535])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_surroundings_of_a_scan_change_nothing(predictor, value, channels):
+    image = real_image()[:256, :256]
+    canvas = np.full((700, 740), value, image.dtype)
+    canvas[201:457, 237:493] = image
+    if channels == 3:
+        canvas = np.dstack([0 * canvas, 0 * canvas, canvas])
+    alone = len(predictor.predict(image))
+    # Nuclei that the border cuts are now seen with something beside them.
+    assert len(predictor.predict(canvas)) == pytest.approx(alone, rel=0.1)
+    tiled = predict_tiled(tile_job(predictor, array_source(canvas), tile=256), LocalEngine(predictor.bundle.segmenter))
+    assert len(tiled) == pytest.approx(alone, rel=0.1)
+
+
+def test_each_nucleus_is_one_piece_without_holes(predictor):
+    image = real_tissue()[:256, :256]
+    found = predictor.predict(image)
+    tiled = predict_tiled(tile_job(predictor, array_source(image), tile=96), LocalEngine(predictor.bundle.segmenter))
+    for labels in (found.labels, tiled.instances().labels):
+        assert labels.max() > 50
+        for number, window in enumerate(find_objects(labels), start=1):
+            assert label(labels[window] == number)[1] == 1
+        assert np.array_equal(make_whole(labels), labels)
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])

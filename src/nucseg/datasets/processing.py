@@ -21,8 +21,9 @@ from nucseg.datasets.duplicates import fingerprint, near_duplicate_groups
 from nucseg.datasets.manifest import COLUMNS
 from nucseg.datasets.modality import modality_of
 from nucseg.datasets.splits import split_of
-from nucseg.images.channels import canonical_channels
 from nucseg.images.preprocessing import Preprocessor
+from nucseg.images.source import array_source
+from nucseg.images.survey import survey
 from nucseg.masks.labels import median_diameter, relabel
 
 logger = logging.getLogger(__name__)
@@ -146,8 +147,11 @@ def _convert(sample: RawSample, dataset: str, clean_labels: Any) -> tuple[NDArra
     labels = relabel(clean_labels(relabel(labels)))
     if not labels.any():
         raise InputError(f"{name}: the label image is empty.")
+    seen = survey(array_source(image, name))
+    for note in seen.notes:
+        logger.info("%s: %s", name, note)
+    image = seen.canonical(image)
     modality = sample.modality or modality_of(image)
-    image = canonical_channels(image)
     return (
         image,
         labels,

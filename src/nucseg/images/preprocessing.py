@@ -9,13 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
-from nucseg.images.channels import canonical_channels, to_channels, to_grey, to_rgb
+from nucseg.core.window import Window
+from nucseg.images.channels import to_channels, to_grey, to_rgb
 from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
 from nucseg.images.intensity import to_unit_float, unit_value
-from nucseg.images.source import ImageSource
+from nucseg.images.source import ImageSource, array_source
 from nucseg.images.statistics import range_of_bands
+from nucseg.images.survey import Surroundings, Survey, survey
 from nucseg.images.transforms import FillLabelHoles, Normalize, Rescale, ToGrayscale, ToRGB, Transform
 from nucseg.masks.labels import fill_label_holes
 
@@ -29,10 +30,13 @@ class FittedPreprocessor:
     Attributes:
         transforms: In the order of application.
         in_channels: Channels that the model takes.
-        source_channels: 1 or 3: what the fitted image has once alpha and equal channels are dropped.
+        source_channels: 1 or 3: what the fitted image has once alpha, equal channels and false colour are dropped.
         scale: Rows (and columns) of the result over those of the image.
         low: What normalisation takes away, in unit range: a scalar `()` or one value a channel `(C,)`.
         span: What normalisation then divides by, of the same shape; above 0.
+        channel: The channel that is taken of a fitted image in colours where `source_channels` is 1.
+        notes: What the user should know of the choice of channels, each without the name of the image.
+        surroundings: What lies around the data of the image; None where all is data.
     """
 
     transforms: tuple[Transform, ...]
@@ -41,6 +45,13 @@ class FittedPreprocessor:
     scale: float
     low: NDArray[np.float32]
     span: NDArray[np.float32]
+    channel: int = 0
+    notes: tuple[str, ...] = ()
+    surroundings: Surroundings | None = None
+
+    def filled(self, source: ImageSource) -> ImageSource:
+        """Fill what holds no data of the fitted image, as a network should see it."""
+        return self.surroundings.filled(source) if self.surroundings else source
 
     def image(self, image: NDArray) -> NDArray[np.float32]:
         """Turn the fitted image, or a patch of it, into the model's input.
@@ -55,7 +66,7 @@ class FittedPreprocessor:
         if self.source_channels == 3:
             image = to_rgb(image)
         elif image.ndim == 3:
-            image = image[..., 0]
+            image = image[..., self.channel]
         return to_channels(_transformed(to_unit_float(image), self.transforms, self), self.in_channels)
 
     def labels(self, labels: NDArray) -> NDArray[np.int32]:
@@ -75,65 +86,54 @@ class Preprocessor:
     in_channels: Literal[1, 3]
 
     def fit(self, image: NDArray, magnification: float | None = None) -> FittedPreprocessor:
-        """Find the statistics of a whole image: exact percentiles over all pixels after the transforms before them.
+        """Find the statistics of a whole image; see `fit_source`.
 
         Args:
             image: `(H, W)` or `(H, W, C)` of any dtype, as stored.
             magnification: Of the objective, where known.
 
         Raises:
-            InputError: It is not an image, or the magnification is not above 0.
+            InputError: As `fit_source`.
         """
-        check_image(image, "image")
-        image = canonical_channels(image)
-        return self._fit(lambda: [image], 1 if image.ndim == 2 else 3, magnification)
+        return self.fit_source(array_source(image), magnification)
 
     def fit_source(self, source: ImageSource, magnification: float | None = None) -> FittedPreprocessor:
-        """Do as `fit` does, reading the image band by band.
+        """Find the statistics of an image, read band by band.
+
+        They are exact percentiles over all pixels that hold data (see `nucseg.images.survey`), after the transforms
+        before the normalisation.
 
         Args:
             source: The image.
-            magnification: As in `fit`.
+            magnification: Of the objective, where known.
 
         Raises:
-            InputError: It is not an image.
+            InputError: It is not an image, it shows several stains in false colour, or the magnification is not above
+                0.
         """
-        source_channels: Literal[1, 3] = 1
-        if source.dtype.kind == "f" or len(source.shape) == 3:
-            for band in source.bands():
-                check_image(band, source.name)
-                if canonical_channels(band).ndim == 3:
-                    source_channels = 3
-                    if source.dtype.kind != "f":  # of floats, every pixel must be seen to be finite
-                        break
-
-        def bands() -> Iterator[NDArray]:
-            for band in source.bands():
-                if source_channels == 3:
-                    yield to_rgb(band)
-                else:
-                    yield band if band.ndim == 2 else band[..., 0]
-
-        return self._fit(bands, source_channels, magnification)
-
-    def _fit(
-        self, bands: Callable[[], Iterable[NDArray]], source_channels: Literal[1, 3], magnification: float | None
-    ) -> FittedPreprocessor:
+        seen = survey(source)
+        for note in seen.notes:
+            logger.info("%s: %s", source.name, note)
         fitted = FittedPreprocessor(
             transforms=self.transforms,
             in_channels=self.in_channels,
-            source_channels=source_channels,
+            source_channels=seen.channels,
             scale=_scale(self.transforms, magnification),
             low=np.zeros((), np.float32),
             span=np.ones((), np.float32),
+            channel=seen.channel,
+            notes=seen.notes,
+            surroundings=seen.surroundings,
         )
         for place, transform in enumerate(self.transforms):
             if isinstance(transform, Normalize):
-                return _normalized(fitted, bands, self.transforms[:place], transform)
+                pixels = partial(_data_pixels, source, seen, self.transforms[:place], fitted)
+                low, span = _low_and_span(pixels, transform)
+                return replace(fitted, low=low, span=span)
         return fitted
 
     def clean_labels(self, labels: NDArray) -> NDArray:
-        """Give the label image that data processing stores: holes filled where `fill_label_holes` is listed."""
+        """Clean a label image as data processing stores it: holes filled where `fill_label_holes` is listed."""
         if any(isinstance(transform, FillLabelHoles) for transform in self.transforms):
             return fill_label_holes(labels)
         return labels
@@ -169,15 +169,20 @@ def _scale(transforms: tuple[Transform, ...], magnification: float | None) -> fl
     return 1.0
 
 
-def _normalized(
-    fitted: FittedPreprocessor,
-    bands: Callable[[], Iterable[NDArray]],
-    before: tuple[Transform, ...],
-    normalize: Normalize,
-) -> FittedPreprocessor:
-    """Add the statistics of an image, after the transforms before normalisation."""
-    low, span = _low_and_span(lambda: (_transformed(_countable(band), before, fitted) for band in bands()), normalize)
-    return replace(fitted, low=low, span=span)
+def _data_pixels(
+    source: ImageSource, seen: Survey, before: tuple[Transform, ...], fitted: FittedPreprocessor
+) -> Iterator[NDArray]:
+    """Read the pixels that are not outside, after the transforms before normalisation: `(n, C)` a band."""
+    top = 0
+    for band in source.bands():
+        window = Window(top, 0, top + band.shape[0], band.shape[1])
+        pixels = _transformed(_countable(seen.canonical(band)), before, fitted)
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
+        if seen.surroundings:
+            outside = resize_labels(seen.surroundings.hold(band, window), (pixels.shape[0], pixels.shape[1]))
+            pixels = pixels[outside == 0]
+        yield pixels.reshape(-1, pixels.shape[-1])
+        top = window.bottom
 
 
 def _countable(image: NDArray) -> NDArray:
@@ -188,21 +193,21 @@ def _countable(image: NDArray) -> NDArray:
 def _low_and_span(
     bands: Callable[[], Iterable[NDArray]], normalize: Normalize
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Give what to take away and what to divide by, in unit range; `()` float32, or `(C,)` for each channel."""
+    """Compute what to take away and what to divide by, in unit range; `()` float32, or `(C,)` for each channel."""
     first = next(iter(bands()))
     one = unit_value(first.dtype)
-    if normalize.axis == "image" or first.ndim == 2:
+    if normalize.axis == "image" or first.shape[1] == 1:
         pairs = np.asarray(_low_and_span_of(bands, one, normalize), np.float32)
     else:
         channels = [
-            _low_and_span_of(partial(_channel_of, bands, channel), one, normalize) for channel in range(first.shape[2])
+            _low_and_span_of(partial(_channel_of, bands, channel), one, normalize) for channel in range(first.shape[1])
         ]
         pairs = np.asarray(channels, np.float32).T
     return pairs[0, ...], pairs[1, ...]
 
 
 def _channel_of(bands: Callable[[], Iterable[NDArray]], channel: int) -> Iterator[NDArray]:
-    return (band[..., channel] for band in bands())
+    return (band[:, channel] for band in bands())
 
 
 def _low_and_span_of(bands: Callable[[], Iterable[NDArray]], one: float, normalize: Normalize) -> tuple[float, float]:

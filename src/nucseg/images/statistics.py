@@ -22,7 +22,7 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
     """Find percentiles, as `np.percentile` does (linear interpolation), of values that come in bands.
 
     Args:
-        bands: Gives all values, in bands of any shape: uint8, uint16 or float32, always the same one. Called once,
+        bands: Yields all values, in bands of any shape: uint8, uint16 or float32, always the same one. Called once,
             for float32 twice.
         percents: Two, in [0, 100].
     """
@@ -56,7 +56,7 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
 
 
 def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, float]) -> tuple[float, float]:
-    """Give what `np.percentile` gives for whole numbers, of which `counts[v]` are v."""
+    """Compute what `np.percentile` gives for whole numbers, of which `counts[v]` are v."""
     up_to = np.cumsum(counts)
     ranks = np.asarray(percents) / 100 * (up_to[-1] - 1)
     below = np.searchsorted(up_to, np.floor(ranks), side="right")

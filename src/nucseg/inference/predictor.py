@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import ConfigError
 from nucseg.core.types import Instances, Precision
+from nucseg.core.window import Window
 from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource, array_source, sample_windows
 from nucseg.inference.scale import estimate_scale
+from nucseg.masks.labels import make_whole
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
@@ -84,13 +86,13 @@ class Predictor:
             The nuclei in the frame of `image`, in the order of falling score.
 
         Raises:
-            InputError: It is not an image.
+            InputError: It is not an image, or shows several stains in colour.
         """
         source = array_source(image, name)
-        fitted = self._preprocessor.fit(image, magnification)
+        fitted = self._preprocessor.fit_source(source, magnification)
         scale, found = self.scale_for(source, fitted, score_threshold=score_threshold)
         if found is None:
-            prepared = fitted.image(image)
+            prepared = fitted.image(fitted.filled(source).read(Window.whole(source.shape)))
             seen = resize_image(prepared, scaled_shape(prepared.shape, scale))
             found = self._found([seen], score_threshold)[0]
         return self.answer(found, (image.shape[0], image.shape[1]), score_threshold)
@@ -105,7 +107,9 @@ class Predictor:
         Returns:
             `(H', W', in_channels)` float32.
         """
-        return self._preprocessor.fit(image, magnification).image(image)
+        source = array_source(image)
+        fitted = self._preprocessor.fit_source(source, magnification)
+        return fitted.image(fitted.filled(source).read(Window.whole(source.shape)))
 
     def scale_for(
         self,
@@ -131,7 +135,7 @@ class Predictor:
         scale = _check_scale(self.scale if scale is None else scale)
         if scale != "auto":
             return scale, None
-        windows = list(sample_windows(source))
+        windows = list(sample_windows(fitted.filled(source)))
         parts = [fitted.image(window) for window in windows]
         is_whole = len(windows) == 1 and windows[0].shape == source.shape
         lowest = score_threshold if is_whole else None  # the scale needs no weaker nuclei, the answer may
@@ -173,7 +177,7 @@ def _restored(found: Instances, shape: tuple[int, int]) -> Instances:
     """Resize nuclei to another frame; one that loses all its pixels on the way is dropped."""
     if found.labels.shape == shape:
         return found
-    labels = resize_labels(found.labels, shape)
+    labels = make_whole(resize_labels(found.labels, shape))
     present = np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0
     numbers = np.concatenate([[0], np.cumsum(present)]).astype(np.int32)
     return Instances(numbers[labels], found.scores[present])

@@ -1,5 +1,7 @@
 """Predict an image of any size, tile by tile."""
 
+from dataclasses import replace
+
 from nucseg.core.errors import InputError
 from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
@@ -33,13 +35,14 @@ def tile_job(
         score_threshold: As in `Predictor.predict`.
 
     Raises:
-        InputError: It is not an image.
+        InputError: It is not an image, or shows several stains in colour; see `Preprocessor.fit_source`.
         ConfigError: The tile or the scale is not above 0.
     """
     try:
         fitted = predictor.bundle.preprocessor().fit_source(source, magnification)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
+    source = replace(source, notes=source.notes + fitted.notes)
     segmenter = predictor.bundle.segmenter
     factor, found = predictor.scale_for(source, fitted, scale, score_threshold)
     grid = make_grid(

@@ -27,6 +27,7 @@ class NetworkView:
 
     def __init__(self, source: ImageSource, fitted: FittedPreprocessor, scale: float) -> None:
         self.source = source
+        self._filled = fitted.filled(source)
         self.image_shape = (source.shape[0], source.shape[1])
         self._fitted = fitted
         self._prepared_shape = scaled_shape(source.shape, fitted.scale)
@@ -34,7 +35,7 @@ class NetworkView:
 
     @cached_property
     def _whole(self) -> NDArray[np.float32]:
-        prepared = self._fitted.image(self.source.read(Window.whole(self.source.shape)))
+        prepared = self._fitted.image(self._filled.read(Window.whole(self.source.shape)))
         return resize_image(prepared, self.shape)
 
     def read(self, window: Window) -> NDArray[np.float32]:
@@ -43,9 +44,9 @@ class NetworkView:
             # A model that rescales among its transforms sees the image at once: they cannot be cut at its seams.
             return self._whole[window.slices]
         if self.shape == self._prepared_shape:
-            return self._fitted.image(self.source.read(window))
+            return self._fitted.image(self._filled.read(window))
         needed = needed_for(window, self._prepared_shape, self.shape)
-        part = self._fitted.image(self.source.read(needed))
+        part = self._fitted.image(self._filled.read(needed))
         return resize_part(part, needed, self._prepared_shape, window, self.shape)
 
     def restore(self, labels: NDArray[np.int32], window: Window) -> tuple[NDArray[np.int32], Window]:

@@ -1,0 +1,216 @@
+from io import BytesIO
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import skimage.data
+import stardist.data
+import tifffile
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from nucseg.core.errors import InputError
+from nucseg.core.window import Window
+from nucseg.images import source as source_module
+from nucseg.images import survey as survey_module
+from nucseg.images.io import decode_image, read_image
+from nucseg.images.preprocessing import Preprocessor
+from nucseg.images.source import array_source
+from nucseg.images.survey import Survey, survey
+from nucseg.images.transforms import Normalize
+
+HUES = {
+    "red": (1, 0, 0),
+    "orange": (1, 0.5, 0),
+    "yellow": (1, 1, 0),
+    "green": (0, 1, 0),
+    "cyan": (0, 1, 1),
+    "blue": (0, 0.15, 1),
+    "violet": (0.5, 0, 1),
+    "magenta": (1, 0, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def grey(draw_nuclei) -> np.ndarray:
+    """Fluorescence in unit range, with a background that is not black."""
+    image = draw_nuclei((96, 128), 14, seed=5)[0].astype(float)
+    image = gaussian_filter(image - image.min(), 1)
+    return 0.03 + 0.9 * image / image.max()
+
+
+def coloured(grey, colour, dtype, offset=0.0) -> np.ndarray:
+    unit = (grey[..., None] * np.array(colour) + offset).clip(0, 1)
+    return np.rint(unit * np.iinfo(dtype).max).astype(dtype)
+
+
+def stored(image, suffix) -> np.ndarray:
+    """Write and read an image."""
+    stream = BytesIO()
+    if suffix == "tif":
+        tifffile.imwrite(stream, image, photometric="rgb")
+    elif suffix == "png":
+        stream.write(imagecodecs.png_encode(image))
+    else:
+        Image.fromarray(image).save(stream, "JPEG", quality=int(suffix))
+    return decode_image(stream, "image")
+
+
+def look(image) -> Survey:
+    return survey(array_source(image, "picture"))
+
+
+@pytest.mark.parametrize("hue", HUES)
+@pytest.mark.parametrize("dtype, suffix", [("uint8", "png"), ("uint16", "png"), ("uint8", "tif"), ("uint16", "tif")])
+@pytest.mark.parametrize("offset", [0, 0.04])
+def test_one_stain_in_any_hue_is_its_grey_image(grey, hue, dtype, suffix, offset):
+    image = stored(coloured(grey, HUES[hue], dtype, offset), suffix)
+    seen = look(image)
+    assert (seen.channels, seen.notes) == (1, (f"one stain in false colour ({hue}): taken as grey.",))
+    assert np.array_equal(seen.canonical(image), coloured(grey, (1,), dtype, offset)[..., 0])
+
+
+@pytest.mark.parametrize("hue", HUES)
+@pytest.mark.parametrize("quality", ["75", "95"])
+def test_one_stain_is_recognised_through_the_noise_of_jpeg(grey, hue, quality):
+    image = stored(coloured(grey, HUES[hue], np.uint8), quality)
+    seen = look(image)
+    assert seen.notes == (f"one stain in false colour ({hue}): taken as grey.",)
+    assert np.corrcoef(seen.canonical(image).ravel(), grey.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_have_false_colours_too(grey, dtype):
+    seen = look((grey[..., None] * np.array((0, 0.5, 1))).astype(dtype))
+    assert (seen.channels, seen.channel) == (1, 2)
+
+
+def test_the_channels_are_grey_where_they_are_equal_or_nearly_so(grey):
+    image = coloured(grey, (1, 1, 1), np.uint8)
+    assert look(image) == Survey(1)
+    image[5, 5, 2] ^= 1
+    assert look(image).notes == ("all but grey: taken as grey.",)
+
+
+def dark_canvas(image: np.ndarray, value: int = 0) -> np.ndarray:
+    canvas = np.full((image.shape[0] + 203, image.shape[1] + 300, *image.shape[2:]), value, image.dtype)
+    canvas[101 : 101 + image.shape[0], 93 : 93 + image.shape[1]] = image
+    return canvas
+
+
+def tissue() -> dict[str, np.ndarray]:
+    """Real and drawn tissue."""
+    root = Path(__file__).parents[2]
+    return {
+        "StarDist's H&E": read_image(Path(stardist.data.__file__).parent / "images/histo.jpg"),
+        "IHC": skimage.data.immunohistochemistry(),
+        "sample": read_image(root / "samples/histology.tif"),
+    }
+
+
+@pytest.mark.parametrize("name", tissue())
+@pytest.mark.parametrize("surroundings", [None, 0, 255])
+def test_tissue_stays_a_picture_in_colours(name, surroundings):
+    image = tissue()[name]
+    seen = look(image if surroundings is None else dark_canvas(image, surroundings))
+    assert (seen.channels, seen.notes) == (3, ())
+
+
+@pytest.mark.parametrize("name", tissue())
+def test_no_part_of_tissue_is_taken_for_stains_on_black(name):
+    image = tissue()[name]
+    for top in range(0, image.shape[0] - 95, 48):
+        for left in range(0, image.shape[1] - 95, 48):
+            seen = look(image[top : top + 96, left : left + 96])
+            assert (seen.channels, seen.notes) == (3, ())
+
+
+def stains(grey, third=0.0) -> np.ndarray:
+    """Merge nuclei, a cytoplasm around them and perhaps a third stain, each in a channel."""
+    grey = (grey - np.median(grey)).clip(0)
+    cells = gaussian_filter(grey, 7)
+    noise = gaussian_filter(np.random.default_rng(0).random(grey.shape), 4)
+    other = third * (noise - noise.min()) / np.ptp(noise)
+    return np.dstack([0.8 * cells / cells.max(), other, 0.9 * grey])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("third", [0, 0.5])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_several_stains_on_black_are_refused_with_what_to_do(grey, order, third, dtype):
+    image = (stains(grey, third)[..., order] * np.iinfo(dtype).max / 4).astype(dtype)
+    with pytest.raises(InputError, match=r"picture: shows several stains in colour on black; .*--channel 0, 1 or 2"):
+        look(image)
+
+
+def test_a_dark_picture_that_may_be_stains_or_tissue_gets_a_warning(grey):
+    pale = 0.5 * stains(grey, 0.3) + 0.5 * (grey - np.median(grey)).clip(0)[..., None]
+    seen = look((pale * 255).astype(np.uint8))
+    assert seen.channels == 3
+    assert seen.notes[0].startswith("a dark picture in colours")
+    assert "--channel" in seen.notes[0]
+
+
+def test_so_few_pixels_have_no_colours_to_judge():
+    image = np.zeros((24, 24, 3), np.uint8)
+    image[5:9, 5:9, 0], image[15:19, 5:9, 2] = 200, 90
+    assert look(image) == Survey(3)
+
+
+@pytest.mark.parametrize(
+    "value, dtype", [(0, np.uint8), (255, np.uint8), (0, np.uint16), (65535, np.uint16), (77, np.uint16)]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_surroundings_hold_no_data(grey, value, dtype, channels):
+    unit = grey[..., None] * np.array([1, 0.8, 0.9])[:channels]
+    field = (1000 + unit * 20000 if dtype == np.uint16 else 20 + unit * 200).astype(dtype)
+    field = field[..., 0] if channels == 1 else field
+    canvas = dark_canvas(field, value)
+    expected = np.zeros(canvas.shape[:2], bool)
+    expected[101 : 101 + field.shape[0], 93 : 93 + field.shape[1]] = True
+    surroundings = look(canvas).surroundings
+    assert np.array_equal(surroundings.hold(canvas, Window.whole(canvas.shape)), ~expected)
+    filled = surroundings.filled(array_source(canvas)).read(Window(50, 60, 250, 260))
+    assert np.array_equal(filled[expected[50:250, 60:260]], canvas[50:250, 60:260][expected[50:250, 60:260]])
+    assert (filled[~expected[50:250, 60:260]] == surroundings.fill).all()
+    assert surroundings.fill == pytest.approx(np.median(field, axis=(0, 1)).reshape(-1), rel=0.1)
+    alone, within = (Preprocessor((Normalize(),), 3).fit(image) for image in (field, canvas))
+    assert (within.low, within.span, within.channel) == (alone.low, alone.span, alone.channel)
+
+
+def test_two_fields_of_any_outline_are_the_data(grey):
+    rows, columns = np.mgrid[:300, :400]
+    image = np.tile((1000 + grey * 20000).astype(np.uint16), (4, 4))[:300, :400]
+    image[(rows - 150) ** 2 + (columns - 120) ** 2 > 100**2] = 0
+    image[40:90, 300:380] = 3000 + rows[40:90, 300:380] + columns[40:90, 300:380]
+    # Along an outline as crooked as this, pixels of the value lie in cells that hold data as well.
+    assert np.array_equal(look(image).surroundings.hold(image, Window.whole(image.shape)), image == 0)
+
+
+def test_a_background_of_many_zeros_is_data(grey):
+    """As after a background was subtracted: zeros between the nuclei, but in the noise, too."""
+    image = (grey * 255).astype(int) + np.random.default_rng(0).normal(-38, 6, grey.shape).astype(int)
+    image = np.tile(image.clip(0, 255).astype(np.uint8), (2, 2))
+    image[:40], image[:, :30] = 0, 0
+    assert (image == 0).mean() > 0.5
+    assert look(image).surroundings is None
+
+
+def test_one_value_everywhere_is_data():
+    assert look(np.zeros((200, 200), np.uint8)).surroundings is None
+
+
+@pytest.mark.parametrize("most_cells", [2**19, 1200])
+def test_bands_tell_what_the_whole_tells(grey, monkeypatch, most_cells):
+    monkeypatch.setattr(survey_module, "_MOST_CELLS", most_cells)
+    image = dark_canvas(coloured(grey, HUES["orange"], np.uint8, 0.1))
+    whole = look(image)
+    monkeypatch.setattr(source_module, "_BAND_PIXELS", 13 * image.shape[1])
+    banded = look(image)
+    assert (banded.channels, banded.channel, banded.notes) == (1, 0, whole.notes)
+    window = Window(60, 0, 260, image.shape[1])
+    outside = whole.surroundings.hold(image[60:260], window)
+    assert outside.sum() == outside.size - grey.size
+    assert np.array_equal(banded.surroundings.hold(image[60:260], window), outside)
+    assert np.array_equal(banded.surroundings.fill, whole.surroundings.fill)

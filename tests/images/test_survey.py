@@ -35,7 +35,7 @@ HUES = {
 @pytest.fixture(scope="module")
 def grey(draw_nuclei) -> np.ndarray:
     """Fluorescence in unit range, with a background that is not black."""
-    image = draw_nuclei((96, 128), 14, seed=5)[0].astype(float)
+    image = draw_nuclei((144, 160), 24, seed=5)[0].astype(float)
     image = gaussian_filter(image - image.min(), 1)
     return 0.03 + 0.9 * image / image.max()
 
@@ -179,13 +179,21 @@ def test_surroundings_hold_no_data(grey, value, dtype, channels):
     assert (within.low, within.span, within.channel) == (alone.low, alone.span, alone.channel)
 
 
-def test_two_fields_of_any_outline_are_the_data(grey):
-    rows, columns = np.mgrid[:300, :400]
-    image = np.tile((1000 + grey * 20000).astype(np.uint16), (4, 4))[:300, :400]
-    image[(rows - 150) ** 2 + (columns - 120) ** 2 > 100**2] = 0
-    image[40:90, 300:380] = 3000 + rows[40:90, 300:380] + columns[40:90, 300:380]
-    # Along an outline as crooked as this, pixels of the value lie in cells that hold data as well.
+def test_fields_that_are_stitched_and_a_round_one_are_the_data(grey):
+    rows, columns = np.mgrid[:700, :1000]
+    image = np.tile((1000 + grey * 20000).astype(np.uint16), (8, 8))[:700, :1000]
+    stitched = (rows > 30) & (rows < 640) & (columns > 40) & (columns < 200 + 150 * (rows > 300))
+    round_one = (rows - 350) ** 2 + (columns - 700) ** 2 < 280**2
+    image[~stitched & ~round_one] = 0
     assert np.array_equal(look(image).surroundings.hold(image, Window.whole(image.shape)), image == 0)
+
+
+def test_nuclei_before_a_background_that_was_blackened_are_no_fields(grey):
+    rows, columns = np.mgrid[:600, :600] % 200
+    texture = np.tile((1000 + grey * 20000).astype(np.uint16), (7, 5))[:600, :600]
+    assert look(np.where((rows - 100) ** 2 + (columns - 100) ** 2 < 90**2, texture, 0)).surroundings is None
+    large = (np.mgrid[:600, :600][0] - 300) ** 2 + (np.mgrid[:600, :600][1] - 300) ** 2 < 110**2
+    assert look(np.where(large, texture, 0)).surroundings is None
 
 
 def test_a_background_of_many_zeros_is_data(grey):

@@ -23,7 +23,7 @@ def tile_job(
     magnification: float | None = None,
     score_threshold: float | None = None,
 ) -> TileJob:
-    """Find an image's statistics (it is read once for that, band by band) and lay tiles over it.
+    """Find an image's statistics (it is read twice for that, band by band) and lay tiles over it.
 
     Args:
         predictor: The model, and the scale to predict at.

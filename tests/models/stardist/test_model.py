@@ -15,6 +15,7 @@ from stardist.models import StarDist2D, StarDistData2D
 
 from nucseg.core.errors import ModelError
 from nucseg.core.window import Window
+from nucseg.masks.labels import make_whole
 from nucseg.models.precision import use_precision
 from nucseg.models.segmenter import TiledSegmenter
 from nucseg.models.stardist.config import StarDistConfig
@@ -148,7 +149,7 @@ def test_refined_nuclei_are_those_of_the_plain_model_within_the_radius(small_sta
     unrefined = plain.decode(candidates, image.shape[:2])
     np.testing.assert_array_equal(unrefined.labels, plain.predict([image], score_threshold=0.5)[0].labels)
     refined = small_stardist.decode(candidates, image.shape[:2])
-    expected = refine(unrefined.labels, candidates.foreground, small_stardist.config.refine_radius)
+    expected = make_whole(refine(unrefined.labels, candidates.foreground, small_stardist.config.refine_radius))
     assert same_nuclei(refined.labels, expected)
     assert not same_nuclei(refined.labels, unrefined.labels)
 

@@ -37,8 +37,6 @@ def predict_image(
 ) -> Instances:
     """Find the nuclei of an array, file or URL; see `nucseg.predict`."""
     source = _source(image, check_channel(channel))
-    for note in source.notes:
-        logger.warning("%s: %s", source.name, note)
     if score_threshold is not None and not LOWEST_SCORE <= score_threshold <= 1:
         raise ConfigError(f"score_threshold: {score_threshold} is not allowed; it must be from {LOWEST_SCORE} to 1.")
     predictor = _predictor(resolve_model(model).absolute(), precision)
@@ -46,6 +44,8 @@ def predict_image(
     job = tile_job(
         predictor, source, tile=tile, scale=scale, magnification=magnification, score_threshold=score_threshold
     )
+    for note in job.source.notes:
+        logger.warning("%s: %s", source.name, note)
     return predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
 
 

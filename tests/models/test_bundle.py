@@ -1,5 +1,6 @@
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -69,6 +70,21 @@ def test_an_incomplete_folder_is_refused(folder, name, damage):
     else:
         file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(ModelError, match=r"model.*(dvc pull)"):
+        ModelBundle.load(folder)
+
+
+def test_values_that_are_no_numbers_are_no_model(folder, small_stardist):
+    file = folder / "thresholds.json"
+    before = file.read_text()
+    file.write_text(before.replace("0.5", "NaN").replace("0.4", "NaN"))
+    with pytest.raises(ModelError, match=r"thresholds\.json has a value that is no number"):
+        ModelBundle.load(folder)
+    file.write_text(before)
+    with h5py.File(folder / "model.weights.h5", "r+") as weights:
+        found = []
+        weights.visititems(lambda name, each: found.append(each) if isinstance(each, h5py.Dataset) else None)
+        found[-1][...] = np.nan
+    with pytest.raises(ModelError, match=r"model\.weights\.h5 has values that are no numbers"):
         ModelBundle.load(folder)
 
 

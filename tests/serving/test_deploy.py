@@ -11,9 +11,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from nucseg.serving.decoding import _OVERHEAD
 from nucseg.serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+# Bytes as measured (docs/serving.md): of a process with its model; of a pixel predicted at once; of one of a task.
+PROCESS, PREDICTED, OF_TASK = 1300 << 20, 60, 5
 SHUTDOWN = Settings.model_fields["shutdown_timeout"].default
 
 
@@ -67,6 +70,23 @@ def test_the_pod_is_probed_and_bounded(manifests, serve) -> None:
     written = [Path(Settings.model_fields[name].default.removeprefix("sqlite:///")) for name in ("database", "storage")]
     mounts = [Path(each["mountPath"]) for each in container["volumeMounts"]]
     assert all(any((Path("/app") / path).is_relative_to(mount) for mount in mounts) for path in written)
+
+
+def test_without_its_secret_no_pod_starts(manifests) -> None:
+    (container,) = manifests["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (key,) = [each for each in container["env"] if each["name"] == "NUCSEG_API_KEY"]
+    assert not key["valueFrom"]["secretKeyRef"].get("optional")
+
+
+def test_the_limits_and_the_memory_of_the_pod_belong_together(manifests) -> None:
+    """Whoever raises a limit has to raise the memory; `benchmarks/serving_memory.py` measures what it takes."""
+    (container,) = manifests["Deployment"]["spec"]["template"]["spec"]["containers"]
+    memory = int(container["resources"]["limits"]["memory"].removesuffix("Gi")) << 30
+    settings = Settings(_env_file=None)
+    decoding = (settings.max_decode_mb << 20) + _OVERHEAD
+    server = PROCESS + settings.threads * max(decoding, settings.max_pixels * PREDICTED)
+    worker = PROCESS + max(decoding, settings.max_task_pixels * OF_TASK)
+    assert server + settings.workers * worker <= memory
 
 
 def test_compose_has_server_workers_and_database(compose) -> None:

@@ -164,3 +164,30 @@ def test_few_models_stay_in_memory(settings, model_folder, tmp_path, monkeypatch
     for name in ("a", "b", "a", None):
         models.predictor(name)
     assert loaded == ["fake", "a", "b", "fake"]
+
+
+def test_file_names_as_rfc_5987_spells_them(serve, encode) -> None:
+    server = serve()
+    image = encode(np.zeros((8, 8), np.uint8))
+    head = b"--x\r\nContent-Disposition: form-data; name=\"image\"; filename*=UTF-8''%C3%BC.png\r\n\r\n"
+    for path, status in (("/model/predict", 200), ("/tasks", 201)):
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        answer = server.post(path, data=head + image + b"\r\n--x--\r\n", headers=headers)
+        assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("name", ["config.json", "run.json"])
+@pytest.mark.parametrize("text", ["null", "[]", "1", "[" * 100_000, "{"])
+def test_a_model_that_is_none_is_refused_in_one_line(model_folder, tmp_path, settings, name, text) -> None:
+    import shutil
+
+    from nucseg.core.errors import ModelError
+    from nucseg.models.bundle import ModelBundle
+    from nucseg.serving.service import build_models
+
+    folder = shutil.copytree(model_folder, tmp_path / "broken")
+    (folder / name).write_text(text)
+    with pytest.raises(ModelError, match="not a whole model folder"):
+        ModelBundle.load(folder)
+    with pytest.raises(ModelError, match="not a whole model folder"):
+        build_models(settings(model=str(folder))).metadata()

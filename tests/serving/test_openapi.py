@@ -95,6 +95,13 @@ def test_openapi_lists_every_route(serve) -> None:
     assert len({each["operationId"] for each in operations}) == len(operations)
     assert all("422" not in each["responses"] for each in operations)
     assert made["security"] == [{"key": []}]
+    assert "401" in made["paths"]["/models"]["get"]["responses"]
+    assert made["paths"]["/ping"]["get"]["security"] == []
+    answers = made["paths"]["/masks/{task_id}"]["get"]["responses"]["200"]["content"]
+    assert {kind for kind, each in answers.items() if each["schema"]["type"] == "object"} == {
+        "application/json",
+        "application/geo+json",
+    }
     assert made["info"]["title"] == "nucseg"
     assert made["paths"]["/tasks"]["post"]["summary"].startswith("Queue an image of any size")
     assert all(" " in each["summary"] and not each["summary"].endswith(".") for each in operations)

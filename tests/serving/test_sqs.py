@@ -60,10 +60,10 @@ class Cloud:
 
 @pytest.fixture
 def make_worker(cloud, settings, fake):
-    def make(seconds: float = 0.0) -> SqsWorker:
+    def make(seconds: float = 0.0, **given) -> SqsWorker:
         models = build_models(settings(), lambda folder, precision: fake.Predictor(seconds))
         plane = DataPlane(models, 10**6)
-        return SqsWorker(cloud.client, cloud.queue, cloud.images, cloud.masks, plane, visibility=VISIBLE)
+        return SqsWorker(cloud.client, cloud.queue, cloud.images, cloud.masks, plane, visibility=VISIBLE, **given)
 
     return make
 
@@ -91,6 +91,16 @@ def test_a_key_becomes_masks_and_then_the_message_goes(cloud, make_worker, pictu
     assert cloud.masks.exists("some/where.png.labels.tif")
     assert cloud.counts(cloud.queue) == (0, 0)
     assert not make_worker().run_one()
+
+
+def test_the_mask_may_lie_under_the_images_own_key(cloud, make_worker, picture, fake, tmp_path) -> None:
+    image, file = picture
+    cloud.images.put(file, "some/where.png")
+    cloud.send("some/where.png")
+    assert make_worker(own_key=True).run_one()
+    expected = 255 * (fake.Predictor().predict(image).labels > 0)
+    np.testing.assert_array_equal(fetched(cloud, "some/where.png", tmp_path), expected)
+    assert not cloud.masks.exists("some/where.png.labels.tif")
 
 
 def test_the_message_goes_only_after_the_upload(cloud, make_worker, picture, monkeypatch) -> None:

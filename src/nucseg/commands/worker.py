@@ -11,12 +11,17 @@ from nucseg.serving.options import COMMON, QUEUE, given, setting_options
 @click.option("--sqs", metavar="URL", help="Take object keys from this SQS queue instead of the task table.")
 @click.option("--input", "source", metavar="URL", help="Where the images lie, such as s3://bucket/images (with --sqs).")
 @click.option("--output", "target", metavar="URL", help="Where the masks go, such as s3://bucket/masks (with --sqs).")
+@click.option("--own-key", is_flag=True, help="Only the mask as PNG, under the image's own key (with --sqs).")
 @click.option("--until-input-ends", is_flag=True, help="Also stop when the standard input ends.")
 @setting_options(*COMMON, *QUEUE)
-def worker(sqs: str | None, source: str | None, target: str | None, until_input_ends: bool, **options: Any) -> None:
+def worker(
+    sqs: str | None, source: str | None, target: str | None, own_key: bool, until_input_ends: bool, **options: Any
+) -> None:
     """Predict queued images until SIGTERM; run as many as there are processors for."""
     if bool(sqs) != bool(source) or bool(sqs) != bool(target):
         raise click.UsageError("--sqs, --input and --output belong together.")
+    if own_key and (not sqs or source == target):
+        raise click.UsageError("--own-key needs --sqs, and an --output that is not the --input.")
     from nucseg.serving.logs import set_up_logging
     from nucseg.serving.settings import load_settings
     from nucseg.serving.worker.main import run_until_signalled, stop_event
@@ -26,7 +31,7 @@ def worker(sqs: str | None, source: str | None, target: str | None, until_input_
     if sqs and source and target:
         from nucseg.serving.worker.sqs import build_sqs_worker
 
-        build_sqs_worker(settings, queue_url=sqs, source=source, target=target).run(
+        build_sqs_worker(settings, queue_url=sqs, source=source, target=target, own_key=own_key).run(
             stop_event(until_input_ends=until_input_ends)
         )
     else:

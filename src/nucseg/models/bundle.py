@@ -68,7 +68,9 @@ class ModelBundle:
         try:
             config = json.loads((folder / "config.json").read_text())
             run = json.loads((folder / "run.json").read_text())
-        except (OSError, ValueError) as error:
+            if not isinstance(config, dict) or not isinstance(run, dict):
+                raise ValueError("config.json and run.json hold one object each")
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{folder}: not a whole model folder ({error}). {remedy}") from error
         missing = {"format", "model", "name", "preprocessing"} - set(config)
         if missing:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import keras
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from nucseg.core.errors import ModelError
@@ -58,7 +59,11 @@ def read_files(
         thresholds = json.loads((folder / THRESHOLDS).read_text())
         segmenter.thresholds = {name: float(thresholds[name]) for name in segmenter.thresholds}
         network(segmenter).load_weights(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        if not np.isfinite(list(segmenter.thresholds.values())).all():
+            raise ValueError(f"{THRESHOLDS} has a value that is no number")
+        if not all(np.isfinite(weights).all() for weights in network(segmenter).get_weights()):
+            raise ValueError(f"{WEIGHTS} has values that are no numbers")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         raise ModelError(
             f"{folder}: not a whole {title} model ({error}). Fetch it again (`dvc pull`) or train it anew."
         ) from error

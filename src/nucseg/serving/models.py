@@ -120,7 +120,9 @@ class ModelStore:
         try:
             config = json.loads((folder / "config.json").read_text())
             run = json.loads((folder / "run.json").read_text())
-        except (OSError, ValueError) as error:
+            if not isinstance(config, dict) or not isinstance(run, dict):
+                raise ValueError("config.json and run.json hold one object each")
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"model {folder.name}: not a whole model folder; fetch it again.") from error
         splits = images_seen(run)
         used = sorted({key.split("/")[0] for keys in splits.values() for key in keys})

@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nucseg.serving.web.failures import failure
 
-_OPEN = {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"}
+OPEN = {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"}
+"""The paths that everyone may ask for."""
 
 
 class ApiKey:
@@ -28,7 +29,7 @@ class ApiKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http" and scope["path"] not in _OPEN:
+        if scope["type"] == "http" and scope["path"] not in OPEN:
             given = _given(Headers(scope=scope))
             # Takes the same time wherever the first wrong byte is.
             if not hmac.compare_digest(given, self.key):

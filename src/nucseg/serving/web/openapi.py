@@ -1,9 +1,12 @@
 """The schemas: OpenAPI of everything, and Swagger 2.0 of the routes that old clients know."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+
+from nucseg.serving.web.auth import OPEN
 
 TITLE = "nucseg"
 MAX_TITLE = "MAX Nucleus Segmenter"
@@ -31,6 +34,16 @@ def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
     if with_key:
         made["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
         made["security"] = [{"key": []}]
+        refused = {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}
+        for name, path in made["paths"].items():
+            for operation in path.values():
+                if name in OPEN:
+                    operation["security"] = []
+                else:
+                    operation["responses"]["401"] = {
+                        "description": HTTPStatus.UNAUTHORIZED.phrase,
+                        "content": {"application/json": refused},
+                    }
     return made
 
 

@@ -7,6 +7,7 @@ from typing import IO, Annotated, Any
 from fastapi import Query, Request
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from nucseg.core.errors import InputError
 from nucseg.serving.errors import unavailable
@@ -24,13 +25,13 @@ Threshold = Annotated[
     Query(ge=LOWEST_THRESHOLD, le=1, description="The lowest probability to keep; the model's own otherwise."),
 ]
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 RAW = dict.fromkeys(("image/png", "image/tiff", "image/jpeg", "application/octet-stream"), _BINARY)
 FORM = {
     "multipart/form-data": {
         "schema": {
             "type": "object",
-            "properties": {FIELD: {"type": "string", "format": "binary", "description": "PNG, TIFF or JPEG."}},
+            "properties": {FIELD: {**_BINARY["schema"], "description": "PNG, TIFF or JPEG."}},
             "required": [FIELD],
         }
     }
@@ -42,12 +43,13 @@ def body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def read_upload(request: Request, *, form: bool) -> IO[bytes]:
+async def read_upload(request: Request, *, form: bool, raw: bool = True) -> IO[bytes]:
     """Read the image of a request; what the client says of its format is not looked at any further.
 
     Args:
         request: The request.
-        form: Whether it may come as the field `image` of a form, too.
+        form: Whether it may come as the field `image` of a form.
+        raw: Whether it may be the body itself.
 
     Returns:
         A seekable stream that removes itself when it is closed.
@@ -59,6 +61,8 @@ async def read_upload(request: Request, *, form: bool) -> IO[bytes]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if form and kind == "multipart/form-data":
         return await _field(request)
+    if not raw:
+        raise InputError(f"send a form (multipart/form-data) with the file as the field {FIELD!r}.")
     if not kind.startswith("image/") and kind not in ("application/octet-stream", "application/x-image"):
         raise HTTPException(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send an image: {', '.join([*RAW, *(FORM if form else ())])}."
@@ -78,8 +82,24 @@ async def read_upload(request: Request, *, form: bool) -> IO[bytes]:
     return stream
 
 
+class _Parser(MultiPartParser):
+    """Starlette's, which takes a part for a file also where its name is only given as RFC 5987 spells it."""
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        if part.content_disposition and b"filename=" not in part.content_disposition:
+            part.content_disposition = part.content_disposition.replace(b"filename*=", b"filename=")
+        super().on_headers_finished()
+
+
 async def _field(request: Request) -> IO[bytes]:
-    parsed = await request.form(max_files=1, max_fields=16)
+    parser = _Parser(request.headers, request.stream(), max_files=1, max_fields=16)
+    try:
+        parsed = await parser.parse()
+    except MultiPartException as error:
+        raise InputError(f"the form cannot be read ({error.message.rstrip('.')}).") from error
+    except OSError as error:
+        raise unavailable("the temporary folder", error) from error
     given = parsed.get(FIELD)
     if not isinstance(given, UploadFile):
         raise InputError(f"the form has no file {FIELD!r}; send one.")

@@ -34,6 +34,7 @@ class SqsWorker:
         plane: What predicts.
         visibility: Seconds that a message is hidden; it is extended as long as the work goes on.
         formats: Some of `nucseg.serving.results.FILES`.
+        own_key: Whether only the mask is written, under the image's own key.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SqsWorker:
         *,
         visibility: int = 60,
         formats: Sequence[Format] = ("mask", "labels"),
+        own_key: bool = False,
     ) -> None:
         self._client = client
         self._queue = queue_url
@@ -53,7 +55,8 @@ class SqsWorker:
         self._target = target
         self._plane = plane
         self._visibility = visibility
-        self._formats = formats
+        # The suffix of the key under which each file lies.
+        self._suffixes = {FILES["mask"].name: ""} if own_key else {name: f".{name}" for name in result_names(formats)}
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -99,8 +102,8 @@ class SqsWorker:
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(stream)
                 write_result(nuclei, source, results)
-            for name in result_names(self._formats):
-                self._target.put(results / name, f"{key}.{name}")
+            for name, suffix in self._suffixes.items():
+                self._target.put(results / name, f"{key}{suffix}")
         _log.info("%s: %d nuclei.", key, len(nuclei))
 
 
@@ -125,8 +128,10 @@ def sqs_client() -> Any:
     return session.client("sqs")
 
 
-def build_sqs_worker(settings: Settings, *, queue_url: str, source: str, target: str) -> SqsWorker:
-    """Make a worker from the settings.
+def build_sqs_worker(
+    settings: Settings, *, queue_url: str, source: str, target: str, own_key: bool = False
+) -> SqsWorker:
+    """Create a worker from the settings.
 
     Raises:
         ConfigError: Something of it cannot be used.
@@ -139,4 +144,5 @@ def build_sqs_worker(settings: Settings, *, queue_url: str, source: str, target:
         Storage(target),
         build_plane(settings, settings.max_task_pixels),
         visibility=max(1, round(settings.lease)),
+        own_key=own_key,
     )

@@ -1,9 +1,8 @@
 """The routes that clients of IBM's MAX-Nucleus-Segmenter know, and the list of models."""
 
 from http import HTTPStatus
-from typing import Annotated
 
-from fastapi import APIRouter, File, Request, Response, UploadFile
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from nucseg.serving.plane import answer
@@ -18,7 +17,7 @@ from nucseg.serving.web.schemas import (
     ModelSummary,
     PredictAnswer,
 )
-from nucseg.serving.web.uploads import ModelName, Threshold
+from nucseg.serving.web.uploads import FORM, ModelName, Threshold, body, read_upload
 
 _NUCLEUS = Label(id=1, name="nucleus")
 
@@ -38,15 +37,12 @@ def routes(service: Service, at_once: AtOnce) -> APIRouter:
             HTTPStatus.SERVICE_UNAVAILABLE,
             HTTPStatus.INSUFFICIENT_STORAGE,
         ),
+        openapi_extra=body(FORM),
     )
-    async def predict(
-        request: Request,
-        image: Annotated[UploadFile, File(description="PNG, TIFF or JPEG of any size up to the limit.")],
-        model: ModelName = None,
-        threshold: Threshold = None,
-    ) -> Response:
+    async def predict(request: Request, model: ModelName = None, threshold: Threshold = None) -> Response:
         """Find the nuclei of an image at once; large images go to POST /tasks."""
-        found = await at_once.predict(request, image.file, model=model, threshold=threshold)
+        with await read_upload(request, form=True, raw=False) as upload:
+            found = await at_once.predict(request, upload, model=model, threshold=threshold)
         return Response(await run_in_threadpool(answer, found), media_type="application/json")
 
     @router.get("/model/metadata", responses=refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))

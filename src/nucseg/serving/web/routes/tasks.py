@@ -101,7 +101,12 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
             200: {
                 "description": "The result.",
                 "content": {
-                    file.media_type: {"schema": {"type": "string", "format": "binary"}} for file in FILES.values()
+                    file.media_type: {
+                        "schema": {"type": "object"}
+                        if file.media_type.endswith("json")
+                        else {"type": "string", "format": "binary"}
+                    }
+                    for file in FILES.values()
                 },
             },
         },

@@ -81,7 +81,8 @@ def test_tiles_of_stardist_do_not_show(small_stardist, draw_nuclei, scale, score
     found = tiled(one, image, tile=64, score_threshold=score_threshold).instances()
     assert len(expected) > 80
     assert same_nuclei(found.labels, expected.labels)
-    np.testing.assert_array_equal(np.sort(found.scores), np.sort(expected.scores))
+    # The convolutions of some processors round the last bit by the size of what they are given.
+    np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), rtol=1e-6)
 
 
 def test_batches_of_tiles_give_the_same_nuclei(small_stardist, draw_nuclei, monkeypatch):

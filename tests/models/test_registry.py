@@ -82,5 +82,5 @@ def test_creating_from_parameters(small_stardist):
     with pytest.raises(ConfigError) as error:
         create_segmenter("stardist", {"grid": 3, "rays": 8, "fine_tune": False})
     assert "stardist.architecture.grid is 3: must be 1, 2 or 4" in str(error.value)
-    assert "stardist.architecture.rays is 8: Extra inputs are not permitted" in str(error.value)
+    assert "stardist.architecture.rays is 8: there is no such parameter" in str(error.value)
     assert "stardist.architecture.fine_tune is False: false is for a pretrained model" in str(error.value)

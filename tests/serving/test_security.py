@@ -100,11 +100,11 @@ def test_the_methods_of_a_path_are_all_told(serve) -> None:
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
 
 
-def test_the_log_names_the_path_that_no_route_has(serve, caplog) -> None:
+def test_the_log_names_the_path_that_no_route_has(serve, caplog, wait) -> None:
     server = serve()
     with caplog.at_level("INFO"):
         server.get("/no%0Awhere/%C3%BC")
-    assert r"GET /no\nwhere/\xfc 404" in caplog.text
+        wait(lambda: r"GET /no\nwhere/\xfc 404" in caplog.text)
 
 
 def test_an_open_service_is_warned_of(settings, monkeypatch, caplog) -> None:

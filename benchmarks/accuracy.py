@@ -26,7 +26,7 @@ from nucseg.images.io import read_image, read_labels
 from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.inference.tiled import predict_tiled
 from nucseg.metrics.config import MetricsConfig
 from nucseg.metrics.evaluator import Evaluator
 from nucseg.models.precision import use_precision
@@ -67,7 +67,7 @@ def main() -> None:
         found = {stock_name: Instances(labels.astype(np.int32), np.asarray(details["prob"], np.float32))}
         use_precision("auto")
         for name, predictor in ((plain_name, plain), (ours_name, ours)):
-            job = tile_job(predictor, array_source(image), tile=TILE, magnification=sample.magnification)
+            job = predictor.job(array_source(image), tile=TILE, magnification=sample.magnification)
             found[name] = predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
         for name, instances in found.items():
             evaluators[name].update(sample, truth, instances, 0.0)

@@ -99,7 +99,7 @@ def main() -> None:
             )
         ours = Clock()
         for name, owner, function in (
-            ("statistics, tiles, scale", batch, "tile_job"),
+            ("statistics, tiles, scale", Predictor, "job"),
             ("reading and preparing tiles", NetworkView, "read"),
             ("non-maximum suppression", stardist_model.StarDist, "suppress"),
             ("drawing and refining", stardist_model.StarDist, "draw"),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import ellipse
 
+from fake_segmenter import FakeSegmenter
 from nucseg.core.types import Instances, Sample
 
 # Before TensorFlow: Kedro sets up logging as it is imported, and that closes the streams of handlers made earlier,
@@ -123,30 +124,20 @@ def small_stardist(draw_nuclei: Callable[..., tuple[NDArray[np.uint8], NDArray[n
     return model
 
 
-class _Bright:
-    """A segmenter that takes connected bright pixels for a nucleus; the larger, the higher its score."""
+def _bright_parts(image: NDArray[np.float32]) -> Instances:
+    labels = ndimage.label(image[..., 0] > 0.3)[0]
+    areas = np.bincount(labels.ravel())[1:]
+    return Instances(labels.astype(np.int32), (1 - 1 / (1 + areas)).astype(np.float32))
 
-    in_channels = 1
-    stride = 8
 
-    def __init__(self, halo: int = 24) -> None:
-        self.halo = halo
-        self.largest = 1536
-        self.thresholds = {"score": 0.5}
-
-    def predict(self, images: list[NDArray[np.float32]], *, score_threshold: float | None = None) -> list[Instances]:
-        found = []
-        for image in images:
-            labels = ndimage.label(image[..., 0] > 0.3)[0]
-            areas = np.bincount(labels.ravel())[1:]
-            found.append(Instances(labels.astype(np.int32), (1 - 1 / (1 + areas)).astype(np.float32)))
-        return found
+def _bright(halo: int = 24) -> FakeSegmenter:
+    return FakeSegmenter(_bright_parts, stride=8, halo=halo, largest=1536)
 
 
 @pytest.fixture(scope="session")
-def bright() -> Callable[..., Any]:
-    """Give the class of a segmenter that needs no network; its argument is the halo."""
-    return _Bright
+def bright() -> Callable[..., FakeSegmenter]:
+    """Return what creates a segmenter that takes connected bright pixels for a nucleus; its argument is the halo."""
+    return _bright
 
 
 def _make_sample(image_path: Path = Path("image.tif"), label_path: Path = Path("labels.tif"), **facts: Any) -> Sample:

@@ -15,7 +15,7 @@ from nucseg.core.validation import plain_words
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.config import MetricsConfig
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
-from nucseg.models.segmenter import LOWEST_SCORE
+from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.formats.registry import FORMATS

@@ -315,7 +315,7 @@ def test_a_full_disk_is_said_and_nothing_half_made_is_left(run, slide, tmp_path,
 
 
 def test_a_defect_in_one_image_is_one_line(run, slide, monkeypatch):
-    monkeypatch.setattr(batch_module, "tile_job", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr(batch_module, "predict_tiled", lambda *args, **options: 1 / 0)
     (outcome,) = run(slide[0])
     assert "ZeroDivisionError" in outcome.error
 

@@ -15,7 +15,7 @@ from nucseg.inference import cluster
 from nucseg.inference.cluster import DaskEngine, connected
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.inference.tiled import predict_tiled
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 
@@ -33,10 +33,10 @@ def test_a_killed_worker_loses_nothing(small_stardist, draw_nuclei, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", draw_nuclei((300, 420), 150, seed=7, gap=1)[0])
     predictor = Predictor.load(folder, scale=1.0, precision="float32")
     source = open_image(tmp_path / "a.tif")
-    expected = predict_tiled(tile_job(predictor, source, tile=64), LocalEngine(predictor.bundle.segmenter)).instances()
+    expected = predict_tiled(predictor.job(source, tile=64), LocalEngine(predictor.bundle.segmenter)).instances()
     with connected(2, None) as client:
         engine = DaskEngine(client, folder, predictor)
-        job = tile_job(predictor, source, tile=64)
+        job = predictor.job(source, tile=64)
         workers = [int(pid) for pid in client.run(os.getpid).values()]
         killed = []
         parts = {}
@@ -47,12 +47,10 @@ def test_a_killed_worker_loses_nothing(small_stardist, draw_nuclei, tmp_path):
                 killed.append(workers[0])
         assert killed
         assert killed[0] not in client.run(os.getpid).values()
-        again = predict_tiled(tile_job(predictor, source, tile=64), engine).instances()
+        again = predict_tiled(predictor.job(source, tile=64), engine).instances()
         # Several images at a time, as `nucseg predict` does.
         with ThreadPoolExecutor(2) as pool:
-            counts = list(
-                pool.map(lambda _: len(predict_tiled(tile_job(predictor, source, tile=128), engine)), range(2))
-            )
+            counts = list(pool.map(lambda _: len(predict_tiled(predictor.job(source, tile=128), engine)), range(2)))
     assert sorted(parts) == list(job.grid)
     np.testing.assert_array_equal(again.labels, expected.labels)
     np.testing.assert_array_equal(again.scores, expected.scores)

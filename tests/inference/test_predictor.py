@@ -5,6 +5,7 @@ from scipy.ndimage import label
 from skimage.draw import disk
 from stardist.matching import matching
 
+from fake_segmenter import FakeSegmenter
 from nucseg.core.errors import ConfigError, InputError, ModelError
 from nucseg.core.types import Instances
 from nucseg.images.io import write_image, write_labels
@@ -35,27 +36,15 @@ def drawn(draw_nuclei):
     return draw_nuclei((90, 133), 16, seed=1)
 
 
-class Echo:
-    """A segmenter that takes each level of its input for a nucleus: what comes back shows where it went."""
-
-    in_channels = 1
-    stride = 1
-    halo = 0
-    largest = 2048
-
-    def __init__(self):
-        self.thresholds = {"score": 0.5}
-
-    def predict(self, images, *, score_threshold=None):
-        self.seen = images[0]
-        levels, labels = np.unique(images[0][..., 0], return_inverse=True)
-        scores = np.linspace(1, 0, len(levels) - 1, dtype=np.float32) if len(levels) > 1 else np.zeros(0, np.float32)
-        found = Instances(labels.reshape(images[0].shape[:2]).astype(np.int32), scores)
-        return [found.above(self.thresholds["score"] if score_threshold is None else score_threshold)]
+def levels(image):
+    """Take each level of the input for a nucleus: what comes back shows where it went."""
+    found, labels = np.unique(image[..., 0], return_inverse=True)
+    scores = np.linspace(1, 0.1, len(found) - 1, dtype=np.float32) if len(found) > 1 else np.zeros(0, np.float32)
+    return Instances(labels.reshape(image.shape[:2]).astype(np.int32), scores)
 
 
 def echo(*transforms, scale=1.0):
-    return Predictor(ModelBundle("echo", Echo(), transforms, {}), scale=scale, precision="float32")
+    return Predictor(ModelBundle("echo", FakeSegmenter(levels), transforms, {}), scale=scale, precision="float32")
 
 
 def test_it_finds_nuclei_in_the_frame_of_the_image(bundle, drawn):
@@ -91,7 +80,7 @@ def test_scale_and_rescale_multiply_and_are_undone(factor, scale):
     blocks = np.kron(np.arange(12).reshape(3, 4), np.ones((8, 8))).astype(np.uint8) * 20
     predictor = echo(Rescale(factor=factor), scale=scale)
     found = predictor.predict(blocks, score_threshold=0)
-    assert predictor.bundle.segmenter.seen.shape == (12, 16, 1)
+    assert predictor.bundle.segmenter.seen[-1].shape == (12, 16, 1)
     if scale <= 1:  # enlarging blurs the borders of the blocks
         np.testing.assert_array_equal(found.labels, blocks // 20)
 
@@ -103,15 +92,16 @@ def test_a_nucleus_that_vanishes_on_the_way_back_is_dropped():
     found = predictor.predict(image, score_threshold=0)
     np.testing.assert_array_equal(np.unique(found.labels), np.arange(len(found) + 1))
     # Enlarging interpolates: more levels than there are pixels to come back to.
-    seen = len(np.unique(predictor.bundle.segmenter.seen)) - 1
+    seen = len(np.unique(predictor.bundle.segmenter.seen[-1])) - 1
     assert len(found) < seen
     assert len(found) == found.labels.max()
 
 
 def test_the_magnification_reaches_the_transforms():
     predictor = echo(Rescale(magnification=20))
-    assert predictor.network_input(np.zeros((40, 60), np.uint8), magnification=40).shape == (20, 30, 1)
-    assert predictor.network_input(np.zeros((40, 60), np.uint8)).shape == (40, 60, 1)
+    for magnification in (40, None):
+        predictor.predict(np.zeros((40, 60), np.uint8), magnification=magnification)
+    assert [image.shape for image in predictor.bundle.segmenter.seen] == [(20, 30, 1), (40, 60, 1)]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, bool, np.float32, np.float64])
@@ -183,7 +173,7 @@ def test_the_training_feed_gives_the_same_array(
     facts = {"height": 90, "width": 100, "channels": 1 if image.ndim == 2 else 3, "n_nuclei": 12}
     sample = make_sample(*paths, split="train", magnification=40.0, **facts)
     bundle = ModelBundle("small", bundle.segmenter, transforms, {})
-    whole = Predictor(bundle).network_input(image, magnification=40.0)
+    whole = bundle.preprocessor().fit(image, 40.0).image(image)
     crops = sliding_window_view(whole[..., 0], (64, 64))
     config = TrainingConfig(patch_size=64, batch_size=2, steps_per_epoch=2)
     feed = PatchFeed([sample], bundle.segmenter, bundle.preprocessor(), None, config)
@@ -196,16 +186,13 @@ def test_the_training_feed_gives_the_same_array(
     assert len(places) > 1
 
 
-class Nearsighted(Echo):
-    """Finds what is bright and at most 70 pixels wide, less surely the smaller it is."""
-
-    def predict(self, images, *, score_threshold=None):
-        labels, n_found = label(images[0][..., 0] > 0.5)
-        widths = 2 * np.sqrt(np.bincount(labels.ravel(), minlength=n_found + 1)[1:] / np.pi)
-        seen = widths <= 70
-        numbers = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
-        found = Instances(numbers[labels], (widths[seen] / 70).astype(np.float32))
-        return [found.above(self.thresholds["score"] if score_threshold is None else score_threshold)]
+def nearsighted(image):
+    """Find what is bright and at most 70 pixels wide, less surely the smaller it is."""
+    labels, n_found = label(image[..., 0] > 0.5)
+    widths = 2 * np.sqrt(np.bincount(labels.ravel(), minlength=n_found + 1)[1:] / np.pi)
+    seen = widths <= 70
+    numbers = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
+    return Instances(numbers[labels], (widths[seen] / 70).astype(np.float32))
 
 
 @pytest.mark.parametrize("side", [600, 2400])  # looked at as a whole, and through windows
@@ -215,7 +202,7 @@ def test_large_nuclei_are_found_without_a_hint(side):
         for column, diameter in zip(range(100, side, 200), (100, 110, 130) * 4, strict=False):
             place = disk((row, column), diameter / 2)
             image[place], truth[place] = 200, 1 + number * (side // 200) + column // 200
-    model = ModelBundle("nearsighted", Nearsighted(), PLAIN, {})
+    model = ModelBundle("nearsighted", FakeSegmenter(nearsighted), PLAIN, {})
     found = Predictor(model, precision="float32").predict(image)
     assert matching(truth, found.labels, thresh=0.9).f1 == 1
     small_too = Predictor(model, precision="float32").predict(image, score_threshold=0.05)
@@ -229,3 +216,25 @@ def test_a_scale_that_is_no_factor_is_refused(bundle):
     for scale in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="scale"):
             Predictor(bundle, scale=scale)
+
+
+def test_no_pixel_passes_through_the_network_twice(draw_nuclei):
+    """The scale of an image of one window is found on the image itself: what was proposed there is the answer."""
+    image = draw_nuclei((600, 520), 40, seed=1)[0]
+    for segmenter, scale in ((FakeSegmenter(nearsighted), 1.0), (FakeSegmenter(levels), 1.0)):
+        Predictor(ModelBundle("fake", segmenter, PLAIN, {}), precision="float32").predict(image)
+        shapes = [seen.shape[:2] for seen in segmenter.seen]
+        assert shapes.count((600, 520)) == scale
+        assert len(set(shapes)) == len(shapes)
+
+
+def test_the_nuclei_of_several_tiles_come_in_the_order_of_falling_score(bright, draw_nuclei):
+    image = draw_nuclei((300, 260), 60, seed=4)[0]
+    segmenter = bright(halo=16)
+    segmenter.largest = 128
+    found = Predictor(ModelBundle("fake", segmenter, PLAIN, {}), scale=1.0, precision="float32").predict(image)
+    assert len(segmenter.seen) > 4
+    assert (np.diff(found.scores) <= 0).all()
+    whole = Predictor(ModelBundle("fake", bright(), PLAIN, {}), scale=1.0, precision="float32").predict(image)
+    np.testing.assert_array_equal(found.labels > 0, whole.labels > 0)
+    np.testing.assert_array_equal(found.scores, whole.scores)

@@ -8,7 +8,7 @@ from nucseg.inference.parts import make_part
 SHAPE = (20, 40)
 
 
-def part(*nuclei, scores=None, cut=(), spare=()):
+def part(*nuclei, scores=None, cut=()):
     """A tile's nuclei, each a window of the image, drawn into the whole image's frame."""
     labels = np.zeros(SHAPE, np.int32)
     for number, window in enumerate(nuclei, start=1):
@@ -19,7 +19,6 @@ def part(*nuclei, scores=None, cut=(), spare=()):
         np.array(scores or [0.9] * len(nuclei), np.float32),
         Window.whole(SHAPE),
         cut=np.array([number in cut for number in numbers], bool),
-        spare=np.array([number in spare for number in numbers], bool),
     )
 
 
@@ -37,19 +36,6 @@ def test_numbers_go_on_from_tile_to_tile():
     assert (labels[2, 2], labels[9, 9], labels[2, 31]) == (1, 2, 3)
     assert [(group.first, len(group.scores)) for group in found.groups()] == [(1, 2), (3, 1)]
     assert len(found) == 3
-
-
-def test_the_spare_of_a_tile_gives_way_to_the_owner():
-    found = mosaic(part((5, 15, 9, 21), spare=[1]), part((5, 15, 9, 22)))
-    assert len(found) == 1
-    assert (whole(found) == 1).sum() == 4 * 7
-
-
-def test_the_spare_of_a_tile_counts_where_the_owner_does_not_know_of_it():
-    found = mosaic(part((5, 15, 9, 21), spare=[1]), part((5, 30, 9, 32)))
-    assert len(found) == 2
-    two_spares = mosaic(part((5, 15, 9, 21), spare=[1]), part((5, 15, 9, 22), spare=[1]))
-    assert len(two_spares) == 1
 
 
 def test_the_pieces_of_a_nucleus_larger_than_a_tile_are_joined():

@@ -7,7 +7,7 @@ from nucseg.images.source import array_source
 from nucseg.images.transforms import Normalize
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.inference.tiled import predict_tiled
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 
@@ -25,7 +25,7 @@ def predictor(segmenter, *, scale=1.0):
 
 
 def tiled(one, image, **options):
-    return predict_tiled(tile_job(one, array_source(image), **options), LocalEngine(one.bundle.segmenter))
+    return predict_tiled(one.job(array_source(image), **options), LocalEngine(one.bundle.segmenter))
 
 
 def same_nuclei(first, second):
@@ -52,15 +52,15 @@ def test_tiles_of_any_segmenter_do_not_show(draw_nuclei, bright, tile, halo):
     np.testing.assert_array_equal(joined, found.instances().labels)
 
 
-def test_nuclei_larger_than_a_tile_come_out_whole(bright):
+def test_nuclei_wider_than_a_tile_come_out_whole(bright):
     image = np.zeros((300, 420), np.uint8)
     rows, columns = np.ogrid[:300, :420]
     image[(rows - 150) ** 2 + (columns - 130) ** 2 < 110**2] = 200
     image[(rows - 140) ** 2 + (columns - 330) ** 2 < 60**2] = 200
     image[10:20, 400:410] = 200
-    found = tiled(predictor(bright(16)), image, tile=64).instances()
+    found = tiled(predictor(bright(112)), image, tile=64).instances()
     assert len(found) == 3
-    assert same_nuclei(found.labels, predictor(bright(16)).predict(image).labels)
+    assert same_nuclei(found.labels, predictor(bright(112)).predict(image).labels)
 
 
 def test_the_numbers_of_an_image_of_one_tile_are_those_of_the_predictor(small_stardist, draw_nuclei):
@@ -88,7 +88,7 @@ def test_tiles_of_stardist_do_not_show(small_stardist, draw_nuclei, scale, score
 def test_batches_of_tiles_give_the_same_nuclei(small_stardist, draw_nuclei, monkeypatch):
     image = draw_nuclei((300, 260), 130, seed=4, gap=0)[0]
     one = predictor(small_stardist)
-    job = tile_job(one, array_source(image), tile=64)
+    job = one.job(array_source(image), tile=64)
     expected = predict_tiled(job, LocalEngine(small_stardist, batch=1)).instances()
     batches = []
     propose = small_stardist.propose
@@ -101,7 +101,7 @@ def test_batches_of_tiles_give_the_same_nuclei(small_stardist, draw_nuclei, monk
 def test_only_the_tiles_that_are_missing_are_predicted(small_stardist, draw_nuclei):
     image = draw_nuclei((260, 260), 80, seed=5)[0]
     one = predictor(small_stardist)
-    job = tile_job(one, array_source(image), tile=64)
+    job = one.job(array_source(image), tile=64)
     engine = LocalEngine(small_stardist)
     everything = dict(engine.parts(job))
     assert sorted(everything) == list(job.grid)
@@ -120,33 +120,24 @@ def test_a_blank_image_has_no_nuclei(small_stardist):
 
 def test_what_is_wrong_is_said(bright):
     with pytest.raises(ConfigError, match="tile: -5"):
-        tile_job(predictor(bright(8)), array_source(np.zeros((9, 9), np.uint8)), tile=-5)
+        predictor(bright(8)).job(array_source(np.zeros((9, 9), np.uint8)), tile=-5)
     broken = array_source(np.ones((9, 9), np.float32), "slide 3")
     object.__setattr__(broken, "read", lambda window: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(InputError, match=r"slide 3.*gone"):
-        tile_job(predictor(bright(8)), broken)
+        predictor(bright(8)).job(broken)
 
 
 @pytest.mark.parametrize("score_threshold", [None, 0.2, 0.995])
 def test_the_search_for_the_scale_is_the_prediction_where_it_saw_the_whole_image(draw_nuclei, bright, score_threshold):
     image = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)[0]
-    shapes = []
-
-    class Watched(bright):
-        def predict(self, images, *, score_threshold=None):
-            shapes.extend(image.shape for image in images)
-            threshold = self.thresholds["score"] if score_threshold is None else score_threshold
-            return [found.above(threshold) for found in super().predict(images)]
-
-    class Never(LocalEngine):
-        def _proposed(self, job, tiles):
-            raise AssertionError("the network has seen it")
-
-    one = predictor(Watched(), scale="auto")
-    job = tile_job(one, array_source(image), score_threshold=score_threshold)
-    found = predict_tiled(job, Never(one.bundle.segmenter)).instances()
+    one = predictor(bright(), scale="auto")
+    job = one.job(array_source(image), score_threshold=score_threshold)
+    looked = len(one.bundle.segmenter.seen)
+    found = predict_tiled(job, LocalEngine(one.bundle.segmenter)).instances()
+    assert len(one.bundle.segmenter.seen) == looked > 0
+    shapes = [seen.shape for seen in one.bundle.segmenter.seen]
     assert len(shapes) == len(set(shapes))
-    expected = tiled(predictor(Watched()), image, score_threshold=score_threshold).instances()
+    expected = tiled(predictor(bright()), image, score_threshold=score_threshold).instances()
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_array_equal(found.scores, expected.scores)
     np.testing.assert_array_equal(found.labels, one.predict(image, score_threshold=score_threshold).labels)

@@ -52,7 +52,7 @@ def test_a_part_gives_back_every_window(seed, n, top, left):
     place = Window(top, left, top + labels.shape[0], left + labels.shape[1])
     image[place.slices] = labels
     none = np.zeros(n, bool)
-    part = make_part(labels, np.ones(n, np.float32), place, cut=none, spare=none)
+    part = make_part(labels, np.ones(n, np.float32), place, cut=none)
     np.testing.assert_array_equal(part.areas, np.bincount(labels.ravel(), minlength=n + 1)[1:])
     if part.window:
         rows = np.sort(rng.integers(part.window.top, part.window.bottom + 1, 2))
@@ -72,14 +72,12 @@ def test_a_part_is_saved_and_damage_is_noticed(tmp_path):
         np.array([0.9, 0.5], np.float32),
         Window(3, 4, 5, 7),
         cut=np.array([True, False]),
-        spare=np.array([False, True]),
     )
     part.save(tmp_path / "a.npz")
     back = Part.load(tmp_path / "a.npz")
     assert back.window == part.window
     np.testing.assert_array_equal(back.crop(back.window), labels)
     np.testing.assert_array_equal(back.cut, part.cut)
-    np.testing.assert_array_equal(back.spare, part.spare)
     whole = (tmp_path / "a.npz").read_bytes()
     for damaged in (b"", b"PK", whole[:200], whole[:-1], b"no zip at all"):
         (tmp_path / "b.npz").write_bytes(damaged)

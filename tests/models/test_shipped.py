@@ -19,7 +19,7 @@ from nucseg.images.io import read_image
 from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.inference.tiled import predict_tiled
 from nucseg.masks.labels import make_whole
 from nucseg.models.precision import use_precision
 from nucseg.models.shipped import trained_or_shipped, unpack
@@ -197,14 +197,14 @@ def test_the_surroundings_of_a_scan_change_nothing(predictor, value, channels):
     alone = len(predictor.predict(image))
     # Nuclei that the border cuts are now seen with something beside them.
     assert len(predictor.predict(canvas)) == pytest.approx(alone, rel=0.2)
-    tiled = predict_tiled(tile_job(predictor, array_source(canvas), tile=256), LocalEngine(predictor.bundle.segmenter))
+    tiled = predict_tiled(predictor.job(array_source(canvas), tile=256), LocalEngine(predictor.bundle.segmenter))
     assert len(tiled) == pytest.approx(alone, rel=0.2)
 
 
 def test_each_nucleus_is_one_piece_without_holes(predictor):
     image = real_tissue()[:256, :256]
     found = predictor.predict(image)
-    tiled = predict_tiled(tile_job(predictor, array_source(image), tile=96), LocalEngine(predictor.bundle.segmenter))
+    tiled = predict_tiled(predictor.job(array_source(image), tile=96), LocalEngine(predictor.bundle.segmenter))
     for labels in (found.labels, tiled.instances().labels):
         assert labels.max() > 50
         for number, window in enumerate(find_objects(labels), start=1):
@@ -219,7 +219,7 @@ def test_no_seam_shows_in_a_real_image(models, name, precision):
     image = real_image()
     try:
         whole = predictor.predict(image)
-        job = tile_job(predictor, array_source(image), tile=192)
+        job = predictor.job(array_source(image), tile=192)
         assert len(job.grid) == 3 * 3
         tiled = predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
     finally:

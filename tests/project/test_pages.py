@@ -300,4 +300,4 @@ def test_the_protocol_of_the_design_is_python() -> None:
     names: dict[str, Any] = {"__name__": __name__}
     exec(block.text, names)
 
-    assert {"predict", "save", "load"} <= vars(names["Segmenter"]).keys()
+    assert {"propose", "join", "reach", "decode"} <= vars(names["InstanceSegmenter"]).keys()

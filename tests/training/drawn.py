@@ -13,12 +13,14 @@ from itertools import count
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.append(str(Path(__file__).parents[1]))
 
 import keras
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
 from skimage.draw import disk
 
+from fake_segmenter import WholeNuclei
 from nucseg.augment.augmenter import Augmenter
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.types import Instances, Sample
@@ -29,7 +31,7 @@ from nucseg.training.seeds import set_seeds
 from nucseg.training.train import train
 
 
-class ForegroundNet:
+class ForegroundNet(WholeNuclei):
     """Predicts foreground; has dropout, so that its random state counts too."""
 
     stride = 2
@@ -58,10 +60,7 @@ class ForegroundNet:
     def compile(self, optimizer):
         self.keras_model.compile(optimizer, loss="binary_crossentropy")
 
-    def predict(self, images, *, score_threshold=None):
-        return [self._components(image) for image in images]
-
-    def _components(self, image):
+    def find(self, image):
         foreground = self.keras_model.predict(image[None], verbose=0)[0, ..., 0] > 0.5
         labels, n_found = label(foreground)
         return Instances(labels.astype(np.int32), np.full(n_found, 0.5, np.float32))

@@ -11,8 +11,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
 from nucseg.batch.outcome import Outcome
 from nucseg.batch.progress import Progress
 from nucseg.batch.record import ImageRecord
@@ -26,8 +24,9 @@ from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
 from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import tile_job
+from nucseg.inference.tiled import predict_tiled
 from nucseg.reporting.formats.registry import format_paths, write_format
 
 logger = logging.getLogger(__name__)
@@ -151,25 +150,22 @@ class _Run:
         source = open_image(image.url, options.channel)
         if options.pixel_size:
             source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
-        job = tile_job(
-            self.predictor,
-            source,
-            channel=options.channel,
-            tile=options.tile,
-            score_threshold=options.score_threshold,
+        job = self.predictor.job(
+            source, channel=options.channel, tile=options.tile, score_threshold=options.score_threshold
         )
         is_large = len(job.grid) > 1
         with self.one_large_image if is_large else nullcontext():
             self.bar.open(len(job.grid))
-            parts = record.saved_tiles(job.grid) if options.resume and is_large else {}
-            for part in parts.values():
-                self.bar.tile(int(np.count_nonzero(~part.spare)))
-            for tile, part in self.engine.parts(job, parts.keys()):
+            saved = record.saved_tiles(job.grid) if options.resume and is_large else {}
+            for part in saved.values():
+                self.bar.tile(len(part))
+
+            def keep(tile: int, part: Part) -> None:
                 if is_large:
                     record.save_tile(tile, part)
-                parts[tile] = part
-                self.bar.tile(int(np.count_nonzero(~part.spare)))
-            nuclei = Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)
+                self.bar.tile(len(part))
+
+            nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)
             self._write(nuclei, job.source, files, image)
             record.finish(len(nuclei))
         return Outcome(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nucseg.core.errors import ConfigError
-from nucseg.models.segmenter import LOWEST_SCORE
+from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.reporting.formats.registry import FORMATS
 
 if TYPE_CHECKING:

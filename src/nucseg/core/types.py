@@ -39,10 +39,17 @@ class Instances:
         return np.bincount(self.labels.ravel(), minlength=len(self) + 1)[1:]
 
     def above(self, score_threshold: float) -> "Instances":
-        """Keep the nuclei with `score >= score_threshold`, numbered anew in the same order."""
+        """Return the nuclei with `score >= score_threshold`, renumbered in the same order."""
         keep = self.scores >= np.float32(score_threshold)
         numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
         return Instances(numbers[self.labels], self.scores[keep])
+
+    def by_score(self) -> "Instances":
+        """Return the same nuclei, numbered in the order of falling score."""
+        order = np.argsort(-self.scores, kind="stable")
+        numbers = np.zeros(len(self) + 1, np.int32)
+        numbers[order + 1] = np.arange(1, len(self) + 1)
+        return Instances(numbers[self.labels], self.scores[order])
 
 
 @dataclass(frozen=True)

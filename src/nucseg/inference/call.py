@@ -16,10 +16,10 @@ from nucseg.images.planes import Channel, check_channel, choose_planes
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor, Scale
-from nucseg.inference.tiled import predict_tiled, tile_job
+from nucseg.inference.tiled import predict_tiled
 from nucseg.models.precision import use_precision
+from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.models.registry import resolve_model
-from nucseg.models.segmenter import LOWEST_SCORE
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +41,10 @@ def predict_image(
         raise ConfigError(f"score_threshold: {score_threshold} is not allowed; it must be from {LOWEST_SCORE} to 1.")
     predictor = _predictor(resolve_model(model).absolute(), precision)
     use_precision(precision)  # of the whole process: another call may have changed it
-    job = tile_job(
-        predictor, source, tile=tile, scale=scale, magnification=magnification, score_threshold=score_threshold
-    )
+    job = predictor.job(source, tile=tile, scale=scale, magnification=magnification, score_threshold=score_threshold)
     for note in job.source.notes:
         logger.warning("%s: %s", source.name, note)
-    return predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
+    return predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances().by_score()
 
 
 def _source(image: Any, channel: Channel) -> ImageSource:

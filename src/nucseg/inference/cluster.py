@@ -19,13 +19,13 @@ from nucseg.images.open import open_image
 from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
-from nucseg.inference.engine import TileJob
+from nucseg.inference.engine import LocalEngine, TileJob
 from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tiles
+from nucseg.inference.tile_steps import decode_tile, propose_tiles
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
-from nucseg.models.segmenter import Segmenter
+from nucseg.models.protocols import InstanceSegmenter
 
 _RETRIES = 3
 _loading = Lock()
@@ -64,7 +64,7 @@ class DaskEngine:
         self._client = client
         self._model = model
         self._precision: Precision = predictor.precision
-        self._segmenter = predictor.bundle.segmenter
+        self._here = LocalEngine(predictor.bundle.segmenter)
         self._run = uuid4().hex
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
@@ -73,8 +73,8 @@ class DaskEngine:
         Raises:
             StorageError: A task took down every worker that it was given to.
         """
-        if job.known is not None:
-            yield from ((tile, job.known) for tile in job.grid if tile not in skip)
+        if job.known:  # the network has seen the image in this process, which is all that a worker would spare
+            yield from self._here.parts(job, skip)
             return
         recipe = _Recipe(
             self._run,
@@ -88,7 +88,7 @@ class DaskEngine:
             job.score_threshold,
         )
         token = uuid4().hex[:8]
-        needed = {tile: needed_tiles(self._segmenter, job.grid, tile) for tile in job.grid if tile not in skip}
+        needed = {tile: job.grid.neighbours(tile) for tile in job.grid if tile not in skip}
 
         def submit(function: Any, tile: int, *arguments: Any) -> Any:
             key = f"{function.__name__}-{token}-{tile}"
@@ -130,7 +130,7 @@ def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
     return decode_tile(segmenter, view, recipe.grid, tile, proposals, recipe.score_threshold)
 
 
-def _prepared(recipe: _Recipe) -> tuple[Segmenter, NetworkView]:
+def _prepared(recipe: _Recipe) -> tuple[InstanceSegmenter, NetworkView]:
     with _loading:
         segmenter = _predictor(recipe.run, recipe.model, recipe.precision).bundle.segmenter
     source = _source(recipe.run, recipe.image, recipe.channel)
@@ -149,7 +149,7 @@ def _source(_run: str, image: str, channel: Channel) -> ImageSource:
 
 @contextmanager
 def connected(workers: int, scheduler: str | None) -> Iterator[Client]:
-    """Give a client of a Dask cluster.
+    """Create a client of a Dask cluster.
 
     Args:
         workers: Processes to start on this machine, which share its cores; not used where there is a scheduler.

@@ -1,8 +1,8 @@
 """Tiles on this machine: the network runs over one tile while others are read, decoded and drawn."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -10,11 +10,11 @@ from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.parts import Part
-from nucseg.inference.tile_steps import decode_tile, needed_tiles, propose_tiles
+from nucseg.inference.tile_steps import decode_tile, propose_tiles
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.models.precision import tiles_at_once
-from nucseg.models.segmenter import Segmenter
+from nucseg.models.protocols import InstanceSegmenter
 
 _READ_AHEAD = 2
 
@@ -25,12 +25,12 @@ class TileJob:
 
     Attributes:
         source: The image; `name` is where other processes find it.
-        channel: The channel of it that was chosen.
-        fitted: The preprocessing with the image's statistics.
+        channel: The chosen channel of it.
+        fitted: The preprocessing with the statistics of the image.
         scale: Factor by which the preprocessed image is resized.
         grid: The tiles.
         score_threshold: The lowest score to keep; None takes the model's own.
-        known: What the only tile holds, where the search for the scale has found them already.
+        known: What the network has already proposed for some tiles, by number.
     """
 
     source: ImageSource
@@ -39,7 +39,7 @@ class TileJob:
     scale: float
     grid: TileGrid
     score_threshold: float | None
-    known: Part | None = None
+    known: Mapping[int, Any] = field(default_factory=dict)
 
     @cached_property
     def view(self) -> NetworkView:
@@ -51,7 +51,7 @@ class Engine(Protocol):
     """Something that predicts tiles."""
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
-        """Predict all tiles but those to skip; yield each tile's number and nuclei as soon as they are known."""
+        """Predict all tiles but those to skip; yield the number and the nuclei of each as soon as they are known."""
         ...
 
 
@@ -63,11 +63,11 @@ class LocalEngine:
 
     Args:
         segmenter: The model.
-        threads: That decode tiles.
-        batch: Tiles that the network sees at a time; None takes what suits the device.
+        threads: Number of threads that decode tiles.
+        batch: Number of tiles that the network sees at a time; None takes what suits the device.
     """
 
-    def __init__(self, segmenter: Segmenter, threads: int = 2, batch: int | None = None) -> None:
+    def __init__(self, segmenter: InstanceSegmenter, threads: int = 2, batch: int | None = None) -> None:
         self._segmenter = segmenter
         self._threads = threads
         self._batch = tiles_at_once() if batch is None else batch
@@ -75,11 +75,8 @@ class LocalEngine:
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles, about row by row; see `Engine.parts`."""
         wanted = [tile for tile in job.grid if tile not in skip]
-        if job.known is not None:
-            yield from ((tile, job.known) for tile in wanted)
-            return
-        order = sorted({near for tile in wanted for near in needed_tiles(self._segmenter, job.grid, tile)})
-        waits = {tile: set(needed_tiles(self._segmenter, job.grid, tile)) for tile in wanted}
+        order = sorted({near for tile in wanted for near in job.grid.neighbours(tile)})
+        waits = {tile: set(job.grid.neighbours(tile)) for tile in wanted}
         uses = {tile: sum(tile in needed for needed in waits.values()) for tile in order}
         proposals: dict[int, Any] = {}
         running: dict[int, Future[Part]] = {}
@@ -114,6 +111,8 @@ class LocalEngine:
         def propose(some: list[int]) -> list[Any]:
             return propose_tiles(self._segmenter, job.view, job.grid, some, job.score_threshold)
 
+        yield from job.known.items()
+        tiles = [tile for tile in tiles if tile not in job.known]
         with ThreadPoolExecutor(_READ_AHEAD) as readers:
             ahead: dict[Future[list[Any]], list[int]] = {}
             try:

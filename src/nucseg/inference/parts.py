@@ -26,7 +26,6 @@ class Part:
         values: `(R,)` int32; 0 is background, 1..n are the nuclei.
         scores: `(n,)` float32.
         cut: `(n,)` bool: which nuclei end at the border of what the tile saw, though the image goes on.
-        spare: `(n,)` bool: which nuclei other tiles own, should they know of them.
     """
 
     window: Window
@@ -34,7 +33,6 @@ class Part:
     values: NDArray[np.int32]
     scores: NDArray[np.float32]
     cut: NDArray[np.bool_]
-    spare: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -74,7 +72,6 @@ class Part:
                 values=self.values,
                 scores=self.scores,
                 cut=self.cut,
-                spare=self.spare,
             )
 
     @classmethod
@@ -87,7 +84,7 @@ class Part:
         try:
             with np.load(path, allow_pickle=False) as data:
                 window = Window(*data["window"].tolist())
-                return cls(window, data["lengths"], data["values"], data["scores"], data["cut"], data["spare"])
+                return cls(window, data["lengths"], data["values"], data["scores"], data["cut"])
         except (ValueError, KeyError, EOFError, BadZipFile) as error:
             raise OSError(f"{path}: damaged ({error})") from error
 
@@ -98,7 +95,6 @@ def make_part(
     place: Window,
     *,
     cut: NDArray[np.bool_],
-    spare: NDArray[np.bool_],
 ) -> Part:
     """Make a part of a label image.
 
@@ -107,21 +103,20 @@ def make_part(
         scores: `(n,)`.
         place: In the frame of the image.
         cut: As in `Part`.
-        spare: As in `Part`.
     """
     rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
     if not len(rows):
         empty = np.zeros(0, np.int32)
-        return Part(Window(place.top, place.left, place.top, place.left), empty, empty, scores, cut, spare)
+        return Part(Window(place.top, place.left, place.top, place.left), empty, empty, scores, cut)
     inner = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     pixels = labels[inner.slices].ravel()
     starts = np.concatenate([[0], np.flatnonzero(pixels[1:] != pixels[:-1]) + 1])
     window = Window(*(edge + start for edge, start in zip(inner, place[:2] * 2, strict=True)))
     lengths = np.diff(starts, append=pixels.size).astype(np.int32)
-    return Part(window, lengths, pixels[starts].astype(np.int32), scores, cut, spare)
+    return Part(window, lengths, pixels[starts].astype(np.int32), scores, cut)
 
 
 def whole_part(found: Instances) -> Part:
     """Create the part of an image of one tile."""
     none = np.zeros(len(found), bool)
-    return make_part(found.labels, found.scores, Window.whole(found.labels.shape), cut=none, spare=none)
+    return make_part(found.labels, found.scores, Window.whole(found.labels.shape), cut=none)

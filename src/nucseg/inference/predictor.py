@@ -1,23 +1,24 @@
-"""The one way from an image to its nuclei."""
+"""The one way from an image to its nuclei: preprocessing, a scale, tiles, and an engine that runs them."""
 
-from collections.abc import Sequence
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.errors import ConfigError
+from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.types import Instances, Precision
-from nucseg.core.window import Window
-from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
-from nucseg.images.preprocessing import FittedPreprocessor
-from nucseg.images.source import ImageSource, array_source, sample_windows
-from nucseg.inference.scale import estimate_scale
-from nucseg.masks.labels import make_whole
+from nucseg.images.planes import Channel
+from nucseg.images.source import ImageSource, array_source
+from nucseg.inference.engine import LocalEngine, TileJob
+from nucseg.inference.look import ScaleLook
+from nucseg.inference.tiled import predict_tiled
+from nucseg.inference.tiles import make_grid
+from nucseg.inference.view import NetworkView
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
+from nucseg.models.protocols import lowest_score
 from nucseg.models.registry import resolve_model
 
 Scale = float | Literal["auto"]
@@ -31,7 +32,7 @@ class Predictor:
         scale: Factor by which the preprocessed image is resized before the network sees it: below 1 for nuclei that
             are larger than those the model was trained on, above 1 for smaller ones. `auto` finds it for each image,
             see `estimate_scale`.
-        precision: Number format of the network, for the whole process; see `use_precision`.
+        precision: Precision of the network; holds for the whole process, see `use_precision`.
 
     Attributes:
         bundle: The model.
@@ -39,7 +40,7 @@ class Predictor:
         precision: The one in effect.
 
     Raises:
-        ConfigError: The scale is not above 0, or the precision cannot be had.
+        ConfigError: The scale is not above 0, or the precision is not available.
     """
 
     def __init__(self, bundle: ModelBundle, *, scale: Scale = "auto", precision: Precision = "auto") -> None:
@@ -71,16 +72,16 @@ class Predictor:
         score_threshold: float | None = None,
         name: str = "image",
     ) -> Instances:
-        """Find the nuclei of one image.
+        """Find the nuclei of one image in memory, on this machine.
 
-        `predict(image, score_threshold=low).above(high)` is what `predict(image, score_threshold=high)` gives.
+        `predict(image, score_threshold=low).above(high)` is what `predict(image, score_threshold=high)` returns.
 
         Args:
             image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any integer, boolean or float dtype; as stored, not
                 normalised.
-            magnification: Of the objective, where known; only a model that rescales to one looks at it.
+            magnification: Magnification of the objective, where known; only a model that rescales to one uses it.
             score_threshold: The lowest score to keep; None takes the model's own.
-            name: What to call the image in an error.
+            name: Name of the image in errors.
 
         Returns:
             The nuclei in the frame of `image`, in the order of falling score.
@@ -88,96 +89,57 @@ class Predictor:
         Raises:
             InputError: It is not an image, or shows several stains in colour.
         """
-        source = array_source(image, name)
-        fitted = self._preprocessor.fit_source(source, magnification)
-        scale, found = self.scale_for(source, fitted, score_threshold=score_threshold)
-        if found is None:
-            prepared = fitted.image(fitted.filled(source).read(Window.whole(source.shape)))
-            seen = resize_image(prepared, scaled_shape(prepared.shape, scale))
-            found = self._found([seen], score_threshold)[0]
-        return self.answer(found, (image.shape[0], image.shape[1]), score_threshold)
+        job = self.job(array_source(image, name), magnification=magnification, score_threshold=score_threshold)
+        return predict_tiled(job, LocalEngine(self.bundle.segmenter)).instances().by_score()
 
-    def network_input(self, image: NDArray, *, magnification: float | None = None) -> NDArray[np.float32]:
-        """Return what the network sees of an image at scale 1: the array that the training feed cuts its patches from.
-
-        Args:
-            image: As in `predict`.
-            magnification: As in `predict`.
-
-        Returns:
-            `(H', W', in_channels)` float32.
-        """
-        source = array_source(image)
-        fitted = self._preprocessor.fit_source(source, magnification)
-        return fitted.image(fitted.filled(source).read(Window.whole(source.shape)))
-
-    def scale_for(
+    def job(
         self,
         source: ImageSource,
-        fitted: FittedPreprocessor,
+        *,
+        channel: Channel = None,
+        tile: int | None = None,
         scale: Scale | None = None,
+        magnification: float | None = None,
         score_threshold: float | None = None,
-    ) -> tuple[float, Instances | None]:
-        """Return the scale at which `predict` predicts an image; where it is to be found, a few windows are predicted.
+    ) -> TileJob:
+        """Compute the statistics of an image (it is read twice for that, band by band) and lay tiles over it.
 
         Args:
             source: The image.
-            fitted: The model's preprocessing with the image's statistics.
-            scale: Instead of the predictor's.
+            channel: The channel that `source` was opened with, for other processes.
+            tile: Side of a tile in pixels, in the frame of the network; None takes the default.
+            scale: Scale to predict at, or `auto`; None takes the predictor's.
+            magnification: As in `predict`.
             score_threshold: As in `predict`.
 
         Returns:
-            The scale; and what the network found in the image at that scale, in its frame, if one window was all of it.
+            What `predict_tiled` takes. Where the scale was estimated on the whole image, the job holds what the
+            network proposed at that scale, so that no pixel passes through it twice.
 
         Raises:
-            ConfigError: The scale is not above 0.
+            InputError: It is not an image, or shows several stains in colour; see `Preprocessor.fit_source`.
+            ConfigError: The tile or the scale is not above 0.
         """
         scale = _check_scale(self.scale if scale is None else scale)
-        if scale != "auto":
-            return scale, None
-        windows = list(sample_windows(fitted.filled(source)))
-        parts = [fitted.image(window) for window in windows]
-        is_whole = len(windows) == 1 and windows[0].shape == source.shape
-        lowest = score_threshold if is_whole else None  # the scale needs no weaker nuclei, the answer may
-
-        @cache
-        def find(scale: float) -> list[Instances]:
-            return self._found([resize_image(part, scaled_shape(part.shape, scale)) for part in parts], lowest)
-
-        def strong(scale: float) -> list[Instances]:
-            return [found.above(self.score_threshold) for found in find(scale)]
-
-        chosen = estimate_scale(strong, min(min(part.shape[:2]) for part in parts))
-        return chosen, find(chosen)[0] if is_whole else None
-
-    def answer(self, found: Instances, shape: tuple[int, int], score_threshold: float | None = None) -> Instances:
-        """Return what the network found in a whole image, such as the second value of `scale_for`, as `predict` does.
-
-        Args:
-            found: In the network's frame.
-            shape: (rows, columns) of the image.
-            score_threshold: As in `predict`.
-        """
-        return _restored(found.above(self.score_threshold if score_threshold is None else score_threshold), shape)
-
-    def _found(self, seen: Sequence[NDArray[np.float32]], score_threshold: float | None) -> list[Instances]:
-        own = self.score_threshold
-        return self.bundle.segmenter.predict(
-            seen, score_threshold=own if score_threshold is None else min(score_threshold, own)
+        try:
+            fitted = self._preprocessor.fit_source(source, magnification)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
+        source = replace(source, notes=source.notes + fitted.notes)
+        model = self.bundle.segmenter
+        lowest = lowest_score(self.score_threshold, score_threshold)
+        look = None
+        if scale == "auto":
+            look = ScaleLook(model, source, fitted, lowest)
+            scale = look.scale()
+        grid = make_grid(
+            NetworkView(source, fitted, scale).shape, tile, stride=model.stride, halo=model.halo, largest=model.largest
         )
+        known = look.proposals_of_all(scale) if look and len(grid) == 1 else {}
+        return TileJob(source, channel, fitted, scale, grid, score_threshold, known)
 
 
 def _check_scale(scale: Scale) -> Scale:
     if scale != "auto" and not 0 < scale < np.inf:
         raise ConfigError(f"scale: {scale} is not allowed; it must be `auto` or a factor above 0 (1 changes nothing).")
     return scale
-
-
-def _restored(found: Instances, shape: tuple[int, int]) -> Instances:
-    """Resize nuclei to another frame; one that loses all its pixels on the way is dropped."""
-    if found.labels.shape == shape:
-        return found
-    labels = make_whole(resize_labels(found.labels, shape))
-    present = np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0
-    numbers = np.concatenate([[0], np.cumsum(present)]).astype(np.int32)
-    return Instances(numbers[labels], found.scores[present])

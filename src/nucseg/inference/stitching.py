@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nucseg.inference.parts import Part
 
-_SAME = 0.5
+_SAME_OVERLAP = 0.5
 """Two tiles' nuclei are one where at least this part of the smaller lies in the other."""
 
 Nucleus = tuple[int, int]
@@ -36,9 +36,8 @@ class Numbering:
 def number_nuclei(parts: list[Part], neighbours: Callable[[int], list[int]]) -> Numbering:
     """Number nuclei 1..N, tile by tile and, within a tile, in its own order.
 
-    A nucleus that was found by two tiles (its spare in one, a disagreement at a seam) counts once: the owner's or, of
-    two owned ones, that of the higher score. Of a nucleus too large for any tile to see, each has a piece that ends at
-    the border of what the tile saw: the pieces are joined.
+    A nucleus that two tiles found (a disagreement at a seam) counts once: that of the higher score. Of a nucleus too
+    large for any tile to see, each has a piece that ends at the border of what the tile saw: the pieces are joined.
 
     Args:
         parts: What each tile found.
@@ -82,16 +81,15 @@ def _resolve(
     joined: dict[Nucleus, Nucleus] = {}
     dropped: set[Nucleus] = set()
     hidden: dict[Nucleus, int] = {}
-    spares_last = sorted(_overlaps(parts, neighbours), key=lambda pair: _spare(parts, pair[0]) + _spare(parts, pair[1]))
-    for one, other, pixels, share in spares_last:
+    for one, other, pixels, share in _overlaps(parts, neighbours):
         if one in dropped or other in dropped:
             continue
-        if share < _SAME:
+        if share < _SAME_OVERLAP:
             hidden[other] = hidden.get(other, 0) + pixels  # the first tile has the pixels
             if hidden[other] >= parts[other[0]].areas[other[1] - 1]:
                 dropped.add(other)
-        elif _spare(parts, one) or _spare(parts, other) or not (_cut(parts, one) or _cut(parts, other)):
-            dropped.add(min(one, other, key=lambda each: (not _spare(parts, each), _score(parts, each), each)))
+        elif not (_cut(parts, one) or _cut(parts, other)):
+            dropped.add(min(one, other, key=lambda each: (_score(parts, each), each)))
         else:
             _join(joined, one, other)
     return joined, dropped, set(hidden)
@@ -126,10 +124,6 @@ def _overlaps(
 
 def _score(parts: list[Part], nucleus: Nucleus) -> float:
     return float(parts[nucleus[0]].scores[nucleus[1] - 1])
-
-
-def _spare(parts: list[Part], nucleus: Nucleus) -> bool:
-    return bool(parts[nucleus[0]].spare[nucleus[1] - 1])
 
 
 def _cut(parts: list[Part], nucleus: Nucleus) -> bool:

@@ -13,15 +13,15 @@ from nucseg.inference.parts import Part, make_part
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.masks.labels import make_whole
-from nucseg.models.segmenter import Segmenter, TiledSegmenter, lowest_score
+from nucseg.models.protocols import InstanceSegmenter, lowest_score
 
-_REACHES = 3
+_NEIGHBOUR_REACHES = 3
 """A tile's decision is taken with the proposals up to so many times the largest nucleus's reach around it: whether a
 proposal is kept depends on those it overlaps (two reaches), and that in turn on theirs."""
 
 
 def propose_tiles(
-    segmenter: Segmenter, view: NetworkView, grid: TileGrid, tiles: Sequence[int], score_threshold: float | None
+    segmenter: InstanceSegmenter, view: NetworkView, grid: TileGrid, tiles: Sequence[int], score_threshold: float | None
 ) -> list[Any]:
     """Run the network over tiles and their halos, those that are alike as one batch.
 
@@ -33,24 +33,16 @@ def propose_tiles(
         score_threshold: The lowest score to keep; None takes the model's own.
 
     Returns:
-        For each tile the proposals that it owns, in its frame; of a model that has none, its nuclei, in the frame of
-        what the tile read.
+        For each tile the proposals that it owns, in its frame.
     """
     places = [grid.reads(tile) for tile in tiles]
     images = [view.read(place) for place in places]
-    if not isinstance(segmenter, TiledSegmenter):
-        return segmenter.predict(images, score_threshold=score_threshold)
     own = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
     return segmenter.propose(images, lowest_score(segmenter.thresholds["score"], score_threshold), own)
 
 
-def needed_tiles(segmenter: Segmenter, grid: TileGrid, tile: int) -> list[int]:
-    """Give the tiles whose proposals `decode_tile` needs."""
-    return grid.neighbours(tile) if isinstance(segmenter, TiledSegmenter) else [tile]
-
-
 def decode_tile(
-    segmenter: Segmenter,
+    segmenter: InstanceSegmenter,
     view: NetworkView,
     grid: TileGrid,
     tile: int,
@@ -64,45 +56,34 @@ def decode_tile(
         view: The image.
         grid: Its tiles.
         tile: Which one.
-        proposals: What `propose_tiles` gave for each of `needed_tiles`.
+        proposals: What `propose_tiles` returned for the tile and each of its neighbours.
         score_threshold: The lowest score to keep; None takes the model's own.
     """
     core = grid.core(tile)
-    if isinstance(segmenter, TiledSegmenter):
-        reach = max(segmenter.reach(found) for found in proposals.values())
-        window = core.grown(min(_REACHES * reach, grid.side), grid.shape)
-        joined = segmenter.join([(found, grid.core(number)) for number, found in proposals.items()], window)
-        threshold = segmenter.thresholds["score"] if score_threshold is None else score_threshold
-        found = segmenter.decode(joined, window.shape).above(threshold)
-        spare_margin = 0
-    else:
-        window, found = grid.reads(tile), proposals[tile]
-        # Two tiles may see a nucleus differently, and each take it for the other's.
-        spare_margin = grid.halo // 2
-    return _part(found, window, core, core.grown(spare_margin, grid.shape), view)
+    reach = max(segmenter.reach(found) for found in proposals.values())
+    window = core.grown(min(_NEIGHBOUR_REACHES * reach, grid.side), grid.shape)
+    joined = segmenter.join([(found, grid.core(number)) for number, found in proposals.items()], window)
+    threshold = segmenter.thresholds["score"] if score_threshold is None else score_threshold
+    return _part(segmenter.decode(joined, window.shape).above(threshold), window, core, view)
 
 
-def _part(found: Instances, window: Window, core: Window, wider: Window, view: NetworkView) -> Part:
+def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> Part:
     middles, cut = _middles_and_cuts(found.labels, window, view.shape)
-    owned, near = _inside(middles, core), _inside(middles, wider)
-    labels, place = view.restore(_renumbered(found.labels, owned | near), window)
+    owned = np.all((middles >= core[:2]) & (middles < core[2:]), axis=1)
+    labels, place = view.restore(_renumbered(found.labels, owned), window)
     if labels.shape != found.labels.shape:
         labels = make_whole(labels)
-    visible = np.bincount(labels.ravel(), minlength=np.count_nonzero(owned | near) + 1)[1:] > 0
-    kept = np.flatnonzero(owned | near)[visible]
+    visible = np.bincount(labels.ravel(), minlength=np.count_nonzero(owned) + 1)[1:] > 0
+    kept = np.flatnonzero(owned)[visible]
     return make_part(
-        labels if visible.all() else _renumbered(labels, visible),
-        found.scores[kept],
-        place,
-        cut=cut[kept],
-        spare=~owned[kept],
+        labels if visible.all() else _renumbered(labels, visible), found.scores[kept], place, cut=cut[kept]
     )
 
 
 def _middles_and_cuts(
     labels: NDArray[np.int32], window: Window, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Give the middle of each nucleus's box, and whether it ends at a border of the window inside of the image."""
+    """Return the middle of each nucleus's box, and whether it ends at a border of the window inside of the image."""
     boxes = np.array(
         [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in ndimage.find_objects(labels)]
     ).reshape(-1, 4) + np.array(window[:2] * 2)
@@ -110,10 +91,6 @@ def _middles_and_cuts(
     borders = np.array([window.top, window.left, window.bottom, window.right])
     ends = np.array([0, 0, *shape])
     return middles, ((boxes == borders) & (borders != ends)).any(1)
-
-
-def _inside(points: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
-    return np.all((points >= window[:2]) & (points < window[2:]), axis=1)
 
 
 def _renumbered(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:

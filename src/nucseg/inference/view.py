@@ -12,7 +12,7 @@ from nucseg.images.source import ImageSource
 
 
 class NetworkView:
-    """Reads windows of what `Predictor.network_input` gives for the whole image.
+    """Reads windows of the whole image as it is preprocessed and resized.
 
     Args:
         source: The image.

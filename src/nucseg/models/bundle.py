@@ -9,8 +9,8 @@ from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.files import atomic_folder
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform, parse_transforms
+from nucseg.models.protocols import InstanceSegmenter
 from nucseg.models.registry import kind_of, segmenter_class
-from nucseg.models.segmenter import TrainableSegmenter
 
 _FORMAT = 1
 
@@ -27,7 +27,7 @@ class ModelBundle:
     """
 
     name: str
-    segmenter: TrainableSegmenter
+    segmenter: InstanceSegmenter
     transforms: tuple[Transform, ...]
     run: dict[str, Any] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 import nucseg
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.validation import plain_words
-from nucseg.models.segmenter import TrainableSegmenter
+from nucseg.models.protocols import InstanceSegmenter
 from nucseg.models.shipped import in_wheel, trained_or_shipped
 
 
@@ -49,7 +49,7 @@ MODELS = {
 }
 
 
-def segmenter_class(kind: str) -> type[TrainableSegmenter]:
+def segmenter_class(kind: str) -> type[InstanceSegmenter]:
     """Import the class of a kind of model.
 
     Raises:
@@ -58,7 +58,7 @@ def segmenter_class(kind: str) -> type[TrainableSegmenter]:
     return _import(_entry(kind).class_path)
 
 
-def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> TrainableSegmenter:
+def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
     """Build a model of a kind with its first weights.
 
     Args:
@@ -83,7 +83,7 @@ def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> TrainableSegme
     return _import(entry.create_path)(config)
 
 
-def kind_of(segmenter: TrainableSegmenter) -> str:
+def kind_of(segmenter: InstanceSegmenter) -> str:
     """Return the name under which a model's class is listed."""
     path = f"{type(segmenter).__module__}:{type(segmenter).__qualname__}"
     for kind, entry in MODELS.items():

@@ -15,7 +15,7 @@ from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
 from nucseg.masks.rle import kaggle_runs
-from nucseg.models.segmenter import LOWEST_SCORE
+from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.serving.decoding import decode_upload
 from nucseg.serving.errors import TooLargeError
 from nucseg.serving.limits import DECODE_BYTES

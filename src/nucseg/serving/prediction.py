@@ -14,7 +14,7 @@ from nucseg.inference.engine import LocalEngine
 from nucseg.inference.mosaic import Mosaic
 from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import tile_job
+from nucseg.inference.tiled import predict_tiled
 
 
 class ModelPredictor:
@@ -45,19 +45,20 @@ class ModelPredictor:
         Args:
             source: The image.
             score_threshold: As in `predict`.
-            progress: Is told before each piece that is read, and after each tile, which fraction is done; what it
+            progress: Called with the fraction that is done, before each piece that is read and after each tile; what it
                 raises ends the prediction.
         """
-        parts: dict[int, Part] = {}
         done = 0.0
 
         def read(window: Window) -> NDArray:
             progress(done)
             return source.read(window)
 
-        job = tile_job(self._predictor, replace(source, read=read), score_threshold=score_threshold)
-        for tile, part in self._engine.parts(job):
-            parts[tile] = part
-            done = len(parts) / len(job.grid)
-            progress(done)
-        return Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)
+        job = self._predictor.job(replace(source, read=read), score_threshold=score_threshold)
+
+        def tell(tile: int, part: Part) -> None:
+            nonlocal done
+            done += 1 / len(job.grid)
+            progress(min(done, 1.0))
+
+        return predict_tiled(job, self._engine, on_tile=tell)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nucseg.augment.augmenter import Augmenter
 from nucseg.core.types import Sample
 from nucseg.images.preprocessing import Preprocessor
-from nucseg.models.segmenter import TrainableSegmenter
+from nucseg.models.protocols import InstanceSegmenter
 from nucseg.training.config import TrainingConfig
 from nucseg.training.patches import PatchSource
 
@@ -35,7 +35,7 @@ class PatchFeed:
     def __init__(
         self,
         samples: Sequence[Sample],
-        segmenter: TrainableSegmenter,
+        segmenter: InstanceSegmenter,
         preprocessor: Preprocessor,
         augmenter: Augmenter | None,
         config: TrainingConfig,
@@ -102,7 +102,7 @@ class PatchFeed:
 
 
 def validation_arrays(
-    samples: Sequence[Sample], segmenter: TrainableSegmenter, preprocessor: Preprocessor, config: TrainingConfig
+    samples: Sequence[Sample], segmenter: InstanceSegmenter, preprocessor: Preprocessor, config: TrainingConfig
 ) -> tuple[NDArray, tuple[NDArray, ...]]:
     """Make the fixed patches that give the validation loss: anywhere in the images, which take turns; not augmented.
 

@@ -22,8 +22,8 @@ from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import describe_device, use_precision
+from nucseg.models.protocols import InstanceSegmenter
 from nucseg.models.run import earlier_run
-from nucseg.models.segmenter import TrainableSegmenter
 from nucseg.training.callbacks import make_callbacks
 from nucseg.training.checkpoint import Checkpoint
 from nucseg.training.config import TrainingConfig
@@ -40,7 +40,7 @@ _NOT_IDENTITY = {"workers", "cache_mb", "precision"}
 
 def train(
     samples: Sequence[Sample],
-    segmenter: TrainableSegmenter,
+    segmenter: InstanceSegmenter,
     *,
     transforms: tuple[Transform, ...],
     augmenter: Augmenter | None,
@@ -118,7 +118,7 @@ def train(
 
 def use_as_it_is(
     samples: Sequence[Sample],
-    segmenter: TrainableSegmenter,
+    segmenter: InstanceSegmenter,
     *,
     transforms: tuple[Transform, ...],
     config: TrainingConfig,
@@ -217,7 +217,7 @@ def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray
 
 
 def _fit(
-    segmenter: TrainableSegmenter,
+    segmenter: InstanceSegmenter,
     feed: PatchFeed,
     validation: tuple[NDArray, tuple[NDArray, ...]],
     config: TrainingConfig,

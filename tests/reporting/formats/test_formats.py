@@ -51,7 +51,7 @@ def nuclei(labels):
         numbers[chosen] = np.arange(1, len(chosen) + 1)
         none = np.zeros(len(chosen), bool)
         scores = np.linspace(0.9, 0.6, len(chosen), dtype=np.float32)
-        made.append(make_part(numbers[labels], scores, Window.whole(labels.shape), cut=none, spare=none))
+        made.append(make_part(numbers[labels], scores, Window.whole(labels.shape), cut=none))
         start += len(chosen)
     return Mosaic((90, 70), made, lambda tile: [0, 1])
 

@@ -93,7 +93,7 @@ class MaskRCNNSegmenter:
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
             score_threshold: The lowest score to keep.
-            own: See `TiledSegmenter.propose`.
+            own: See `InstanceSegmenter.propose`.
 
         Returns:
             The nuclei of each; none in an image without any contrast.
@@ -118,7 +118,7 @@ class MaskRCNNSegmenter:
             return self.join([(tile, whole) for tile in self._tiles(image, score_threshold, own)], own)
 
     def join(self, parts: Sequence[tuple[Detections, Window]], window: Window) -> Detections:
-        """Collect the nuclei whose centres lie in a window; see `TiledSegmenter.join`."""
+        """Collect the nuclei whose centres lie in a window; see `InstanceSegmenter.join`."""
         found = []
         for part, place in parts:
             offset = np.subtract(place[:2], window[:2]).astype(np.float32)

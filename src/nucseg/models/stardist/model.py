@@ -23,7 +23,7 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.masks.labels import keep_largest_pieces, make_whole
 from nucseg.models.files import read_files, write_files
-from nucseg.models.segmenter import lowest_score
+from nucseg.models.protocols import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.drawing import draw_polygons
 from nucseg.models.stardist.foreground import refine
@@ -113,7 +113,7 @@ class StarDist:
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
             score_threshold: The lowest score to keep.
-            own: See `TiledSegmenter.propose`.
+            own: See `InstanceSegmenter.propose`.
 
         Returns:
             The candidates of each; none in an image without any contrast.
@@ -168,7 +168,7 @@ class StarDist:
         return found
 
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:
-        """Collect the candidates whose points lie in a window; see `TiledSegmenter.join`."""
+        """Collect the candidates whose points lie in a window; see `InstanceSegmenter.join`."""
         points, distances, scores = [], [], []
         foreground = np.zeros(window.shape, bool) if self.config.refine_radius else None
         for part, place in parts:
@@ -200,9 +200,9 @@ class StarDist:
             )
         return candidates.take(keep)
 
-    def decode(self, candidates: Candidates, shape: tuple[int, int]) -> Instances:
+    def decode(self, proposals: Candidates, shape: tuple[int, int]) -> Instances:
         """Suppress the polygons that others of a higher score cover and draw the rest; see `suppress` and `draw`."""
-        return self.draw(self.suppress(candidates), shape) if len(candidates.scores) else Instances.none(shape)
+        return self.draw(self.suppress(proposals), shape) if len(proposals.scores) else Instances.none(shape)
 
     def draw(self, kept: Candidates, shape: tuple[int, int]) -> Instances:
         """Draw polygons and refine their borders.

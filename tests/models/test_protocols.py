@@ -2,12 +2,12 @@ import inspect
 
 import pytest
 
+from nucseg.models.protocols import InstanceSegmenter, Model
 from nucseg.models.registry import MODELS, segmenter_class
-from nucseg.models.segmenter import Segmenter, TrainableSegmenter
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("protocol", [Segmenter, TrainableSegmenter])
+@pytest.mark.parametrize("protocol", [Model, InstanceSegmenter])
 def test_every_listed_model_keeps_the_protocol(kind, protocol):
     model = segmenter_class(kind)
     for name, method in inspect.getmembers(protocol, inspect.isfunction):

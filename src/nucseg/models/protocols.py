@@ -1,0 +1,157 @@
+"""What a model offers: all that training, inference and serving know of it. One protocol a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.types import Instances
+from nucseg.core.window import Window
+
+if TYPE_CHECKING:
+    import keras
+
+LOWEST_SCORE = 0.05
+"""Candidates below this score are of no use to any metric (design: COCO AP is over predictions down to 0.05)."""
+
+
+class Model(Protocol):
+    """A network that can be trained, saved and loaded, whatever its task.
+
+    Attributes:
+        in_channels: Channels of its images, 1 or 3.
+        stride: Pixels; the sides of patches and the origins of tiles are multiples of it.
+        keras_model: The network to fit, from images `(N, h, w, in_channels)` to what `targets` returns.
+    """
+
+    in_channels: Literal[1, 3]
+    stride: int
+    keras_model: keras.Model
+
+    def targets(
+        self, image: NDArray[np.float32], labels: NDArray[np.int32]
+    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+        """Compute what the network learns from one patch; called from several threads at once.
+
+        Args:
+            image: `(h, w, in_channels)` float32, preprocessed; the sides are multiples of `stride`.
+            labels: `(h, w)` int32; 0 is background, gaps are allowed.
+
+        Returns:
+            The input and the targets of the network, without the batch axis.
+        """
+        ...
+
+    def compile(self, optimizer: keras.Optimizer) -> None:
+        """Compile `keras_model` with the model's losses and metrics."""
+        ...
+
+    def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
+        """Choose the decoding thresholds on validation images, set and return them.
+
+        Args:
+            images: Each `(H, W, in_channels)` float32, preprocessed.
+            labels: The true label image of each, `(H, W)`.
+
+        Returns:
+            The new thresholds.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` needs into an existing folder."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: A file is missing or of another kind.
+        """
+        ...
+
+
+class InstanceSegmenter(Model, Protocol):
+    """A model that finds nuclei, in two steps: running its network, and deciding which proposals are nuclei.
+
+    An image of any size is predicted so that no seam shows: the network runs over tiles, each proposal belongs to the
+    tile that holds its centre, and the decision about a tile is taken with the proposals of its neighbours. The two
+    steps of different tiles overlap in time.
+
+    Proposals are of the model's own type; they can be pickled, for they travel between processes.
+    `decode(propose([image], t)[0], image.shape[:2])` is the nuclei of an image.
+
+    Attributes:
+        halo: Pixels of context that a tile needs around what it owns, so that its seams do not show.
+        largest: Side in pixels of the largest image that the network is shown at once; it bounds the memory.
+        thresholds: The decoding thresholds; `score` is one of them.
+    """
+
+    halo: int
+    largest: int
+    thresholds: dict[str, float]
+
+    def propose(
+        self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
+    ) -> list[Any]:
+        """Run the network over images and keep what may be a nucleus.
+
+        May be called by several threads at once; the network runs for one of them at a time, for it takes all cores
+        and much memory.
+
+        Args:
+            images: Each `(H, W, in_channels)` float32, preprocessed.
+            score_threshold: The lowest score to keep.
+            own: The window of each image that is asked for, beginning at multiples of the stride and ending at such or
+                with the image; what is around it is context. None: all of it.
+
+        Returns:
+            For each image the proposals whose centres lie in its window, in the window's frame.
+        """
+        ...
+
+    def join(self, parts: Sequence[tuple[Any, Window]], window: Window) -> Any:
+        """Collect the proposals whose centres lie in a window.
+
+        Args:
+            parts: Proposals, and the window of the image that they were made for (whose frame they are in). A centre
+                lies in one of them at most.
+            window: A window of the same image.
+
+        Returns:
+            The proposals in the frame of `window`, in the order that `propose` would return them.
+        """
+        ...
+
+    def reach(self, proposals: Any) -> int:
+        """Return how far from its centre the largest of the proposed nuclei extends, in pixels."""
+        ...
+
+    def decode(self, proposals: Any, shape: tuple[int, int]) -> Instances:
+        """Decide which proposals are nuclei and draw them; may be called by several threads at once.
+
+        Decoding proposals down to a low score and calling `Instances.above(t)` gives what decoding those from t up
+        gives, for thresholds from `LOWEST_SCORE` up.
+
+        Returns:
+            The nuclei in the order of falling score.
+        """
+        ...
+
+
+def lowest_score(own: float, wanted: float | None) -> float:
+    """Return the score down to which proposals are decoded, so that a higher threshold only takes nuclei away.
+
+    Those weaker than the model's own threshold share pixels among each other only: decoding always the same ones of
+    them makes the answer at one threshold a part of that at a lower one.
+
+    Args:
+        own: The model's score threshold.
+        wanted: The threshold of the answer; None for the model's own.
+    """
+    return own if wanted is None or wanted >= own else min(wanted, LOWEST_SCORE)

@@ -37,6 +37,7 @@ TITLES: dict[str, str | None] = {
     "examples with files of your own": PAGES,
     "on three machines": PAGES,
     "takes minutes; it runs this page, too": ".ci/run",
+    "takes a minute": "tests/project/test_wheel.py",
     "needs a trained model and an idle machine": None,
     "needs the internet": None,
     "takes minutes; needs BBBC038": None,

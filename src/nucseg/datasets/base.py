@@ -83,7 +83,7 @@ class Dataset(Protocol):
     """The type of the parameter `data_download.<name>`, or None where there is nothing to choose."""
 
     def fetch(self, source: Any, folder: Path) -> Path:
-        """Bring the dataset to this machine.
+        """Fetch the dataset to this machine.
 
         Args:
             source: Where it comes from, a `SOURCE`; None where there is nothing to choose.

@@ -1,4 +1,4 @@
-"""Bring the chosen datasets to this machine."""
+"""Fetch the chosen datasets to this machine."""
 
 from pathlib import Path
 

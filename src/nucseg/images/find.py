@@ -210,7 +210,7 @@ def _remote(files: Any, base: str, listed: dict[str, Any]) -> Iterator[_Entry]:
 
 
 def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) -> tuple[list[_Entry], _LeftOut]:
-    """Tell the images from what is left out."""
+    """Separate the images from what is left out."""
     chosen, left_out = [], _LeftOut()
     image_folders: set[str] = set()
     for entry in entries:

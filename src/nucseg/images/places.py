@@ -51,7 +51,7 @@ def is_zarr(files: Any, path: str) -> bool:
 
 
 def _is_json(files: Any, path: str) -> bool:
-    """Tell a metadata file from the page that some servers answer to every address."""
+    """Return whether an answer is a metadata file, not the page that some servers send for every address."""
     try:
         return bool(files.cat_file(path, start=0, end=64).lstrip()[:1] == b"{")
     except Exception:  # whatever a file system raises: opening the image will say what is wrong
@@ -87,7 +87,7 @@ def _without_suffix(name: str) -> str:
 
 
 def _clean(part: str) -> str:
-    """Make a part of a path that any result can have: one file's name, in UTF-8, with room for a suffix."""
+    """Return a part of a path that any result can have: one file's name, in UTF-8, with room for a suffix."""
     encoded = re.sub(r"[/\0-\x1f\x7f]", "_", part).encode("utf-8", "surrogateescape")
     name = encoded.decode(errors="replace")
     if name in ("", ".", ".."):

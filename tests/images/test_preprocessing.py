@@ -199,3 +199,14 @@ def test_labels_are_cleaned_where_listed():
     assert Preprocessor((FillLabelHoles(),), 1).clean_labels(ring).all()
     assert Preprocessor((Normalize(),), 1).clean_labels(ring)[1, 1] == 0
     assert ring[1, 1] == 0
+
+
+def test_a_scale_bar_is_told_and_leaves_the_range(caplog):
+    image = np.random.default_rng(0).integers(20, 80, (200, 200)).astype(np.uint8)
+    alone = Preprocessor((Normalize(),), 1).fit(image)
+    image[180:186, 80:180] = 255
+    fitted = Preprocessor((Normalize(),), 1).fit(image)
+
+    assert "600 pixels of one value far from all others" in fitted.notes[-1]
+    np.testing.assert_allclose(fitted.span, alone.span, atol=2 / 255)
+    assert alone.notes == ()

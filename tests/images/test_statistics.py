@@ -20,7 +20,7 @@ def test_percentiles_of_floats_are_those_of_numpy(values, low, high):
     found = range_of_bands(lambda: np.array_split(values, 3), (low, high))
     expected = np.percentile(values.astype(np.float64), (low, high))
     assert found[:2] == pytest.approx(expected, rel=1e-6, abs=1e-30)
-    assert found[2:] == (values.min(), values.max())
+    assert found[2:] == (values.min(), values.max(), 0)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
@@ -63,3 +63,44 @@ def test_sample_windows_are_the_ones_with_contrast(shape):
     assert 1 <= len(windows) <= 2
     assert all(window.size <= 1024 * 1024 for window in windows)
     assert Window.whole(shape) not in read or max(shape) <= 1024
+
+
+@pytest.mark.parametrize("dtype, value", [(np.uint8, 255), (np.uint16, 65535), (np.uint16, 12000)])
+def test_a_scale_bar_does_not_set_the_range(dtype, value):
+    image = np.random.default_rng(0).integers(20, 80, (200, 200)).astype(dtype)
+    alone = range_of_bands(lambda: [image], (1, 99.8))
+    image[180:186, 80:180] = value
+    marked = range_of_bands(lambda: [image], (1, 99.8))
+
+    assert marked.marked == 600
+    assert abs(marked.low - alone.low) <= 1
+    assert abs(marked.high - alone.high) <= 1
+    assert marked.largest == 79
+
+
+def test_a_dark_bar_on_a_bright_image_does_not_set_the_range():
+    image = np.random.default_rng(0).integers(150, 250, (200, 200)).astype(np.uint8)
+    image[180:190, 80:180] = 0
+    found = range_of_bands(lambda: [image], (1, 99.8))
+
+    assert found.marked == 1000
+    assert found.low >= 150
+
+
+def test_what_is_no_annotation_counts():
+    rng = np.random.default_rng(0)
+    noise = rng.integers(20, 80, (200, 200)).astype(np.uint8)
+    saturated = noise.copy()
+    saturated[50:60, 50:80] = np.linspace(80, 255, 30).astype(np.uint8)  # light rises to what saturates
+    saturated[60:70, 50:80] = 255
+    hot = noise.copy()
+    hot[:8, :7] = 255  # too few
+    large = noise.copy()
+    large[:60] = 255  # a part of the picture
+    near = noise.copy()
+    near[180:186, 80:180] = 100  # no brighter than a bright nucleus
+    mask = (noise > 78).astype(np.uint8) * 255
+    for image in (saturated, hot, large, near, mask):
+        found = range_of_bands(lambda image=image: [image], (1, 99.8))
+        assert found.marked == 0
+        np.testing.assert_allclose(found[:2], np.percentile(image, (1, 99.8)))

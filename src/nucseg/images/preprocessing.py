@@ -128,8 +128,8 @@ class Preprocessor:
         for place, transform in enumerate(self.transforms):
             if isinstance(transform, Normalize):
                 pixels = partial(_data_pixels, source, seen, self.transforms[:place], fitted)
-                low, span = _low_and_span(pixels, transform)
-                return replace(fitted, low=low, span=span)
+                low, span, marked = _low_and_span(pixels, transform)
+                return replace(fitted, low=low, span=span, notes=fitted.notes + _mark_notes(source.name, marked))
         return fitted
 
     def clean_labels(self, labels: NDArray) -> NDArray:
@@ -190,31 +190,46 @@ def _countable(image: NDArray) -> NDArray:
     return image if image.dtype in (np.uint8, np.uint16) else to_unit_float(image)
 
 
+def _mark_notes(name: str, marked: int) -> tuple[str, ...]:
+    if not marked:
+        return ()
+    note = f"{marked} pixels of one value far from all others (a scale bar, text?) do not count in its brightness."
+    logger.info("%s: %s", name, note)
+    return (note,)
+
+
 def _low_and_span(
     bands: Callable[[], Iterable[NDArray]], normalize: Normalize
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compute what to take away and what to divide by, in unit range; `()` float32, or `(C,)` for each channel."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+    """Compute what to take away and what to divide by, in unit range, and how many annotated pixels do not count.
+
+    The first two are `()` float32, or `(C,)` for each channel.
+    """
     first = next(iter(bands()))
     one = unit_value(first.dtype)
     if normalize.axis == "image" or first.shape[1] == 1:
-        pairs = np.asarray(_low_and_span_of(bands, one, normalize), np.float32)
+        low, span, marked = _low_and_span_of(bands, one, normalize)
+        pairs = np.asarray((low, span), np.float32)
     else:
         channels = [
             _low_and_span_of(partial(_channel_of, bands, channel), one, normalize) for channel in range(first.shape[1])
         ]
-        pairs = np.asarray(channels, np.float32).T
-    return pairs[0, ...], pairs[1, ...]
+        pairs = np.asarray([channel[:2] for channel in channels], np.float32).T
+        marked = max(channel[2] for channel in channels)
+    return pairs[0, ...], pairs[1, ...], marked
 
 
 def _channel_of(bands: Callable[[], Iterable[NDArray]], channel: int) -> Iterator[NDArray]:
     return (band[:, channel] for band in bands())
 
 
-def _low_and_span_of(bands: Callable[[], Iterable[NDArray]], one: float, normalize: Normalize) -> tuple[float, float]:
-    low, high, darkest, brightest = range_of_bands(bands, (normalize.pmin, normalize.pmax))
+def _low_and_span_of(
+    bands: Callable[[], Iterable[NDArray]], one: float, normalize: Normalize
+) -> tuple[float, float, int]:
+    low, high, darkest, brightest, marked = range_of_bands(bands, (normalize.pmin, normalize.pmax))
     if high <= low:
         # Nearly all pixels are equal; what stands out of them sets the span.
         low, high = darkest, brightest
     # The last bound keeps a hot pixel above a nearly flat background from overflowing.
     span = max(high - low, normalize.min_range * one, 1e-6 * (brightest - darkest)) or one
-    return low / one, span / one
+    return low / one, span / one, marked

@@ -8,18 +8,26 @@ from numpy.typing import NDArray
 
 _HALF = 16  # bits that are counted at once
 
+_MARK_SHARE = 0.05  # of the pixels: an annotation covers no more
+_MARK_GAP = 0.5  # of the range of all other values: an annotation stands at least so far off
+_MARK_PIXELS = 64  # fewer are hot pixels
+_MARK_LEVELS = 16  # an image of fewer other values is a mask or a drawing itself
+
 
 class Range(NamedTuple):
-    """Two percentiles and the extremes of some values."""
+    """Two percentiles and the extremes of some values, and how many annotated ones were left out of them."""
 
     low: float
     high: float
     least: float
     largest: float
+    marked: int = 0
 
 
 def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float, float]) -> Range:
     """Find percentiles, as `np.percentile` does (linear interpolation), of values that come in bands.
+
+    Of whole numbers, the pixels of an annotation (see `without_marks`) do not count.
 
     Args:
         bands: Yields all values, in bands of any shape: uint8, uint16 or float32, always the same one. Called once,
@@ -33,8 +41,10 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
         values = _sortable(band) >> _HALF if is_float else band.ravel()
         counts += np.bincount(values, minlength=len(counts))
     if not is_float:
-        present = np.flatnonzero(counts)
-        return Range(*percentiles_of_counts(counts, percents), float(present[0]), float(present[-1]))
+        kept = without_marks(counts, percents)
+        present = np.flatnonzero(kept)
+        marked = int(counts.sum() - kept.sum())
+        return Range(*percentiles_of_counts(kept, percents), float(present[0]), float(present[-1]), marked)
     up_to = np.cumsum(counts)
     ranks = np.asarray(percents) / 100 * (up_to[-1] - 1)
     wanted = np.array([0, *np.floor(ranks), *np.ceil(ranks), up_to[-1] - 1], np.int64)
@@ -53,6 +63,35 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
     below, above = np.array(between[:2]), np.array(between[2:])
     low, high = below + (above - below) * (ranks - np.floor(ranks))
     return Range(float(low), float(high), least, largest)
+
+
+def without_marks(counts: NDArray[np.int64], percents: tuple[float, float]) -> NDArray[np.int64]:
+    """Leave out what was drawn into an image: one exact value far above, or far below, all others.
+
+    A scale bar or text that is burnt in has one value; where it covers more pixels than a percentile leaves out, it
+    would set the range, and the nuclei would be lost in its lowest part. Light that saturates a camera has values up to
+    its own on the way there, and counts.
+
+    Args:
+        counts: `counts[v]` are the pixels of value v.
+        percents: Two, in [0, 100].
+
+    Returns:
+        The counts, with 0 for the value of an annotation.
+    """
+    kept = counts.copy()
+    total = counts.sum()
+    for end, share in ((-1, 1 - percents[1] / 100), (0, percents[0] / 100)):
+        present = np.flatnonzero(kept)
+        others = present[:-1] if end else present[1:]
+        if len(others) < _MARK_LEVELS:
+            continue
+        mark = present[end]
+        gap = abs(int(mark) - int(others[end]))
+        is_drawn = kept[mark] >= _MARK_PIXELS and share < kept[mark] / total <= _MARK_SHARE
+        if is_drawn and gap >= _MARK_GAP * (others[-1] - others[0]):
+            kept[mark] = 0
+    return kept
 
 
 def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, float]) -> tuple[float, float]:

@@ -1,13 +1,16 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
 
+from nucseg.core.errors import InputError
 from nucseg.images.find import find_images
+from nucseg.images.io import read_image
 from nucseg.images.open import open_image
 from nucseg.images.places import file_system, image_stem, is_zarr
 
@@ -61,6 +64,40 @@ def test_hidden_files_are_no_images_of_a_folder_or_pattern_and_what_is_left_out_
     assert names("mac/._a.tif") == {"mac/._a.tif": "._a"}  # who names it means it
     there("plain/a.tif")
     assert find_images(["plain"]).notes == []
+
+
+def test_links_are_followed_but_for_those_back_to_a_folder_above(there):
+    there("f/a.tif", "f/sub/b.tif", "other/c.tif", "x/d.tif")
+    Path("f/linked").symlink_to("../other")
+    Path("f/file.tif").symlink_to("a.tif")
+    found = {"f/a.tif": "a", "f/file.tif": "file", "f/linked/c.tif": "linked/c", "f/sub/b.tif": "sub/b"}
+    assert names("f/**/*.tif") == found
+    assert find_images(["f/**/*.tif"]).notes == []
+    for place, target in {"f/loop": ".", "f/loop2": ".", "f/sub/up": "../..", "other/back": "../f"}.items():
+        Path(place).symlink_to(target)
+    assert names("f/**/*.tif") == found
+    assert find_images(["f/**/*.tif"]).notes == ["f/**/*.tif: left out 4 links back to a folder above."]
+    assert names("f/**/sub/**") == {"f/sub/b.tif": "sub/b"}
+    assert names("f/loop/*.tif") == {"f/loop/a.tif": "a", "f/loop/file.tif": "file"}  # who names it means it
+
+
+def test_pipes_are_left_out_of_a_folder_and_refused_by_name_as_are_links_to_nothing(there):
+    there("f/a.tif")
+    os.mkfifo("f/p.tif")
+    assert names("f") == {"f/a.tif": "a"}
+    assert find_images(["f"]).notes == ["f: left out 1 special file (pipe, socket or device)."]
+    Path("broken.tif").symlink_to("gone.tif")
+    Path("self.tif").symlink_to("self.tif")
+    refused = {
+        "f/p.tif": "is a pipe, a socket or a device; give a file",
+        "broken.tif": r"is a link to a file that does not exist \(gone.tif\)",
+        "self.tif": "is a link that leads back to itself",
+    }
+    for path, why in refused.items():
+        assert names(path) == {path: image_stem(path)}
+        for read in (open_image, lambda path: read_image(Path(path))):
+            with pytest.raises(InputError, match=f"{path}: {why}"):
+                read(path)
 
 
 def test_an_input_without_images_is_one_failure(there):

@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from nucseg.images.places import (
     image_stem,
     is_http,
     is_local,
+    is_special,
     is_zarr,
     path_parts,
 )
@@ -62,12 +64,14 @@ class _Entry:
         url: What to open.
         below: The path below the folder, with `/`.
         is_folder: Whether it is one.
+        is_special: Whether it is a pipe, a socket or a device.
     """
 
     path: str
     url: str
     below: str
     is_folder: bool
+    is_special: bool = False
 
 
 @dataclass
@@ -77,6 +81,8 @@ class _LeftOut:
     hidden: int = 0
     results: int = 0
     folders: int = 0
+    loops: int = 0
+    specials: int = 0
     others: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -85,7 +91,9 @@ class _LeftOut:
             (self.hidden, _counted(self.hidden, "hidden file")),
             (self.results, f"{_counted(self.results, 'result')} of nucseg"),
             (len(self.others), f"{_counted(len(self.others), 'file')} of other types ({some})"),
+            (self.specials, f"{_counted(self.specials, 'special file')} (pipe, socket or device)"),
             (self.folders, _counted(self.folders, "folder")),
+            (self.loops, f"{_counted(self.loops, 'link')} back to a folder above"),
         ]
         return ", ".join(text for number, text in parts if number)
 
@@ -147,9 +155,11 @@ def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], st
         base, pattern = _local_pattern(Path(path if given.startswith("~/") else given))
         if not pattern:
             return _members(files, path, given, image_stem(given)), ""
-        entries = _local(base, pattern)
+        loops: set[Path] = set()
+        entries = _local(base, pattern, loops)
         inside = [folder for folder in results if not base.absolute().is_relative_to(folder)]
         chosen, left_out = _sorted_out(files, entries, inside)
+        left_out.loops = len(loops)
         hint = _hint(base)
     else:
         start, pattern, listed = _remote_listing(files, path, given)
@@ -182,12 +192,38 @@ def _local_pattern(given: Path) -> tuple[Path, str]:
     return Path(*parts[:kept]), pattern if glob.has_magic(pattern) else ""
 
 
-def _local(base: Path, pattern: str) -> Iterator[_Entry]:
-    # Not `Path.glob`, which does not look into linked folders.
-    for below in sorted(glob.iglob(pattern, root_dir=base, recursive=True, include_hidden=True)):  # noqa: PTH207
-        place = base / below
-        if place != base:
-            yield _Entry(str(place.absolute()), str(place), below.rstrip("/"), place.is_dir())
+def _local(base: Path, pattern: str, loops: set[Path]) -> Iterator[_Entry]:
+    for place in sorted(_matching(base, pattern, loops)):
+        below = place.relative_to(base).as_posix()
+        yield _Entry(str(place.absolute()), str(place), below, place.is_dir(), is_special(place))
+
+
+def _matching(base: Path, pattern: str, loops: set[Path]) -> set[Path]:
+    """Return what matches below a folder; add links that are not followed to `loops`."""
+    parts = pattern.split("/")
+    if "**" not in parts:
+        # Not `Path.glob`, which does not look into linked folders.
+        found = glob.iglob(pattern, root_dir=base, include_hidden=True)  # noqa: PTH207
+        return {base / below for below in found}
+    # Not the `**` of `glob`, which follows a link to a folder above as often as the system lets it.
+    deep = parts.index("**")
+    starts = _matching(base, "/".join(parts[:deep]), loops) if deep else {base}
+    rest = "/".join(parts[deep + 1 :]) or "*"
+    folders = (folder for start in starts for folder in _folders(start, loops))
+    return {place for folder in folders for place in _matching(folder, rest, loops)}
+
+
+def _folders(base: Path, loops: set[Path]) -> Iterator[Path]:
+    """Find a folder and all below it, linked ones too, but for links to a folder on the way to them or above it."""
+    for path, names, _ in os.walk(base, followlinks=True):
+        folder = Path(path)
+        for link in [folder / name for name in names if (folder / name).is_symlink()]:
+            target = link.resolve()
+            way = itertools.takewhile(lambda above: above.is_relative_to(base), link.parents)
+            if any(above.resolve().is_relative_to(target) for above in way):
+                names.remove(link.name)
+                loops.add(link)
+        yield folder
 
 
 def _remote_listing(files: Any, path: str, given: str) -> tuple[str, str, dict[str, Any] | None]:
@@ -227,6 +263,8 @@ def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) 
             image_folders.add(entry.below)
         elif entry.is_folder:
             left_out.folders += 1
+        elif suffix in FILE_SUFFIXES and entry.is_special:
+            left_out.specials += 1
         elif suffix in FILE_SUFFIXES:
             chosen.append(entry)
         else:

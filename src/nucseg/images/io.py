@@ -15,6 +15,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.images.pictures import JPEG_START, PNG_START, open_picture
+from nucseg.images.places import check_file
 from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.images.tiff import TIFF_STARTS, open_tiff
@@ -80,9 +81,10 @@ def open_stream(
             return open_tiff(path or stream, name, channel, as_stored=as_stored)
         if start == PNG_START or start.startswith(JPEG_START):
             return open_picture(stream.read(), name, channel, as_stored=as_stored)
+    if not start:
+        raise InputError(f"{name}: is empty (it has no bytes); fetch or save it again.")
     raise InputError(
-        f"{name}: is {'empty' if not start else 'not a TIFF, PNG or JPEG'}; "
-        "save it again in one of these formats (Fiji reads the vendors' formats)."
+        f"{name}: is not a TIFF, PNG or JPEG; save it again in one of these formats (Fiji reads the vendors' formats)."
     )
 
 
@@ -149,6 +151,7 @@ def _check_labels(labels: NDArray, name: str) -> None:
 
 
 def _opened(path: Path) -> BinaryIO:
+    check_file(path, str(path))
     try:
         return path.open("rb")
     except OSError as error:

@@ -6,7 +6,7 @@ from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.io import open_stream
-from nucseg.images.places import file_system, is_local, is_zarr
+from nucseg.images.places import check_file, file_system, is_local, is_zarr
 from nucseg.images.planes import Channel, check_channel
 from nucseg.images.source import ImageSource
 
@@ -44,6 +44,8 @@ def _opened(name: str, channel: Channel) -> ImageSource:
         from nucseg.images.ome_zarr import open_zarr
 
         return open_zarr(Path(path) if is_local(files) else name, name, channel)
+    if is_local(files):
+        check_file(Path(path), name)
     if files.isdir(path):
         raise InputError(f"{name}: is a folder without an OME-Zarr image. Give its images.")
     stream = files.open(path, "rb")

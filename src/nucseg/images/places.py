@@ -1,5 +1,6 @@
 """Where an image lies: its file system and path, and what its results are called."""
 
+import errno
 import hashlib
 import os
 import re
@@ -9,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
+
+from nucseg.core.errors import InputError
 
 FILE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".png", ".jpg", ".jpeg")
 """What is taken for an image file in a folder."""
@@ -34,6 +37,33 @@ def file_system(url: str) -> tuple[Any, str]:
 def is_local(files: Any) -> bool:
     """Return whether a file system is that of this machine."""
     return isinstance(files, LocalFileSystem)
+
+
+def is_special(path: Path) -> bool:
+    """Return whether a path is a pipe, a socket or a device, on which a reader may wait for ever."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def check_file(path: Path, name: str) -> None:
+    """Refuse what is there but cannot be opened as a file.
+
+    Args:
+        path: A path on this machine; whether there is something, opening it tells.
+        name: What to call it in messages.
+
+    Raises:
+        InputError: It is a link to itself or to nothing, or a pipe, a socket or a device.
+    """
+    if is_special(path):
+        raise InputError(f"{name}: is a pipe, a socket or a device; give a file.")
+    if path.is_symlink():
+        try:
+            path.stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise InputError(f"{name}: is a link that leads back to itself; give the file.") from error
+            if error.errno == errno.ENOENT:
+                raise InputError(f"{name}: is a link to a file that does not exist ({path.readlink()}).") from error
 
 
 def is_http(url: str) -> bool:

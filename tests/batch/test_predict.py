@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -349,6 +350,16 @@ def test_the_summary_and_the_table_hold_all_images_of_the_folder(run, slide, tmp
     pd.testing.assert_frame_equal(table, pd.read_parquet(out / "table.parquet"), check_dtype=False)
     alone = pd.read_csv(out / "table/slide.csv")
     pd.testing.assert_frame_equal(table[:30], alone, check_dtype=False)
+
+
+def test_a_file_name_that_is_no_utf8_leaves_a_summary_that_can_be_read(run, slide, tmp_path):
+    odd = tmp_path / os.fsdecode(b"lat\xb5m.tif")
+    slide[0].rename(odd)
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        run(odd, **options)
+        (row,) = rows(tmp_path / "out/summary.csv")
+        assert (row["image"], row["status"]) == ("lat\ufffdm", "done")
+        assert row["source"] == f"{tmp_path}/lat\\udcb5m.tif"
 
 
 def test_a_summary_of_another_program_is_not_replaced(run, slide, tmp_path):

@@ -42,7 +42,8 @@ def write_summary(output: Path, outcomes: Sequence[Outcome]) -> None:
         rows.append(before if before and is_kept else _row(outcome, output))
     with (
         atomic_file(output / SUMMARY) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        # A path may be no UTF-8; the names of results, by which rows are told apart, always are.
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()

@@ -101,7 +101,7 @@ def bad_images(folder: Path) -> dict[str, str]:
         "empty.tif": "is empty",
         "cut.tif": "is truncated",
         "nan.tif": "NaN",
-        "five.tif": "several planes",
+        "five.tif": "2 planes along T, 3 planes along Z, 4 channels",
         "complex.tif": "complex64",
         "group.zarr": "multiscales",
         "missing.tif": "no such file",

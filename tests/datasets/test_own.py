@@ -56,7 +56,7 @@ def test_images_of_several_channels_are_set_aside_and_labels_keep_their_numbers(
 
     chunk = converted(folder)
 
-    assert "a.tif: holds 3 channels (0 to 2)" in chunk.rejected.set_index("image_id")["reason"]["a"]
+    assert "a.tif: holds 3 channels (numbers 0 to 2)" in chunk.rejected.set_index("image_id")["reason"]["a"]
     assert chunk.labels["own/b"].max() == len(np.unique(labels)) - 1
 
 

@@ -133,7 +133,7 @@ def cut(stream, end):
 @pytest.mark.parametrize(
     "stream, message",
     [
-        (io.BytesIO(b""), "a: is empty"),
+        (io.BytesIO(b""), r"a: is empty \(it has no bytes\); fetch or save it again"),
         (io.BytesIO(b"hello"), "a: is not a TIFF, PNG or JPEG"),
         (io.BytesIO(b"II*\0"), "a: cannot be read"),
         (io.BytesIO(b"\x89PNG\r\n"), "a: cannot be read"),
@@ -143,9 +143,12 @@ def cut(stream, end):
         (cut(tiff(GREY, compression="lzw", rowsperstrip=4), 400), "a: is truncated"),
         (cut(pillow(GREY, "PNG"), 300), "a: cannot be read"),
         (cut(pillow(GREY, "JPEG"), -50), "a: is truncated"),
-        (tiff(np.zeros((5, 20, 30), np.uint8), photometric="minisblack"), r"holds 5 planes \(0 to 4\); choose one"),
-        (tiff(CHANNEL_FIRST, imagej=True, metadata={"axes": "ZYX"}), "several planes"),
-        (tiff(CHANNEL_FIRST, imagej=True, metadata={"axes": "TYX"}), "several planes"),
+        (
+            tiff(np.zeros((5, 20, 30), np.uint8), photometric="minisblack"),
+            r"holds 5 planes \(numbers 0 to 4\); choose one",
+        ),
+        (tiff(CHANNEL_FIRST, imagej=True, metadata={"axes": "ZYX"}), "planes along Z"),
+        (tiff(CHANNEL_FIRST, imagej=True, metadata={"axes": "TYX"}), "planes along T"),
         (tiff(CHANNEL_FIRST[:2], imagej=True, metadata={"axes": "CYX"}), "holds 2 channels"),
         (tiff(GREY, np.zeros((40, 40), np.uint8), metadata=None), "holds 2 images"),
         (pillow(RGB, "TIFF", "CMYK"), "CMYK"),

@@ -60,13 +60,13 @@ def test_channels_called_red_green_and_blue_are_colours(tmp_path):
 @pytest.mark.parametrize(
     "given, called",
     [
-        (None, "0 to 2"),
+        (None, "numbers 0 to 2"),
         (omero(["RFP", "GFP", "DAPI"]), "RFP, GFP, DAPI"),
-        (omero(colours=["0000FF", "00FF00", "FF0000"]), "0 to 2"),
-        (omero(windows=[(0, 255), (10, 90), (0, 255)]), "0 to 2"),
-        (omero(model="greyscale"), "0 to 2"),
-        ({"channels": [{"color": "FF0000"}, {"color": "00FF00"}]}, "0 to 2"),
-        ({"channels": [{"color": each} for each in ("FF0000", "00FF00", "0000FF")]}, "0 to 2"),
+        (omero(colours=["0000FF", "00FF00", "FF0000"]), "numbers 0 to 2"),
+        (omero(windows=[(0, 255), (10, 90), (0, 255)]), "numbers 0 to 2"),
+        (omero(model="greyscale"), "numbers 0 to 2"),
+        ({"channels": [{"color": "FF0000"}, {"color": "00FF00"}]}, "numbers 0 to 2"),
+        ({"channels": [{"color": each} for each in ("FF0000", "00FF00", "0000FF")]}, "numbers 0 to 2"),
     ],
 )
 def test_other_channels_are_asked_for(tmp_path, given, called):
@@ -93,7 +93,7 @@ def test_the_axis_of_the_channels_is_known_by_its_type_or_name(tmp_path, names):
 @pytest.mark.parametrize("names", ["zyx", ["time", "y", "x"], ["angle", "y", "x"]])
 def test_other_axes_are_planes(tmp_path, names):
     write(tmp_path / "a.zarr", STACK, axes(names))
-    with pytest.raises(InputError, match=r"holds several planes \((Z|T|angle) 3, Y 20, X 30\)"):
+    with pytest.raises(InputError, match=r"holds 3 planes along (Z|T|angle); save"):
         open_image(tmp_path / "a.zarr")
     write(tmp_path / "a.zarr", STACK[:1], axes(names))
     assert np.array_equal(read(tmp_path / "a.zarr"), STACK[0])
@@ -131,7 +131,7 @@ def test_a_plain_array_of_several_channels_is_asked_for(tmp_path, array, number)
 
 def test_the_names_of_the_axes_of_a_plain_array_are_used(tmp_path):
     zarr.create_array(tmp_path / "a.zarr", data=STACK, dimension_names=["z", "y", "x"])
-    with pytest.raises(InputError, match=r"several planes \(Z 3"):
+    with pytest.raises(InputError, match="holds 3 planes along Z"):
         open_image(tmp_path / "a.zarr")
     zarr.create_array(tmp_path / "b.zarr", data=STACK.transpose(1, 0, 2), dimension_names=["y", "channel", "x"])
     assert np.array_equal(read(tmp_path / "b.zarr", 2), STACK[2])

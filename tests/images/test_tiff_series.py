@@ -79,7 +79,7 @@ def test_what_lies_in_another_file_is_told(tmp_path):
 def test_pages_of_a_file_that_was_renamed_have_no_names(tmp_path):
     text = ome(0, {"cells": [("GFP", 0), ("DAPI", 0)]}).replace(f' UUID="{UUID}0"', "")
     tifffile.imwrite(tmp_path / "a.tif", np.stack([A, B]), photometric="minisblack", description=text, metadata=None)
-    with pytest.raises(InputError, match=r"holds 2 pages \(0 to 1\)"):
+    with pytest.raises(InputError, match=r"holds 2 pages \(numbers 0 and 1\)"):
         open_image(tmp_path / "a.tif")
     assert np.array_equal(read(tmp_path / "a.tif", 1), B)
 
@@ -219,3 +219,14 @@ def test_a_companion_file_of_metadata_is_not_needed(tmp_path):
     with pytest.raises(InputError, match="holds 2 pages"):
         open_image(tmp_path / "b.ome.tif")
     assert np.array_equal(read(tmp_path / "b.ome.tif", 1), B)
+
+
+def test_an_imagej_description_of_more_images_than_there_are_is_told(tmp_path):
+    stale = {"description": "ImageJ=1.54f\nimages=5\nslices=5\n", "metadata": None}
+    tifffile.imwrite(tmp_path / "bare.tif", A, **stale)
+    assert open_image(tmp_path / "bare.tif").notes == ("its ImageJ description promises 5 images, but it holds 1.",)
+    assert np.array_equal(read(tmp_path / "bare.tif"), A)
+    for held, planes in ((1, A), (2, np.stack([A, B]))):
+        tifffile.imwrite(tmp_path / "a.tif", planes, compression="zlib", photometric="minisblack", **stale)
+        with pytest.raises(InputError, match=f"a.tif: its ImageJ description promises 5 images, but it holds {held}; "):
+            open_image(tmp_path / "a.tif")

@@ -24,7 +24,9 @@ def upload(image, **options):
 @pytest.mark.parametrize("options", [{"imagej": True, "metadata": {"axes": "CYX"}}, {"photometric": "minisblack"}])
 def test_an_upload_of_several_channels_or_pages_is_refused(read, options):
     data = upload(np.moveaxis(RGB, -1, 0).copy(), **options)
-    with pytest.raises(InputError, match=r"image: holds 3 \w+ \(0 to 2\); .* or save the image to use by itself"):
+    with pytest.raises(
+        InputError, match=r"image: holds 3 \w+ \(numbers 0 to 2\); .* or save the image to use by itself"
+    ):
         getattr(DataPlane(None, 10**6), read)(data)
 
 

@@ -85,8 +85,9 @@ def choose_planes(
     size = (shape[index.index("Y")], shape[index.index("X")])
     long = [place for place, first in enumerate(index) if first == 0 and shape[place] > 1]
     if len(long) > 1 or any(axes[place] not in _KINDS for place in long):
-        planes = ", ".join(f"{axis} {length}" for axis, length in zip(axes, shape, strict=True))
-        raise InputError(f"{name}: holds several planes ({planes}); save the one to use by itself, grey or RGB.")
+        several = [(shape[place], axes[place]) for place in long if axes[place] != "S"]  # samples are no planes
+        planes = ", ".join(f"{length} {_KINDS.get(axis, f'planes along {axis}')}" for length, axis in several)
+        raise InputError(f"{name}: holds {planes}; save the one to use by itself, grey or RGB.")
     count = shape[long[0]] if long else 1
     names = [_plain(each) for each in channel_names] if len(channel_names) == count else [""] * count
     if channel is not None:
@@ -130,7 +131,7 @@ def channel_number(channel: str | int, count: int, channel_names: Sequence[str],
     if 0 <= number < count:
         return number
     called = f"{', '.join(filter(None, names))}; or " if any(names) else ""
-    allowed = f"are {called}the numbers 0 to {count - 1}" if count > 1 else f"is {called}the number 0"
+    allowed = f"are {called}the {_numbers(count)}" if count > 1 else f"is {called}the number 0"
     raise InputError(f"{name}: has no channel {str(channel)!r}; allowed {allowed}.")
 
 
@@ -155,5 +156,9 @@ def _plain(name: str) -> str:
 
 def _called(count: int, names: Sequence[str]) -> str:
     if len(names) != count or not any(names):
-        return f"0 to {count - 1}"
+        return _numbers(count)
     return ", ".join(each or str(number) for number, each in enumerate(names))
+
+
+def _numbers(count: int) -> str:
+    return f"numbers 0 {'and' if count == 2 else 'to'} {count - 1}"

@@ -75,12 +75,14 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
         raise InputError(f"{name}: cannot be read ({error}); save the image to use by itself.") from error
     if not found:
         raise InputError(f"{name}: cannot be read (it holds no image). The file is damaged; fetch or save it again.")
+    stale = _check_imagej(tiff, found[0], name)
     aside = [series for series in found if _is_aside(series, found[0])]
     images = [series for series in found if series not in aside] or found
     if len(images) != 1:
         listed = ", ".join(f"{_called(series, number)}" for number, series in enumerate(images))
         raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use by itself.")
-    notes = [f"its {series.name.strip().lower()} is left out." for series in aside if series.name.strip()]
+    notes = [*stale]
+    notes += [f"its {series.name.strip().lower()} is left out." for series in aside if series.name.strip()]
     copies = [each for each in aside if each.keyframe.is_subifd and not each.keyframe.is_reduced]
     if images[0].kind == "generic":
         copies += [level for level in images[0].levels[1:] if not level.keyframe.is_reduced]
@@ -90,6 +92,23 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
     ome = _ome_image(tiff, images[0])
     names = _channel_names(tiff, images[0], ome)
     return _own(TiffImage(images[0], names, ome, tuple(notes)), tiff, name)
+
+
+def _check_imagej(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, name: str) -> list[str]:
+    """Note, or refuse where the planes cannot be told, that ImageJ's description names more images than there are."""
+    held = len(tiff.pages)
+    if series.kind == "generic":
+        images = (tiff.imagej_metadata or {}).get("images", 1)
+    elif series.kind == "imagej" and not series.keyframe.is_final:  # else bare pixels may lie behind one page
+        images = series.size // series.keyframe.size
+    else:
+        return []
+    if images <= held:
+        return []
+    stale = f"its ImageJ description promises {images} images, but it holds {held}"
+    if series.kind == "generic":
+        return [f"{stale}."]
+    raise InputError(f"{name}: {stale}; save it again.")
 
 
 def _is_aside(series: tifffile.TiffPageSeries, first: tifffile.TiffPageSeries) -> bool:

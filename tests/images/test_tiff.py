@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images import tiff as tiff_module
+from nucseg.images.io import read_image
 from nucseg.images.open import open_image
 
 
@@ -59,3 +61,37 @@ def test_a_window_of_a_mapped_file_is_a_copy_in_native_order(tmp_path, monkeypat
     np.testing.assert_array_equal(pixels, image[10:50, 20:70])
     assert pixels.dtype == source.dtype == np.dtype(np.uint16)
     assert not source.read(Window.whole(source.shape)).any()
+
+
+@pytest.mark.parametrize(
+    "layout, tags, said",
+    [
+        ({"tile": (16, 16)}, (324, 325), "lacks 5 of its 16 tiles"),
+        ({"tile": (16, 16), "compression": "zlib"}, (324, 325), "lacks 5 of its 16 tiles"),
+        ({"rowsperstrip": 4}, (273, 279), "lacks 5 of its 16 strips"),
+        ({"compression": "zlib"}, (273, 279), "lacks 1 of its 1 strips"),
+    ],
+)
+@pytest.mark.parametrize("tag", [0, 1], ids=["offset", "bytes"])
+def test_what_lacks_tiles_or_strips_is_refused(tmp_path, layout, tags, tag, said):
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, **layout)
+    assert np.array_equal(read_image(tmp_path / "a.tif"), image)
+    overwrite(tmp_path / "a.tif", tags[tag])
+    for read in (open_image, read_image):
+        with pytest.raises(InputError, match=f"a.tif: {said}; "):
+            read(tmp_path / "a.tif")
+
+
+def test_one_bare_strip_needs_no_count_of_bytes(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    overwrite(tmp_path / "a.tif", 279)
+    assert np.array_equal(read_image(tmp_path / "a.tif"), image)
+
+
+def overwrite(path, tag):
+    """Set the first five values of a tag to 0."""
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        values = list(np.atleast_1d(tiff.pages[0].tags[tag].value))
+        tiff.pages[0].tags[tag].overwrite([0] * min(5, len(values)) + [int(each) for each in values[5:]])

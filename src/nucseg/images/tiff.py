@@ -44,7 +44,7 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
         as_stored: Whether the values are left as they are: where 0 is white, and where they are indices of colours.
 
     Raises:
-        InputError: It is not one image, or is truncated.
+        InputError: It is not one image, is truncated, or lacks tiles or strips.
     """
     path = file if isinstance(file, Path) else None
     stream = file.open("rb") if isinstance(file, Path) else file
@@ -52,6 +52,7 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
     tiff = tifffile.TiffFile(without_file(stream), name=path.name if path else None)
     image = find_image(tiff, name)
     series, page = image.series, image.series.keyframe
+    _check_complete(series, name)
     ends = [np.add(part.dataoffsets, part.databytecounts).max() for part in series if part is not None]
     if max(ends) > tiff.filehandle.size:
         raise InputError(f"{name}: is truncated: it ends before its image does. Fetch or save it again.")
@@ -69,6 +70,23 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
     notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
     source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes)
     return _in_colour(source, conversion, of_colours) if conversion else source
+
+
+def _check_complete(series: tifffile.TiffPageSeries, name: str) -> None:
+    """Refuse an image that lacks tiles or strips, as sparse files do; tifffile would fill them with zeros."""
+    page = series.keyframe
+    bare = len(page.dataoffsets) == 1 and page.compression == tifffile.COMPRESSION.NONE  # needs no count of bytes
+    held = [
+        np.not_equal(part.dataoffsets, 0) & (bare | np.not_equal(part.databytecounts, 0))
+        for part in series
+        if part is not None
+    ]
+    count = sum(each.size for each in held)
+    if lacking := count - sum(int(each.sum()) for each in held):
+        parts = "tiles" if page.is_tiled else "strips"
+        raise InputError(
+            f"{name}: lacks {lacking} of its {count} {parts}; fetch it again, or save it with all of them."
+        )
 
 
 def orientation_note(orientation: object) -> tuple[str, ...]:

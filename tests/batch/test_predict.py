@@ -78,7 +78,7 @@ def test_one_stain_in_false_colour_is_told_and_several_are_refused(run, tmp_path
     assert grey.nuclei == labels.max()
     assert merged.error.endswith(
         "several stains in colour on black; choose that of the nuclei with --channel 0, 1 or 2 "
-        "(red, green, blue), or save it as a grey image."
+        "(red, green, blue), or, for one stain in a lookup table or with coloured annotations, save it as a grey image."
     )
     (chosen,) = run(tmp_path / "merge.tif", channel="2", output="chosen")
     assert (chosen.error, chosen.nuclei) == (None, labels.max())

@@ -7,6 +7,7 @@ import pytest
 import skimage.data
 import stardist.data
 import tifffile
+from matplotlib import colormaps
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -142,6 +143,33 @@ def test_several_stains_on_black_are_refused_with_what_to_do(grey, order, third,
     image = (stains(grey, third)[..., order] * np.iinfo(dtype).max / 4).astype(dtype)
     with pytest.raises(InputError, match=r"picture: shows several stains in colour on black; .*--channel 0, 1 or 2"):
         look(image)
+
+
+@pytest.mark.parametrize("table", ["viridis", "magma", "inferno", "hot", "jet"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_one_stain_in_a_lookup_table_is_refused_with_what_to_do(grey, table, dtype):
+    image = colormaps[table](grey)[..., :3]
+    if dtype != np.float32:
+        image = np.rint(image * 255).astype(dtype) * (np.iinfo(dtype).max // 255)
+    image = image.astype(dtype)
+    image[-6:-3, -40:-5] = image.max()  # a scale bar
+    with pytest.raises(
+        InputError, match="one channel in the colours of a lookup table; save the image itself, in grey"
+    ):
+        look(image)
+
+
+def test_a_tinted_grey_image_is_in_no_lookup_table(grey):
+    sepia = (grey[..., None] * np.array((1.351, 1.203, 0.937)) * 255).clip(0, 255)
+    assert look(sepia.astype(np.uint8)).channels == 1
+    assert look(255 - coloured(grey, (0.5, 0.9, 0.3), np.uint8)).channels == 3
+
+
+@pytest.mark.parametrize("name", tissue())
+@pytest.mark.parametrize("colours", [48, 256])
+def test_tissue_in_few_colours_is_in_no_lookup_table(name, colours):
+    image = np.asarray(Image.fromarray(tissue()[name]).quantize(colours).convert("RGB"))
+    assert look(image).channels == 3
 
 
 def test_a_dark_picture_that_may_be_stains_or_tissue_gets_a_warning(grey):

@@ -16,10 +16,12 @@ from scipy import ndimage
 from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
+from nucseg.images.lookup_table import Colours
 from nucseg.images.source import ImageSource
 
 _CELL = 8  # pixels a side, of a small image: a block of JPEG, whose noise averages out over it
 _MOST_CELLS = 2**19  # a large image has larger cells
+_SAMPLED = 1024  # pixels a side whose colours are counted
 _FEWEST_CELLS = 16  # colours of fewer say nothing
 
 _HUES = {"red": 0, "orange": 30, "yellow": 60, "green": 120, "cyan": 180, "blue": 240, "violet": 270, "magenta": 300}
@@ -130,15 +132,18 @@ def survey(source: ImageSource) -> Survey:
     """Look at a whole image, band by band.
 
     Raises:
-        InputError: It is not an image, or it shows several stains in colour on black.
+        InputError: It is not an image, it shows several stains in colour on black, or one in a lookup table's colours.
     """
-    grid = _Grid(source)
+    grid, few = _Grid(source), Colours()
+    step = -(-max(source.shape[:2]) // _SAMPLED)
     top, equal = 0, True
     for band in source.bands():
         check_image(band, source.name)
         pixels = band.reshape(*band.shape[:2], -1)[..., :3]
         equal = equal and all(np.array_equal(pixels[..., 0], other) for other in np.moveaxis(pixels, 2, 0)[1:])
         grid.add(pixels, top)
+        if not equal:
+            few.add(pixels[-top % step :: step, ::step])
         top += band.shape[0]
     means = grid.means()
     areas = _areas_without_data(grid)
@@ -160,6 +165,10 @@ def survey(source: ImageSource) -> Survey:
         channel, hue = stain
         note = f"one stain in false colour ({hue}): taken as grey." if hue else "all but grey: taken as grey."
         return Survey(1, channel, (note,), surroundings)
+    if few.are_a_lookup_table():
+        raise InputError(
+            f"{source.name}: shows one channel in the colours of a lookup table; save the image itself, in grey."
+        )
     return Survey(3, 0, _dark_colours(colours, source.name), surroundings)
 
 
@@ -254,7 +263,10 @@ def _dark_colours(colours: NDArray[np.float64], name: str) -> tuple[str, ...]:
     if darkness >= _DARK or coloured < _HARDLY_COLOURED:
         return ()
     if darkness < _BLACK and coloured >= _COLOURED:
-        raise InputError(f"{name}: shows several stains in colour on black; {remedy}, or save it as a grey image.")
+        raise InputError(
+            f"{name}: shows several stains in colour on black; {remedy}, or, for one stain in a lookup table or with "
+            "coloured annotations, save it as a grey image."
+        )
     return (f"a dark picture in colours, taken for stained tissue; if they are several stains, {remedy}.",)
 
 

@@ -207,6 +207,54 @@ def test_surroundings_hold_no_data(grey, value, dtype, channels):
     assert (within.low, within.span, within.channel) == (alone.low, alone.span, alone.channel)
 
 
+def surrounded_tissue(value: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tissue whose edges lie within the blocks of JPEG, and where it lies."""
+    canvas = dark_canvas(tissue()["StarDist's H&E"][:201, :250], value)
+    holds_data = np.zeros(canvas.shape[:2], bool)
+    holds_data[101:302, 93:343] = True
+    return canvas, holds_data
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("quality", ["75", "95"])
+@pytest.mark.parametrize("most_cells", [2**19, 1200])
+def test_the_ringing_of_jpeg_beside_the_data_is_no_data(value, quality, most_cells, monkeypatch):
+    monkeypatch.setattr(survey_module, "_MOST_CELLS", most_cells)
+    canvas, holds_data = surrounded_tissue(value)
+    canvas = stored(canvas, quality)
+    assert np.count_nonzero((canvas != value).any(axis=2) & ~holds_data) > 2000
+    surroundings = look(canvas).surroundings
+    outside = surroundings.hold(canvas, Window.whole(canvas.shape))
+    assert np.count_nonzero(outside & holds_data) == 0
+    assert np.count_nonzero(~outside & ~holds_data) < 100
+    window = Window(70, 60, 250, 260)
+    assert np.array_equal(surroundings.hold(canvas[70:250, 60:260], window), outside[70:250, 60:260])
+    field = np.ascontiguousarray(canvas[101:302, 93:343])
+    alone, within = (Preprocessor((Normalize(),), 3).fit(image) for image in (field, canvas))
+    np.testing.assert_allclose((within.low, within.span), (alone.low, alone.span), atol=1.5 / 255)
+    monkeypatch.setattr(source_module, "_BAND_PIXELS", 13 * canvas.shape[1])
+    assert np.array_equal(look(canvas).surroundings.hold(canvas, Window.whole(canvas.shape)), outside)
+
+
+def test_glass_beside_the_surroundings_of_a_lossless_image_is_data():
+    canvas, holds_data = surrounded_tissue(255)
+    glass = np.random.default_rng(0).integers(245, 255, (60, 250, 3), np.uint8)
+    canvas[101:161, 93:343] = glass
+    outside = look(canvas).surroundings.hold(canvas, Window.whole(canvas.shape))
+    assert np.array_equal(outside, ~holds_data)
+
+
+def test_a_dark_background_that_fades_to_zero_is_data(draw_nuclei):
+    """As around the embryos of BBBC038: values near 0 between zeros, but no edge that could ring."""
+    fade = np.clip((120 - np.abs(np.mgrid[:400, :400] - 199.5).max(axis=0)) / 120, 0, 1) ** 2
+    noise = np.random.default_rng(0).uniform(0, 1, fade.shape)
+    image = np.where(fade > 0, fade * 200 + noise + 0.3, 0).astype(np.uint8)
+    surroundings = look(image).surroundings
+    outside = surroundings.hold(image, Window.whole(image.shape))
+    assert outside[0].all()
+    assert not image[outside].any()
+
+
 def test_fields_that_are_stitched_and_a_round_one_are_the_data(grey):
     rows, columns = np.mgrid[:700, :1000]
     image = np.tile((1000 + grey * 20000).astype(np.uint16), (8, 8))[:700, :1000]

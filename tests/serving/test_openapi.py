@@ -147,13 +147,13 @@ def test_metrics_are_prometheus(serve, draw_nuclei, encode) -> None:
     assert "process_resident_memory_bytes" in families
 
 
-def test_the_log_names_pages_and_folders_and_no_address_that_is_not_there(serve, wait, caplog) -> None:
+def test_the_log_names_routes_and_the_path_of_what_has_none(serve, wait, caplog) -> None:
     server = serve()
     with caplog.at_level("INFO", logger="nucseg.serving.access"):
         for path in ("/", "/swagger.json", "/static/swagger-ui.css", "/tasks/1", "/nowhere"):
             server.get(path)
-        wait(lambda: "unknown" in _routes(caplog))  # a line is written after the answer
-    assert _routes(caplog)[-5:] == ["/", "/swagger.json", "/static", "/tasks/{task_id}", "unknown"]
+        wait(lambda: "/nowhere" in _routes(caplog))  # a line is written after the answer
+    assert _routes(caplog)[-5:] == ["/", "/swagger.json", "/static", "/tasks/{task_id}", "/nowhere"]
 
 
 def _routes(caplog) -> list[str]:

@@ -89,7 +89,7 @@ class Surroundings:
     fill: NDArray
 
     def hold(self, part: NDArray, window: Window) -> NDArray[np.bool_]:
-        """Tell which pixels, `(h, w)`, of a window of the image belong to an area without data."""
+        """Return which pixels, `(h, w)`, of a window of the image belong to an area without data."""
         pixels = part.reshape(*part.shape[:2], -1)[..., :3]
         rows, columns = np.arange(*window[::2]) // self.cell, np.arange(*window[1::2]) // self.cell
         outside = np.zeros(part.shape[:2], bool)

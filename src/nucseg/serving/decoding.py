@@ -78,7 +78,7 @@ def decode_upload(
 
 @contextlib.contextmanager
 def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Give the file that an upload is, or a copy where it is none."""
+    """Return the file that an upload is, or a copy where it is none."""
     try:
         upload.fileno()
     except io.UnsupportedOperation:
@@ -196,7 +196,7 @@ def _written(stream: IO[bytes], file: IO[bytes], name: str) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Tell what is wrong with the file from what is wrong with the machine."""
+    """Separate what is wrong with the file from what is wrong with the machine."""
     try:
         yield
     except Exception as error:  # a damaged file meets the libraries with whatever exception

@@ -134,7 +134,7 @@ class DataPlane:
 
 @contextmanager
 def _enough_memory() -> Iterator[None]:
-    """Tell an image that takes too much memory from one that shows a fault."""
+    """Separate an image that takes too much memory from one that shows a fault."""
     try:
         yield
     except MemoryError as error:

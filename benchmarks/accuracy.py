@@ -48,7 +48,7 @@ def main() -> None:
         plain_model(folder, Path(work) / "plain")
         plain = Predictor.load(Path(work) / "plain", scale=1.0)
     ours = Predictor.load(folder, scale=1.0)
-    package, options = stock_stardist(ours.bundle.segmenter)
+    package, options = stock_stardist(ours.bundle.model)
     # Scores at a threshold only: what is below the model's own is not predicted here.
     config = MetricsConfig(metrics=tuple(name for name in MetricsConfig().metrics if name != "map"))
     stock_name, plain_name, ours_name = (
@@ -68,7 +68,7 @@ def main() -> None:
         use_precision("auto")
         for name, predictor in ((plain_name, plain), (ours_name, ours)):
             job = predictor.job(array_source(image), tile=TILE, magnification=sample.magnification)
-            found[name] = predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances()
+            found[name] = predict_tiled(job, LocalEngine(predictor.bundle.model)).instances()
         for name, instances in found.items():
             evaluators[name].update(sample, truth, instances, 0.0)
         agreements.append(matching(found[stock_name].labels, found[plain_name].labels, thresh=0.9))

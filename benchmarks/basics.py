@@ -102,7 +102,7 @@ def feed(repeat: int) -> list[Row]:
     from nucseg.augment.augmenter import Augmenter
     from nucseg.images.io import read_image, read_labels
     from nucseg.images.preprocessing import Preprocessor
-    from nucseg.models.registry import create_segmenter
+    from nucseg.models.registry import create_model
     from nucseg.params import check_parameters
     from nucseg.training.feed import PatchFeed
 
@@ -112,7 +112,7 @@ def feed(repeat: int) -> list[Row]:
         parameters = check_parameters(context.params, [])
         samples = [s for s in context.catalog.load("samples") if s.split == "train" and min(s.height, s.width) >= 256]
     config = parameters.stardist.training.model_copy(update={"workers": 2})
-    segmenter = create_segmenter("stardist", parameters.stardist.architecture.model_dump())
+    segmenter = create_model("stardist", parameters.stardist.architecture.model_dump())
     preprocessor = Preprocessor(parameters.data_preprocessing.transforms, segmenter.in_channels)
     images = [np.atleast_3d(normalize(read_image(s.image_path), 1, 99.8)) for s in samples]
     images = [np.repeat(image, 3 // image.shape[-1], -1) for image in images]
@@ -197,7 +197,7 @@ def prediction(repeat: int) -> list[Row]:
     from nucseg.models.registry import resolve_model
 
     predictor = Predictor.load(resolve_model("stardist"), scale=1.0)
-    stock, options = stock_stardist(predictor.bundle.segmenter)
+    stock, options = stock_stardist(predictor.bundle.model)
     image = drawn_image(1024, 400)
     rgb = np.repeat(image[..., None], 3, -1)
     ours, others, ratio = paired(

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1536)
     given = parser.parse_args()
     predictor = Predictor.load(given.model, scale=1.0)
-    segmenter = predictor.bundle.segmenter
+    segmenter = predictor.bundle.model
     image = np.random.default_rng(0).random((1, given.size, given.size, segmenter.in_channels), np.float32)
     network = tf.function(segmenter.network, autograph=False)
     expected = [output.numpy() for output in network(image)]

@@ -140,10 +140,10 @@ def measure_training(preset: str, _size: str, precision: str, repeat: int) -> di
 
 def _model(preset: str, precision: str) -> tuple[Any, str]:
     from nucseg.models.precision import use_precision
-    from nucseg.models.registry import create_segmenter
+    from nucseg.models.registry import create_model
 
     effective = use_precision(precision)
-    return create_segmenter("mask_rcnn", {"preset": preset}), effective
+    return create_model("mask_rcnn", {"preset": preset}), effective
 
 
 def _wait(outputs: Any) -> None:

@@ -37,9 +37,9 @@ def main() -> None:
     modalities = sorted({sample.modality for sample in samples})
     print(f"| `rpn_score` | {' | '.join(modalities)} |\n|---|{'---|' * len(modalities)}")
     for value in VALUES:
-        segmenter = MaskRCNNSegmenter(bundle.segmenter.config.model_copy(update={"rpn_score": value}))
-        segmenter.keras_model.set_weights(bundle.segmenter.keras_model.get_weights())
-        segmenter.thresholds = bundle.segmenter.thresholds
+        segmenter = MaskRCNNSegmenter(bundle.model.config.model_copy(update={"rpn_score": value}))
+        segmenter.keras_model.set_weights(bundle.model.keras_model.get_weights())
+        segmenter.thresholds = bundle.model.thresholds
         evaluator = Evaluator(str(value), MetricsConfig(metrics=("ap",)))
         for sample in tqdm(samples, unit="image"):
             image = read_image(sample.image_path)

@@ -56,9 +56,9 @@ def plain_model(model: Path, folder: Path) -> None:
     from nucseg.models.stardist.model import StarDist
 
     bundle = ModelBundle.load(model)
-    plain = StarDist(bundle.segmenter.config.model_copy(update={"refine_radius": 0}))
-    plain.network.set_weights(bundle.segmenter.polygon_model.get_weights())
-    plain.thresholds = bundle.segmenter.thresholds
+    plain = StarDist(bundle.model.config.model_copy(update={"refine_radius": 0}))
+    plain.network.set_weights(bundle.model.polygon_model.get_weights())
+    plain.thresholds = bundle.model.thresholds
     ModelBundle("plain", plain, bundle.transforms, bundle.run).save(folder)
 
 
@@ -94,7 +94,7 @@ def ours(model: Path, images: list[Path], output: Path, side: int, workers: int)
         return {"seconds": seconds, "nuclei": outcomes[0].nuclei, "labels": str(outcomes[0].files[0])}
 
     if workers == 1:
-        return measured(LocalEngine(predictor.bundle.segmenter))
+        return measured(LocalEngine(predictor.bundle.model))
     with connected(workers, None) as client:
         engine = DaskEngine(client, model, predictor)
         client.run(_warm, engine._run, str(model), predictor.precision)
@@ -123,7 +123,7 @@ def stock(model: Path, images: list[Path], output: Path, side: int, function: st
     from nucseg.inference.predictor import Predictor
 
     predictor = Predictor.load(model, scale=1.0, precision="float32")
-    segmenter = predictor.bundle.segmenter
+    segmenter = predictor.bundle.model
     package, options = stock_stardist(segmenter)
     # The package leaves out what is proposed within two cells of the border; without that both see the same.
     options["predict_kwargs"] = {"b": 0}

@@ -66,7 +66,7 @@ def serve_flask(model: str, port: int, kind: str) -> None:
         from csbdeep.utils import normalize
         from stock import stock_stardist
 
-        package, options = stock_stardist(predictor.bundle.segmenter)
+        package, options = stock_stardist(predictor.bundle.model)
 
         def find(image):
             rgb = np.repeat(image[..., None], 3, -1)

@@ -88,7 +88,7 @@ def main() -> None:
         ):
             stock.watch(name, owner, function)
         predictor = Predictor.load(folder, scale=1.0)
-        package, options = stock_stardist(predictor.bundle.segmenter)
+        package, options = stock_stardist(predictor.bundle.model)
         stock.watch("network", package.keras_model, "predict")
         pixels = tifffile.imread(image)
         prepared = predictor.bundle.preprocessor().fit(pixels).image(pixels)
@@ -109,8 +109,8 @@ def main() -> None:
             ours.watch(name, owner, function)
         for what, model in (("nucseg, plain", work / "plain"), ("nucseg", folder)):
             predictor = Predictor.load(model, scale=1.0)
-            ours.watch("network", predictor.bundle.segmenter, "_run")
-            arguments = (predictor, LocalEngine(predictor.bundle.segmenter), batch.BatchOptions(overwrite=True))
+            ours.watch("network", predictor.bundle.model, "_run")
+            arguments = (predictor, LocalEngine(predictor.bundle.model), batch.BatchOptions(overwrite=True))
 
             def predict(arguments: Any = arguments, model: Path = model) -> None:
                 batch.predict_images([FoundImage(str(image), image.stem)], work / "out", *arguments, model=model)

@@ -109,7 +109,7 @@ def make_row(name: str, out: Path) -> None:
     began = time.perf_counter()
     if row.of:
         bundle = ModelBundle.load(out / row.of / "model")
-        bundle = replace(bundle, segmenter=FlippedStarDist.of(bundle.segmenter))
+        bundle = replace(bundle, model=FlippedStarDist.of(bundle.model))
     else:
         augmenter = Augmenter.from_config(parameters.data_augmentations)
         bundle = trainer("stardist")(

@@ -40,7 +40,7 @@ def run(tmp_path, bright):
             find_images([str(image) for image in images]).images,
             tmp_path / output,
             predictor,
-            engine or LocalEngine(bundle.segmenter),
+            engine or LocalEngine(bundle.model),
             BatchOptions(**options),
             model=tmp_path / "model",
             progress=progress,

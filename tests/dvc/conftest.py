@@ -16,7 +16,7 @@ import pytest
 
 from nucseg.images.transforms import parse_transforms
 from nucseg.models.bundle import ModelBundle
-from nucseg.models.registry import create_segmenter
+from nucseg.models.registry import create_model
 
 ROOT = Path(__file__).parents[2]
 # What a clone has of the project, as far as these tests need it.
@@ -183,7 +183,7 @@ def versions(small_stardist: Any, tmp_path_factory: pytest.TempPathFactory) -> d
     folder = tmp_path_factory.mktemp("versions")
     transforms = parse_transforms([{"name": "normalize"}])
     shape = {"in_channels": 1, "n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8}
-    untrained = create_segmenter("stardist", shape)
+    untrained = create_model("stardist", shape)
     made = {"v1": small_stardist, "v2": untrained}
     for tag, segmenter in made.items():
         ModelBundle("stardist", segmenter, transforms, {"version": tag}).save(folder / tag)

@@ -33,7 +33,7 @@ def test_a_killed_worker_loses_nothing(small_stardist, draw_nuclei, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", draw_nuclei((300, 420), 150, seed=7, gap=1)[0])
     predictor = Predictor.load(folder, scale=1.0, precision="float32")
     source = open_image(tmp_path / "a.tif")
-    expected = predict_tiled(predictor.job(source, tile=64), LocalEngine(predictor.bundle.segmenter)).instances()
+    expected = predict_tiled(predictor.job(source, tile=64), LocalEngine(predictor.bundle.model)).instances()
     with connected(2, None) as client:
         engine = DaskEngine(client, folder, predictor)
         job = predictor.job(source, tile=64)

@@ -80,7 +80,7 @@ def test_scale_and_rescale_multiply_and_are_undone(factor, scale):
     blocks = np.kron(np.arange(12).reshape(3, 4), np.ones((8, 8))).astype(np.uint8) * 20
     predictor = echo(Rescale(factor=factor), scale=scale)
     found = predictor.predict(blocks, score_threshold=0)
-    assert predictor.bundle.segmenter.seen[-1].shape == (12, 16, 1)
+    assert predictor.bundle.model.seen[-1].shape == (12, 16, 1)
     if scale <= 1:  # enlarging blurs the borders of the blocks
         np.testing.assert_array_equal(found.labels, blocks // 20)
 
@@ -92,7 +92,7 @@ def test_a_nucleus_that_vanishes_on_the_way_back_is_dropped():
     found = predictor.predict(image, score_threshold=0)
     np.testing.assert_array_equal(np.unique(found.labels), np.arange(len(found) + 1))
     # Enlarging interpolates: more levels than there are pixels to come back to.
-    seen = len(np.unique(predictor.bundle.segmenter.seen[-1])) - 1
+    seen = len(np.unique(predictor.bundle.model.seen[-1])) - 1
     assert len(found) < seen
     assert len(found) == found.labels.max()
 
@@ -101,7 +101,7 @@ def test_the_magnification_reaches_the_transforms():
     predictor = echo(Rescale(magnification=20))
     for magnification in (40, None):
         predictor.predict(np.zeros((40, 60), np.uint8), magnification=magnification)
-    assert [image.shape for image in predictor.bundle.segmenter.seen] == [(20, 30, 1), (40, 60, 1)]
+    assert [image.shape for image in predictor.bundle.model.seen] == [(20, 30, 1), (40, 60, 1)]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, bool, np.float32, np.float64])
@@ -118,7 +118,7 @@ def test_any_image_is_taken_and_not_changed(bundle, dtype, channels):
 @pytest.mark.parametrize("value", [0, 17, 255])
 def test_a_constant_image_has_no_nuclei(bundle, shape, value):
     for transforms in (PLAIN, (Normalize(),)):
-        predictor = Predictor(ModelBundle("small", bundle.segmenter, transforms, {}))
+        predictor = Predictor(ModelBundle("small", bundle.model, transforms, {}))
         found = predictor.predict(np.full(shape, value, np.uint8), score_threshold=0.05)
         assert found.labels.shape == shape
         assert len(found) == 0
@@ -143,7 +143,7 @@ def test_loading_by_name(bundle, drawn, tmp_path, monkeypatch):
     monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path))
     predictor = Predictor.load("small", precision="float32")
     assert predictor.precision == "float32"
-    assert predictor.score_threshold == bundle.segmenter.thresholds["score"]
+    assert predictor.score_threshold == bundle.model.thresholds["score"]
     expected = Predictor(bundle, precision="float32").predict(drawn[0])
     np.testing.assert_array_equal(predictor.predict(drawn[0]).labels, expected.labels)
     with pytest.raises(ModelError, match="'large'"):
@@ -172,11 +172,11 @@ def test_the_training_feed_gives_the_same_array(
     write_labels(paths[1], labels)
     facts = {"height": 90, "width": 100, "channels": 1 if image.ndim == 2 else 3, "n_nuclei": 12}
     sample = make_sample(*paths, split="train", magnification=40.0, **facts)
-    bundle = ModelBundle("small", bundle.segmenter, transforms, {})
+    bundle = ModelBundle("small", bundle.model, transforms, {})
     whole = bundle.preprocessor().fit(image, 40.0).image(image)
     crops = sliding_window_view(whole[..., 0], (64, 64))
     config = TrainingConfig(patch_size=64, batch_size=2, steps_per_epoch=2)
-    feed = PatchFeed([sample], bundle.segmenter, bundle.preprocessor(), None, config)
+    feed = PatchFeed([sample], bundle.model, bundle.preprocessor(), None, config)
     places = set()
     for place in range(4):
         x, _ = feed.item(0, place)

@@ -25,7 +25,7 @@ def predictor(segmenter, *, scale=1.0):
 
 
 def tiled(one, image, **options):
-    return predict_tiled(one.job(array_source(image), **options), LocalEngine(one.bundle.segmenter))
+    return predict_tiled(one.job(array_source(image), **options), LocalEngine(one.bundle.model))
 
 
 def same_nuclei(first, second):
@@ -132,10 +132,10 @@ def test_the_search_for_the_scale_is_the_prediction_where_it_saw_the_whole_image
     image = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)[0]
     one = predictor(bright(), scale="auto")
     job = one.job(array_source(image), score_threshold=score_threshold)
-    looked = len(one.bundle.segmenter.seen)
-    found = predict_tiled(job, LocalEngine(one.bundle.segmenter)).instances()
-    assert len(one.bundle.segmenter.seen) == looked > 0
-    shapes = [seen.shape for seen in one.bundle.segmenter.seen]
+    looked = len(one.bundle.model.seen)
+    found = predict_tiled(job, LocalEngine(one.bundle.model)).instances()
+    assert len(one.bundle.model.seen) == looked > 0
+    shapes = [seen.shape for seen in one.bundle.model.seen]
     assert len(shapes) == len(set(shapes))
     expected = tiled(predictor(bright()), image, score_threshold=score_threshold).instances()
     np.testing.assert_array_equal(found.labels, expected.labels)

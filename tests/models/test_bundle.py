@@ -25,11 +25,11 @@ def test_what_is_saved_is_loaded(folder, small_stardist):
     bundle = ModelBundle.load(folder)
     assert (bundle.name, bundle.transforms) == ("mine", TRANSFORMS)
     assert bundle.run == {"seed": 1, "history": [{"loss": 0.5}]}
-    assert bundle.segmenter.thresholds == small_stardist.thresholds
+    assert bundle.model.thresholds == small_stardist.thresholds
     assert bundle.preprocessor().transforms == TRANSFORMS
     assert bundle.preprocessor().in_channels == 1
     image = np.random.default_rng(0).random((48, 32, 1), np.float32)
-    (expected,), (found,) = small_stardist.predict([image]), bundle.segmenter.predict([image])
+    (expected,), (found,) = small_stardist.predict([image]), bundle.model.predict([image])
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_array_equal(found.scores, expected.scores)
 

@@ -2,7 +2,7 @@ import pytest
 
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.models import registry
-from nucseg.models.registry import MODELS, create_segmenter, kind_of, resolve_model, segmenter_class
+from nucseg.models.registry import MODELS, create_model, kind_of, model_class, resolve_model
 
 
 @pytest.fixture
@@ -65,22 +65,22 @@ def test_a_wheel_brings_models(places):
 
 
 def test_kinds(small_stardist):
-    assert segmenter_class("stardist") is type(small_stardist)
+    assert model_class("stardist") is type(small_stardist)
     assert kind_of(small_stardist) == "stardist"
     with pytest.raises(ModelError, match=f"'unet' is unknown; allowed are {', '.join(MODELS)}"):
-        segmenter_class("unet")
+        model_class("unet")
     with pytest.raises(ModelError, match="not a listed kind"):
         kind_of(object())
 
 
 def test_creating_from_parameters(small_stardist):
-    model = create_segmenter("stardist", small_stardist.config.model_dump(mode="json"))
-    assert isinstance(model, segmenter_class("stardist"))
+    model = create_model("stardist", small_stardist.config.model_dump(mode="json"))
+    assert isinstance(model, model_class("stardist"))
     assert model.config == small_stardist.config
     with pytest.raises(ModelError, match="'unet' is unknown"):
-        create_segmenter("unet", {})
+        create_model("unet", {})
     with pytest.raises(ConfigError) as error:
-        create_segmenter("stardist", {"grid": 3, "rays": 8, "fine_tune": False})
+        create_model("stardist", {"grid": 3, "rays": 8, "fine_tune": False})
     assert "stardist.architecture.grid is 3: must be 1, 2 or 4" in str(error.value)
     assert "stardist.architecture.rays is 8: there is no such parameter" in str(error.value)
     assert "stardist.architecture.fine_tune is False: false is for a pretrained model" in str(error.value)

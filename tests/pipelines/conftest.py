@@ -77,10 +77,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory, draw_nuclei: Callable, mak
 def model(architectures: dict[str, Any]) -> Any:
     """A tiny StarDist model with random weights."""
     from nucseg.models.bundle import ModelBundle
-    from nucseg.models.registry import create_segmenter
+    from nucseg.models.registry import create_model
     from nucseg.training.seeds import set_seeds
 
     set_seeds(0)
     return ModelBundle(
-        "stardist", create_segmenter("stardist", architectures["stardist"]), parse_transforms(TRANSFORMS), {"seed": 0}
+        "stardist", create_model("stardist", architectures["stardist"]), parse_transforms(TRANSFORMS), {"seed": 0}
     )

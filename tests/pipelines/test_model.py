@@ -61,7 +61,7 @@ def test_training_gives_a_tuned_model_with_its_lineage(
     run: Callable, samples: list, architectures: dict[str, Any], tmp_path: Path, kind: str
 ) -> None:
     model = _train(run, samples, tmp_path, architectures[kind], kind)
-    assert model.segmenter.in_channels == 1
+    assert model.model.in_channels == 1
     assert [transform.name for transform in model.transforms] == ["normalize"]
     assert len(model.run["history"]) == 2
     assert "thresholds" in model.run["validation"]
@@ -74,7 +74,7 @@ def test_without_fine_tuning_a_pretrained_model_stays_as_it_is(
     model.save(tmp_path / "pretrained")
     kept = {**architectures["stardist"], "pretrained": str(tmp_path / "pretrained"), "fine_tune": False}
     made = _train(run, samples, tmp_path / "run", kept)
-    weights = (each.segmenter.network.get_weights() for each in (made, model))
+    weights = (each.model.network.get_weights() for each in (made, model))
     for found, expected in zip(*weights, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert made.run["history"] == []

@@ -40,5 +40,5 @@ def test_stardist_trains_is_tuned_and_stored(samples, tmp_path, in_channels):
     assert again.run == bundle.run
     image = np.zeros((32, 32, in_channels), np.float32)
     image[10:20, 10:20] = 1
-    one, two = (model.segmenter.predict([image], score_threshold=0.05)[0] for model in (bundle, again))
+    one, two = (each.model.predict([image], score_threshold=0.05)[0] for each in (bundle, again))
     np.testing.assert_array_equal(one.labels, two.labels)

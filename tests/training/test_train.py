@@ -70,12 +70,12 @@ def test_it_learns_and_the_best_weights_are_kept(drawn, samples, tmp_path):
     bundle = drawn.run_training(samples, tmp_path, learning_rate=0.05, schedule="constant", epochs=8)
     history = [val for _, val in losses(bundle)]
     assert history[-1] < history[0]
-    model = bundle.segmenter.keras_model
+    model = bundle.model.keras_model
     from nucseg.images.preprocessing import Preprocessor
     from nucseg.training.feed import validation_arrays
 
     held_out = [sample for sample in samples if sample.split == "val"]
-    x, y = validation_arrays(held_out, bundle.segmenter, Preprocessor(bundle.transforms, 1), drawn.SMALL)
+    x, y = validation_arrays(held_out, bundle.model, Preprocessor(bundle.transforms, 1), drawn.SMALL)
     assert model.evaluate(x, y, batch_size=2, verbose=0) == pytest.approx(min(history), rel=1e-5)
 
 
@@ -111,7 +111,7 @@ def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
         parameters={"pretrained": "models/mine", "fine_tune": False},
     )
     bundle = tune_thresholds(bundle, samples)
-    for one, two in zip(before, bundle.segmenter.keras_model.get_weights(), strict=True):
+    for one, two in zip(before, bundle.model.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     run = bundle.run
     assert json.loads(json.dumps(run, allow_nan=False)) == run
@@ -149,9 +149,7 @@ def test_a_finished_training_is_not_repeated_but_another_begins_anew(drawn, samp
     again = drawn.run_training(samples, tmp_path, epochs=2, workers=1)
     assert "had finished" in caplog.text
     assert losses(again) == losses(first)
-    for one, two in zip(
-        first.segmenter.keras_model.get_weights(), again.segmenter.keras_model.get_weights(), strict=True
-    ):
+    for one, two in zip(first.model.keras_model.get_weights(), again.model.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     other = drawn.run_training(samples, tmp_path, epochs=2, seed=1)
     assert losses(other) != losses(first)
@@ -198,7 +196,7 @@ def test_the_record_tells_where_the_model_came_from(drawn, samples, tmp_path, ca
 
 def test_thresholds_are_tuned_on_the_validation_split(drawn, samples, tmp_path):
     bundle = tune_thresholds(drawn.run_training(samples, tmp_path, epochs=1), samples)
-    assert bundle.segmenter.thresholds == {"score": 0.4}
+    assert bundle.model.thresholds == {"score": 0.4}
     assert bundle.run["validation"]["thresholds"] == {"score": 0.4}
     assert bundle.run["validation"]["n_images"] == 1
     scores = bundle.run["validation"]["scores"]

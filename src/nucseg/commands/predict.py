@@ -121,7 +121,7 @@ def predict(
         with connected(workers, scheduler) as client:
             outcomes = run(DaskEngine(client, folder, predictor), 2 * max(workers, len(client.nthreads())))
     else:
-        outcomes = run(LocalEngine(predictor.bundle.segmenter), 2)
+        outcomes = run(LocalEngine(predictor.bundle.model), 2)
     click.echo(_summary(outcomes, output, options["formats"], time.perf_counter() - started))
     if any(outcome.error for outcome in outcomes):
         sys.exit(1)

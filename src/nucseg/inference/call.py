@@ -44,7 +44,7 @@ def predict_image(
     job = predictor.job(source, tile=tile, scale=scale, magnification=magnification, score_threshold=score_threshold)
     for note in job.source.notes:
         logger.warning("%s: %s", source.name, note)
-    return predict_tiled(job, LocalEngine(predictor.bundle.segmenter)).instances().by_score()
+    return predict_tiled(job, LocalEngine(predictor.bundle.model)).instances().by_score()
 
 
 def _source(image: Any, channel: Channel) -> ImageSource:

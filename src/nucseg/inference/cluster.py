@@ -64,7 +64,7 @@ class DaskEngine:
         self._client = client
         self._model = model
         self._precision: Precision = predictor.precision
-        self._here = LocalEngine(predictor.bundle.segmenter)
+        self._here = LocalEngine(predictor.bundle.model)
         self._run = uuid4().hex
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
@@ -132,7 +132,7 @@ def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
 
 def _prepared(recipe: _Recipe) -> tuple[InstanceSegmenter, NetworkView]:
     with _loading:
-        segmenter = _predictor(recipe.run, recipe.model, recipe.precision).bundle.segmenter
+        segmenter = _predictor(recipe.run, recipe.model, recipe.precision).bundle.model
     source = _source(recipe.run, recipe.image, recipe.channel)
     return segmenter, NetworkView(source, recipe.fitted, recipe.scale)
 

@@ -62,7 +62,7 @@ class Predictor:
     @property
     def score_threshold(self) -> float:
         """The model's own score threshold, tuned on validation images."""
-        return self.bundle.segmenter.thresholds["score"]
+        return self.bundle.model.thresholds["score"]
 
     def predict(
         self,
@@ -90,7 +90,7 @@ class Predictor:
             InputError: It is not an image, or shows several stains in colour.
         """
         job = self.job(array_source(image, name), magnification=magnification, score_threshold=score_threshold)
-        return predict_tiled(job, LocalEngine(self.bundle.segmenter)).instances().by_score()
+        return predict_tiled(job, LocalEngine(self.bundle.model)).instances().by_score()
 
     def job(
         self,
@@ -126,7 +126,7 @@ class Predictor:
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
         source = replace(source, notes=source.notes + fitted.notes)
-        model = self.bundle.segmenter
+        model = self.bundle.model
         lowest = lowest_score(self.score_threshold, score_threshold)
         look = None
         if scale == "auto":

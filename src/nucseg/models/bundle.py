@@ -10,7 +10,7 @@ from nucseg.core.files import atomic_folder
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform, parse_transforms
 from nucseg.models.protocols import InstanceSegmenter
-from nucseg.models.registry import kind_of, segmenter_class
+from nucseg.models.registry import kind_of, model_class
 
 _FORMAT = 1
 
@@ -21,19 +21,19 @@ class ModelBundle:
 
     Attributes:
         name: What tables and folders call the model.
-        segmenter: The network with its thresholds.
+        model: The network with its thresholds.
         transforms: The preprocessing it was trained with.
         run: The record of the run that made it (`run.json`): JSON types only.
     """
 
     name: str
-    segmenter: InstanceSegmenter
+    model: InstanceSegmenter
     transforms: tuple[Transform, ...]
     run: dict[str, Any] = field(default_factory=dict)
 
     def preprocessor(self) -> Preprocessor:
         """Make the preprocessing that the model was trained with."""
-        return Preprocessor(self.transforms, self.segmenter.in_channels)
+        return Preprocessor(self.transforms, self.model.in_channels)
 
     def save(self, folder: Path) -> None:
         """Write the model's folder; an older one is replaced only when the new one is whole.
@@ -45,11 +45,11 @@ class ModelBundle:
             StorageError: It cannot be written.
         """
         with atomic_folder(folder) as temporary:
-            self.segmenter.save(temporary)
+            self.model.save(temporary)
             config_file = temporary / "config.json"
             config = {
                 "format": _FORMAT,
-                "model": kind_of(self.segmenter),
+                "model": kind_of(self.model),
                 "name": self.name,
                 **json.loads(config_file.read_text()),
                 "preprocessing": [transform.model_dump(mode="json") for transform in self.transforms],
@@ -84,4 +84,4 @@ class ModelBundle:
             transforms = parse_transforms(config["preprocessing"])
         except ConfigError as error:
             raise ModelError(f"{folder / 'config.json'}: {error} {remedy}") from error
-        return cls(config["name"], segmenter_class(config["model"]).load(folder), transforms, run)
+        return cls(config["name"], model_class(config["model"]).load(folder), transforms, run)

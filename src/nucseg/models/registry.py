@@ -49,7 +49,7 @@ MODELS = {
 }
 
 
-def segmenter_class(kind: str) -> type[InstanceSegmenter]:
+def model_class(kind: str) -> type[InstanceSegmenter]:
     """Import the class of a kind of model.
 
     Raises:
@@ -58,7 +58,7 @@ def segmenter_class(kind: str) -> type[InstanceSegmenter]:
     return _import(_entry(kind).class_path)
 
 
-def create_segmenter(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
+def create_model(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
     """Build a model of a kind with its first weights.
 
     Args:

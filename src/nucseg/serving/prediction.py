@@ -26,7 +26,7 @@ class ModelPredictor:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._engine = LocalEngine(predictor.bundle.segmenter)
+        self._engine = LocalEngine(predictor.bundle.model)
 
     @classmethod
     def load(cls, folder: Path, *, precision: Precision) -> Self:

@@ -172,7 +172,7 @@ def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBund
         fitted = preprocessor.fit(image, magnification=sample.magnification)
         images.append(fitted.image(image))
         labels.append(fitted.labels(read_labels(sample.label_path)))
-    thresholds = bundle.segmenter.tune(images, labels)
+    thresholds = bundle.model.tune(images, labels)
     validation = {
         "thresholds": dict(thresholds),
         "n_images": len(images),

@@ -11,7 +11,7 @@ from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import Detections, MaskRCNNSegmenter
 from nucseg.models.mask_rcnn.pretrained import create
 from nucseg.models.precision import use_precision
-from nucseg.models.registry import create_segmenter, kind_of
+from nucseg.models.registry import create_model, kind_of
 from nucseg.models.tuning import SAME, ap_mean
 
 
@@ -159,19 +159,19 @@ def test_a_folder_that_is_no_model_is_refused(trained, tmp_path):
 def test_it_starts_from_an_earlier_model(trained, tiny, tmp_path):
     trained.save(tmp_path)
     parameters = {**tiny.architecture(), "pretrained": str(tmp_path)}
-    model = create_segmenter("mask_rcnn", parameters)
+    model = create_model("mask_rcnn", parameters)
     for one, two in zip(model.keras_model.get_weights(), trained.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(ConfigError, match="box_units = 32"):
-        create_segmenter("mask_rcnn", {**parameters, "box_units": 16})
+        create_model("mask_rcnn", {**parameters, "box_units": 16})
     with pytest.raises(ConfigError, match="neither a folder"):
-        create_segmenter("mask_rcnn", {**parameters, "pretrained": str(tmp_path / "nowhere")})
+        create_model("mask_rcnn", {**parameters, "pretrained": str(tmp_path / "nowhere")})
 
 
 def test_a_mask_head_of_another_shape_is_trained_alone(trained, tiny, make_batch, tmp_path):
     trained.save(tmp_path)
     parameters = {**tiny.architecture(), "pretrained": str(tmp_path), "fine_tune": "mask_head", "mask_channels": 12}
-    model = create_segmenter("mask_rcnn", parameters)
+    model = create_model("mask_rcnn", parameters)
     network = model.keras_model
     assert {id(weight) for weight in network.trainable_weights} == {id(weight) for weight in network.mask_head.weights}
     before = {part: getattr(network, part).get_weights() for part in ("pyramid", "rpn", "box_head", "mask_head")}
@@ -189,7 +189,7 @@ def test_only_the_mask_head_may_differ_where_it_is_trained_alone(trained, tiny, 
     trained.save(tmp_path)
     other = {"pretrained": str(tmp_path), "fine_tune": "mask_head", "mask_channels": 12, "box_units": 16}
     with pytest.raises(ConfigError, match=r"set mask_rcnn\.architecture\.box_units = 32\.$"):
-        create_segmenter("mask_rcnn", {**tiny.architecture(), **other})
+        create_model("mask_rcnn", {**tiny.architecture(), **other})
 
 
 def test_normalisation_stays_frozen_in_a_model_of_a_folder(tmp_path):

@@ -10,7 +10,7 @@ from stardist.matching import matching
 from nucseg.core.errors import ConfigError
 from nucseg.models.backbones.efficientnet_lite import build_trunk, take_imagenet
 from nucseg.models.precision import use_precision
-from nucseg.models.registry import create_segmenter
+from nucseg.models.registry import create_model
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.model import StarDist
 
@@ -118,21 +118,21 @@ def test_a_folder_of_before_there_were_trunks_is_a_unet(unet, tmp_path):
 def test_the_weights_of_imagenet():
     trunk = build_trunk(1, 16)
     take_imagenet(trunk)
-    created = create_segmenter("stardist", {**SMALL, "pretrained": "imagenet"})
+    created = create_model("stardist", {**SMALL, "pretrained": "imagenet"})
     for found, expected in zip(created.keras_model.get_layer("trunk").weights, trunk.weights, strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
 def test_the_weights_of_an_earlier_model(model, unet, tmp_path):
     model.save(tmp_path)
-    created = create_segmenter("stardist", {**SMALL, "pretrained": str(tmp_path)})
+    created = create_model("stardist", {**SMALL, "pretrained": str(tmp_path)})
     for found, expected in zip(created.network.weights, model.network.weights, strict=True):
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(ConfigError, match=r"set stardist\.architecture\.decoder_filters = \[8, 8, 8, 8\]\."):
-        create_segmenter("stardist", {**SMALL, "decoder_filters": (8, 8, 8, 12), "pretrained": str(tmp_path)})
+        create_model("stardist", {**SMALL, "decoder_filters": (8, 8, 8, 12), "pretrained": str(tmp_path)})
     unet.save(tmp_path)
     with pytest.raises(ConfigError, match=r"set stardist\.architecture\.backbone = unet"):
-        create_segmenter("stardist", {**SMALL, "pretrained": str(tmp_path)})
+        create_model("stardist", {**SMALL, "pretrained": str(tmp_path)})
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def test_the_weights_of_an_earlier_model(model, unet, tmp_path):
 )
 def test_what_does_not_fit_is_refused(parameters, says):
     with pytest.raises(ConfigError, match=says):
-        create_segmenter("stardist", {**SMALL, **parameters})
+        create_model("stardist", {**SMALL, **parameters})
 
 
 @pytest.mark.slow
 def test_it_learns_a_few_drawn_nuclei(draw_nuclei):
     keras.utils.set_random_seed(0)
     filters = {"decoder_filters": (16, 16, 16, 16), "net_conv_after_unet": 32, "refine_filters": 8}
-    model = create_segmenter("stardist", {**SMALL, **filters, "pretrained": "imagenet"})
+    model = create_model("stardist", {**SMALL, **filters, "pretrained": "imagenet"})
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, 150)))
     drawn = [draw_nuclei((64, 64), 6, seed=seed, gap=1) for seed in range(4)]
     images = [(picture / np.float32(255))[..., None] for picture, _ in drawn]

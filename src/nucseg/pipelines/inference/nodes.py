@@ -44,7 +44,7 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
         **config.model_dump(include={"formats", "channel", "pixel_size", "tile", "score_threshold", "resume"}),
         overwrite=True,
     )
-    engine = LocalEngine(predictor.bundle.segmenter)
+    engine = LocalEngine(predictor.bundle.model)
     outcomes = predict_images(found.images, output, predictor, engine, options, model=model)
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if len(failed) == len(outcomes):

@@ -111,8 +111,8 @@ def feed(repeat: int) -> list[Row]:
         context = session.load_context()
         parameters = check_parameters(context.params, [])
         samples = [s for s in context.catalog.load("samples") if s.split == "train" and min(s.height, s.width) >= 256]
-    config = parameters.stardist.training.model_copy(update={"workers": 2})
-    segmenter = create_model("stardist", parameters.stardist.architecture.model_dump())
+    config = parameters.of_model("stardist").training.model_copy(update={"workers": 2})
+    segmenter = create_model("stardist", parameters.of_model("stardist").architecture.model_dump())
     preprocessor = Preprocessor(parameters.data_preprocessing.transforms, segmenter.in_channels)
     images = [np.atleast_3d(normalize(read_image(s.image_path), 1, 99.8)) for s in samples]
     images = [np.repeat(image, 3 // image.shape[-1], -1) for image in images]
@@ -121,12 +121,12 @@ def feed(repeat: int) -> list[Row]:
         images,
         labels,
         config.batch_size,
-        n_rays=parameters.stardist.architecture.n_rays,
+        n_rays=parameters.of_model("stardist").architecture.n_rays,
         length=10**6,
         n_classes=None,
         classes=None,
         patch_size=(config.patch_size,) * 2,
-        grid=(parameters.stardist.architecture.grid,) * 2,
+        grid=(parameters.of_model("stardist").architecture.grid,) * 2,
         foreground_prob=config.foreground_probability,
     )
     n_batches = 25

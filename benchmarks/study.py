@@ -116,8 +116,8 @@ def make_row(name: str, out: Path) -> None:
             samples,
             augmenter.to_dict(),
             parameters.data_preprocessing,
-            parameters.stardist.architecture.model_dump(),
-            parameters.stardist.training,
+            parameters.of_model("stardist").architecture.model_dump(),
+            parameters.of_model("stardist").training,
             out / name,
         )
     bundle = tune_thresholds(bundle, samples)

@@ -13,20 +13,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from nucseg.models.mask_rcnn.config import PRESETS
+from nucseg.models.registry import MODELS
 from nucseg.params import Parameters
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/configuration.md"
-FILES = {
-    "data_download": "data_download.yml",
-    "data_preprocessing": "data_preprocessing.yml",
-    "data_augmentations": "data_augmentations.yml",
-    "stardist": "model_config.yml",
-    "mask_rcnn": "model_config.yml",
-    "model_evaluation": "model_evaluation.yml",
-    "results_visualization": "results_visualization.yml",
-    "inference": "inference.yml",
-}
 HEAD = """# Configuration
 
 <!-- Made by docs/describe_parameters.py from the typed models: change those, and run it again. -->
@@ -56,7 +47,13 @@ def describe() -> str:
     given = {name: _files(ROOT / "conf" / name) for name in ("base", "cpu", "demo")}
     lines = [HEAD]
     for section, reference in schema["properties"].items():
-        lines += [f"## `{section}`", "", f"In `{FILES[section]}`.", "", *_table(section, reference, models, given)]
+        lines += [
+            f"## `{section}`",
+            "",
+            f"In `{'model_config' if section in MODELS else section}.yml`.",
+            "",
+            *_table(section, reference, models, given),
+        ]
         for title, name in _choices(reference, models):
             lines += [f"### {title}", "", models[name].get("description", "").split("\n")[0], ""]
             values = {each["name"]: each for each in given["base"][section]["transforms"]}.get(title.strip("`"), {})

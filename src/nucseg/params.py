@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
@@ -14,9 +14,8 @@ from nucseg.core.types import Precision
 from nucseg.core.validation import plain_words
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.config import MetricsConfig
-from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.protocols import LOWEST_SCORE
-from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.registry import MODELS, config_class
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.formats.registry import FORMATS
 from nucseg.training.config import TrainingConfig
@@ -64,37 +63,45 @@ class InferenceConfig(BaseModel):
         return scale
 
 
-class StarDistParameters(BaseModel):
-    """`stardist` in `model_config.yml`."""
+Architecture = TypeVar("Architecture", bound=BaseModel)
+
+
+class ModelParameters(BaseModel, Generic[Architecture]):
+    """The section of one model in `model_config.yml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    architecture: StarDistConfig = Field(description="The network, and where its weights start from.")
+    architecture: Architecture = Field(description="The network, and where its weights start from.")
     training: TrainingConfig = Field(description="How it is trained.")
 
 
-class MaskRCNNParameters(BaseModel):
-    """`mask_rcnn` in `model_config.yml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    architecture: MaskRCNNConfig = Field(description="The network, and where its weights start from.")
-    training: TrainingConfig = Field(description="How it is trained.")
+class _Data(BaseModel):
+    data_download: DownloadConfig
+    data_preprocessing: ProcessingConfig
+    data_augmentations: AugmentationConfig
 
 
-class Parameters(BaseModel):
+if TYPE_CHECKING:
+    _Models = _Data
+else:
+    # One section a model, so that a new one needs no line here.
+    _Models = create_model(
+        "_Models", __base__=_Data, **{name: (ModelParameters[config_class(name)], ...) for name in MODELS}
+    )
+
+
+class Parameters(_Models):
     """Every parameter of the project."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data_download: DownloadConfig
-    data_preprocessing: ProcessingConfig
-    data_augmentations: AugmentationConfig
-    stardist: StarDistParameters
-    mask_rcnn: MaskRCNNParameters
     model_evaluation: EvaluationConfig
     results_visualization: VisualizationConfig
     inference: InferenceConfig
+
+    def of_model(self, name: str) -> ModelParameters[Any]:
+        """Return the section of a model, a name of `MODELS`."""
+        return getattr(self, name)
 
 
 def check_parameters(parameters: Mapping[str, Any], folders: list[Path]) -> Parameters:

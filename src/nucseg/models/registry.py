@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import nucseg
 from nucseg.core.errors import ConfigError, ModelError
@@ -58,6 +58,15 @@ def model_class(kind: str) -> type[InstanceSegmenter]:
     return _import(_entry(kind).class_path)
 
 
+def config_class(kind: str) -> type[BaseModel]:
+    """Import the typed configuration of a kind of model.
+
+    Raises:
+        ModelError: There is no such kind.
+    """
+    return _import(_entry(kind).config_path)
+
+
 def create_model(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
     """Build a model of a kind with its first weights.
 
@@ -72,7 +81,7 @@ def create_model(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
     """
     entry = _entry(kind)
     try:
-        config = _import(entry.config_path).model_validate(parameters)
+        config = config_class(kind).model_validate(parameters)
     except ValidationError as error:
         lines = [
             f"{'.'.join([kind, 'architecture', *map(str, problem['loc'])])} is {problem['input']!r}: "

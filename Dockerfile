@@ -10,7 +10,7 @@ WORKDIR /app
 RUN python3 -m venv /opt/venv
 # The dependencies change less often than the code: a layer of their own, at the versions of the lock file.
 COPY pyproject.toml requirements.lock README.md LICENSE ./
-COPY src/nucseg/__init__.py src/nucseg/__init__.py
+COPY src/nucseg/core/package.py src/nucseg/core/package.py
 RUN /opt/venv/bin/pip install --no-cache-dir --constraint requirements.lock setuptools wheel \
     && /opt/venv/bin/pip install --no-cache-dir --constraint requirements.lock --no-build-isolation --editable ".[${EXTRAS}]"
 COPY . .

@@ -1,8 +1,8 @@
 """Find every nucleus in a microscopy image: StarDist and Mask R-CNN as a Kedro project."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
+from nucseg.core.package import VERSION
 from nucseg.core.types import Instances, Precision
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Instances", "predict"]
 
 
@@ -50,8 +50,9 @@ def predict(
         ModelError: There is no such model.
         ConfigError: An option is out of range.
     """
-    # By its name, for every module of the package imports this one first.
-    return import_module("nucseg.inference.call").predict_image(
+    from nucseg.inference.call import predict_image  # with TensorFlow, which takes seconds
+
+    return predict_image(
         image,
         model,
         channel=channel,

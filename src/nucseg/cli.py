@@ -2,12 +2,12 @@
 
 import logging
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
 
 from nucseg.core.errors import NucsegError
+from nucseg.core.package import VERSION
 from nucseg.models.tensorflow_import import prepare_tensorflow
 
 COMMANDS = ("predict", "serve", "worker", "submit", "doctor")
@@ -33,7 +33,7 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("nucseg"))
+@click.version_option(VERSION)
 def cli() -> None:
     """Find every nucleus in a microscopy image."""
 

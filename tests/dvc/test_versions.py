@@ -84,7 +84,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     def enter(folder: Path) -> None:
         monkeypatch.chdir(folder)
         monkeypatch.delenv("NUCSEG_MODELS", raising=False)
-        monkeypatch.setattr(registry.nucseg, "__file__", str(folder / "src/nucseg/__init__.py"))
+        monkeypatch.setattr(registry, "FOLDER", folder / "src/nucseg")
 
     return enter
 

@@ -12,7 +12,7 @@ def places(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.delenv("NUCSEG_MODELS", raising=False)
-    monkeypatch.setattr(registry.nucseg, "__file__", str(tmp_path / "checkout/src/nucseg/__init__.py"))
+    monkeypatch.setattr(registry, "FOLDER", tmp_path / "checkout/src/nucseg")
     return tmp_path
 
 

@@ -65,3 +65,13 @@ def test_tensorflow_is_imported_where_it_is_used_only(printed_alone: Callable[[s
         "print(*{'tensorflow', 'keras', 'stardist', 'csbdeep', 'albumentations'} & set(sys.modules))"
     )
     assert printed_alone(program) == []
+
+
+def test_the_build_declares_what_setup_py_imports(
+    printed_alone: Callable[[str], list[str]], pyproject: dict[str, Any]
+) -> None:
+    program = "import sys, nucseg.models.shipped\nprint(*{name.split('.')[0] for name in sys.modules})"
+    distributions = packages_distributions()
+    imported = {canonicalize_name(distributions[name][0]) for name in printed_alone(program) if name in distributions}
+    declared = {canonicalize_name(Requirement(each).name) for each in pyproject["build-system"]["requires"]}
+    assert imported - {"nucseg"} <= declared

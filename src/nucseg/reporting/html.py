@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-import nucseg
 from nucseg.core.errors import InputError
+from nucseg.core.package import VERSION
 from nucseg.metrics.table import GROUPINGS, Metric
 from nucseg.reporting.curves import ap_figures, size_figures, training_figure
 from nucseg.reporting.embed import picture_uri, svg_uri
@@ -99,7 +99,7 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
     return environment.get_template("report.html.j2").render(
         names=[model["model"] for model in metrics],
         created=created,
-        version=nucseg.__version__,
+        version=VERSION,
         datasets=[(name, group["n_images"], group["n_true"]) for name, group in sorted(datasets.items())],
         demo=bool(datasets) and set(datasets) == {DEMO},
         warnings=[warning for model in models if (warning := leak_warning(model.metrics, model.run))],

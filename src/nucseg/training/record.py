@@ -7,10 +7,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
-from pathlib import Path
 from typing import Any
 
-import nucseg
+from nucseg.core.package import FOLDER, VERSION
 from nucseg.core.types import Sample
 
 _PACKAGES = (
@@ -60,7 +59,7 @@ def run_record(
         "parameters": dict(parameters),
         "seed": seed,
         "git_commit": git_commit(),
-        "versions": {"nucseg": nucseg.__version__, "python": platform.python_version(), **_versions()},
+        "versions": {"nucseg": VERSION, "python": platform.python_version(), **_versions()},
         "precision": precision,
         "device": device,
         "history": [
@@ -87,17 +86,16 @@ def git_commit() -> str | None:
 
     None for an installed package, and where git is missing.
     """
-    folder = Path(nucseg.__file__).parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True, timeout=30
+            ["git", "-C", str(FOLDER), *arguments], check=True, capture_output=True, text=True, timeout=30
         ).stdout.strip()
 
     try:
         if not git("ls-files", "__init__.py"):
             return None  # installed into an environment that lies in some other checkout
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", str(folder)) else "")
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", str(FOLDER)) else "")
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from nucseg.reporting.curves import ap_figures, size_figure, size_figures, size_rows, training_figure
+from nucseg.metrics.sizes import size_rows
+from nucseg.reporting.curves import ap_figures, size_figure, size_figures, training_figure
 
 
 def test_ap_curves_hold_the_values_of_the_metrics(metrics):

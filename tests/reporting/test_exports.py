@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,17 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from nucseg.core.errors import InputError
-from nucseg.core.types import Instances, Sample
+from nucseg.core.types import Instances
 from nucseg.masks.rle import kaggle_decode
-from nucseg.reporting.exports import (
-    candidates_from_record,
-    candidates_record,
-    coco_results,
-    submission_rows,
-)
-
-SAMPLE = Sample("a", "set1", "test", "fluorescence", None, None, 6, 5, 1, 2, 2.0, Path("image.tif"), Path("label.tif"))
+from nucseg.reporting.exports import coco_results, submission_rows
 
 
 def instances(seed: int, shape: tuple[int, int] = (12, 17), n: int = 6) -> Instances:
@@ -76,31 +67,3 @@ def test_coco_results_of_a_perfect_prediction_score_1(draw_nuclei):
     evaluation = COCOeval_faster(reference, reference.loadRes(results), "segm")
     evaluation.run()
     assert evaluation.stats[0] == pytest.approx(1.0)
-
-
-@given(st.integers(0, 10_000))
-def test_candidates_survive_their_record(seed):
-    found = instances(seed)
-    record = json.loads(json.dumps(candidates_record(SAMPLE, found, 0.4)))
-    again, threshold = candidates_from_record(record)
-    np.testing.assert_array_equal(again.labels, found.labels)
-    np.testing.assert_array_equal(again.scores, found.scores)
-    assert (again.labels.dtype, again.scores.dtype, threshold) == (np.int32, np.float32, 0.4)
-
-
-def test_candidates_of_an_image_without_any():
-    again, _ = candidates_from_record(candidates_record(SAMPLE, Instances.none((6, 5)), 0.5))
-    assert again.labels.shape == (6, 5)
-    assert len(again) == 0
-
-
-@pytest.mark.parametrize("damage", [{"size": [1]}, {"masks": None}, {"scores": "x"}, {"score_threshold": None}])
-def test_damaged_record_is_refused(damage):
-    record = candidates_record(SAMPLE, instances(1), 0.5) | damage
-    with pytest.raises(InputError, match="record of a is damaged"):
-        candidates_from_record(record)
-
-
-def test_record_without_a_key_is_refused():
-    with pytest.raises(InputError, match="damaged"):
-        candidates_from_record({})

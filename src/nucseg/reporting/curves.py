@@ -86,32 +86,11 @@ def size_figure(true_diameters: ArrayLike, predicted: Mapping[str, ArrayLike]) -
     return figure
 
 
-def size_rows(dataset: str, true_diameters: ArrayLike, predicted_diameters: ArrayLike) -> pd.DataFrame:
-    """Make the size rows of one image, to be concatenated over a model's test images.
-
-    Args:
-        dataset: Name of the image's dataset.
-        true_diameters: `(N,)` pixels.
-        predicted_diameters: `(M,)` pixels.
-
-    Returns:
-        `(N + M)` rows with columns `dataset`, `source` (`truth` or `predicted`) and `diameter_px`.
-    """
-    truth, predicted = np.asarray(true_diameters, float), np.asarray(predicted_diameters, float)
-    return pd.DataFrame(
-        {
-            "dataset": dataset,
-            "source": np.repeat(["truth", "predicted"], [len(truth), len(predicted)]),
-            "diameter_px": np.concatenate([truth, predicted]),
-        }
-    )
-
-
 def size_figures(sizes: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
     """Draw the size histograms of each dataset.
 
     Args:
-        sizes: Model -> its rows as `size_rows` makes them. The truth is that of the first model with the dataset.
+        sizes: Model -> its rows of `metrics.sizes.size_rows`. The truth is that of the first model with the dataset.
 
     Returns:
         Dataset -> chart, sorted by name.

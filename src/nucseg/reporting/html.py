@@ -44,7 +44,7 @@ class ModelReport:
         run: `run.json`.
         choices: The images to show, in order.
         pictures: Key `<dataset>/<image_id>` -> the picture that `overlay` drew.
-        sizes: Rows of `curves.size_rows` over the test images, or None to leave the size histograms out.
+        sizes: Rows of `metrics.sizes.size_rows` over the test images, or None to leave the size histograms out.
     """
 
     metrics: Mapping[str, Any]

@@ -9,8 +9,8 @@ from PIL import Image
 
 from nucseg.core.types import Sample
 from nucseg.images.io import read_image, read_labels
+from nucseg.masks.candidates import candidates_from_record
 from nucseg.reporting.config import VisualizationConfig
-from nucseg.reporting.exports import candidates_from_record
 from nucseg.reporting.html import Differences, ModelReport, render_report
 from nucseg.reporting.overlay import draw_overlay, rasterize
 from nucseg.reporting.selection import choose_differences, choose_images, image_keys

@@ -27,8 +27,8 @@ from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
-from nucseg.metrics.config import MetricsConfig
-from nucseg.metrics.evaluator import Evaluator
+from nucseg.metrics.instances.config import MetricsConfig
+from nucseg.metrics.instances.evaluator import Evaluator
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
 

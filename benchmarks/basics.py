@@ -152,9 +152,9 @@ def evaluation(repeat: int) -> list[Row]:
     """Score label images at all ten thresholds, beside `stardist.matching` called for each."""
     from stardist.matching import matching
 
-    from nucseg.metrics.counts import count
-    from nucseg.metrics.overlap import overlaps
-    from nucseg.metrics.scores import pooled_scores
+    from nucseg.metrics.instances.counts import count
+    from nucseg.metrics.instances.overlap import overlaps
+    from nucseg.metrics.instances.scores import pooled_scores
 
     truth = grid_of_nuclei(1024, 400)
     pred = np.roll(truth, 3, axis=(0, 1))

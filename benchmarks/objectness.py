@@ -15,8 +15,8 @@ from data import split_samples
 from tqdm import tqdm
 
 from nucseg.images.io import read_image, read_labels
-from nucseg.metrics.config import MetricsConfig
-from nucseg.metrics.evaluator import Evaluator
+from nucseg.metrics.instances.config import MetricsConfig
+from nucseg.metrics.instances.evaluator import Evaluator
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 from nucseg.models.precision import use_precision

@@ -150,7 +150,7 @@ def agreement(first: str, second: str) -> float:
     """Give f1 at IoU 0.9 between two label images; pairs of such an IoU are one to one."""
     import tifffile
 
-    from nucseg.metrics.overlap import overlaps
+    from nucseg.metrics.instances.overlap import overlaps
 
     found = overlaps(tifffile.imread(first), tifffile.imread(second))
     return 2 * np.count_nonzero(found.iou >= 0.9) / (len(found.true_labels) + len(found.pred_labels))

@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from nucseg.images.io import read_image, read_labels
 from nucseg.inference.predictor import Predictor
-from nucseg.metrics.counts import Counts, count, pool
-from nucseg.metrics.overlap import overlaps
-from nucseg.metrics.scores import pooled_scores
+from nucseg.metrics.instances.counts import Counts, count, pool
+from nucseg.metrics.instances.overlap import overlaps
+from nucseg.metrics.instances.scores import pooled_scores
 
 WAYS = {
     "at scale 1": (1, 1.0),

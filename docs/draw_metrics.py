@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from skimage.draw import disk
 
 from nucseg.core.types import Instances, Sample
-from nucseg.metrics.config import MetricsConfig
-from nucseg.metrics.evaluator import Evaluator
-from nucseg.metrics.matching import match
-from nucseg.metrics.overlap import overlaps
+from nucseg.metrics.instances.config import MetricsConfig
+from nucseg.metrics.instances.evaluator import Evaluator
+from nucseg.metrics.instances.matching import match
+from nucseg.metrics.instances.overlap import overlaps
 
 IMAGES = Path(__file__).with_name("images")
 SHAPE = (64, 112)

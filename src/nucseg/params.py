@@ -13,7 +13,7 @@ from nucseg.core.errors import ConfigError
 from nucseg.core.types import Precision
 from nucseg.core.validation import plain_words
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
-from nucseg.metrics.config import MetricsConfig
+from nucseg.metrics.instances.config import MetricsConfig
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.models.registry import MODELS, config_class
 from nucseg.reporting.config import VisualizationConfig

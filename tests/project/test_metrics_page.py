@@ -4,9 +4,9 @@ import re
 import runpy
 from pathlib import Path
 
-from nucseg.metrics.definitions import METRICS
-from nucseg.metrics.matching import THRESHOLDS
-from nucseg.metrics.scores import ap_key
+from nucseg.metrics.instances.definitions import METRICS
+from nucseg.metrics.instances.matching import THRESHOLDS
+from nucseg.metrics.instances.scores import ap_key
 
 
 def test_every_key_stands_there_with_the_value_that_the_code_computes(root: Path) -> None:

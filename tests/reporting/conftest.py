@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nucseg.metrics.definitions import METRICS
+from nucseg.metrics.instances.definitions import METRICS
 
 
 def _group(f1: float | None, n_images: int = 2) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nucseg.metrics.sizes import size_rows
+from nucseg.metrics.instances.sizes import size_rows
 from nucseg.reporting.curves import ap_figures, size_figure, size_figures, training_figure
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from nucseg.core.errors import InputError
-from nucseg.metrics.sizes import size_rows
+from nucseg.metrics.instances.sizes import size_rows
 from nucseg.reporting.html import Differences, ModelReport, render_report
 from nucseg.reporting.selection import Choice
 

@@ -1,7 +1,7 @@
 import pytest
 
-from nucseg.metrics.config import MetricsConfig
-from nucseg.metrics.definitions import METRICS
+from nucseg.metrics.instances.config import MetricsConfig
+from nucseg.metrics.instances.definitions import METRICS
 from nucseg.reporting.tables import (
     console_table,
     format_score,

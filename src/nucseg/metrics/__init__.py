@@ -1,1 +1,1 @@
-"""How well a prediction fits the truth: overlaps, matching, scores, pooling. Label images in, numbers out."""
+"""How well a prediction fits the truth: a room for each task, and what all of them share."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
-from nucseg.metrics.overlap import overlaps
+from nucseg.metrics.instances.overlap import overlaps
 
 SAME = 0.0025
 """Thresholds whose values differ by no more are as good as each other: another seed changes more."""

@@ -90,7 +90,7 @@ def size_figures(sizes: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
     """Draw the size histograms of each dataset.
 
     Args:
-        sizes: Model -> its rows of `metrics.sizes.size_rows`. The truth is that of the first model with the dataset.
+        sizes: Model -> its rows of `size_rows`. The truth is that of the first model with the dataset.
 
     Returns:
         Dataset -> chart, sorted by name.

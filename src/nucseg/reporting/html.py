@@ -12,7 +12,8 @@ from PIL import Image
 
 from nucseg.core.errors import InputError
 from nucseg.core.package import VERSION
-from nucseg.metrics.table import GROUPINGS, Metric
+from nucseg.metrics.groups import GROUPINGS
+from nucseg.metrics.table import Metric
 from nucseg.reporting.curves import ap_figures, size_figures, training_figure
 from nucseg.reporting.embed import picture_uri, svg_uri
 from nucseg.reporting.lineage import read_lineage
@@ -44,7 +45,7 @@ class ModelReport:
         run: `run.json`.
         choices: The images to show, in order.
         pictures: Key `<dataset>/<image_id>` -> the picture that `overlay` drew.
-        sizes: Rows of `metrics.sizes.size_rows` over the test images, or None to leave the size histograms out.
+        sizes: Rows of `size_rows` over the test images, or None to leave the size histograms out.
     """
 
     metrics: Mapping[str, Any]

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
-from nucseg.metrics.outcome import outcome
-from nucseg.metrics.overlap import overlaps
+from nucseg.metrics.instances.outcome import outcome
+from nucseg.metrics.instances.overlap import overlaps
 from nucseg.reporting.tables import format_score
 
 COLOURS = {
@@ -40,7 +40,7 @@ def draw_overlay(
     """Draw the true outlines and the predicted outlines of one image side by side.
 
     Left: true nuclei that are missed, split, or lost in a merged prediction. Right: predicted nuclei that are extra,
-    merged, or a piece of a split nucleus. `nucseg.metrics.outcome` says which is which. Outlines run along the edges
+    merged, or a piece of a split nucleus. `outcome` says which is which. Outlines run along the edges
     of pixels, so what is drawn is exactly the label image; where two nuclei touch, the error's colour is on top.
 
     Args:

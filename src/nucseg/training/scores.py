@@ -6,8 +6,8 @@ from typing import Any
 from nucseg.core.types import Precision, Sample
 from nucseg.images.io import read_image, read_labels
 from nucseg.inference.predictor import Predictor
-from nucseg.metrics.config import METRIC_NAMES, MetricsConfig
-from nucseg.metrics.evaluator import Evaluator
+from nucseg.metrics.instances.config import METRIC_NAMES, MetricsConfig
+from nucseg.metrics.instances.evaluator import Evaluator
 from nucseg.models.bundle import ModelBundle
 
 # `map` ranks what lies below the threshold as well: it would take most of the time, and no choice is made by it.

@@ -5,7 +5,7 @@ from keras import ops
 
 from nucseg.core.errors import ConfigError, DownloadError, ModelError
 from nucseg.core.window import Window
-from nucseg.metrics.overlap import overlaps
+from nucseg.metrics.instances.overlap import overlaps
 from nucseg.models.mask_rcnn import model as model_module
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import Detections, MaskRCNNSegmenter

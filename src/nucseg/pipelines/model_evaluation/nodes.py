@@ -12,8 +12,8 @@ from nucseg.core.types import Sample
 from nucseg.images.io import read_image, read_labels
 from nucseg.masks.candidates import candidates_from_record, candidates_record
 from nucseg.masks.labels import diameters
-from nucseg.metrics.evaluator import Evaluator
-from nucseg.metrics.sizes import size_rows
+from nucseg.metrics.instances.evaluator import Evaluator
+from nucseg.metrics.instances.sizes import size_rows
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.run import images_seen
 from nucseg.params import EvaluationConfig

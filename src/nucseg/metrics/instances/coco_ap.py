@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.metrics.matching import THRESHOLDS, match
-from nucseg.metrics.overlap import Overlaps
-from nucseg.metrics.scores import Score
+from nucseg.metrics.instances.matching import THRESHOLDS, match
+from nucseg.metrics.instances.overlap import Overlaps
+from nucseg.metrics.instances.scores import Score
 
 _RECALLS = np.linspace(0, 1, 101)
 

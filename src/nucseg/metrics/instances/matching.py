@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import ConfigError
-from nucseg.metrics.overlap import Overlaps
+from nucseg.metrics.instances.overlap import Overlaps
 
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 """The ten IoU thresholds of the Data Science Bowl 2018 and of COCO: 0.50, 0.55, ..., 0.95."""

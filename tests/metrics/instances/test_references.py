@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nucseg.core.types import Instances
-from nucseg.metrics.coco_ap import coco_average_precision, matched_ious
-from nucseg.metrics.counts import count, pool
-from nucseg.metrics.matching import THRESHOLDS, match
-from nucseg.metrics.outcome import classify
-from nucseg.metrics.overlap import overlaps
-from nucseg.metrics.scores import ap_key, pooled_scores
+from nucseg.metrics.instances.coco_ap import coco_average_precision, matched_ious
+from nucseg.metrics.instances.counts import count, pool
+from nucseg.metrics.instances.matching import THRESHOLDS, match
+from nucseg.metrics.instances.outcome import classify
+from nucseg.metrics.instances.overlap import overlaps
+from nucseg.metrics.instances.scores import ap_key, pooled_scores
 
 
 @st.composite

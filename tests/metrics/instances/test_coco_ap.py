@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nucseg.metrics.coco_ap import coco_average_precision, matched_ious
-from nucseg.metrics.overlap import overlaps
+from nucseg.metrics.instances.coco_ap import coco_average_precision, matched_ious
+from nucseg.metrics.instances.overlap import overlaps
 
 
 def test_golden_numbers():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nucseg.metrics.counts import count, pool
-from nucseg.metrics.overlap import overlaps
-from nucseg.metrics.scores import image_scores, mean, pooled_scores, ratio
+from nucseg.metrics.instances.counts import count, pool
+from nucseg.metrics.instances.overlap import overlaps
+from nucseg.metrics.instances.scores import image_scores, mean, pooled_scores, ratio
 
 # Two true nuclei of 10 and 4 pixels; the first is found with IoU 8 / 10, the second missed, 2 pixels are extra.
 TRUTH = np.array([[1] * 10 + [2] * 4 + [0] * 6])

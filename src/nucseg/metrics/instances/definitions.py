@@ -1,7 +1,7 @@
 """The metrics of instance segmentation: one row a key of `metrics.json`, which carries them."""
 
-from nucseg.metrics.matching import THRESHOLDS
-from nucseg.metrics.scores import ap_key
+from nucseg.metrics.instances.matching import THRESHOLDS
+from nucseg.metrics.instances.scores import ap_key
 from nucseg.metrics.table import Metric
 
 _AP = (

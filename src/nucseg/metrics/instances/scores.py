@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from nucseg.metrics.counts import Counts
-from nucseg.metrics.matching import THRESHOLDS
+from nucseg.metrics.instances.counts import Counts
+from nucseg.metrics.instances.matching import THRESHOLDS
 
 Score = float | None
 """In [0, 1], or None where there is nothing to divide by."""
@@ -30,7 +30,7 @@ def pooled_scores(counts: Counts) -> dict[str, Score]:
 
     Returns:
         `f1_50`, `precision_50`, `recall_50`, `ap_50` ... `ap_95`, `ap_mean_50_90`, `ap_mean_50_95`, `iou`,
-        `jaccard_50`, `aji`, `pq` and `dice`; `nucseg.metrics.definitions` defines each.
+        `jaccard_50`, `aji`, `pq` and `dice`; `nucseg.metrics.instances.definitions` defines each.
     """
     either = counts.n_true + counts.n_pred  # = 2 TP + FP + FN at every threshold
     tp_50 = int(counts.tp[0])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.metrics.matching import THRESHOLDS, match
-from nucseg.metrics.overlap import Overlaps
+from nucseg.metrics.instances.matching import THRESHOLDS, match
+from nucseg.metrics.instances.overlap import Overlaps
 
 
 @dataclass(frozen=True)

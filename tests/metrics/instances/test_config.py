@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from nucseg.metrics.config import METRIC_NAMES, MetricsConfig
-from nucseg.metrics.definitions import METRICS
+from nucseg.metrics.instances.config import METRIC_NAMES, MetricsConfig
+from nucseg.metrics.instances.definitions import METRICS
 
 
 def test_the_default_is_all():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nucseg.core.errors import InputError
-from nucseg.metrics.overlap import overlaps
+from nucseg.metrics.instances.overlap import overlaps
 
 
 def test_golden_numbers():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from nucseg.core.errors import ConfigError
-from nucseg.metrics.matching import THRESHOLDS, match
-from nucseg.metrics.overlap import overlaps
+from nucseg.metrics.instances.matching import THRESHOLDS, match
+from nucseg.metrics.instances.overlap import overlaps
 
 
 def test_thresholds_are_the_decimal_numbers():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from nucseg.metrics.outcome import classify
+from nucseg.metrics.instances.outcome import classify
 
 
 def lists(truth, pred):

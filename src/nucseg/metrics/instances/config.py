@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from nucseg.metrics.definitions import METRICS
-from nucseg.metrics.matching import THRESHOLDS
-from nucseg.metrics.scores import ap_key
+from nucseg.metrics.instances.definitions import METRICS
+from nucseg.metrics.instances.matching import THRESHOLDS
+from nucseg.metrics.instances.scores import ap_key
 
 _AP_KEYS = tuple(ap_key(t) for t in THRESHOLDS)
 METRIC_NAMES = tuple(

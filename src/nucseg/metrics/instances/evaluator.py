@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.types import Instances, Sample
-from nucseg.metrics.coco_ap import coco_average_precision, matched_ious
-from nucseg.metrics.config import MetricsConfig
-from nucseg.metrics.counts import Counts, count, pool
-from nucseg.metrics.definitions import METRICS
-from nucseg.metrics.outcome import Outcome, outcome
-from nucseg.metrics.overlap import Overlaps, overlaps
-from nucseg.metrics.scores import Score, image_scores, mean, pooled_scores
-from nucseg.metrics.table import metrics_record
+from nucseg.metrics.groups import metrics_record
+from nucseg.metrics.instances.coco_ap import coco_average_precision, matched_ious
+from nucseg.metrics.instances.config import MetricsConfig
+from nucseg.metrics.instances.counts import Counts, count, pool
+from nucseg.metrics.instances.definitions import METRICS
+from nucseg.metrics.instances.outcome import Outcome, outcome
+from nucseg.metrics.instances.overlap import Overlaps, overlaps
+from nucseg.metrics.instances.scores import Score, image_scores, mean, pooled_scores
 
 
 @dataclass(frozen=True)

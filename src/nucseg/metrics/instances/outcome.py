@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.metrics.matching import match
-from nucseg.metrics.overlap import Overlaps, overlaps
+from nucseg.metrics.instances.matching import match
+from nucseg.metrics.instances.overlap import Overlaps, overlaps
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.types import Instances, Sample
-from nucseg.metrics.config import MetricsConfig
-from nucseg.metrics.evaluator import Evaluator
+from nucseg.metrics.instances.config import MetricsConfig
+from nucseg.metrics.instances.evaluator import Evaluator
 
 NUCLEUS = np.pad(np.ones((6, 6), np.int32), 1)
 

@@ -1,0 +1,59 @@
+"""Groups of evaluated images, whatever the task: the content of `metrics.json`."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol, TypeVar
+
+from nucseg.core.types import Sample
+from nucseg.metrics.table import Metric
+
+GROUPINGS = ("dataset", "modality", "test_class")
+"""The keys of `by` in `metrics.json`, in the order of the report; each is an attribute of `Sample`."""
+
+
+class Evaluated(Protocol):
+    """What is kept of one evaluated image, whatever the task."""
+
+    @property
+    def sample(self) -> Sample:
+        """Its row of the manifest."""
+        ...
+
+
+Image = TypeVar("Image", bound=Evaluated)
+
+
+def metrics_record(
+    model: str,
+    images: Sequence[Image],
+    scores: Callable[[Sequence[Image]], Mapping[str, Any]],
+    rows: Iterable[Metric],
+) -> dict[str, Any]:
+    """Compute the content of `metrics.json`.
+
+    Args:
+        model: Name of the model.
+        images: The evaluated images, in an order that does not depend on the run.
+        scores: Computes the numbers of a group of images, by key, counts first.
+        rows: The metrics that the keys belong to.
+
+    Returns:
+        `model`, `n_images`, `overall`, `by` (each of `GROUPINGS`: a group like `overall` by name; images without
+        a value are in no such group) and `metrics`, the rows of the keys in their order. JSON types only.
+    """
+    by: dict[str, dict[str, Any]] = {}
+    for grouping in GROUPINGS:
+        members: dict[str, list[Image]] = {}
+        for image in images:
+            if (name := getattr(image.sample, grouping)) is not None:
+                members.setdefault(name, []).append(image)
+        by[grouping] = {name: scores(members[name]) for name in sorted(members)}
+    overall = scores(images)
+    known = {row.key: row for row in rows}
+    return {
+        "model": model,
+        "n_images": len(images),
+        "overall": overall,
+        "by": by,
+        "metrics": [asdict(known[key]) for key in overall],
+    }

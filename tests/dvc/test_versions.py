@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nucseg.core import package
 from nucseg.core.errors import ModelError
 from nucseg.models import registry
 from nucseg.models.bundle import ModelBundle
@@ -84,7 +85,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     def enter(folder: Path) -> None:
         monkeypatch.chdir(folder)
         monkeypatch.delenv("NUCSEG_MODELS", raising=False)
-        monkeypatch.setattr(registry, "FOLDER", folder / "src/nucseg")
+        monkeypatch.setattr(package, "FOLDER", folder / "src/nucseg")
 
     return enter
 

@@ -1,7 +1,7 @@
 import pytest
 
+from nucseg.core import package
 from nucseg.core.errors import ConfigError, ModelError
-from nucseg.models import registry
 from nucseg.models.registry import MODELS, create_model, kind_of, model_class, resolve_model
 
 
@@ -12,7 +12,7 @@ def places(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.delenv("NUCSEG_MODELS", raising=False)
-    monkeypatch.setattr(registry, "FOLDER", tmp_path / "checkout/src/nucseg")
+    monkeypatch.setattr(package, "FOLDER", tmp_path / "checkout/src/nucseg")
     return tmp_path
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from nucseg.core import package
 from nucseg.core.errors import ConfigError, ModelError
-from nucseg.core.package import FOLDER
 from nucseg.core.validation import plain_words
 from nucseg.models.protocols import InstanceSegmenter
 from nucseg.models.shipped import in_wheel, trained_or_shipped
@@ -130,7 +130,7 @@ def resolve_model(name_or_folder: str | Path) -> Path:
         StorageError: A shipped model can be unpacked nowhere.
     """
     name = Path(name_or_folder).expanduser()
-    checkout = FOLDER.parents[1]
+    checkout = package.FOLDER.parents[1]
     roots = [Path.cwd() / "data/06_models", checkout / "data/06_models"]
     if os.environ.get("NUCSEG_MODELS"):
         roots.insert(0, Path(os.environ["NUCSEG_MODELS"]).expanduser())

@@ -5,9 +5,9 @@ import json
 import re
 from pathlib import Path
 
+from nucseg.core import package
 from nucseg.core.errors import ModelError, StorageError
 from nucseg.core.files import atomic_folder
-from nucseg.core.package import FOLDER
 
 WHEEL_FOLDER = "shipped"
 """Folder of the package that holds the models in a wheel (see setup.py)."""
@@ -49,7 +49,7 @@ def trained_or_shipped(folder: Path) -> Path | None:
 
 def in_wheel(name: str | Path) -> Path:
     """Return the folder in which a wheel holds the model of a name; a checkout has none."""
-    return FOLDER / WHEEL_FOLDER / name
+    return package.FOLDER / WHEEL_FOLDER / name
 
 
 def unpack(pointer: Path, folder: Path) -> Path:

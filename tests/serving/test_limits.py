@@ -353,3 +353,28 @@ def test_requests_beyond_the_limit_are_sent_away_and_health_answers(serve, encod
     assert sorted(answer.status_code for answer in codes) == [200] * 4 + [503] * 4
     assert all(int(answer.headers["retry-after"]) for answer in codes if answer.status_code == 503)
     assert np.median(health) < 0.3
+
+
+def test_a_task_is_deleted_though_no_further_upload_is_taken(serve, encode, monkeypatch) -> None:
+    server = serve(max_requests=1)
+    image = encode(np.zeros((8, 8), np.uint8))
+    place = server.post("/tasks", data=image, headers={"Content-Type": "image/png"}).headers["location"]
+    held, release = threading.Event(), threading.Event()
+    predict = server.predictor.predict
+
+    def hold(*given, **named):
+        held.set()
+        release.wait(60)
+        return predict(*given, **named)
+
+    monkeypatch.setattr(server.predictor, "predict", hold)
+    asking = threading.Thread(target=server.predict, args=(image,))
+    asking.start()
+    try:
+        assert held.wait(60)
+        assert server.post("/tasks", data=image, headers={"Content-Type": "image/png"}).status_code == 503
+        assert requests.delete(server.url + place, timeout=60).status_code == 204
+        assert server.get(place).status_code == 404
+    finally:
+        release.set()
+        asking.join()

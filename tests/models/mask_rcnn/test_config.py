@@ -34,6 +34,11 @@ def test_a_preset_gives_what_is_not_named():
         ({"before_nms": 500}, "proposals may not be more than before_nms"),
         ({"training_proposals": 5000}, "training_proposals than training_before_nms"),
         ({"training_proposals": 64, "positive_rois": 512}, "positive_rois and negative_rois"),
+        ({"filters": (32, 64, 128, 10**6)}, "filters.3\n.*less than or equal to 512"),
+        ({"blocks": (1, 2, 2, 1000)}, "blocks.3\n.*less than or equal to 8"),
+        ({"strides": (2, 4, 8, 16, 32, 64, 128)}, "strides\n.*at most 6 items"),
+        ({"box_size": 28, "pyramid_channels": 512, "box_units": 4096}, "is 1644167168; allowed are 67108864"),
+        ({"anchor_ratios": (1.0,) * 100}, "are 300; allowed are 64"),
         ({"rpn_low": 0.6, "rpn_high": 0.5}, "rpn_low is 0.6"),
     ],
 )

@@ -16,6 +16,12 @@ def test_bad_values_are_refused(field, value):
         StarDistConfig(**{field: value})
 
 
+def test_a_network_beyond_all_memory_is_refused():
+    assert StarDistConfig(unet_n_depth=6, unet_n_filter_base=32).unet_n_filter_base == 32
+    with pytest.raises(ValidationError, match="is 16384 filters; allowed are 2048"):
+        StarDistConfig(unet_n_depth=6, unet_n_filter_base=256)
+
+
 def test_only_a_pretrained_model_can_be_used_as_it_is():
     with pytest.raises(ValidationError, match=r"fine_tune\n.*false is for a pretrained model"):
         StarDistConfig(fine_tune=False)

@@ -1,11 +1,19 @@
 """What can be chosen about a Mask R-CNN model."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 IMAGENET = "imagenet"
+MAX_BOX_WEIGHTS = 2**26
+"""Of the box head's hidden layer: a model folder decides how much memory its network takes."""
+
+MAX_ANCHORS = 64
+"""Of each cell of a level."""
+
+Filters = Annotated[int, Field(ge=4, le=512)]
+Blocks = Annotated[int, Field(ge=1, le=8)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
@@ -55,9 +63,9 @@ class MaskRCNNConfig(BaseModel):
     in_channels: Literal[1, 3] = Field(3, description="Channels of the images that the network sees: 1 grey, 3 RGB.")
 
     backbone: Literal["light", "resnet50"] = Field(description="The network that sees the image.")
-    filters: tuple[int, ...] = Field((32, 64, 128, 256), description="Filters of the stages of the light backbone.")
-    blocks: tuple[int, ...] = Field((1, 2, 2, 2), description="Residual blocks of the stages of the light backbone.")
-    strides: tuple[int, ...] = Field(description="Pixels of a cell of each level of the pyramid.")
+    filters: tuple[Filters, ...] = Field((32, 64, 128, 256), description="Filters of the stages of the light backbone.")
+    blocks: tuple[Blocks, ...] = Field((1, 2, 2, 2), description="Residual blocks of the stages of the light backbone.")
+    strides: tuple[int, ...] = Field(max_length=6, description="Pixels of a cell of each level of the pyramid.")
     pyramid_channels: int = Field(ge=8, le=512, description="Channels of each level of the pyramid.")
 
     anchor_sizes: tuple[tuple[float, ...], ...] = Field(
@@ -131,6 +139,16 @@ class MaskRCNNConfig(BaseModel):
             raise ValueError(f"rpn_low is {self.rpn_low}; it may not be above rpn_high, {self.rpn_high}")
         if self.pretrained == IMAGENET and self.backbone != "resnet50":
             raise ValueError(f"pretrained: {IMAGENET} weights are those of the backbone resnet50")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        if (weights := self.pyramid_channels * self.box_size**2 * self.box_units) > MAX_BOX_WEIGHTS:
+            raise ValueError(
+                f"pyramid_channels times box_size squared times box_units is {weights}; allowed are {MAX_BOX_WEIGHTS}"
+            )
+        if self.anchors_per_cell > MAX_ANCHORS:
+            raise ValueError(f"anchor_sizes times anchor_ratios are {self.anchors_per_cell}; allowed are {MAX_ANCHORS}")
         return self
 
     @field_validator("fine_tune")

@@ -10,6 +10,8 @@ IMAGENET = "imagenet"
 PRETRAINED = ("2D_versatile_fluo", "2D_versatile_he", "2D_paper_dsb2018")
 """The models that the authors of StarDist publish. `fluo` and `dsb2018` were trained on images of BBBC038."""
 
+MAX_FILTERS = 2048
+"""Of a convolution of the U-Net: a model folder decides how much memory its network takes."""
 
 Filters = Annotated[int, Field(ge=4, le=1024)]
 
@@ -53,6 +55,14 @@ class StarDistConfig(BaseModel):
         + " (unet).",
     )
     fine_tune: bool = Field(True, description="Whether a pretrained model is trained further or used as it is.")
+
+    @field_validator("unet_n_filter_base")
+    @classmethod
+    def _fits_into_memory(cls, base: int, info: ValidationInfo) -> int:
+        deepest = base * 2 ** info.data.get("unet_n_depth", 0)
+        if deepest > MAX_FILTERS:
+            raise ValueError(f"times 2 for each of unet_n_depth levels is {deepest} filters; allowed are {MAX_FILTERS}")
+        return base
 
     @field_validator("grid")
     @classmethod

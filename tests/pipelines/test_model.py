@@ -8,6 +8,7 @@ import pytest
 from faster_coco_eval import mask as coco_mask
 from PIL import Image
 
+from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
 from nucseg.datasets.config import ProcessingConfig
 from nucseg.images.io import read_labels
@@ -119,7 +120,6 @@ def _score(run: Callable, samples: list[Sample]) -> dict[str, Any]:
         {
             "stardist.candidates": _perfect_candidates(samples),
             "samples": samples,
-            "stardist.run": {"model": "stardist"},
             "params:model_evaluation": EvaluationConfig(),
         },
     )
@@ -135,6 +135,11 @@ def test_the_truth_as_prediction_scores_1(run: Callable, samples: list) -> None:
     assert made["stardist.per_image"]["image_id"].tolist() == ["image3", "image4"]
     sizes = made["stardist.sizes"]
     assert (sizes["source"] == "truth").sum() == (sizes["source"] == "predicted").sum() == 6
+
+
+def test_an_empty_test_split_is_refused(run: Callable, samples: list) -> None:
+    with pytest.raises(InputError, match=r"no image is in the test split.*data_preprocessing\.split\.test"):
+        _score(run, [sample for sample in samples if sample.split != "test"])
 
 
 def test_exports_hold_the_nuclei_and_the_empty_image(run: Callable, samples: list) -> None:
@@ -167,13 +172,13 @@ def test_visualization_draws_the_chosen_images(run: Callable, samples: list, ima
     assert set(drawn) == ({"drawn/image4"} if images else {"drawn/image3", "drawn/image4"})
     assert all(isinstance(picture(), Image.Image) for picture in drawn.values())
     page = run(
-        results_visualization.create_pipeline(["stardist"]).only_nodes("write_report"),
+        results_visualization.create_pipeline(["stardist"]).only_nodes("stardist.collect_section", "write_report"),
         {
             "params:results_visualization": VisualizationConfig(images=images),
-            "stardist.metrics": scored["stardist.metrics"],
-            "stardist.per_image": scored["stardist.per_image"],
+            "samples": samples,
+            **{f"stardist.{name}": scored[f"stardist.{name}"] for name in ("metrics", "per_image", "sizes")},
+            "stardist.candidates": _perfect_candidates(samples),
             "stardist.run": {"model": "stardist", "seed": 1},
-            "stardist.sizes": scored["stardist.sizes"],
             "stardist.overlays": drawn,
             "compared": Differences(),
         },
@@ -195,7 +200,6 @@ def test_two_models_are_drawn_where_they_differ(run: Callable, samples: list) ->
             {
                 f"{model}.candidates": candidates,
                 "samples": samples,
-                f"{model}.run": {"model": model},
                 "params:model_evaluation": EvaluationConfig(),
             },
         )

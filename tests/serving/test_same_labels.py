@@ -23,7 +23,8 @@ def test_command_server_queue_and_evaluation_agree(
 ) -> None:
     from nucseg.models.bundle import ModelBundle
     from nucseg.params import EvaluationConfig
-    from nucseg.pipelines.model_evaluation.nodes import predict
+    from nucseg.pipelines.model_evaluation.nodes import predictor
+    from nucseg.tasks import instances
 
     bundle = ModelBundle("small", small_stardist, parse_transforms([{"name": "normalize", "pmin": 0, "pmax": 100}]), {})
     bundle.save(tmp_path / "small")
@@ -45,7 +46,7 @@ def test_command_server_queue_and_evaluation_agree(
     arguments = ["predict", str(file), "-o", str(tmp_path / "out"), "--model", str(tmp_path / "small")]
     subprocess.run([sys.executable, str(script), *arguments], check=True, cwd=tmp_path, capture_output=True)
     sample = make_sample(file, file, image_id="picture", height=130, width=170, n_nuclei=18)
-    ((labels, _),) = predict(ModelBundle.load(tmp_path / "small"), [sample], EvaluationConfig())
+    ((labels, _),) = predictor(instances)(ModelBundle.load(tmp_path / "small"), [sample], EvaluationConfig())
 
     (evaluated,) = labels.values()
     assert evaluated.max() > 8

@@ -1,4 +1,4 @@
-"""Nodes of model_evaluation; the only ones that read the test split's label images."""
+"""Nodes of model_evaluation; the only ones that read the truth of the test split."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,16 +8,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
-from nucseg.images.io import read_image, read_labels
-from nucseg.masks.candidates import candidates_from_record, candidates_record
-from nucseg.masks.labels import diameters
-from nucseg.metrics.instances.evaluator import Evaluator
-from nucseg.metrics.instances.sizes import size_rows
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.run import images_seen
 from nucseg.params import EvaluationConfig
-from nucseg.reporting.exports import coco_results, submission_rows
+from nucseg.tasks.base import Task
 
 logger = logging.getLogger(__name__)
 
@@ -36,78 +32,81 @@ def describe(model: ModelBundle) -> dict[str, Any]:
     return {"model": model.name, **model.run}
 
 
-def predict(
-    model: ModelBundle, samples: list[Sample], config: EvaluationConfig
-) -> Iterator[tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]]:
-    """Predict the test split, one image at a time.
+def predictor(task: Task) -> Callable[..., Iterator[tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]]]:
+    """Create the node function that predicts the test split with a model of a task."""
+
+    def predict(
+        model: ModelBundle, samples: list[Sample], config: EvaluationConfig
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]]:
+        """Predict the test split, one image at a time.
+
+        Args:
+            model: The model.
+            samples: The manifest.
+            config: Precision, and how far down candidates are kept.
+
+        Yields:
+            Prediction and its record by `<dataset>/<image_id>`.
+        """
+        _warn_of_seen(model, test_split(samples))
+        predict_sample = task.predictor(model, config)
+        for sample in tqdm(test_split(samples), desc="predict", unit="image"):
+            prediction = predict_sample(sample)
+            yield {sample.key: task.predicted(prediction)}, {sample.key: task.to_record(sample, prediction)}
+
+    return predict
+
+
+def scorer(task: Task, model: str) -> Callable[..., tuple[dict[str, Any], pd.DataFrame, *tuple[pd.DataFrame, ...]]]:
+    """Create the node function that scores the predictions of one model.
 
     Args:
-        model: The model.
-        samples: The manifest.
-        config: Scale, precision and how far down candidates are kept.
-
-    Yields:
-        Predicted label image and candidates by `<dataset>/<image_id>`.
+        task: The model's task.
+        model: Its name in the report.
     """
-    from nucseg.inference.predictor import Predictor
 
-    _warn_of_seen(model, test_split(samples))
-    predictor = Predictor(model, precision=config.precision)
-    for sample in tqdm(test_split(samples), desc="predict", unit="image"):
-        candidates = predictor.predict(
-            read_image(sample.image_path),
-            magnification=sample.magnification,
-            score_threshold=config.candidate_score,
-            name=sample.key,
+    def score(
+        candidates: LazyRecords, samples: list[Sample], config: EvaluationConfig
+    ) -> tuple[dict[str, Any], pd.DataFrame, *tuple[pd.DataFrame, ...]]:
+        """Measure the predictions against the truth, image by image.
+
+        Args:
+            candidates: The record of each test image.
+            samples: The manifest.
+            config: Which metrics are computed.
+
+        Returns:
+            The content of `metrics.json`, of `per_image.csv`, and the tables of the task.
+        """
+        images = (
+            (sample, task.read_truth(sample), task.from_record(candidates[sample.key]()))
+            for sample in tqdm(test_split(samples), desc="score", unit="image")
         )
-        record = candidates_record(sample, candidates, predictor.score_threshold)
-        yield {sample.key: candidates.above(predictor.score_threshold).labels}, {sample.key: record}
+        return task.evaluate(model, images, config)
+
+    return score
 
 
-def score(
-    candidates: LazyRecords, samples: list[Sample], run: dict[str, Any], config: EvaluationConfig
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Measure the predictions against the truth, image by image.
+def exporter(task: Task) -> Callable[..., tuple[Any, ...]]:
+    """Create the node function that writes the predictions in the formats of other programs."""
 
-    Args:
-        candidates: Candidates of each test image.
-        samples: The manifest.
-        run: The model's run record, for its name.
-        config: Which metrics are computed.
+    def export(candidates: LazyRecords, samples: list[Sample]) -> tuple[Any, ...]:
+        """Write the predictions in the formats of other programs.
 
-    Returns:
-        The content of `metrics.json`, of `per_image.csv`, and the diameters of true and predicted nuclei.
-    """
-    evaluator = Evaluator(run["model"], config)
-    sizes = []
-    for sample in tqdm(test_split(samples), desc="score", unit="image"):
-        instances, threshold = candidates_from_record(candidates[sample.key]())
-        truth = read_labels(sample.label_path)
-        evaluator.update(sample, truth, instances, threshold)
-        sizes.append(size_rows(sample.dataset, diameters(truth), diameters(instances.above(threshold).labels)))
-    return evaluator.result(), pd.DataFrame(evaluator.per_image), pd.concat(sizes)
+        Args:
+            candidates: The record of each test image.
+            samples: The manifest.
 
+        Returns:
+            The content of each of the task's `EXPORTS`.
+        """
+        return task.exports((sample, task.from_record(candidates[sample.key]())) for sample in test_split(samples))
 
-def export(candidates: LazyRecords, samples: list[Sample]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Write the predictions in the formats of Kaggle and COCO.
-
-    Args:
-        candidates: Candidates of each test image.
-        samples: The manifest.
-
-    Returns:
-        The content of `submission.csv` (the prediction) and of `coco.json` (all candidates, with scores).
-    """
-    rows, results = [], []
-    for sample in test_split(samples):
-        instances, threshold = candidates_from_record(candidates[sample.key]())
-        rows += submission_rows(sample.image_id, instances.above(threshold))
-        results += coco_results(sample.key, instances)
-    return pd.DataFrame(rows, columns=["ImageId", "EncodedPixels"]), results
+    return export
 
 
 def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
-    """Say so where a model saw test images in its training: it came from a manifest that is split in another way."""
+    """Warn where a model saw test images in its training: it came from a manifest that is split in another way."""
     seen = {sample.key for sample in samples}.intersection(images_seen(model.run).get("train", set()))
     if seen:
         logger.warning(
@@ -121,5 +120,15 @@ def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
 
 
 def test_split(samples: list[Sample]) -> list[Sample]:
-    """Keep the samples of the test split."""
-    return [sample for sample in samples if sample.split == "test"]
+    """Return the samples of the test split.
+
+    Raises:
+        InputError: There are none.
+    """
+    chosen = [sample for sample in samples if sample.split == "test"]
+    if not chosen:
+        raise InputError(
+            "samples.csv: no image is in the test split, so there is nothing to evaluate; "
+            "give it a share (data_preprocessing.split.test), or add images."
+        )
+    return chosen

@@ -2,7 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.model_evaluation.nodes import describe, export, predict, score
+from nucseg.pipelines.model_evaluation.nodes import describe, exporter, predictor, scorer
+from nucseg.tasks import task_of
 
 
 def create_pipeline(model: str) -> Pipeline:
@@ -14,22 +15,23 @@ def create_pipeline(model: str) -> Pipeline:
     Returns:
         The namespaced pipeline.
     """
+    task = task_of(model)
     return Pipeline(
         [
             Node(describe, inputs="model", outputs="run", name="describe_model"),
             Node(
-                predict,
+                predictor(task),
                 inputs=["model", "samples", "params:model_evaluation"],
                 outputs=["predicted_labels", "candidates"],
                 name="predict_test_split",
             ),
             Node(
-                score,
-                inputs=["candidates", "samples", "run", "params:model_evaluation"],
-                outputs=["metrics", "per_image", "sizes"],
+                scorer(task, model),
+                inputs=["candidates", "samples", "params:model_evaluation"],
+                outputs=["metrics", "per_image", *task.TABLES],
                 name="score",
             ),
-            Node(export, inputs=["candidates", "samples"], outputs=["submission", "coco"], name="export"),
+            Node(exporter(task), inputs=["candidates", "samples"], outputs=list(task.EXPORTS), name="export"),
         ],
         namespace=model,
         inputs={"samples"},

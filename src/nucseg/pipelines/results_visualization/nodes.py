@@ -1,6 +1,7 @@
 """Nodes of results_visualization."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,93 +9,132 @@ import pandas as pd
 from PIL import Image
 
 from nucseg.core.types import Sample
-from nucseg.images.io import read_image, read_labels
-from nucseg.masks.candidates import candidates_from_record
+from nucseg.images.io import read_image
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.html import Differences, ModelReport, render_report
-from nucseg.reporting.overlay import draw_overlay, rasterize
 from nucseg.reporting.selection import choose_differences, choose_images, image_keys
+from nucseg.tasks.base import Task
 
 LazyRecords = dict[str, Callable[[], dict[str, Any]]]
 LazyPictures = dict[str, Callable[[], Image.Image]]
 
 
-def draw(
-    candidates: LazyRecords, samples: list[Sample], per_image: pd.DataFrame, config: VisualizationConfig
-) -> Iterator[dict[str, Image.Image]]:
-    """Draw truth and prediction of the chosen test images, one at a time.
+@dataclass(frozen=True)
+class Section:
+    """One model's part of the report.
 
-    Args:
-        candidates: Candidates of each test image.
-        samples: The manifest.
-        per_image: Scores of each test image.
-        config: Which images to draw.
-
-    Yields:
-        Picture by `<dataset>/<image_id>`.
+    Attributes:
+        report: What the page shows.
+        draw: Draws truth and prediction of any test image, by its key.
     """
-    by_key = {sample.key: sample for sample in samples}
-    for choice in choose_images(per_image, config):
-        yield {choice.key: _picture(choice.key, by_key, per_image, candidates, config)}
+
+    report: ModelReport
+    draw: Callable[[str], Image.Image]
 
 
-def draw_differences(
-    config: VisualizationConfig, samples: list[Sample], *parts: Any
-) -> tuple[dict[str, Image.Image], Differences]:
+def drawer(task: Task) -> Callable[..., Iterator[dict[str, Image.Image]]]:
+    """Create the node function that draws the chosen test images of one model."""
+
+    def draw(
+        candidates: LazyRecords, samples: list[Sample], per_image: pd.DataFrame, config: VisualizationConfig
+    ) -> Iterator[dict[str, Image.Image]]:
+        """Draw truth and prediction of the chosen test images, one at a time.
+
+        Args:
+            candidates: The record of each test image.
+            samples: The manifest.
+            per_image: Scores of each test image.
+            config: Which images to draw.
+
+        Yields:
+            Picture by `<dataset>/<image_id>`.
+        """
+        draw_image = _image_drawer(task, candidates, samples, per_image, config)
+        for choice in choose_images(per_image, config):
+            yield {choice.key: draw_image(choice.key)}
+
+    return draw
+
+
+def sectioner(task: Task) -> Callable[..., Section]:
+    """Create the node function that collects what the report takes of one model."""
+
+    def section(
+        config: VisualizationConfig,
+        samples: list[Sample],
+        candidates: LazyRecords,
+        overlays: LazyPictures,
+        run: dict[str, Any],
+        metrics: dict[str, Any],
+        per_image: pd.DataFrame,
+        *tables: pd.DataFrame,
+    ) -> Section:
+        """Collect what the report takes of one model.
+
+        Args:
+            config: Which images are shown.
+            samples: The manifest.
+            candidates: The record of each test image.
+            overlays: The pictures that `draw` drew.
+            run: The model's run record.
+            metrics: The content of `metrics.json`.
+            per_image: Scores of each test image.
+            *tables: The task's `TABLES`.
+        """
+        choices = choose_images(per_image, config)
+        shown = {choice.key: overlays[choice.key]() for choice in choices}
+        further = dict(zip(task.TABLES, tables, strict=True))
+        report = ModelReport(metrics, per_image, run, choices, shown, **further)
+        return Section(report, _image_drawer(task, candidates, samples, per_image, config))
+
+    return section
+
+
+def draw_differences(config: VisualizationConfig, *sections: Section) -> tuple[dict[str, Image.Image], Differences]:
     """Draw what each model made of the test images on which they differ most.
 
     Args:
         config: How many images.
-        samples: The manifest.
-        *parts: For each model in turn: metrics (for its name), scores of each image and candidates.
+        *sections: The models.
 
     Returns:
         Pictures by `<model>/<dataset>/<image_id>`, and what the report shows of them (Kedro cannot load a folder that
         is empty): nothing where the models do not differ, or where there is only one.
     """
-    by_key = {sample.key: sample for sample in samples}
-    tables = {metrics["model"]: per_image for metrics, per_image in zip(parts[::3], parts[1::3], strict=True)}
-    choices = choose_differences(tables, config)
-    drawn = {
-        choice.key: {
-            model: _picture(choice.key, by_key, per_image, candidates, config)
-            for (model, per_image), candidates in zip(tables.items(), parts[2::3], strict=True)
-        }
-        for choice in choices
-    }
+    by_model = {section.report.metrics["model"]: section for section in sections}
+    choices = choose_differences({model: section.report.per_image for model, section in by_model.items()}, config)
+    drawn = {choice.key: {model: section.draw(choice.key) for model, section in by_model.items()} for choice in choices}
     pictures = {f"{model}/{key}": picture for key, models in drawn.items() for model, picture in models.items()}
     return pictures, Differences(choices, drawn)
 
 
-def report(config: VisualizationConfig, differences: Differences, *parts: Any) -> str:
+def report(differences: Differences, *sections: Section) -> str:
     """Write the page that shows all models side by side.
 
     Args:
-        config: Which images are shown.
         differences: From `draw_differences`.
-        *parts: For each model in turn: metrics, scores of each image, run record, sizes and pictures.
+        *sections: The models.
 
     Returns:
         The page.
     """
-    models = []
-    for place in range(0, len(parts), 5):
-        metrics, per_image, run, sizes, pictures = parts[place : place + 5]
-        choices = choose_images(per_image, config)
-        shown = {choice.key: pictures[choice.key]() for choice in choices}
-        models.append(ModelReport(metrics, per_image, run, choices, shown, sizes))
-    return render_report(models, datetime.now().astimezone(), differences)
+    return render_report([section.report for section in sections], datetime.now().astimezone(), differences)
 
 
-def _picture(
-    key: str,
-    samples: dict[str, Sample],
-    per_image: pd.DataFrame,
+def _image_drawer(
+    task: Task,
     candidates: LazyRecords,
+    samples: list[Sample],
+    per_image: pd.DataFrame,
     config: VisualizationConfig,
-) -> Image.Image:
-    """Draw truth and prediction of one image."""
-    facts = {str(name): fact for name, fact in per_image[image_keys(per_image) == key].iloc[0].items()}
-    instances, threshold = candidates_from_record(candidates[key]())
-    image, truth = read_image(samples[key].image_path), read_labels(samples[key].label_path)
-    return rasterize(draw_overlay(image, truth, instances.above(threshold).labels, facts, config.stretch))
+) -> Callable[[str], Image.Image]:
+    """Return the function that draws truth and prediction of one image, by its key."""
+    by_key = {sample.key: sample for sample in samples}
+    rows = per_image.set_index(image_keys(per_image))
+
+    def draw(key: str) -> Image.Image:
+        facts = {str(name): fact for name, fact in rows.loc[key].items()}
+        sample, prediction = by_key[key], task.from_record(candidates[key]())
+        return task.draw(read_image(sample.image_path), task.read_truth(sample), prediction, facts, config)
+
+    return draw

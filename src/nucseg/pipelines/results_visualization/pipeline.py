@@ -5,16 +5,11 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.results_visualization.nodes import draw, draw_differences, report
+from nucseg.pipelines.results_visualization.nodes import draw_differences, drawer, report, sectioner
+from nucseg.tasks import task_of
 
 # The report stands beside the models' namespaces and reads from each of them on purpose.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.'", category=UserWarning)
-
-PARTS = ("metrics", "per_image", "run", "sizes", "overlays")
-"""What the report takes of each model."""
-
-COMPARED = ("metrics", "per_image", "candidates")
-"""What the comparison takes of each model."""
 
 
 def create_pipeline(models: Sequence[str]) -> Pipeline:
@@ -26,38 +21,40 @@ def create_pipeline(models: Sequence[str]) -> Pipeline:
     Returns:
         The pipeline; the report and the pictures that compare the models are in no namespace.
     """
-    pictures = [
-        Pipeline(
-            [
-                Node(
-                    draw,
-                    inputs=["candidates", "samples", "per_image", "params:results_visualization"],
-                    outputs="overlays",
-                    name="draw_overlays",
-                )
-            ],
-            namespace=model,
-            inputs={"samples"},
-            parameters={"results_visualization"},
-        )
-        for model in models
-    ]
+    sections = [f"{model}.section" for model in models]
     page = [
         Node(
             draw_differences,
-            inputs=["params:results_visualization", "samples", *_of_each(models, COMPARED)],
+            inputs=["params:results_visualization", *sections],
             outputs=["differences", "compared"],
             name="draw_differences",
         ),
-        Node(
-            report,
-            inputs=["params:results_visualization", "compared", *_of_each(models, PARTS)],
-            outputs="report",
-            name="write_report",
-        ),
+        Node(report, inputs=["compared", *sections], outputs="report", name="write_report"),
     ]
-    return Pipeline([*pictures, Pipeline(page)], tags=["results_visualization"])
+    return Pipeline([*map(_of_model, models), Pipeline(page)], tags=["results_visualization"])
 
 
-def _of_each(models: Sequence[str], parts: Sequence[str]) -> list[str]:
-    return [f"{model}.{part}" for model in models for part in parts]
+def _of_model(model: str) -> Pipeline:
+    task = task_of(model)
+    return Pipeline(
+        [
+            Node(
+                drawer(task),
+                inputs=["candidates", "samples", "per_image", "params:results_visualization"],
+                outputs="overlays",
+                name="draw_overlays",
+            ),
+            Node(
+                sectioner(task),
+                inputs=[
+                    *("params:results_visualization", "samples", "candidates", "overlays", "run"),
+                    *("metrics", "per_image", *task.TABLES),
+                ],
+                outputs="section",
+                name="collect_section",
+            ),
+        ],
+        namespace=model,
+        inputs={"samples"},
+        parameters={"results_visualization"},
+    )

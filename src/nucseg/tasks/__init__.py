@@ -1,0 +1,15 @@
+"""The tasks there are: each binds a kind of answer to truth, metrics, pictures and files, with no logic of its own."""
+
+from collections.abc import Mapping
+
+from nucseg.models.registry import MODELS
+from nucseg.tasks import instances
+from nucseg.tasks.base import Task
+
+TASKS: Mapping[str, Task] = {"instance_segmentation": instances}
+"""The module of each task, by the name that `ModelEntry.task` calls it."""
+
+
+def task_of(model: str) -> Task:
+    """Return the task of a kind of model, a name of `nucseg.models.registry.MODELS`."""
+    return TASKS[MODELS[model].task]

@@ -105,6 +105,7 @@ def feed(repeat: int) -> list[Row]:
     from nucseg.models.registry import create_model
     from nucseg.params import check_parameters
     from nucseg.training.feed import PatchFeed
+    from nucseg.training.patches import PatchSource
 
     bootstrap_project(ROOT)
     with KedroSession.create(ROOT, env="cpu") as session:
@@ -112,6 +113,7 @@ def feed(repeat: int) -> list[Row]:
         parameters = check_parameters(context.params, [])
         samples = [s for s in context.catalog.load("samples") if s.split == "train" and min(s.height, s.width) >= 256]
     config = parameters.of_model("stardist").training.model_copy(update={"workers": 2})
+    sampling = parameters.of_model("stardist").sampling
     segmenter = create_model("stardist", parameters.of_model("stardist").architecture.model_dump())
     preprocessor = Preprocessor(parameters.data_preprocessing.transforms, segmenter.in_channels)
     images = [np.atleast_3d(normalize(read_image(s.image_path), 1, 99.8)) for s in samples]
@@ -127,13 +129,14 @@ def feed(repeat: int) -> list[Row]:
         classes=None,
         patch_size=(config.patch_size,) * 2,
         grid=(parameters.of_model("stardist").architecture.grid,) * 2,
-        foreground_prob=config.foreground_probability,
+        foreground_prob=sampling.foreground_probability,
     )
     n_batches = 25
     place = iter(range(10**6))
     rows: list[Row] = []
     for title, augmenter in (("without", None), ("with", Augmenter.from_config(parameters.data_augmentations))):
-        batches = iter(PatchFeed(samples, segmenter, preprocessor, augmenter, config).dataset(0))
+        source = PatchSource(samples, preprocessor, augmenter, config.patch_size, config.cache_mb, sampling)
+        batches = iter(PatchFeed(source, segmenter, config).dataset(0))
         # Until the images are cached and the buffer is full, as it is for most of a training.
         for _ in range(8 * n_batches):
             next(batches)

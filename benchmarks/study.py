@@ -48,6 +48,7 @@ class Row:
     Attributes:
         says: What differs from the recipe.
         architecture: Overrides of `stardist.architecture`.
+        sampling: Overrides of `stardist.sampling`.
         training: Overrides of `stardist.training`.
         others: Overrides of other parameter files.
         only: The modality that is trained on and judged, or None for all.
@@ -56,6 +57,7 @@ class Row:
 
     says: str
     architecture: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     others: dict[str, Any] = field(default_factory=dict)
     only: str | None = None
@@ -74,8 +76,8 @@ ROWS = {
     "per-channel": Row(
         "each channel normalised by itself", others={"data_preprocessing": {"transforms": _PER_CHANNEL}}
     ),
-    "not-balanced": Row("all images as likely", training={"balance": "none"}),
-    "no-background": Row("no patches of empty images", training={"background_probability": 0.0}),
+    "not-balanced": Row("all images as likely", sampling={"balance": "none"}),
+    "no-background": Row("no patches of empty images", sampling={"background_probability": 0.0}),
     "rays-64": Row("64 rays", architecture={"n_rays": 64}),
     "rays-96": Row("96 rays", architecture={"n_rays": 96}),
     "grid-1": Row("grid 1", architecture={"grid": 1}),
@@ -98,7 +100,8 @@ ROWS = {
 def make_row(name: str, out: Path) -> None:
     """Train and judge one row; `FOLDER/<name>.json` gets its record, `FOLDER/<name>/` its model and checkpoints."""
     row = ROWS[name]
-    overrides = {"stardist": {"architecture": row.architecture, "training": {**STEPS, **row.training}}, **row.others}
+    sections = {"architecture": row.architecture, "sampling": row.sampling, "training": {**STEPS, **row.training}}
+    overrides = {"stardist": sections, **row.others}
     bootstrap_project(ROOT)
     with KedroSession.create(ROOT, env="cpu", runtime_params=overrides) as session:
         context = session.load_context()
@@ -117,6 +120,7 @@ def make_row(name: str, out: Path) -> None:
             augmenter.to_dict(),
             parameters.data_preprocessing,
             parameters.of_model("stardist").architecture.model_dump(),
+            parameters.of_model("stardist").sampling,
             parameters.of_model("stardist").training,
             out / name,
         )

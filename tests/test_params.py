@@ -95,6 +95,14 @@ def test_a_misspelt_key_of_the_command_line_is_blamed_on_it_and_told_the_nearest
     assert "allowed are candidate_score, metrics" in said
 
 
+def test_a_parameter_of_another_section_is_found_there() -> None:
+    training = _parameters("cpu")["mask_rcnn"]["training"]
+    said = _said_of_params("mask_rcnn", training={**training, "balance": "none"})
+    assert "mask_rcnn.training.balance is 'none': there is no such parameter; did you mean mask_rcnn.sampling" in said
+    said = _said_of_params("data_augmentations", min_nucleus_pixels=8)
+    assert "min_nucleus_pixels is 8: there is no such parameter; did you mean stardist.sampling.min_nucleus_pi" in said
+
+
 def test_a_missing_key_names_the_file_that_leads_to_it(tmp_path: Path) -> None:
     parameters = _parameters("cpu")
     del parameters["inference"]

@@ -18,7 +18,7 @@ from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.models.registry import MODELS, config_class
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.formats.registry import FORMATS
-from nucseg.training.config import TrainingConfig
+from nucseg.training.config import SamplingConfig, TrainingConfig
 
 
 class EvaluationConfig(MetricsConfig):
@@ -72,6 +72,7 @@ class ModelParameters(BaseModel, Generic[Architecture]):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Architecture = Field(description="The network, and where its weights start from.")
+    sampling: SamplingConfig = Field(description="Which patches it is trained on.")
     training: TrainingConfig = Field(description="How it is trained.")
 
 
@@ -152,14 +153,26 @@ def _shown(keys: tuple[str | int, ...], parameters: Any) -> str:
 
 
 def _unknown(keys: tuple[str | int, ...]) -> str:
-    """Return what there is instead of the last key, which is unknown: the nearest name, or all of them."""
+    """Return what there is instead of the last key, which is unknown: another place, the nearest name, or all names."""
     models: list[Any] = [Parameters]
     for key in keys[:-1]:
         fields = [model.model_fields[key] for model in models if key in model.model_fields]
         models = [part for field in fields for part in _models(field.annotation)] if fields else models
     names = sorted({name for model in models for name in model.model_fields})
     near = difflib.get_close_matches(str(keys[-1]), names, n=1)
+    # A parameter in the wrong section, or that another version had there: that of the same model, where it has one.
+    elsewhere = sorted(_places(str(keys[-1]), Parameters), key=lambda place: not place.startswith(f"{keys[0]}."))
+    near = elsewhere[:1] if elsewhere and not near else near
     return f"there is no such parameter; {f'did you mean {near[0]}?' if near else 'allowed are ' + ', '.join(names)}"
+
+
+def _places(name: str, model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Find a parameter's name in all sections, as `section.part.name`."""
+    for key, field in model.model_fields.items():
+        if key == name and prefix:
+            yield prefix + key
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _places(name, field.annotation, f"{prefix}{key}.")
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

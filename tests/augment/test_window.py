@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from nucseg.augment.labels import visible_nuclei
 from nucseg.augment.window import mirrored_window, value_range
 
 
@@ -24,10 +23,3 @@ def test_value_range_ignores_a_hot_pixel():
     image[:50] = 200
     image[3, 3] = 65535
     assert value_range(image) == pytest.approx((200 / 65535, 1000 / 65535), rel=1e-3)
-
-
-def test_parts_become_nuclei():
-    labels = np.array([[5, 0, 5, 0], [0, 0, 5, 9], [2, 2, 0, 9]], np.int32)
-    np.testing.assert_array_equal(visible_nuclei(labels), [[1, 0, 2, 0], [0, 0, 2, 3], [4, 4, 0, 3]])
-    np.testing.assert_array_equal(visible_nuclei(labels, 2), [[0, 0, 1, 0], [0, 0, 1, 2], [3, 3, 0, 2]])
-    assert visible_nuclei(np.zeros((3, 3), np.int32)).max() == 0

@@ -15,6 +15,7 @@ from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.training.config import TrainingConfig
 from nucseg.training.feed import PatchFeed
+from nucseg.training.patches import PatchSource
 
 # The small model was trained on drawn images divided by 255, of 20 to about 180: this undoes what normalisation does.
 PLAIN = (Normalize(pmin=0, pmax=100, min_range=1),)
@@ -176,7 +177,7 @@ def test_the_training_feed_gives_the_same_array(
     whole = bundle.preprocessor().fit(image, 40.0).image(image)
     crops = sliding_window_view(whole[..., 0], (64, 64))
     config = TrainingConfig(patch_size=64, batch_size=2, steps_per_epoch=2)
-    feed = PatchFeed([sample], bundle.model, bundle.preprocessor(), None, config)
+    feed = PatchFeed(PatchSource([sample], bundle.preprocessor(), None, 64, 100), bundle.model, config)
     places = set()
     for place in range(4):
         x, _ = feed.item(0, place)

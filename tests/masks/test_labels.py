@@ -16,6 +16,7 @@ from nucseg.masks.labels import (
     make_whole,
     median_diameter,
     relabel,
+    visible_nuclei,
 )
 
 label_images = arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 6))
@@ -101,6 +102,13 @@ def test_more_labels_than_16_bits_hold():
 def test_negative_labels_are_refused():
     with pytest.raises(InputError, match="holds -2"):
         relabel(np.array([[0, -2]]))
+
+
+def test_parts_become_nuclei():
+    labels = np.array([[5, 0, 5, 0], [0, 0, 5, 9], [2, 2, 0, 9]], np.int32)
+    np.testing.assert_array_equal(visible_nuclei(labels), [[1, 0, 2, 0], [0, 0, 2, 3], [4, 4, 0, 3]])
+    np.testing.assert_array_equal(visible_nuclei(labels, 2), [[0, 0, 1, 0], [0, 0, 1, 2], [3, 3, 0, 2]])
+    assert visible_nuclei(np.zeros((3, 3), np.int32)).max() == 0
 
 
 def test_holes_by_hand():

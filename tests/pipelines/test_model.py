@@ -17,7 +17,7 @@ from nucseg.params import EvaluationConfig
 from nucseg.pipelines import model_evaluation, model_training, results_visualization
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.html import Differences
-from nucseg.training.config import TrainingConfig
+from nucseg.training.config import SamplingConfig, TrainingConfig
 
 TRAINING = {"patch_size": 32, "batch_size": 2, "steps_per_epoch": 2, "epochs": 2, "validation_patches": 2, "workers": 1}
 
@@ -50,6 +50,7 @@ def _train(run: Callable, samples: list, folder: Path, architecture: dict[str, A
             "augmenter": Augmenter.from_config(AugmentationConfig(transforms=())).to_dict(),
             "params:data_preprocessing": ProcessingConfig.model_validate({"transforms": [{"name": "normalize"}]}),
             f"params:{kind}.architecture": architecture,
+            f"params:{kind}.sampling": SamplingConfig(),
             f"params:{kind}.training": TrainingConfig.model_validate(TRAINING),
             f"{kind}.training_folder": folder,
         },

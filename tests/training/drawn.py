@@ -26,7 +26,7 @@ from nucseg.augment.config import AugmentationConfig
 from nucseg.core.types import Instances, Sample
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import Normalize
-from nucseg.training.config import TrainingConfig
+from nucseg.training.config import SamplingConfig, TrainingConfig
 from nucseg.training.seeds import set_seeds
 from nucseg.training.train import train
 
@@ -160,6 +160,7 @@ def run_training(samples, folder, *, kill_at=None, kind="foreground", parameters
         MODELS[kind](kill_at),
         transforms=(Normalize(),),
         augmenter=Augmenter.from_config(AugmentationConfig()),
+        sampling=SamplingConfig(),
         config=config,
         folder=folder,
         name="foreground",

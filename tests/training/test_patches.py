@@ -14,7 +14,8 @@ from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Normalize, Rescale
 from nucseg.masks.labels import median_diameter
 from nucseg.training import patches
-from nucseg.training.patches import PatchSource
+from nucseg.training.config import SamplingConfig
+from nucseg.training.patches import PatchSource, sampling_probabilities
 
 NORMALIZED = Preprocessor((Normalize(),), 1)
 
@@ -78,7 +79,7 @@ def equal(samples, draw_nuclei, tmp_path_factory):
 @pytest.mark.parametrize("augmented", [False, True])
 def test_nuclei_are_brought_to_a_diameter(equal, wanted, augmented):
     augmenter = Augmenter.from_config(AugmentationConfig(transforms=(Rotate90(p=1.0),))) if augmented else None
-    source = PatchSource([equal], NORMALIZED, augmenter, 320, 100, (wanted, wanted))
+    source = PatchSource([equal], NORMALIZED, augmenter, 320, 100, SamplingConfig(diameters=(wanted, wanted)))
     for number in range(3):
         patch, labels = source.patch(0, rng(number), 1.0)
         assert patch.shape == (320, 320, 1)
@@ -88,7 +89,7 @@ def test_nuclei_are_brought_to_a_diameter(equal, wanted, augmented):
 
 
 def test_diameters_of_a_range_are_all_drawn(equal):
-    source = PatchSource([equal], NORMALIZED, None, 160, 100, (8.0, 40.0))
+    source = PatchSource([equal], NORMALIZED, None, 160, 100, SamplingConfig(diameters=(8.0, 40.0)))
     found = [median_diameter(clear_border(source.patch(0, rng(number), 1.0)[1])) for number in range(40)]
     assert min(found) < 11
     assert max(found) > 32
@@ -96,7 +97,8 @@ def test_diameters_of_a_range_are_all_drawn(equal):
 
 
 def test_no_more_is_enlarged_than_four_times(equal):
-    _, labels = PatchSource([equal], NORMALIZED, None, 320, 100, (500.0, 500.0)).patch(0, rng(), 1.0)
+    source = PatchSource([equal], NORMALIZED, None, 320, 100, SamplingConfig(diameters=(500.0, 500.0)))
+    _, labels = source.patch(0, rng(), 1.0)
     assert median_diameter(clear_border(labels)) == pytest.approx(4 * equal.median_diameter_px, rel=0.1)
 
 
@@ -157,3 +159,31 @@ def test_background_patches_are_normalised_by_themselves_and_have_no_nuclei(samp
         assert labels.shape == (96, 96)
         assert not labels.any()
     assert len({image.tobytes() for image, _ in patches_made}) == 20
+
+
+def test_some_patches_are_background(samples):
+    sampling = SamplingConfig(background_probability=0.3, foreground_probability=1.0)
+    source = PatchSource(samples, NORMALIZED, None, 32, 100, sampling)
+    empty = [not source.draw(rng(number))[1].any() for number in range(200)]
+    assert 0.2 < np.mean(empty) < 0.4
+
+
+def test_what_is_left_of_a_nucleus_counts_from_so_many_pixels(samples, tmp_path):
+    labels = np.zeros((32, 32), np.int32)
+    labels[2:4, 2:4], labels[10:20, 10:20] = 7, 3
+    sample = replace(samples[0], image_path=tmp_path / "i.tif", label_path=tmp_path / "l.tif")
+    write_labels(sample.label_path, labels)
+    write_labels(sample.image_path, labels + 1)
+    for least, expected in ((1, [0, 1, 2]), (4, [0, 1, 2]), (5, [0, 1])):
+        sampling = SamplingConfig(min_nucleus_pixels=least)
+        _, found = PatchSource([sample], NORMALIZED, None, 32, 100, sampling).draw(rng())
+        assert np.unique(found).tolist() == expected
+
+
+def test_probabilities(samples):
+    config = SamplingConfig()
+    np.testing.assert_allclose(sampling_probabilities(samples, config), 0.25)
+    balanced = config.model_copy(update={"balance": "modality"})
+    np.testing.assert_allclose(sampling_probabilities(samples, balanced), [1 / 6, 1 / 2, 1 / 6, 1 / 6])
+    weighted = balanced.model_copy(update={"modality_weights": {"histology": 0.5, "brightfield": 9.0}})
+    np.testing.assert_allclose(sampling_probabilities(samples, weighted), [2 / 9, 1 / 3, 2 / 9, 2 / 9])

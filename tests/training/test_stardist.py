@@ -7,7 +7,7 @@ from nucseg.images.transforms import Normalize
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.model import StarDist
-from nucseg.training.config import TrainingConfig
+from nucseg.training.config import SamplingConfig, TrainingConfig
 from nucseg.training.seeds import set_seeds
 from nucseg.training.train import train, tune_thresholds
 
@@ -27,6 +27,7 @@ def test_stardist_trains_is_tuned_and_stored(samples, tmp_path, in_channels):
         StarDist(architecture),
         transforms=(Normalize(),),
         augmenter=Augmenter.from_config(AugmentationConfig()),
+        sampling=SamplingConfig(),
         config=config,
         folder=tmp_path / "run",
         name="stardist",

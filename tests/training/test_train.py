@@ -73,9 +73,11 @@ def test_it_learns_and_the_best_weights_are_kept(drawn, samples, tmp_path):
     model = bundle.model.keras_model
     from nucseg.images.preprocessing import Preprocessor
     from nucseg.training.feed import validation_arrays
+    from nucseg.training.patches import PatchSource
 
     held_out = [sample for sample in samples if sample.split == "val"]
-    x, y = validation_arrays(held_out, bundle.model, Preprocessor(bundle.transforms, 1), drawn.SMALL)
+    source = PatchSource(held_out, Preprocessor(bundle.transforms, 1), None, drawn.SMALL.patch_size, cache_mb=1)
+    x, y = validation_arrays(source, bundle.model, drawn.SMALL)
     assert model.evaluate(x, y, batch_size=2, verbose=0) == pytest.approx(min(history), rel=1e-5)
 
 
@@ -147,11 +149,13 @@ def test_a_finished_training_is_not_repeated_but_another_begins_anew(drawn, samp
     first = drawn.run_training(samples, tmp_path, epochs=2)
     caplog.clear()
     again = drawn.run_training(samples, tmp_path, epochs=2, workers=1)
-    assert "had finished" in caplog.text
+    assert "already complete" in caplog.text
+    assert "starts from the beginning" not in caplog.text
     assert losses(again) == losses(first)
     for one, two in zip(first.model.keras_model.get_weights(), again.model.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     other = drawn.run_training(samples, tmp_path, epochs=2, seed=1)
+    assert f"{tmp_path / 'checkpoints'}: the checkpoints there are of other settings" in caplog.text
     assert losses(other) != losses(first)
 
 

@@ -1,1 +1,1 @@
-"""Image and label image changed together, at random but seeded, through albumentations."""
+"""An image and its truth changed together, at random but seeded, through albumentations."""

@@ -1,4 +1,4 @@
-"""The augmenter: one seeded random change of an image and its label image."""
+"""The augmenter: one seeded random change of an image and its truth, whatever that shows."""
 
 import copy
 import json
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.augment.config import AugmentationConfig, Stage
-from nucseg.augment.labels import visible_nuclei
 from nucseg.augment.transforms import A, WindowAffine, build, center_offset
 from nucseg.core.errors import ConfigError
 from nucseg.images.intensity import to_unit_float
@@ -19,19 +18,20 @@ STAGES: tuple[Stage, ...] = ("affine", "geometry", "colour", "intensity")
 
 
 class Augmenter:
-    """Random changes of image and label image together, the same for the same seed.
+    """Random changes of an image and its truth together, the same for the same seed.
 
-    Safe to call from several threads at once. `reach` and `largest_zoom` tell who cuts patches out of images how
-    much context a patch needs so that nothing from beyond the window is seen.
+    The truth is an image of numbers (a label image, a class map). Its pixels are moved with the image's, by nearest
+    neighbour, and never renumbered or interpolated: what instances need after that is the caller's rule.
+
+    Safe to call from several threads at once. `reach` and `largest_zoom` say how much context has to be cut out around
+    a patch so that nothing beyond the window is seen.
 
     Args:
         stages: An albumentations pipeline for each of the `STAGES`.
-        min_nucleus_pixels: Nuclei that geometry left with fewer pixels are taken out.
     """
 
-    def __init__(self, stages: dict[Stage, A.Compose], min_nucleus_pixels: int) -> None:
+    def __init__(self, stages: dict[Stage, A.Compose]) -> None:
         self._stages = stages
-        self._min_nucleus_pixels = min_nucleus_pixels
         self._idle: list[dict[Stage, A.Compose]] = []
 
     @classmethod
@@ -40,29 +40,26 @@ class Augmenter:
         stages = {
             stage: A.Compose([build(t) for t in config.transforms if t.stage == stage and t.p > 0]) for stage in STAGES
         }
-        return cls(stages, config.min_nucleus_pixels)
+        return cls(stages)
 
     @classmethod
     def from_dict(cls, definition: dict[str, Any]) -> Self:
-        """Build the pipeline from what `to_dict` gave.
+        """Build the pipeline from what `to_dict` returned.
 
         Raises:
             ConfigError: The definition is not one of `to_dict`'s.
         """
         try:
             stages = {stage: A.from_dict(definition["stages"][stage]) for stage in STAGES}
-            return cls(stages, int(definition["min_nucleus_pixels"]))
+            return cls(stages)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"The augmenter's definition is not readable ({error!r}); run the data_augmentations pipeline again."
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the definition as plain types (for JSON), with each stage as albumentations serialises it."""
-        definition = {
-            "stages": {stage: A.to_dict(self._stages[stage]) for stage in STAGES},
-            "min_nucleus_pixels": self._min_nucleus_pixels,
-        }
+        """Return the definition as plain types (for JSON), with each stage as albumentations serialises it."""
+        definition = {"stages": {stage: A.to_dict(self._stages[stage]) for stage in STAGES}}
         return json.loads(json.dumps(definition))  # tuples become lists, as they will be when read again
 
     @property
@@ -78,29 +75,29 @@ class Augmenter:
     def __call__(
         self,
         image: NDArray,
-        labels: NDArray,
+        truth: NDArray,
         seed: int,
         *,
         size: tuple[int, int] | None = None,
         value_range: tuple[float, float] = (0.0, 1.0),
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Change an image and its label image.
+        """Change an image and its truth.
 
         Args:
             image: `(H, W)` or `(H, W, 3)`, uint8, uint16 or float32 in [0, 1].
-            labels: `(H, W)`, any integer dtype.
+            truth: `(H, W)`, any integer dtype.
             seed: The same seed gives the same result.
-            size: Rows and columns to give back, from the centre of the changed image; None keeps `(H, W)`.
+            size: Rows and columns of the result, from the centre of the changed image; None keeps `(H, W)`.
             value_range: What counts as black and as white to the colour and intensity transforms, in unit range.
                 A dark image of a few grey levels gets noise of a fraction of these levels, not of the whole range.
 
         Returns:
-            The image, float32 in unit range, `size` or `(H, W)` with the channels of `image`; and the label image,
-            int32 without gaps. What geometry cut in two counts as two nuclei.
+            The image, float32 in unit range, `size` or `(H, W)` with the channels of `image`; and its truth, int32,
+            with the values of `truth`. What geometry cut in two or mirrored keeps its value.
         """
         size = size or image.shape[:2]
         with self._own_stages() as stages:
-            return _change(stages, self._min_nucleus_pixels, image, labels, seed, size, value_range)
+            return _change(stages, image, truth, seed, size, value_range)
 
     @contextmanager
     def _own_stages(self) -> Iterator[dict[Stage, A.Compose]]:
@@ -118,9 +115,8 @@ class Augmenter:
 
 def _change(
     stages: dict[Stage, A.Compose],
-    min_nucleus_pixels: int,
     image: NDArray,
-    labels: NDArray,
+    truth: NDArray,
     seed: int,
     size: tuple[int, int],
     value_range: tuple[float, float],
@@ -129,16 +125,14 @@ def _change(
         stages[stage].set_random_seed(int(stage_seed))
     for transform in stages["affine"].transforms:
         transform.window = size
-    labels = labels.astype(np.int32, copy=False)
-
-    moved = stages["affine"](image=image, mask=labels)
+    moved = stages["affine"](image=image, mask=truth.astype(np.int32, copy=False))
     moved = stages["geometry"](image=_center(moved["image"], size), mask=_center(moved["mask"], size))
-    labels = visible_nuclei(moved["mask"], min_nucleus_pixels)
+    truth = moved["mask"]
 
     shown = [stages["intensity"]] if image.ndim == 2 else [stages["colour"], stages["intensity"]]
     unit = to_unit_float(np.ascontiguousarray(moved["image"]))
     if not any(stage.transforms for stage in shown):
-        return unit, labels
+        return unit, truth
     low = np.float32(value_range[0])
     span = np.float32(max(value_range[1] - value_range[0], 1e-6))
     stretched = (unit - low) / span
@@ -147,7 +141,7 @@ def _change(
     beyond = stretched - inside
     for stage in shown:
         inside = stage(image=inside)["image"]
-    return ((inside.clip(0, 1) + beyond) * span + low).clip(0, 1), labels
+    return ((inside.clip(0, 1) + beyond) * span + low).clip(0, 1), truth
 
 
 def _center(array: NDArray, size: tuple[int, int]) -> NDArray:

@@ -36,7 +36,7 @@ class Affine(_Transform):
     stage = "affine"
     name: Literal["affine"] = "affine"
     scale: PositiveInterval = Field(
-        (0.5, 2.0), description="Smallest and largest zoom; below 1 nuclei shrink. Both ways are equally likely."
+        (0.5, 2.0), description="Smallest and largest zoom; below 1 what is seen shrinks. Both ways are equally likely."
     )
     rotate: Interval = Field((-180.0, 180.0), description="Smallest and largest turn in degrees.")
     shear: float = Field(0.0, ge=0, le=30, description="Largest shear in degrees, either way; 0 keeps shapes.")
@@ -100,7 +100,7 @@ class ChannelShuffle(_Transform):
 
 
 class Invert(_Transform):
-    """Turn bright nuclei on dark into dark nuclei on bright, and the other way round."""
+    """Exchange bright and dark."""
 
     stage = "intensity"
     name: Literal["invert"] = "invert"
@@ -207,7 +207,4 @@ class AugmentationConfig(BaseModel):
             ShotNoise(p=0.1),
         ),
         description="The random transforms; an empty list turns augmentation off.",
-    )
-    min_nucleus_pixels: int = Field(
-        8, ge=1, description="Nuclei that the geometry left fewer pixels than this are taken out of the label image."
     )

@@ -23,24 +23,24 @@ _OUTLINE = (1.0, 0.85, 0.1)
 def preview_sheet(
     samples: Sequence[Sample], augmenter: Augmenter, *, rows: int = 6, versions: int = 5, size: int = 256, seed: int = 0
 ) -> Figure:
-    """Draw training patches as they are, and beside each several augmented versions of it, with the nuclei's outlines.
+    """Draw training patches, and beside each several augmented versions of it, with the outlines of its labels.
 
     All pictures of a row have the same contrast, so that changes of brightness show.
 
     Args:
-        samples: The manifest; the train split is drawn from, the modalities taking turns.
-        augmenter: What is shown.
-        rows: Patches at most.
+        samples: The manifest; patches come from its train split, the modalities taking turns.
+        augmenter: The augmenter to show.
+        rows: Maximum number of patches.
         versions: Augmented versions of each.
         size: Side of a patch in pixels.
-        seed: Of the augmentations.
+        seed: Random seed of the augmentations.
 
     Raises:
-        InputError: The train split holds no image.
+        InputError: The train split has no image.
     """
     chosen = _by_turns([sample for sample in samples if sample.split == "train"])[:rows]
     if not chosen:
-        raise InputError("The preview of the augmentation needs an image of the train split; the manifest holds none.")
+        raise InputError("The preview of the augmentation needs an image of the train split; the manifest has none.")
     figure = Figure(figsize=(2.6 * (versions + 1), 2.75 * len(chosen)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(chosen), versions + 1, squeeze=False)

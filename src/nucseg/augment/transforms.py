@@ -34,14 +34,14 @@ class WindowAffine(A.Affine):
 
 
 def center_offset(shape: tuple[int, int], window: tuple[int, int]) -> tuple[int, int]:
-    """Give the row and column at which a `window` (rows, columns) begins that lies at the centre of `shape`."""
+    """Compute the row and column at which a `window` (rows, columns) begins that lies at the centre of `shape`."""
     return (shape[0] - window[0]) // 2, (shape[1] - window[1]) // 2
 
 
 def build(transform: c.TransformConfig) -> A.BasicTransform:
-    """Make the albumentations transform that a typed config describes.
+    """Build the albumentations transform that a typed config describes.
 
-    Borders are mirrored, so no geometry brings in black corners; label images are never interpolated (albumentations
+    Borders are mirrored, so no geometry brings in black corners; truths are never interpolated (albumentations
     warps masks by nearest neighbour).
 
     Args:

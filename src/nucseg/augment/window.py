@@ -18,7 +18,7 @@ def mirrored_window(image: NDArray, labels: NDArray, center: tuple[int, int], si
 
     Returns:
         `(size, size)` or `(size, size, C)`, and `(size, size)`, of the same dtypes. A mirrored nucleus has the label of
-        the original; see `visible_nuclei`.
+        the original; see `nucseg.masks.labels.visible_nuclei`.
     """
     height, width = labels.shape
     top, left = center[0] - size // 2, center[1] - size // 2
@@ -32,7 +32,7 @@ def mirrored_window(image: NDArray, labels: NDArray, center: tuple[int, int], si
 
 
 def value_range(image: NDArray) -> tuple[float, float]:
-    """Give what is black and what is white in an image: its 0.1st and 99.9th percentile, in unit range.
+    """Compute what counts as black and as white in an image: its 0.1st and 99.9th percentile, in unit range.
 
     Args:
         image: `(H, W)` or `(H, W, C)`, whole; all channels count together, so that colours stay as they are.

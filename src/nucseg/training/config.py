@@ -1,4 +1,4 @@
-"""How a model is trained: what `model_config.yml` may say under `<model>.training`."""
+"""How a model is trained: what `model_config.yml` may say under `<model>.sampling` and `<model>.training`."""
 
 from typing import Annotated, Literal
 
@@ -17,60 +17,67 @@ Diameter = Annotated[float, Field(ge=4, le=512)]
 Diameters = Annotated[tuple[Diameter, Diameter], AfterValidator(_ordered)]
 
 
+class SamplingConfig(BaseModel):
+    """Which patches of which images a training sees, where the truth is a label image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    balance: Literal["none", "modality"] = Field(
+        "none",
+        description="`none`: all images are equally likely; `modality`: modalities are as likely as their weights.",
+    )
+    modality_weights: dict[Modality, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="Weights of the modalities for `balance: modality`; 1 for one that is not named."
+    )
+    foreground_probability: float = Field(
+        0.9, ge=0, le=1, description="Share of the patches that are placed on a nucleus rather than anywhere."
+    )
+    background_probability: float = Field(
+        0.0, ge=0, le=1, description="Share of the patches that show an image without nuclei, generated or cut out."
+    )
+    diameters: Diameters | None = Field(
+        None,
+        description="Range of the median diameter, in pixels, to which the nuclei of an image are resized in a patch, "
+        "enlarged at most 4 times or shrunk 8 times; null: patches keep the image's pixels.",
+    )
+    min_nucleus_pixels: int = Field(
+        8, ge=1, description="Nuclei of which fewer pixels are left in a patch become background."
+    )
+
+
 class TrainingConfig(BaseModel):
-    """Patches, optimiser, schedule and stopping of one training."""
+    """Size of patches, optimiser, schedule and stopping of one training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     patch_size: int = Field(256, ge=32, le=2048, multiple_of=16, description="Side of a training patch in pixels.")
-    batch_size: int = Field(4, ge=1, le=1024, description="Patches a step.")
-    steps_per_epoch: int = Field(100, ge=1, description="Steps between two looks at the validation patches.")
-    epochs: int = Field(400, ge=1, description="Epochs at most.")
+    batch_size: int = Field(4, ge=1, le=1024, description="Batch size.")
+    steps_per_epoch: int = Field(100, ge=1, description="Training steps between two validations.")
+    epochs: int = Field(400, ge=1, description="Maximum number of epochs.")
 
-    learning_rate: float = Field(3e-4, gt=0, le=1, description="The largest learning rate (of Adam).")
+    learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak learning rate (of Adam).")
     schedule: Literal["cosine", "plateau", "constant"] = Field(
         "cosine",
         description="`cosine`: warm up, then fall to 0 at the last step; `plateau`: fall by `plateau_factor` when the "
         "validation loss has not fallen for `plateau_patience` epochs; `constant`: stay.",
     )
     warmup_steps: int = Field(200, ge=0, description="Steps in which `cosine` rises from 0 to `learning_rate`.")
-    cycles: int = Field(
-        1, ge=1, le=100, description="Parts of the epochs, equally long, in each of which `cosine` begins anew."
-    )
+    cycles: int = Field(1, ge=1, le=100, description="Equally long cycles of epochs; `cosine` restarts in each.")
     cycle_decay: float = Field(0.5, gt=0, le=1, description="Factor of `learning_rate` from cycle to cycle.")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="Factor of the learning rate on a plateau.")
     plateau_patience: int = Field(20, ge=1, description="Epochs without a better validation loss on a plateau.")
     weight_decay: float = Field(0.0, ge=0, lt=1, description="Decoupled weight decay (AdamW); 0 is Adam.")
-    clip_norm: float | None = Field(None, gt=0, description="Largest norm of all gradients together; null: any.")
+    clip_norm: float | None = Field(None, gt=0, description="Maximum global norm of the gradients; null: no limit.")
     early_stopping_patience: int | None = Field(
         None, ge=1, description="Stop after that many epochs without a better validation loss; null: never."
     )
 
-    foreground_probability: float = Field(
-        0.9, ge=0, le=1, description="Part of the patches that are placed on a nucleus rather than anywhere."
-    )
-    background_probability: float = Field(
-        0.0, ge=0, le=1, description="Part of the patches that show an image without nuclei, made up or cut out."
-    )
-    diameters: Diameters | None = Field(
-        None,
-        description="Smallest and largest median diameter, in pixels, that the nuclei of an image are brought to in a "
-        "patch, at most 4 times enlarged or 8 times shrunk; null: patches keep the image's pixels.",
-    )
-    balance: Literal["none", "modality"] = Field(
-        "none",
-        description="`none`: all images are as likely; `modality`: modalities are as likely as their weights say.",
-    )
-    modality_weights: dict[Modality, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="Weights of the modalities for `balance: modality`; one that is not named has 1."
-    )
-
     validation_patches: int = Field(
-        64, ge=1, description="Fixed patches of the validation images that give the validation loss."
+        64, ge=1, description="Number of fixed patches of validation images for the validation loss."
     )
-    workers: int = Field(2, ge=1, le=64, description="Threads that prepare patches beside the training step.")
-    cache_mb: int = Field(2048, ge=16, description="Memory in MiB for images held between their uses.")
+    workers: int = Field(2, ge=1, le=64, description="Threads that prepare patches during the training step.")
+    cache_mb: int = Field(2048, ge=16, description="Memory in MiB for the cache of images.")
     precision: Precision = Field(
         "auto", description="`auto`: bfloat16 arithmetic where the processor has it; weights are always float32."
     )
-    seed: int = Field(42, ge=0, description="Of the weights, the patches and their augmentation.")
+    seed: int = Field(42, ge=0, description="Random seed for weights, patches and augmentation.")

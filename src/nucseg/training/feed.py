@@ -1,22 +1,33 @@
 """The feed: batches of patches, prepared in threads beside the training step."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nucseg.augment.augmenter import Augmenter
-from nucseg.core.types import Sample
-from nucseg.images.preprocessing import Preprocessor
-from nucseg.models.protocols import InstanceSegmenter
+from nucseg.models.protocols import Model
 from nucseg.training.config import TrainingConfig
-from nucseg.training.patches import PatchSource
 
 Item = tuple[NDArray, tuple[NDArray, ...]]
 """A model's input and its training targets, without batch axis."""
+
+
+class Patches(Protocol):
+    """Where a feed takes patches from; safe to use from several threads."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], Any]:
+        """Draw a patch for training: the model's input `(h, w, in_channels)`, and its truth."""
+        ...
+
+    def anywhere(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Any]:
+        """Cut a patch out of the sample at `index`, at any place; as `draw` does."""
+        ...
 
 
 class PatchFeed:
@@ -25,26 +36,14 @@ class PatchFeed:
     So a training that goes on after a kill sees exactly what an unbroken one sees.
 
     Args:
-        samples: The training split.
-        segmenter: Makes the targets.
-        preprocessor: The model's preprocessing.
-        augmenter: Changes each patch, or None.
-        config: Patch and batch sizes, sampling, seed and threads.
+        source: The patches of the training split, in their final size.
+        model: Computes the targets.
+        config: Length of an epoch, batch size, seed and threads.
     """
 
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        segmenter: InstanceSegmenter,
-        preprocessor: Preprocessor,
-        augmenter: Augmenter | None,
-        config: TrainingConfig,
-    ) -> None:
-        self._source = PatchSource(
-            samples, preprocessor, augmenter, config.patch_size, config.cache_mb, config.diameters
-        )
-        self._probabilities = sampling_probabilities(samples, config)
-        self._segmenter = segmenter
+    def __init__(self, source: Patches, model: Model, config: TrainingConfig) -> None:
+        self._source = source
+        self._model = model
         self._config = config
         self.error: Exception | None = None
         """What went wrong in a thread; TensorFlow passes on the text only."""
@@ -52,21 +51,15 @@ class PatchFeed:
         cv2.setNumThreads(1)
 
     def item(self, epoch: int, place: int) -> Item:
-        """Make the item at `place` (0 to steps_per_epoch x batch_size - 1) of `epoch`.
+        """Compute the item at `place` (0 to steps_per_epoch x batch_size - 1) of `epoch`.
 
         Returns:
-            `x` of `(patch_size, patch_size, in_channels)` float32, and the targets as the segmenter makes them.
+            `x` of `(patch_size, patch_size, in_channels)` float32, and the model's targets.
         """
-        rng = np.random.default_rng((self._config.seed, epoch, place))
-        index = int(rng.choice(len(self._probabilities), p=self._probabilities))
-        if rng.random() < self._config.background_probability:
-            image, labels = self._source.background(index, rng)
-        else:
-            image, labels = self._source.patch(index, rng, self._config.foreground_probability)
-        return self._segmenter.targets(image, labels)
+        return self._model.targets(*self._source.draw(np.random.default_rng((self._config.seed, epoch, place))))
 
     def dataset(self, first_epoch: int) -> tf.data.Dataset:
-        """Give the batches of all epochs from `first_epoch` on, in order and across the ends of epochs without a stop.
+        """Return the batches of all epochs from `first_epoch` on, in order, without a stop between epochs.
 
         Returns:
             A dataset of `(x, (y, ...))` with a leading batch axis.
@@ -101,37 +94,25 @@ class PatchFeed:
         )
 
 
-def validation_arrays(
-    samples: Sequence[Sample], segmenter: InstanceSegmenter, preprocessor: Preprocessor, config: TrainingConfig
-) -> tuple[NDArray, tuple[NDArray, ...]]:
-    """Make the fixed patches that give the validation loss: anywhere in the images, which take turns; not augmented.
+def validation_arrays(source: Patches, model: Model, config: TrainingConfig) -> tuple[NDArray, tuple[NDArray, ...]]:
+    """Compute the fixed items of the validation loss, from patches anywhere in the images, which take turns.
+
+    Args:
+        source: The patches of the validation split, not augmented.
+        model: Computes the targets.
+        config: Number of patches, and seed.
 
     Returns:
         `x` of `(validation_patches, patch_size, patch_size, in_channels)`, and the targets.
     """
-    source = PatchSource(samples, preprocessor, None, config.patch_size, cache_mb=1)
-    numbers = sorted(range(config.validation_patches), key=lambda number: number % len(samples))
+    numbers = sorted(range(config.validation_patches), key=lambda number: number % len(source))
     items = []
     for number in numbers:
         # A stream of its own: no epoch of the training items has this number.
         rng = np.random.default_rng((config.seed, 2**32 - 1, number))
-        items.append(_flat(segmenter.targets(*source.patch(number % len(samples), rng, foreground_probability=0.0))))
+        items.append(_flat(model.targets(*source.anywhere(number % len(source), rng))))
     x, *targets = (np.stack(arrays) for arrays in zip(*items, strict=True))
     return x, tuple(targets)
-
-
-def sampling_probabilities(samples: Sequence[Sample], config: TrainingConfig) -> NDArray[np.float64]:
-    """Give how likely each sample is drawn: all alike, or by the weight of its modality.
-
-    Returns:
-        `(N,)` float64, summing to 1.
-    """
-    if config.balance == "none":
-        return np.full(len(samples), 1 / len(samples))
-    by_modality = {str(name): weight for name, weight in config.modality_weights.items()}
-    modalities = [sample.modality for sample in samples]
-    weights = np.array([by_modality.get(name, 1.0) / modalities.count(name) for name in modalities])
-    return weights / weights.sum()
 
 
 def _flat(item: Item) -> list[NDArray]:

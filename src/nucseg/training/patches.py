@@ -1,4 +1,4 @@
-"""Cutting patches out of samples: read lazily, cached, augmented, preprocessed."""
+"""Patches of samples whose truth is a label image: drawn, read lazily, cached, augmented, preprocessed."""
 
 import threading
 from collections import OrderedDict
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from nucseg.augment.augmenter import Augmenter
-from nucseg.augment.labels import visible_nuclei
 from nucseg.augment.window import mirrored_window, value_range
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
@@ -18,15 +17,18 @@ from nucseg.images.geometry import resize_image, resize_labels
 from nucseg.images.intensity import to_unit_float
 from nucseg.images.io import read_image, read_labels
 from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
+from nucseg.masks.labels import visible_nuclei
 from nucseg.training.background import background_crop, made_up_background
+from nucseg.training.config import SamplingConfig
 
 _LARGEST_SHRINKAGE = 8
 _LARGEST_ENLARGEMENT = 4  # more shows nothing but blur
+_AS_THEY_ARE = SamplingConfig(foreground_probability=0, min_nucleus_pixels=1)
 
 
 @dataclass(frozen=True)
 class LoadedSample:
-    """What is held of a sample between its uses.
+    """What the cache holds of a sample.
 
     Attributes:
         image: `(H, W)` or `(H, W, 3)`, as stored.
@@ -56,8 +58,8 @@ class PatchSource:
         preprocessor: The model's preprocessing, fitted to each whole image.
         augmenter: Changes each patch, or None.
         patch_size: Rows and columns of a patch as the model sees it.
-        cache_mb: Bound of the memory for images in MiB; the least recently used are read again when needed.
-        diameters: Smallest and largest median diameter of an image's nuclei in a patch, in pixels; None: as they are.
+        cache_mb: Memory limit for images in MiB; the least recently used are read again when needed.
+        sampling: Which patches are drawn; None: any place of any image, with all its nuclei as they are.
     """
 
     def __init__(
@@ -67,20 +69,42 @@ class PatchSource:
         augmenter: Augmenter | None,
         patch_size: int,
         cache_mb: int,
-        diameters: tuple[float, float] | None = None,
+        sampling: SamplingConfig | None = None,
     ) -> None:
         self._samples = samples
         self._preprocessor = preprocessor
         self._augmenter = augmenter
         self._patch_size = patch_size
-        self._diameters = diameters
+        self._sampling = sampling or _AS_THEY_ARE
+        self._probabilities = sampling_probabilities(samples, self._sampling)
         self._cache: OrderedDict[int, LoadedSample] = OrderedDict()  # the least recently used first
         self._room = cache_mb * 2**20
         self._cache_lock = threading.Lock()
         self._load_locks = [threading.Lock() for _ in samples]
 
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Draw one patch of one of the samples, as the sampling says.
+
+        Args:
+            rng: Decides on everything.
+
+        Returns:
+            As `patch` does.
+        """
+        index = int(rng.choice(len(self._probabilities), p=self._probabilities))
+        if rng.random() < self._sampling.background_probability:
+            return self.background(index, rng)
+        return self.patch(index, rng, self._sampling.foreground_probability)
+
+    def anywhere(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Cut one patch out of the sample at `index`, at any place; as `patch` does."""
+        return self.patch(index, rng, 0.0)
+
     def load(self, index: int) -> LoadedSample:
-        """Give the sample at `index`, from the cache or from its files.
+        """Return the sample at `index`, from the cache or from its files.
 
         Raises:
             InputError: A file is missing or unreadable, or the shapes of image and label image differ.
@@ -109,7 +133,7 @@ class PatchSource:
         Args:
             index: Place of the sample.
             rng: Decides on the place of the patch and on its augmentation.
-            foreground_probability: How likely the patch is placed on a nucleus.
+            foreground_probability: Probability that the patch is placed on a nucleus.
 
         Returns:
             The model's input, `(patch_size, patch_size, in_channels)` float32, and its label image,
@@ -125,24 +149,23 @@ class PatchSource:
         image, labels = mirrored_window(loaded.image, loaded.labels, center, max(round(seen / zoom), 1))
         if zoom != 1:
             image, labels = resize_image(to_unit_float(image), (seen, seen)), resize_labels(labels, (seen, seen))
-        if self._augmenter is None:
-            labels = visible_nuclei(labels)
-        else:
+        if self._augmenter:
             seed = int(rng.integers(2**32))
             image, labels = self._augmenter(image, labels, seed, size=(size, size), value_range=loaded.value_range)
+        labels = visible_nuclei(labels, self._sampling.min_nucleus_pixels)
         inside = np.s_[: self._patch_size, : self._patch_size]
         return loaded.fitted.image(image)[inside], loaded.fitted.labels(labels)[inside]
 
     def _draw_zoom(self, index: int, loaded: LoadedSample, rng: np.random.Generator) -> float:
         """Draw the factor that brings an image's nuclei to one of the diameters, all octaves of them as likely."""
         diameter = self._samples[index].median_diameter_px
-        if self._diameters is None or not len(loaded.centers) or not diameter:
+        if self._sampling.diameters is None or not len(loaded.centers) or not diameter:
             return 1.0
-        wanted = np.exp(rng.uniform(*np.log(self._diameters)))
+        wanted = np.exp(rng.uniform(*np.log(self._sampling.diameters)))
         return float(np.clip(wanted / (diameter * loaded.fitted.scale), 1 / _LARGEST_SHRINKAGE, _LARGEST_ENLARGEMENT))
 
     def background(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Make a patch of an image without nuclei, normalised by itself: cut out of the sample at `index` or made up.
+        """Create a patch of an image without nuclei, normalised by itself: cut out of the sample at `index` or made up.
 
         Args:
             index: Place of the sample.
@@ -162,6 +185,20 @@ class PatchSource:
         missing = [(0, max(size - side, 0)) for side in image.shape[:2]]
         image = np.pad(image, [*missing, (0, 0)], mode="reflect")[:size, :size]
         return image, np.zeros((size, size), np.int32)
+
+
+def sampling_probabilities(samples: Sequence[Sample], config: SamplingConfig) -> NDArray[np.float64]:
+    """Compute how likely each sample is drawn: all alike, or by the weight of its modality.
+
+    Returns:
+        `(N,)` float64, summing to 1.
+    """
+    if config.balance == "none":
+        return np.full(len(samples), 1 / len(samples))
+    by_modality = {str(name): weight for name, weight in config.modality_weights.items()}
+    modalities = [sample.modality for sample in samples]
+    weights = np.array([by_modality.get(name, 1.0) / modalities.count(name) for name in modalities])
+    return weights / weights.sum()
 
 
 def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedSample:

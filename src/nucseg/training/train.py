@@ -26,9 +26,10 @@ from nucseg.models.protocols import InstanceSegmenter
 from nucseg.models.run import earlier_run
 from nucseg.training.callbacks import make_callbacks
 from nucseg.training.checkpoint import Checkpoint
-from nucseg.training.config import TrainingConfig
+from nucseg.training.config import SamplingConfig, TrainingConfig
 from nucseg.training.feed import PatchFeed, validation_arrays
 from nucseg.training.optimizer import make_optimizer
+from nucseg.training.patches import PatchSource
 from nucseg.training.record import data_digest, run_record
 from nucseg.training.scores import validation_scores
 
@@ -44,6 +45,7 @@ def train(
     *,
     transforms: tuple[Transform, ...],
     augmenter: Augmenter | None,
+    sampling: SamplingConfig,
     config: TrainingConfig,
     folder: Path,
     name: str,
@@ -60,9 +62,10 @@ def train(
         segmenter: With its first weights; is changed.
         transforms: The preprocessing, which the bundle then carries.
         augmenter: Changes the training patches, or None.
-        config: Patches, optimizer, schedule, stopping.
-        folder: Gets `checkpoints/` and `tensorboard/`.
-        name: What the bundle is called.
+        sampling: Which patches of which images are drawn.
+        config: Size of patches, optimizer, schedule, stopping.
+        folder: Where `checkpoints/` and `tensorboard/` go.
+        name: Name of the bundle.
         parameters: The model's configuration (architecture, first weights), as JSON types: part of what makes a
             training the same one, and of its record.
 
@@ -81,7 +84,7 @@ def train(
             f"training.patch_size: {config.patch_size} is not allowed with this model; "
             f"it must be a multiple of {segmenter.stride}."
         )
-    settings = _settings(parameters, config, transforms, augmenter)
+    settings = _settings(parameters, sampling, config, transforms, augmenter)
     digest = data_digest([*training, *validation])
     callbacks = make_callbacks(config, folder / "tensorboard")
     # Random weights follow from the seed; a pretrained model's may change under the same name.
@@ -91,16 +94,25 @@ def train(
     checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
     checkpoint.peek()
 
+    if not checkpoint.path.is_file() and any(checkpoint.path.parent.glob("*.npz")):
+        logger.info(
+            "%s: the checkpoints there are of other settings, images or first weights, or of an earlier version; this "
+            "training starts from the beginning.",
+            checkpoint.path.parent,
+        )
+
     precision = use_precision(config.precision)
     _announce(training, validation)
     logger.info("Device: %s. Precision: %s. Checkpoints and TensorBoard: %s.", describe_device(), precision, folder)
     if checkpoint.finished:
-        logger.info("This very training had finished: its result is used. Remove %s to train anew.", checkpoint.path)
+        logger.info("An identical training run is already complete; reusing it. Delete %s to retrain.", checkpoint.path)
         segmenter.keras_model.set_weights(checkpoint.best_weights())
     else:
         preprocessor = Preprocessor(transforms, segmenter.in_channels)
-        feed = PatchFeed(training, segmenter, preprocessor, augmenter, config)
-        held_out = validation_arrays(validation, segmenter, preprocessor, config)
+        source = PatchSource(training, preprocessor, augmenter, config.patch_size, config.cache_mb, sampling)
+        feed = PatchFeed(source, segmenter, config)
+        plain = PatchSource(validation, preprocessor, None, config.patch_size, cache_mb=1)
+        held_out = validation_arrays(plain, segmenter, config)
         _fit(segmenter, feed, held_out, config, [*callbacks, checkpoint])
     logger.info("%s: best val_loss %.4f.", name, min(entry["val_loss"] for entry in checkpoint.history))
     record = run_record(
@@ -143,7 +155,7 @@ def use_as_it_is(
         ModelError: The record of the pretrained model is damaged.
     """
     validation = _split(samples, "val")
-    settings = _settings(parameters, None, transforms, None)
+    settings = _settings(parameters, None, None, transforms, None)
     logger.info("%s keeps its pretrained weights: nothing is trained.", name)
     record = run_record(
         validation,
@@ -193,6 +205,7 @@ def _split(samples: Sequence[Sample], split: str) -> list[Sample]:
 
 def _settings(
     parameters: Mapping[str, Any],
+    sampling: SamplingConfig | None,
     config: TrainingConfig | None,
     transforms: tuple[Transform, ...],
     augmenter: Augmenter | None,
@@ -200,6 +213,7 @@ def _settings(
     """Collect everything that was configured, as JSON types."""
     return {
         "model": dict(parameters),
+        "sampling": sampling.model_dump(mode="json") if sampling else None,
         "training": config.model_dump(mode="json") if config else None,
         "preprocessing": [transform.model_dump(mode="json") for transform in transforms],
         "augmentation": augmenter.to_dict() if augmenter else None,
@@ -207,7 +221,7 @@ def _settings(
 
 
 def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray]) -> str:
-    """Give a name to a training: the same settings, samples and first weights have the same."""
+    """Compute the name of a training: the same settings, samples and first weights have the same."""
     training = {key: value for key, value in settings["training"].items() if key not in _NOT_IDENTITY}
     text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
     identity = hashlib.sha256(text.encode())

@@ -7,11 +7,11 @@ from typing import Any
 from nucseg.core.types import Sample
 from nucseg.datasets.config import ProcessingConfig
 from nucseg.models.bundle import ModelBundle
-from nucseg.training.config import TrainingConfig
+from nucseg.training.config import SamplingConfig, TrainingConfig
 
 
 def trainer(model: str) -> Callable[..., ModelBundle]:
-    """Make the node function that trains one kind of model.
+    """Create the node function that trains one kind of model.
 
     Args:
         model: A name of `nucseg.models.registry.MODELS`.
@@ -22,6 +22,7 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         augmenter: dict[str, Any],
         preprocessing: ProcessingConfig,
         architecture: dict[str, Any],
+        sampling: SamplingConfig,
         training: TrainingConfig,
         folder: Path,
     ) -> ModelBundle:
@@ -34,7 +35,8 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
             augmenter: The serialised augmenter.
             preprocessing: The transforms, which the model will carry.
             architecture: The model's own parameters.
-            training: Length, rate, sampling, precision and seed.
+            sampling: Which patches of which images are drawn.
+            training: Length, rate, precision and seed.
             folder: Where checkpoints and TensorBoard logs go.
 
         Returns:
@@ -62,6 +64,7 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
             segmenter,
             transforms=preprocessing.transforms,
             augmenter=Augmenter.from_dict(augmenter),
+            sampling=sampling,
             config=training,
             folder=folder,
             name=model,

@@ -23,6 +23,7 @@ def create_pipeline(model: str) -> Pipeline:
                     "augmenter",
                     "params:data_preprocessing",
                     "params:architecture",
+                    "params:sampling",
                     "params:training",
                     "training_folder",
                 ],

@@ -19,8 +19,8 @@ import requests
 from s3fs import S3FileSystem
 
 from nucseg.serving.errors import NoRoomError, UnavailableError
+from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.service import build_queue
-from nucseg.serving.tasks.storage import Storage
 
 TIFF = {"Content-Type": "image/tiff"}
 HEALTHY = ("/health/live", "/ping", "/models", "/model/labels", "/metrics")
@@ -361,11 +361,11 @@ def test_a_database_file_that_is_gone_or_another_one_is_told(serve, data, tmp_pa
 
 
 def test_a_table_of_an_earlier_version_gets_the_new_columns(settings, tmp_path) -> None:
-    from nucseg.serving.tasks import schema
+    from nucseg.serving.jobs import schema
 
     old = sqlite3.connect(tmp_path / "tasks.sqlite")
     new = {"given_back", "request_key", "request_digest"}
-    columns = [f"{each.name} {each.type.compile()}" for each in schema.tasks.columns if each.name not in new]
+    columns = [f"{each.name} {each.type.compile()}" for each in schema.jobs.columns if each.name not in new]
     old.execute(f"CREATE TABLE nucseg_tasks ({', '.join(columns)})")
     old.execute("INSERT INTO nucseg_tasks (id, state, attempts, created, not_before) VALUES ('a', 'QUEUED', 0, 1, 1)")
     old.commit()
@@ -463,7 +463,7 @@ def test_what_was_refused_for_its_time_is_not_done(serve, data, monkeypatch, wai
 def test_one_that_was_queued_at_that_moment_is_not_done_either(settings, data) -> None:
     import io
 
-    from nucseg.serving.tasks.queue import Submission
+    from nucseg.serving.jobs.queue import Submission
 
     queue, submission = build_queue(settings()), Submission()
     queue.submit(io.BytesIO(data), model=None, threshold=None, submission=submission)

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from nucseg.cli import cli
 from nucseg.core.errors import ConfigError, InputError, ModelError
 from nucseg.serving.errors import NoRoomError
+from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.service import build_service
 from nucseg.serving.settings import Settings, load_settings
-from nucseg.serving.tasks.storage import Storage
 
 
 def test_an_option_goes_before_a_variable_before_the_file(tmp_path, monkeypatch) -> None:

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from nucseg.core.errors import ConfigError
+from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.service import build_models
-from nucseg.serving.tasks.storage import Storage
 from nucseg.serving.worker import sqs
 from nucseg.serving.worker.sqs import SqsWorker
 

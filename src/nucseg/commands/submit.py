@@ -23,7 +23,7 @@ from nucseg.core.errors import StorageError
 def submit(folder: Path, sqs: str, source: str, target: str, download: Path | None, timeout: float) -> None:
     """Upload the images of FOLDER, let the workers predict them and download the masks."""
     from nucseg.serving.errors import UnavailableError
-    from nucseg.serving.tasks.storage import Storage
+    from nucseg.serving.jobs.storage import Storage
     from nucseg.serving.worker.sqs import sqs_client
     from nucseg.serving.worker.submit import images_in, submit_images
 

@@ -25,11 +25,11 @@ class BusyError(NucsegError):
         self.retry_after = retry_after
 
 
-class UnknownTaskError(NucsegError):
+class UnknownJobError(NucsegError):
     """There is no task of this id."""
 
 
-class UnfinishedTaskError(NucsegError):
+class UnfinishedJobError(NucsegError):
     """The task has no result yet, or never will have one.
 
     Attributes:
@@ -41,7 +41,7 @@ class UnfinishedTaskError(NucsegError):
         self.retry_after = retry_after
 
 
-class ExpiredTaskError(NucsegError):
+class ExpiredJobError(NucsegError):
     """The task's result was removed because it was kept long enough."""
 
 

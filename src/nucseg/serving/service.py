@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nucseg.core.types import Precision
+from nucseg.serving.jobs.database import connect
+from nucseg.serving.jobs.queue import JobQueue
+from nucseg.serving.jobs.storage import Storage
+from nucseg.serving.jobs.table import JobTable
 from nucseg.serving.models import ModelStore, Predicts
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.settings import Settings
-from nucseg.serving.tasks.database import connect
-from nucseg.serving.tasks.queue import TaskQueue
-from nucseg.serving.tasks.storage import Storage
-from nucseg.serving.tasks.table import TaskTable
 from nucseg.serving.worker.worker import Worker
 
 
@@ -27,7 +27,7 @@ class Service:
 
     settings: Settings
     plane: DataPlane
-    queue: TaskQueue
+    queue: JobQueue
 
 
 def load_predictor(folder: Path, precision: Precision) -> Predicts:
@@ -46,7 +46,7 @@ def build_models(settings: Settings, load: Callable[[Path, Precision], Predicts]
     return ModelStore(settings.model, lambda folder: load(folder, settings.precision), settings.loaded_models)
 
 
-def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -> TaskQueue:
+def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -> JobQueue:
     """Create the queue; its database and storage are first reached when they are used.
 
     Args:
@@ -57,7 +57,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
     Raises:
         ConfigError: The URL of one of them is wrong, or what it needs is not installed.
     """
-    table = TaskTable(
+    table = JobTable(
         connect(settings.database, wait=wait, connections=connections),
         max_attempts=settings.max_attempts,
         keep_hours=settings.keep_hours,
@@ -65,7 +65,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
         upload_seconds=2 * settings.request_timeout,
     )
     storage = Storage(settings.storage)
-    return TaskQueue(
+    return JobQueue(
         table,
         storage,
         max_queue=settings.max_queue,

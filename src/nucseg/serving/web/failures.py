@@ -18,14 +18,14 @@ from nucseg.core.errors import InputError, ModelError, NucsegError
 from nucseg.core.validation import plain_words
 from nucseg.serving.errors import (
     BusyError,
-    ExpiredTaskError,
+    ExpiredJobError,
     NoRoomError,
     ReusedKeyError,
     TooLargeError,
     UnavailableError,
-    UnfinishedTaskError,
+    UnfinishedJobError,
+    UnknownJobError,
     UnknownModelError,
-    UnknownTaskError,
     fault_of_machine,
 )
 from nucseg.serving.web.schemas import ErrorAnswer
@@ -35,9 +35,9 @@ _STATUS: tuple[tuple[type[NucsegError], HTTPStatus], ...] = (
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnknownModelError, HTTPStatus.NOT_FOUND),
     (InputError, HTTPStatus.BAD_REQUEST),
-    (UnknownTaskError, HTTPStatus.NOT_FOUND),
-    (UnfinishedTaskError, HTTPStatus.CONFLICT),
-    (ExpiredTaskError, HTTPStatus.GONE),
+    (UnknownJobError, HTTPStatus.NOT_FOUND),
+    (UnfinishedJobError, HTTPStatus.CONFLICT),
+    (ExpiredJobError, HTTPStatus.GONE),
     (ReusedKeyError, HTTPStatus.CONFLICT),
     (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NoRoomError, HTTPStatus.INSUFFICIENT_STORAGE),
@@ -90,7 +90,7 @@ async def _ours(request: Request, error: Exception) -> Response:
             retry = getattr(error, "retry_after", None)
             return failure(request.scope, status, str(error), {"Retry-After": str(retry)} if retry else None)
     _log.error("%s", error)
-    message = "the model cannot be used." if isinstance(error, ModelError) else "the service is not set up rightly."
+    message = "the model cannot be used." if isinstance(error, ModelError) else "the service is misconfigured."
     return failure(request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 

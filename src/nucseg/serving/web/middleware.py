@@ -62,7 +62,7 @@ class RequestContext:
             _log.exception("Request %s failed.", request_id)
             if status:  # too late for another answer; the connection is cut
                 raise
-            answer = failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the server's log.")
+            answer = failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error (logged with this request id).")
             await answer(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started

@@ -7,11 +7,11 @@ from typing import Any
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.serving.errors import UnavailableError
+from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import FILES, Format, write_result
 from nucseg.serving.service import build_plane
 from nucseg.serving.settings import Settings
-from nucseg.serving.tasks.storage import Storage
 from nucseg.serving.temporary import sweep_temporary, temporary_folder
 from nucseg.serving.worker.background import every
 

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
+from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.results import Format
-from nucseg.serving.tasks.storage import Storage
 from nucseg.serving.worker.sqs import result_names
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}

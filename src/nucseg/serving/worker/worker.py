@@ -1,4 +1,4 @@
-"""Takes tasks from the table, predicts, and publishes the results, one task after the other."""
+"""Takes jobs from the table, predicts, and publishes the results, one job after the other."""
 
 import logging
 import threading
@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from nucseg.core.errors import InputError, ModelError
 from nucseg.serving.errors import UnavailableError, fault_of_machine
+from nucseg.serving.jobs.queue import JobQueue, upload_key
+from nucseg.serving.jobs.schema import Job
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import write_result
-from nucseg.serving.tasks.queue import TaskQueue, upload_key
-from nucseg.serving.tasks.schema import Task
 from nucseg.serving.temporary import check_temporary, sweep_temporary, temporary_folder
 from nucseg.serving.worker.background import LONGEST_PAUSE, every
 
@@ -25,24 +25,24 @@ _log = logging.getLogger(__name__)
 
 
 class _StoppedError(Exception):
-    """The worker is to end before its task is done."""
+    """The worker is to end before its job is done."""
 
 
 class _LostError(Exception):
-    """The task was deleted, or another worker has it."""
+    """The job was deleted, or another worker has it."""
 
 
 @dataclass
 class _Claim:
-    """A task that this worker has.
+    """A job that this worker has.
 
     Attributes:
-        task: As claimed.
+        job: As claimed.
         progress: The fraction that is done.
         lost: Set when the table says that it is another one's, or nobody's.
     """
 
-    task: Task
+    job: Job
     progress: float = 0.0
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -54,15 +54,15 @@ class Worker:
     nothing more until they can.
 
     Args:
-        queue: The tasks.
+        queue: The jobs.
         plane: What predicts.
-        lease: Seconds after which others may take a task over when this one is silent.
+        lease: Seconds after which others may take a job over when this one is silent.
         poll: Seconds between two looks when there is nothing to do.
-        retry_delay: Seconds before the second try of a task; twice as many before each further one.
+        retry_delay: Seconds before the second try of a job; twice as many before each further one.
     """
 
     def __init__(
-        self, queue: TaskQueue, plane: DataPlane, *, lease: float = 60, poll: float = 1, retry_delay: float = 5
+        self, queue: JobQueue, plane: DataPlane, *, lease: float = 60, poll: float = 1, retry_delay: float = 5
     ) -> None:
         self._queue = queue
         self._plane = plane
@@ -85,7 +85,7 @@ class Worker:
                     check_temporary()
                     if pause:
                         _log.info("The queue can be used again.")
-                        # The leases ran out while nobody could extend them: those who have tasks come first.
+                        # The leases ran out while nobody could extend them: those who have jobs come first.
                         stop.wait(min(self._lease / 2, 2 * LONGEST_PAUSE))
                     checked, pause = True, 0.0
                 if time.monotonic() - swept > _SWEEP_SECONDS:
@@ -103,16 +103,16 @@ class Worker:
                 stop.wait(self._poll)
 
     def run_one(self) -> bool:
-        """Work on one task; False where there is none.
+        """Work on one job; False where there is none.
 
         Raises:
-            UnavailableError: Task table, storage or temporary folder cannot be used; the task was given back.
+            UnavailableError: Task table, storage or temporary folder cannot be used; the job was given back.
         """
-        task = self._queue.table.claim(self._lease)
-        if task is None:
+        job = self._queue.table.claim(self._lease)
+        if job is None:
             return False
-        _log.info("Task %s, try %d.", task.id, task.attempts)
-        self._claim = claim = _Claim(task)
+        _log.info("Task %s, try %d.", job.id, job.attempts)
+        self._claim = claim = _Claim(job)
         try:
             with every(min(self._lease / 3, _BEAT_SECONDS), lambda: self._extend(claim)):
                 self._try(claim)
@@ -121,60 +121,61 @@ class Worker:
         return True
 
     def abandon(self) -> None:
-        """Give back the task that is worked on, where there is one; from another thread, before the process ends."""
+        """Give back the job that is worked on, where there is one; from another thread, before the process ends."""
         claim = self._claim
-        if claim is not None and self._queue.table.give_back(claim.task):
-            _log.info("Task %s is given back unfinished.", claim.task.id)
+        if claim is not None and self._queue.table.give_back(claim.job):
+            _log.info("Task %s is given back unfinished.", claim.job.id)
 
     def _try(self, claim: _Claim) -> None:
-        task = claim.task
+        job = claim.job
         try:
             self._work(claim)
         except _LostError:
-            self._drop(task)
+            self._drop(job)
         except _StoppedError:
-            self._reach(lambda: self._queue.table.give_back(task))
-            _log.info("Task %s is given back unfinished.", task.id)
+            self._reach(lambda: self._queue.table.give_back(job))
+            _log.info("Task %s is given back unfinished.", job.id)
         except InputError as error:
-            self._fail(task, str(error), retry=False)
+            self._fail(job, str(error), retry=False)
         except Exception as error:
             if fault := fault_of_machine(error):
-                self._reach(lambda: self._queue.table.give_back(task, pause=max(self._retry_delay, self._poll)))
-                _log.warning("Task %s is given back: %s", task.id, fault)
+                self._reach(lambda: self._queue.table.give_back(job, pause=max(self._retry_delay, self._poll)))
+                _log.warning("Task %s is given back: %s", job.id, fault)
                 raise fault from error
-            _log.exception("Task %s failed.", task.id)
+            _log.exception("Task %s failed.", job.id)
             model = isinstance(error, ModelError)
-            self._fail(task, "The model cannot be used." if model else "Something unforeseen happened.", retry=True)
+            text = "The model cannot be used." if model else "Internal error (logged with this task's id)."
+            self._fail(job, text, retry=True)
 
     def _work(self, claim: _Claim) -> None:
-        task = claim.task
+        job = claim.job
         with temporary_folder() as temporary:
             upload, results = temporary / "upload", temporary / "results"
             results.mkdir()
             try:
-                self._queue.storage.get(upload_key(task.id), upload)
+                self._queue.storage.get(upload_key(job.id), upload)
             except FileNotFoundError:
-                if self._queue.table.get(task.id) is None:
+                if self._queue.table.get(job.id) is None:
                     raise _LostError from None
                 self._queue.check_storage()
                 raise InputError("The upload is gone.") from None
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(
-                    stream, model=task.model, threshold=task.threshold, progress=lambda done: self._report(claim, done)
+                    stream, model=job.model, threshold=job.threshold, progress=lambda done: self._report(claim, done)
                 )
                 files = write_result(nuclei, source, results)
             # A folder of its own for each try: one that lost its lease never touches what another one publishes.
-            result = f"{task.id}/{uuid.uuid4()}"
+            result = f"{job.id}/{uuid.uuid4()}"
             for file in files:
                 self._queue.storage.put(file, f"{result}/{file.name}")
-        if self._reach(lambda: self._queue.table.finish(task, result=result, nuclei=len(nuclei))):
-            _log.info("Task %s is finished: %d nuclei.", task.id, len(nuclei))
+        if self._reach(lambda: self._queue.table.finish(job, result=result, nuclei=len(nuclei))):
+            _log.info("Task %s is finished: %d nuclei.", job.id, len(nuclei))
         else:
             self._queue.storage.delete(result)
             raise _LostError
 
     def _report(self, claim: _Claim, done: float) -> None:
-        """Note how far a task is; raise where nobody wants the rest of it."""
+        """Note how far a job is; raise where nobody wants the rest of it."""
         claim.progress = max(claim.progress, done)
         if claim.lost.is_set():
             raise _LostError
@@ -182,18 +183,18 @@ class Worker:
             raise _StoppedError
 
     def _extend(self, claim: _Claim) -> None:
-        if not claim.lost.is_set() and not self._queue.table.extend(claim.task, self._lease, claim.progress):
+        if not claim.lost.is_set() and not self._queue.table.extend(claim.job, self._lease, claim.progress):
             claim.lost.set()
 
-    def _drop(self, task: Task) -> None:
-        _log.warning("Task %s was deleted or taken over; what was found is dropped.", task.id)
-        if self._queue.table.get(task.id) is None:
-            self._queue.storage.delete(task.id)
+    def _drop(self, job: Job) -> None:
+        _log.warning("Task %s was deleted or taken over; what was found is dropped.", job.id)
+        if self._queue.table.get(job.id) is None:
+            self._queue.storage.delete(job.id)
 
-    def _fail(self, task: Task, error: str, *, retry: bool) -> None:
-        delay = self._retry_delay * 2 ** (task.attempts - 1) if retry else None
-        self._reach(lambda: self._queue.table.fail(task, error, retry_in=delay))
-        _log.info("Task %s: %s", task.id, error)
+    def _fail(self, job: Job, error: str, *, retry: bool) -> None:
+        delay = self._retry_delay * 2 ** (job.attempts - 1) if retry else None
+        self._reach(lambda: self._queue.table.fail(job, error, retry_in=delay))
+        _log.info("Task %s: %s", job.id, error)
 
     def _reach(self, call: Callable[[], T]) -> T:
         """Call until the task table can be reached: what was worked out is not lost because it was away."""

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from nucseg.serving.errors import UnavailableError
+from nucseg.serving.jobs.queue import RETRY_AFTER, Submission
+from nucseg.serving.jobs.schema import Job
 from nucseg.serving.results import FILES, Format
 from nucseg.serving.service import Service
-from nucseg.serving.tasks.queue import RETRY_AFTER, Submission
-from nucseg.serving.tasks.schema import Task
 from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.failures import refusals
 from nucseg.serving.web.readiness import Readiness
@@ -68,21 +68,21 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
                 task_id = await backend.upload(
                     queue.submit, upload, model=name, threshold=threshold, key=key, submission=submission
                 )
-                task = await backend.table(queue.get, task_id)
+                job = await backend.table(queue.get, task_id)
             except (asyncio.CancelledError, UnavailableError):
                 # The client is told that it failed, so it must not be done all the same.
                 backend.beside(queue.withdraw, submission)
                 raise
         response.headers["Location"] = f"/tasks/{task_id}"
-        return _answer(task)
+        return _answer(job)
 
     @router.get("/tasks/{task_id}", responses=refusals(*_GONE, *_UNAVAILABLE))
     async def read(task_id: TaskId, response: Response) -> TaskAnswer:
         """Return how a task stands; Retry-After says when to ask again."""
-        task = await backend.table(queue.get, task_id)
-        if task.finished is None:
+        job = await backend.table(queue.get, task_id)
+        if job.finished is None:
             response.headers["Retry-After"] = str(RETRY_AFTER)
-        return _answer(task)
+        return _answer(job)
 
     @router.delete(
         "/tasks/{task_id}",
@@ -127,18 +127,18 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
     return router
 
 
-def _answer(task: Task) -> TaskAnswer:
+def _answer(job: Job) -> TaskAnswer:
     return TaskAnswer(
-        id=task.id,
-        status=cast("Any", task.state),  # the other states are never shown
-        progress=task.progress,
-        attempts=task.attempts,
-        created=_time(task.created),
-        started=task.started and _time(task.started),
-        finished=task.finished and _time(task.finished),
-        expires=task.expires and _time(task.expires),
-        nuclei=task.nuclei,
-        error=task.error,
+        id=job.id,
+        status=cast("Any", job.state),  # the other states are never shown
+        progress=job.progress,
+        attempts=job.attempts,
+        created=_time(job.created),
+        started=job.started and _time(job.started),
+        finished=job.finished and _time(job.finished),
+        expires=job.expires and _time(job.expires),
+        nuclei=job.nuclei,
+        error=job.error,
     )
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, delete, func, insert, or_, select, text, update
 
 from nucseg.serving.errors import BusyError, ReusedKeyError, UnavailableError
-from nucseg.serving.tasks.database import database_errors, now, reading
-from nucseg.serving.tasks.schema import State, Task, checks, make_tables, tasks
+from nucseg.serving.jobs.database import database_errors, now, reading
+from nucseg.serving.jobs.schema import Job, State, checks, jobs, make_tables
 
 _FORGET_HOURS = 30 * 24
-# What a worker that was killed may still have written of a deleted task is gone after that time.
+# What a worker that was killed may still have written of a deleted job is gone after that time.
 _TOMBSTONE_SECONDS = 600
 _LONGEST_PAUSE = 300.0
 _HIDDEN: tuple[State, ...] = ("UPLOADING", "DELETING", "DELETED")
@@ -33,19 +33,19 @@ class Request:
     digest: str
 
 
-_columns = [tasks.c[name] for name in Task.__dataclass_fields__]
+_columns = [jobs.c[name] for name in Job.__dataclass_fields__]
 
 
-class TaskTable:
-    """Every change of a task's state, each in one transaction; any number of processes may share it.
+class JobTable:
+    """Every change of a job's state, each in one transaction; any number of processes may share it.
 
     The table is made with the first transaction, so a database that is away holds nobody up but who needs it. Every
     method raises `UnavailableError` where the database cannot be used (`NoRoomError`: its disk is full).
 
     Args:
-        engine: From `nucseg.serving.tasks.database.connect`.
-        max_attempts: Times that a task is tried.
-        keep_hours: Hours that finished and failed tasks are kept.
+        engine: From `nucseg.serving.jobs.database.connect`.
+        max_attempts: Times that a job is tried.
+        keep_hours: Hours that finished and failed jobs are kept.
         upload_seconds: Seconds after which an upload that did not end is taken for abandoned.
     """
 
@@ -71,19 +71,19 @@ class TaskTable:
             connection.execute(update(checks).values(checked=self._now))
 
     def knows_storage(self, mark: str | None) -> bool:
-        """Return whether the tasks' files lie in the storage of this mark."""
+        """Return whether the jobs' files lie in the storage of this mark."""
         with self._reading() as connection:
             return mark is not None and connection.scalar(select(checks.c.storage)) == mark
 
     def settle_storage(self, read: Callable[[], str | None], write: Callable[[str], None]) -> bool:
-        """Take a storage for that of the tasks, if none of those that wait has its upload in another one.
+        """Take a storage for that of the jobs, if none of those that wait has its upload in another one.
 
         Args:
             read: Returns the storage's mark, None where it has none.
             write: Gives it one.
 
         Returns:
-            False where tasks wait whose uploads lie elsewhere.
+            False where jobs wait whose uploads lie elsewhere.
         """
         with self._writing() as connection:
             _lock(connection, "storage")
@@ -91,7 +91,7 @@ class TaskTable:
             if mark is not None and mark == known:
                 return True
             if known is not None:
-                waiting = tasks.c.state.in_(["UPLOADING", "QUEUED", "PROCESSING"])
+                waiting = jobs.c.state.in_(["UPLOADING", "QUEUED", "PROCESSING"])
                 if connection.scalar(select(func.count()).where(waiting)):
                     return False
             if mark is None:
@@ -102,38 +102,38 @@ class TaskTable:
 
     def add(
         self,
-        task_id: str,
+        job_id: str,
         *,
         model: str | None,
         threshold: float | None,
         max_queue: int,
         request: Request | None = None,
     ) -> str:
-        """Add a task whose upload is still to come, so that no upload is ever without a task.
+        """Add a job whose upload is still to come, so that no upload is ever without a job.
 
         Args:
-            task_id: Of the new task, not to be guessed: a UUID.
+            job_id: Of the new job, not to be guessed: a UUID.
             model: Its model.
             threshold: Its threshold.
-            max_queue: Tasks that may wait.
+            max_queue: Jobs that may wait.
             request: By which a client may send it again.
 
         Returns:
-            The task's id; that of an earlier task where this request was taken before.
+            The job's id; that of an earlier job where this request was taken before.
 
         Raises:
-            BusyError: As many tasks wait already as may, or the same request is being taken at this moment.
+            BusyError: The queue is full, or the same request is being taken at this moment.
             ReusedKeyError: The key belongs to another request.
         """
         with self._writing() as connection:
             if request is not None and (earlier := self._earlier(connection, request)):
                 return earlier
-            waiting = select(func.count()).where(or_(tasks.c.state == "QUEUED", self._uploading()))
+            waiting = select(func.count()).where(or_(jobs.c.state == "QUEUED", self._uploading()))
             if connection.execute(waiting).scalar_one() >= max_queue:
-                raise BusyError("as many tasks are waiting as may; try again later.", retry_after=30)
+                raise BusyError("the task queue is full; try again later.", retry_after=30)
             connection.execute(
-                insert(tasks).values(
-                    id=task_id,
+                insert(jobs).values(
+                    id=job_id,
                     state="UPLOADING",
                     model=model,
                     threshold=threshold,
@@ -142,138 +142,134 @@ class TaskTable:
                     request_digest=request and request.digest,
                 )
             )
-        return task_id
+        return job_id
 
     def _earlier(self, connection: Connection, request: Request) -> str | None:
-        """Return the task that this request made before; forget one that came to nothing."""
-        of_key = tasks.c.request_key == request.key
+        """Return the job that this request made before; forget one that came to nothing."""
+        of_key = jobs.c.request_key == request.key
         _lock(connection, request.key)
         nothing = or_(
-            tasks.c.state.in_(["DELETING", "DELETED", "EXPIRED"]),
-            and_(tasks.c.state == "UPLOADING", ~self._uploading()),
+            jobs.c.state.in_(["DELETING", "DELETED", "EXPIRED"]),
+            and_(jobs.c.state == "UPLOADING", ~self._uploading()),
         )
-        connection.execute(update(tasks).where(of_key, nothing).values(request_key=None))
-        row = connection.execute(select(tasks.c.id, tasks.c.state, tasks.c.request_digest).where(of_key)).first()
+        connection.execute(update(jobs).where(of_key, nothing).values(request_key=None))
+        row = connection.execute(select(jobs.c.id, jobs.c.state, jobs.c.request_digest).where(of_key)).first()
         if row is None:
             return None
         if row.request_digest != request.digest:
             raise ReusedKeyError("this Idempotency-Key came with another image or other parameters; send a new key.")
         if row.state == "UPLOADING":
-            raise BusyError("the same request is being taken at this moment; try again later.", retry_after=2)
+            raise BusyError("the same request is being processed; try again later.", retry_after=2)
         return str(row.id)
 
-    def enqueue(self, task_id: str) -> bool:
-        """Let workers have a task whose upload is stored; False where it was removed meanwhile."""
-        return self._change(_is(task_id, "UPLOADING"), state="QUEUED")
+    def enqueue(self, job_id: str) -> bool:
+        """Let workers have a job whose upload is stored; False where it was removed meanwhile."""
+        return self._change(_is(job_id, "UPLOADING"), state="QUEUED")
 
-    def get(self, task_id: str) -> Task | None:
-        """Return a task as it stands, or None; one whose upload is still to come is not there yet."""
+    def get(self, job_id: str) -> Job | None:
+        """Return a job as it stands, or None; one whose upload is still to come is not there yet."""
         with self._reading() as connection:
-            row = connection.execute(
-                select(*_columns).where(tasks.c.id == task_id, tasks.c.state.not_in(_HIDDEN))
-            ).first()
-        return Task(**row._mapping) if row else None
+            row = connection.execute(select(*_columns).where(jobs.c.id == job_id, jobs.c.state.not_in(_HIDDEN))).first()
+        return Job(**row._mapping) if row else None
 
-    def claim(self, lease_seconds: float) -> Task | None:
-        """Take the oldest task that waits, or whose worker has been silent for longer than its lease.
+    def claim(self, lease_seconds: float) -> Job | None:
+        """Take the oldest job that waits, or whose worker has been silent for longer than its lease.
 
         One that was taken as often as allowed fails instead: it may be what kills the workers.
 
         Returns:
-            The task, with the lease that proves who has it; None where there is nothing to do.
+            The job, with the lease that proves who has it; None where there is nothing to do.
         """
         with self._writing() as connection:
-            left = and_(tasks.c.state == "PROCESSING", tasks.c.lease_until < self._now)
+            left = and_(jobs.c.state == "PROCESSING", jobs.c.lease_until < self._now)
             connection.execute(
-                update(tasks)
-                .where(left, tasks.c.attempts >= self._max_attempts)
-                .values(
-                    self._ended("FAILED", error=f"Each of {self._max_attempts} workers stopped while it had this task.")
-                )
+                update(jobs)
+                .where(left, jobs.c.attempts >= self._max_attempts)
+                .values(self._ended("FAILED", error=f"The worker died on each of {self._max_attempts} attempts."))
             )
-            due = or_(tasks.c.not_before.is_(None), tasks.c.not_before <= self._now)
-            waiting = and_(tasks.c.state == "QUEUED", due)
+            due = or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now)
+            waiting = and_(jobs.c.state == "QUEUED", due)
             chosen = connection.scalar(
-                select(tasks.c.id)
+                select(jobs.c.id)
                 .where(or_(waiting, left))
-                .order_by(tasks.c.created)
+                .order_by(jobs.c.created)
                 .limit(1)
                 .with_for_update(skip_locked=True)  # SQLite has no such words: there one writer at a time is enough
             )
             if chosen is None:
                 return None
             connection.execute(
-                update(tasks)
-                .where(tasks.c.id == chosen)
+                update(jobs)
+                .where(jobs.c.id == chosen)
                 .values(
                     state="PROCESSING",
-                    attempts=tasks.c.attempts + 1,
+                    attempts=jobs.c.attempts + 1,
                     lease=str(uuid.uuid4()),
                     lease_until=self._now + lease_seconds,
                     started=self._now,
                     progress=0.0,
                 )
             )
-            row = connection.execute(select(*_columns).where(tasks.c.id == chosen)).one()
-        return Task(**row._mapping)
+            row = connection.execute(select(*_columns).where(jobs.c.id == chosen)).one()
+        return Job(**row._mapping)
 
-    def extend(self, task: Task, lease_seconds: float, progress: float) -> bool:
-        """Keep a claimed task for longer; False where it is lost (deleted, or taken over)."""
-        return self._change(_held(task), lease_until=self._now + lease_seconds, progress=progress)
+    def extend(self, job: Job, lease_seconds: float, progress: float) -> bool:
+        """Keep a claimed job for longer; False where it is lost (deleted, or taken over)."""
+        return self._change(_held(job), lease_until=self._now + lease_seconds, progress=progress)
 
-    def finish(self, task: Task, *, result: str, nuclei: int) -> bool:
-        """Publish the result of a claimed task; False where it is lost, and the result is not to be seen."""
-        return self._change(_held(task), **self._ended("FINISHED", result=result, nuclei=nuclei, progress=1.0))
+    def finish(self, job: Job, *, result: str, nuclei: int) -> bool:
+        """Publish the result of a claimed job; False where it is lost, and the result is not to be seen."""
+        return self._change(_held(job), **self._ended("FINISHED", result=result, nuclei=nuclei, progress=1.0))
 
-    def fail(self, task: Task, error: str, *, retry_in: float | None) -> bool:
-        """Give a claimed task up, or back to the queue where it may be tried again.
+    def fail(self, job: Job, error: str, *, retry_in: float | None) -> bool:
+        """Give a claimed job up, or back to the queue where it may be tried again.
 
         Args:
-            task: As claimed.
+            job: As claimed.
             error: What the client is told.
             retry_in: Seconds until it may be taken again; None where trying again is of no use.
 
         Returns:
             False where it is lost.
         """
-        if retry_in is None or task.attempts >= self._max_attempts:
-            return self._change(_held(task), **self._ended("FAILED", error=error))
-        return self._change(_held(task), **_waiting, not_before=self._now + retry_in, error=error)
+        if retry_in is None or job.attempts >= self._max_attempts:
+            return self._change(_held(job), **self._ended("FAILED", error=error))
+        return self._change(_held(job), **_waiting, not_before=self._now + retry_in, error=error)
 
-    def give_back(self, task: Task, *, pause: float = 0) -> bool:
-        """Put a claimed task back into the queue as if it had never been tried.
+    def give_back(self, job: Job, *, pause: float = 0) -> bool:
+        """Put a claimed job back into the queue as if it had never been tried.
 
         Args:
-            task: As claimed.
+            job: As claimed.
             pause: Seconds until it may be taken again; twice as many each time that it comes back, up to five minutes.
                 0 where the worker merely ends.
 
         Returns:
             False where it is lost.
         """
-        delay = min(pause * 2 ** min(task.given_back, 20), max(pause, _LONGEST_PAUSE))
+        delay = min(pause * 2 ** min(job.given_back, 20), max(pause, _LONGEST_PAUSE))
         return self._change(
-            _held(task),
+            _held(job),
             **_waiting,
-            attempts=tasks.c.attempts - 1,
+            attempts=jobs.c.attempts - 1,
             started=None,
             not_before=self._now + delay if pause else None,
-            given_back=tasks.c.given_back + (1 if pause else 0),
+            given_back=jobs.c.given_back + (1 if pause else 0),
         )
 
-    def delete(self, task_id: str, *, uploading: bool = False) -> bool:
-        """Hide a task, whatever its state, from clients and workers; its files are to go now.
+    def delete(self, job_id: str, *, uploading: bool = False) -> bool:
+        """Hide a job, whatever its state, from clients and workers; its files are to go now.
 
         Args:
-            task_id: The task.
+            job_id: The job.
             uploading: Whether it may be one whose upload never ended.
 
         Returns:
             False where there is none.
         """
-        known = tasks.c.state != "DELETED" if uploading else tasks.c.state.not_in(["UPLOADING", "DELETED"])
+        known = jobs.c.state != "DELETED" if uploading else jobs.c.state.not_in(["UPLOADING", "DELETED"])
         return self._change(
-            and_(tasks.c.id == task_id, known),
+            and_(jobs.c.id == job_id, known),
             state="DELETING",
             lease=None,
             lease_until=None,
@@ -281,54 +277,54 @@ class TaskTable:
             expires=self._now,
         )
 
-    def deleted(self, task_id: str) -> None:
-        """Note that the files of a deleted task are gone; they are looked for once more before its row goes.
+    def deleted(self, job_id: str) -> None:
+        """Note that the files of a deleted job are gone; they are looked for once more before its row goes.
 
         A worker that was killed in the middle of it may have left some.
         """
-        self._change(_is(task_id, "DELETING"), state="DELETED", expires=self._now)
+        self._change(_is(job_id, "DELETING"), state="DELETED", expires=self._now)
 
     def old(self) -> list[str]:
-        """List the tasks whose results were kept long enough; their files are to go, and then `expire` is called."""
+        """List the jobs whose results were kept long enough; their files are to go, and then `expire` is called."""
         with self._reading() as connection:
-            ended = tasks.c.state.in_(["FINISHED", "FAILED"])
-            return list(connection.scalars(select(tasks.c.id).where(ended, tasks.c.expires < self._now)))
+            ended = jobs.c.state.in_(["FINISHED", "FAILED"])
+            return list(connection.scalars(select(jobs.c.id).where(ended, jobs.c.expires < self._now)))
 
     def left_over(self) -> list[str]:
-        """List deleted tasks and abandoned uploads whose files are to go, and then `remove` is called."""
+        """List deleted jobs and abandoned uploads whose files are to go, and then `remove` is called."""
         with self._reading() as connection:
-            abandoned = and_(tasks.c.state == "UPLOADING", ~self._uploading())
-            buried = and_(tasks.c.state == "DELETED", tasks.c.expires < self._now - _TOMBSTONE_SECONDS)
-            which = or_(tasks.c.state == "DELETING", abandoned, buried)
-            return list(connection.scalars(select(tasks.c.id).where(which)))
+            abandoned = and_(jobs.c.state == "UPLOADING", ~self._uploading())
+            buried = and_(jobs.c.state == "DELETED", jobs.c.expires < self._now - _TOMBSTONE_SECONDS)
+            which = or_(jobs.c.state == "DELETING", abandoned, buried)
+            return list(connection.scalars(select(jobs.c.id).where(which)))
 
-    def remove(self, task_id: str) -> None:
-        """Remove the row of a task."""
+    def remove(self, job_id: str) -> None:
+        """Remove the row of a job."""
         with self._writing() as connection:
-            connection.execute(delete(tasks).where(tasks.c.id == task_id))
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
-    def expire(self, task_id: str) -> None:
-        """Note that the files of a task are gone."""
-        self._change(tasks.c.id == task_id, state="EXPIRED", expires=self._now, result=None)
+    def expire(self, job_id: str) -> None:
+        """Note that the files of a job are gone."""
+        self._change(jobs.c.id == job_id, state="EXPIRED", expires=self._now, result=None)
 
     def forget(self) -> None:
         """Remove what expired long ago."""
         with self._writing() as connection:
-            forgotten = and_(tasks.c.state == "EXPIRED", tasks.c.expires < self._now - _FORGET_HOURS * 3600)
-            connection.execute(delete(tasks).where(forgotten))
+            forgotten = and_(jobs.c.state == "EXPIRED", jobs.c.expires < self._now - _FORGET_HOURS * 3600)
+            connection.execute(delete(jobs).where(forgotten))
 
     def counts(self) -> dict[str, int]:
-        """Count the tasks of each state."""
+        """Count the jobs of each state."""
         with self._reading() as connection:
             rows = connection.execute(
-                select(tasks.c.state, func.count().label("tasks"))
-                .where(tasks.c.state.not_in(["DELETING", "DELETED"]))
-                .group_by(tasks.c.state)
+                select(jobs.c.state, func.count().label("jobs"))
+                .where(jobs.c.state.not_in(["DELETING", "DELETED"]))
+                .group_by(jobs.c.state)
             )
-            return {row.state: row.tasks for row in rows}
+            return {row.state: row.jobs for row in rows}
 
     def _uploading(self) -> Any:
-        return and_(tasks.c.state == "UPLOADING", tasks.c.created >= self._now - self._upload_seconds)
+        return and_(jobs.c.state == "UPLOADING", jobs.c.created >= self._now - self._upload_seconds)
 
     def _ended(self, state: State, **values: Any) -> dict[str, Any]:
         return {
@@ -342,7 +338,7 @@ class TaskTable:
 
     def _change(self, which: Any, **values: Any) -> bool:
         with self._writing() as connection:
-            return bool(connection.execute(update(tasks).where(which).values(values)).rowcount)
+            return bool(connection.execute(update(jobs).where(which).values(values)).rowcount)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -382,9 +378,9 @@ def _lock(connection: Connection, name: str) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
 
 
-def _is(task_id: str, state: State) -> Any:
-    return and_(tasks.c.id == task_id, tasks.c.state == state)
+def _is(job_id: str, state: State) -> Any:
+    return and_(jobs.c.id == job_id, jobs.c.state == state)
 
 
-def _held(task: Task) -> Any:
-    return and_(_is(task.id, "PROCESSING"), tasks.c.lease == task.lease)
+def _held(job: Job) -> Any:
+    return and_(_is(job.id, "PROCESSING"), jobs.c.lease == job.lease)

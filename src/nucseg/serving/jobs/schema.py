@@ -23,7 +23,7 @@ from sqlalchemy import (
 State = Literal["UPLOADING", "QUEUED", "PROCESSING", "FINISHED", "FAILED", "EXPIRED", "DELETING", "DELETED"]
 
 _metadata = MetaData()
-tasks = Table(
+jobs = Table(
     "nucseg_tasks",
     _metadata,
     Column("id", String(36), primary_key=True),
@@ -54,20 +54,20 @@ checks = Table(
     _metadata,
     Column("id", Integer, primary_key=True),
     Column("checked", Float),
-    Column("storage", String(36)),  # mark of the storage that the tasks' files lie in
+    Column("storage", String(36)),  # mark of the storage that the jobs' files lie in
 )
 # Any number; whoever makes the table takes this lock first.
 _CREATE_LOCK = 726_353
 
 
 @dataclass(frozen=True)
-class Task:
+class Job:
     """One row. Times are seconds since 1970 by the database's clock, progress is a fraction.
 
     Attributes:
         result: Folder of the result in the storage, where it is finished.
         lease: Proof of who may change it, where a worker has it.
-        given_back: Times that a worker could not go on with it, for a reason that is not the task's.
+        given_back: Times that a worker could not go on with it, for a reason that is not the job's.
     """
 
     id: str
@@ -104,13 +104,13 @@ def make_tables(engine: Engine, reader: Engine) -> None:
         for column in _missing(connection):
             kind = column.type.compile(connection.dialect)
             default = " NOT NULL DEFAULT 0" if column.server_default is not None else ""
-            connection.execute(text(f"ALTER TABLE {tasks.name} ADD COLUMN {column.name} {kind}{default}"))
-        for index in tasks.indexes:
+            connection.execute(text(f"ALTER TABLE {jobs.name} ADD COLUMN {column.name} {kind}{default}"))
+        for index in jobs.indexes:
             index.create(connection, checkfirst=True)
         if connection.scalar(select(checks.c.id)) is None:
             connection.execute(insert(checks).values(id=1))
 
 
 def _missing(connection: Connection) -> list[Column[Any]]:
-    there = {column["name"] for column in inspect(connection).get_columns(tasks.name)}
-    return [column for column in tasks.columns if column.name not in there]
+    there = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
+    return [column for column in jobs.columns if column.name not in there]

@@ -122,7 +122,7 @@ class _SqliteFile:
             isolation_level=None,  # this module begins the transactions
         )
         try:
-            # A task that was accepted survives a power cut.
+            # A job that was accepted survives a power cut.
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
         except BaseException:

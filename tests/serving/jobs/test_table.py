@@ -9,8 +9,8 @@ import pytest
 
 from nucseg.core.errors import ConfigError
 from nucseg.serving.errors import BusyError
-from nucseg.serving.tasks.database import connect
-from nucseg.serving.tasks.table import TaskTable
+from nucseg.serving.jobs.database import connect
+from nucseg.serving.jobs.table import JobTable
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def open_table(database):
 
     def make(**options):
         engines.append(connect(database))
-        return TaskTable(engines[-1], **options)
+        return JobTable(engines[-1], **options)
 
     yield make
     for engine in engines:
@@ -76,9 +76,9 @@ def test_the_oldest_comes_first(table) -> None:
 
 def test_a_silent_worker_loses_its_task_and_may_change_it_no_more(table) -> None:
     queued(table)
-    first = table.claim(0.2)
+    first = table.claim(60)
     assert table.claim(10) is None
-    time.sleep(0.3)
+    assert table.extend(first, -1, 0.0)  # as if it had been silent since
     second = table.claim(10)
     assert (second.id, second.attempts) == (first.id, 2)
     assert not table.extend(first, 10, 0.9)
@@ -91,32 +91,30 @@ def test_a_silent_worker_loses_its_task_and_may_change_it_no_more(table) -> None
 
 def test_a_lease_is_extended(table) -> None:
     queued(table)
-    task = table.claim(0.4)
-    for _ in range(4):
-        time.sleep(0.2)
-        assert table.extend(task, 0.4, 0.0)
+    task = table.claim(-1)
+    assert table.extend(task, 60, 0.0)
     assert table.claim(10) is None
 
 
 def test_what_stops_every_worker_fails(table) -> None:
     (task_id,) = queued(table)
     for _ in range(2):
-        assert table.claim(0).id == task_id
-        time.sleep(0.01)
+        assert table.claim(-1).id == task_id
     assert table.claim(10) is None
     failed = table.get(task_id)
     assert failed.state == "FAILED"
-    assert "2 workers" in failed.error
+    assert failed.error == "The worker died on each of 2 attempts."
 
 
 def test_failing_is_tried_again_later_and_not_for_ever(table) -> None:
     (task_id,) = queued(table)
-    assert table.fail(table.claim(10), "first", retry_in=0.3)
+    assert table.fail(table.claim(10), "first", retry_in=60)
     again = table.get(task_id)
     assert (again.state, again.error) == ("QUEUED", "first")
     assert table.claim(10) is None
-    time.sleep(0.4)
-    assert table.fail(table.claim(10), "second", retry_in=0.3)
+    (task_id,) = queued(table)
+    assert table.fail(table.claim(10), "first", retry_in=-1)
+    assert table.fail(table.claim(10), "second", retry_in=-1)
     assert (table.get(task_id).state, table.get(task_id).error) == ("FAILED", "second")
     (task_id,) = queued(table)
     assert table.fail(table.claim(10), "hopeless", retry_in=None)

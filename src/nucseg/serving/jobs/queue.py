@@ -1,0 +1,248 @@
+"""What a client may do with jobs: hand one in, ask for it, fetch its result, remove it."""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+from nucseg.serving.errors import (
+    ExpiredJobError,
+    NoRoomError,
+    UnavailableError,
+    UnfinishedJobError,
+    UnknownJobError,
+    unavailable,
+)
+from nucseg.serving.jobs.schema import Job
+from nucseg.serving.jobs.storage import Storage
+from nucseg.serving.jobs.table import JobTable, Request
+from nucseg.serving.limits import DECODE_BYTES, check_size
+from nucseg.serving.results import FILES, Format
+
+RETRY_AFTER = 2
+"""Seconds after which a client may ask again."""
+
+_WITHDRAW_PAUSES = (1, 2, 4, 8, 16)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job that a client hands in, until it has been told so.
+
+    Attributes:
+        job_id: Of the new job.
+        withdrawn: Set when the client is answered that the job was not taken: then it must not be done.
+    """
+
+    job_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    withdrawn: threading.Event = field(default_factory=threading.Event)
+
+
+class JobQueue:
+    """The task table together with the storage.
+
+    Args:
+        table: The jobs.
+        storage: Their uploads (`<id>/upload`) and results (`<id>/<attempt>/…`).
+        max_queue: Jobs that wait at most.
+        max_pixels: Pixels that an image may have.
+        max_memory: Bytes of memory that decoding it may take.
+    """
+
+    def __init__(
+        self, table: JobTable, storage: Storage, *, max_queue: int, max_pixels: int, max_memory: int = DECODE_BYTES
+    ) -> None:
+        self.table = table
+        self.storage = storage
+        self._max_queue = max_queue
+        self._max_pixels = max_pixels
+        self._max_memory = max_memory
+
+    def submit(
+        self,
+        upload: IO[bytes],
+        *,
+        model: str | None,
+        threshold: float | None,
+        key: str | None = None,
+        submission: Submission | None = None,
+    ) -> str:
+        """Queue an upload.
+
+        Args:
+            upload: TIFF, PNG or JPEG, seekable.
+            model: A model that exists; None is the default one of whoever works on the job.
+            threshold: The lowest score to keep; None takes the model's own.
+            key: The client's name for this request: a second one with it gives the first one's job.
+            submission: By which the job can be withdrawn while it is taken.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            InputError: The header is not an image's, or that of one that is too large.
+            BusyError: Too many jobs wait.
+            ReusedKeyError: The key belongs to another request.
+            UnavailableError: Task table or storage cannot be used; no job is left behind.
+        """
+        check_size(upload, self._max_pixels, max_memory=self._max_memory)
+        submission = submission or Submission()
+        request = _request(key, upload, model, threshold) if key else None
+        job_id = self.table.add(
+            submission.job_id, model=model, threshold=threshold, max_queue=self._max_queue, request=request
+        )
+        if job_id != submission.job_id:  # taken before
+            return job_id
+        try:
+            if not submission.withdrawn.is_set():
+                self.storage.put_stream(upload, upload_key(job_id))
+            # Asked again behind it: whoever withdraws later finds a job that is queued.
+            if submission.withdrawn.is_set() or not self.table.enqueue(job_id) or submission.withdrawn.is_set():
+                raise UnavailableError("this took too long; the task was not queued.")
+        except BaseException:
+            self._discard(job_id)
+            raise
+        return job_id
+
+    def withdraw(self, submission: Submission) -> None:
+        """Let a job that is being taken, or was just taken, never be done: its client was told so."""
+        submission.withdrawn.set()
+        for pause in _WITHDRAW_PAUSES:
+            if self._discard(submission.job_id):
+                break
+            time.sleep(pause)
+
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            UnknownJobError: There is none of this id.
+            ExpiredJobError: Its result was kept long enough.
+        """
+        job = self.table.get(_valid(job_id))
+        if job is None:
+            raise UnknownJobError("there is no task of this id.")
+        if job.state == "EXPIRED":
+            raise ExpiredJobError("the result has expired; submit the image again.")
+        return job
+
+    def result(self, job_id: str, file: Format) -> tuple[Iterator[bytes], int]:
+        """Open a file of a job's result.
+
+        Args:
+            job_id: The job.
+            file: A key of `nucseg.serving.results.FILES`.
+
+        Returns:
+            Its pieces, and their bytes in all.
+
+        Raises:
+            UnknownJobError: There is none of this id.
+            ExpiredJobError: Its result was kept long enough.
+            UnfinishedJobError: It is not finished, or failed.
+        """
+        job = self.get(job_id)
+        if job.state == "FAILED":
+            raise UnfinishedJobError(f"this task failed: {job.error}", retry_after=None)
+        if job.result is None:
+            raise UnfinishedJobError(f"this task is {job.state}; ask again later.", retry_after=RETRY_AFTER)
+        try:
+            return self.storage.open(f"{job.result}/{FILES[file].name}")
+        except FileNotFoundError:
+            self.check_storage()
+            raise ExpiredJobError("the result has expired; submit the image again.") from None
+
+    def delete(self, job_id: str) -> None:
+        """Remove a job with its files; what a worker that has it finds is dropped.
+
+        Raises:
+            UnknownJobError: There is none of this id.
+        """
+        try:
+            found = self.table.delete(_valid(job_id))
+        except NoRoomError:  # then room is made first
+            if found := self.table.get(job_id) is not None:
+                self.storage.delete(job_id)
+                self.table.delete(job_id)
+        if not found:
+            raise UnknownJobError("there is no task of this id.")
+        # Where that fails, it can be asked for again, and the sweep does so, too.
+        self.storage.delete(job_id)
+        self.table.deleted(job_id)
+
+    def check(self) -> None:
+        """Look whether task table and storage can be used.
+
+        Raises:
+            UnavailableError: One of them cannot.
+        """
+        self.table.check()
+        self.check_storage()
+
+    def check_storage(self) -> None:
+        """Look whether the storage can be used, and is the one in which the jobs' files lie.
+
+        Raises:
+            UnavailableError: It cannot, or it is another one and jobs wait.
+        """
+        known = self.table.knows_storage(self.storage.check())
+        if not known and not self.table.settle_storage(self.storage.check, self.storage.mark):
+            raise unavailable(
+                "the storage",
+                FileNotFoundError(
+                    f"{self.storage.url} is not where the waiting tasks' uploads lie: is its disk mounted? Put it "
+                    "back; where it is gone for good, delete the task table, too"
+                ),
+            )
+
+    def sweep(self) -> None:
+        """Let old jobs expire, and remove the files of these, of deleted ones and of uploads that never ended."""
+        self._clear(self.table.old(), self.table.expire, "expired")
+        self._clear(self.table.left_over(), self.table.remove, "was removed")
+        self.table.forget()
+
+    def _clear(self, job_ids: list[str], note: Callable[[str], None], what: str) -> None:
+        for job_id in job_ids:
+            self.storage.delete(job_id)
+            note(job_id)
+            _log.info("Task %s %s.", job_id, what)
+
+    def _discard(self, job_id: str) -> bool:
+        """Remove a job whose upload failed; False where that cannot be now: then it is swept later."""
+        try:
+            if self.table.delete(job_id, uploading=True):
+                self.storage.delete(job_id)
+                self.table.remove(job_id)
+        except UnavailableError as error:
+            _log.warning("Task %s was not taken; it is removed later: %s", job_id, error.for_log())
+            return False
+        return True
+
+
+def upload_key(job_id: str) -> str:
+    """Return the key of a job's upload in the storage."""
+    return f"{job_id}/upload"
+
+
+def _request(key: str, upload: IO[bytes], model: str | None, threshold: float | None) -> Request:
+    upload.seek(0)
+    content = hashlib.file_digest(upload, "sha256").hexdigest()  # type: ignore[arg-type]
+    upload.seek(0)
+    digest = hashlib.sha256(json.dumps([content, model, threshold]).encode()).hexdigest()
+    return Request(hashlib.sha256(key.encode()).hexdigest(), digest)
+
+
+def _valid(job_id: str) -> str:
+    try:
+        parsed = str(uuid.UUID(job_id))
+    except ValueError:
+        parsed = ""
+    if parsed != job_id:
+        raise UnknownJobError("there is no task of this id; it would be 36 characters of 0-9, a-f and '-'.")
+    return job_id

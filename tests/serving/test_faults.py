@@ -364,7 +364,7 @@ def test_a_table_of_an_earlier_version_gets_the_new_columns(settings, tmp_path) 
     from nucseg.serving.jobs import schema
 
     old = sqlite3.connect(tmp_path / "tasks.sqlite")
-    new = {"given_back", "request_key", "request_digest"}
+    new = {"given_back", "request_key", "request_digest", "formats"}
     columns = [f"{each.name} {each.type.compile()}" for each in schema.jobs.columns if each.name not in new]
     old.execute(f"CREATE TABLE nucseg_tasks ({', '.join(columns)})")
     old.execute("INSERT INTO nucseg_tasks (id, state, attempts, created, not_before) VALUES ('a', 'QUEUED', 0, 1, 1)")
@@ -481,6 +481,8 @@ def test_a_request_with_a_key_is_done_once(serve, make_worker, data, encode, dra
     assert post(server, data).headers["location"] != first.headers["location"]
     other = encode(draw_nuclei((60, 60), 4, seed=2)[0], "tiff")
     assert post(server, other, **key).status_code == 409
+    of_mask = {"params": {"formats": "mask"}, "headers": {"Content-Type": "image/tiff", **key}}
+    assert server.post("/tasks", data=data, **of_mask).status_code == 409
     worker = make_worker()
     assert [worker.run_one() for _ in range(3)] == [True, True, False]
     assert post(server, data, **key).json()["status"] == "FINISHED"

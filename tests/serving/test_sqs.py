@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from nucseg.core.errors import ConfigError
+from nucseg.reporting.formats.registry import write_format
+from nucseg.serving import results
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.service import build_models
@@ -101,6 +103,21 @@ def test_the_mask_may_lie_under_the_images_own_key(cloud, make_worker, picture, 
     expected = 255 * (fake.Predictor().predict(image).labels > 0)
     np.testing.assert_array_equal(fetched(cloud, "some/where.png", tmp_path), expected)
     assert not cloud.masks.exists("some/where.png.labels.tif")
+
+
+@pytest.mark.parametrize("own_key, written", [(False, ["labels"]), (True, [])])
+def test_no_other_format_is_written(cloud, make_worker, picture, monkeypatch, own_key, written) -> None:
+    cloud.images.put(picture[1], "a.png")
+    cloud.send("a.png")
+    asked = []
+
+    def write(given, *more):
+        asked.append(given)
+        return write_format(given, *more)
+
+    monkeypatch.setattr(results, "write_format", write)
+    assert make_worker(own_key=own_key).run_one()
+    assert asked == written
 
 
 def test_the_message_goes_only_after_the_upload(cloud, make_worker, picture, monkeypatch) -> None:

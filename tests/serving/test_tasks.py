@@ -79,6 +79,21 @@ def test_every_format(server, make_worker, image, encode) -> None:
     assert server.get(f"/masks/{task}", params={"format": "jpeg"}).status_code == 400
 
 
+def test_only_the_formats_that_are_asked_for_are_written(server, make_worker, image, encode, tmp_path) -> None:
+    task = submitted(server, encode(image, "tiff"), formats=["table", "labels", "table"])
+    make_worker().run_one()
+    assert {path.name for path in tmp_path.glob(f"files/{task}/*/*")} == {"labels.tif", "table.csv"}
+    for name in ("labels", "table"):
+        assert server.get(f"/masks/{task}", params={"format": name}).status_code == 200
+    refused = server.get(f"/masks/{task}")
+    assert refused.status_code == 409
+    assert "retry-after" not in refused.headers
+    assert "for the formats labels, table; submit the image again for mask" in refused.json()["message"]
+    answer = server.post("/tasks", data=encode(image, "tiff"), headers=TIFF, params={"formats": "jpeg"})
+    assert answer.status_code == 400
+    assert "formats.0" in answer.json()["message"]
+
+
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/octet-stream", "IMAGE/PNG; x=y"])
 def test_the_content_tells_the_format(server, make_worker, image, encode, kind) -> None:
     answer = server.post("/tasks", data=encode(image), headers={"Content-Type": kind})

@@ -1,20 +1,30 @@
 """What becomes of the nuclei of one image: files, one a format."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
-from nucseg.reporting.formats.registry import write_format
+from nucseg.reporting.formats.registry import FORMATS, write_format
 
-Format = Literal["mask", "labels", "rle", "coco", "geojson", "table"]
+ResultFormat = Literal["mask", "labels", "rle", "coco", "geojson", "table"]
+"""`mask` is a PNG with 255 where any nucleus is, the others are those of `nucseg predict`."""
 
 _BAND = 1024  # rows
+_MEDIA_TYPES = {
+    ".png": "image/png",
+    ".tif": "image/tiff",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".geojson": "application/geo+json",
+}
 
 
 @dataclass(frozen=True)
@@ -30,37 +40,43 @@ class ResultFile:
     media_type: str
 
 
-FILES: dict[Format, ResultFile] = {
-    "mask": ResultFile("mask.png", "image/png"),
-    "labels": ResultFile("labels.tif", "image/tiff"),
-    "rle": ResultFile("rle.csv", "text/csv"),
-    "coco": ResultFile("coco.json", "application/json"),
-    "geojson": ResultFile("geojson.geojson", "application/geo+json"),
-    "table": ResultFile("table.csv", "text/csv"),
-}
-"""The formats of a result; `mask` is a PNG with 255 where any nucleus is, the others are those of `nucseg predict`."""
+def _file(given: ResultFormat) -> ResultFile:
+    suffix = ".png" if given == "mask" else FORMATS[given].suffixes[-1]
+    return ResultFile(f"{given}{suffix}", _MEDIA_TYPES[suffix])
 
 
-def write_result(nuclei: Mosaic, source: ImageSource, folder: Path) -> list[Path]:
-    """Write every format of `FILES`.
+FILES: dict[ResultFormat, ResultFile] = {given: _file(given) for given in get_args(ResultFormat)}
+"""The file of each format."""
+
+
+def write_result(
+    nuclei: Mosaic, source: ImageSource, folder: Path, formats: Collection[ResultFormat] = tuple(FILES)
+) -> list[Path]:
+    """Write the nuclei of one image.
 
     Args:
         nuclei: What was found.
         source: The image.
         folder: An empty one.
+        formats: The formats to write.
 
     Returns:
-        The files.
+        The files, in the order of the formats.
     """
+    return [_write(nuclei, source, folder, given) for given in formats]
+
+
+def _write(nuclei: Mosaic, source: ImageSource, folder: Path, given: ResultFormat) -> Path:
+    path = folder / FILES[given].name
+    if given == "mask":
+        path.write_bytes(imagecodecs.png_encode(_mask(nuclei)))
+        return path
+    return write_format(given, nuclei, source, folder, "nuclei")[-1].rename(path)
+
+
+def _mask(nuclei: Mosaic) -> NDArray[np.uint8]:
     mask = np.zeros(nuclei.shape, np.uint8)
     for top in range(0, nuclei.shape[0], _BAND):
         window = Window(top, 0, min(top + _BAND, nuclei.shape[0]), nuclei.shape[1])
         mask[window.slices][nuclei.labels(window) > 0] = 255
-    (folder / FILES["mask"].name).write_bytes(imagecodecs.png_encode(mask))
-    for given, file in FILES.items():
-        if given == "mask":
-            continue
-        for written in write_format(given, nuclei, source, folder, "nuclei"):
-            if written.suffix == Path(file.name).suffix:
-                written.rename(folder / file.name)
-    return [folder / file.name for file in FILES.values()]
+    return mask

@@ -6,9 +6,9 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 from nucseg.serving.errors import (
     ExpiredJobError,
@@ -22,7 +22,7 @@ from nucseg.serving.jobs.schema import Job
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.jobs.table import JobTable, Request
 from nucseg.serving.limits import DECODE_BYTES, check_size
-from nucseg.serving.results import FILES, Format
+from nucseg.serving.results import FILES, ResultFormat
 
 RETRY_AFTER = 2
 """Seconds after which a client may ask again."""
@@ -70,6 +70,7 @@ class JobQueue:
         *,
         model: str | None,
         threshold: float | None,
+        formats: Collection[ResultFormat] = (),
         key: str | None = None,
         submission: Submission | None = None,
     ) -> str:
@@ -79,6 +80,7 @@ class JobQueue:
             upload: TIFF, PNG or JPEG, seekable.
             model: A model that exists; None is the default one of whoever works on the job.
             threshold: The lowest score to keep; None takes the model's own.
+            formats: Those in which the result is written; none is all of them.
             key: The client's name for this request: a second one with it gives the first one's job.
             submission: By which the job can be withdrawn while it is taken.
 
@@ -93,9 +95,15 @@ class JobQueue:
         """
         check_size(upload, self._max_pixels, max_memory=self._max_memory)
         submission = submission or Submission()
-        request = _request(key, upload, model, threshold) if key else None
+        wanted = [given for given in FILES if given in formats]
+        request = _request(key, upload, [model, threshold, *wanted]) if key else None
         job_id = self.table.add(
-            submission.job_id, model=model, threshold=threshold, max_queue=self._max_queue, request=request
+            submission.job_id,
+            model=model,
+            threshold=threshold,
+            max_queue=self._max_queue,
+            formats=",".join(wanted) or None,
+            request=request,
         )
         if job_id != submission.job_id:  # taken before
             return job_id
@@ -132,7 +140,7 @@ class JobQueue:
             raise ExpiredJobError("the result has expired; submit the image again.")
         return job
 
-    def result(self, job_id: str, file: Format) -> tuple[Iterator[bytes], int]:
+    def result(self, job_id: str, file: ResultFormat) -> tuple[Iterator[bytes], int]:
         """Open a file of a job's result.
 
         Args:
@@ -145,13 +153,18 @@ class JobQueue:
         Raises:
             UnknownJobError: There is none of this id.
             ExpiredJobError: Its result was kept long enough.
-            UnfinishedJobError: It is not finished, or failed.
+            UnfinishedJobError: It is not finished, or failed, or was not submitted for this format.
         """
         job = self.get(job_id)
         if job.state == "FAILED":
             raise UnfinishedJobError(f"this task failed: {job.error}", retry_after=None)
         if job.result is None:
             raise UnfinishedJobError(f"this task is {job.state}; ask again later.", retry_after=RETRY_AFTER)
+        if file not in (formats := wanted_formats(job)):
+            raise UnfinishedJobError(
+                f"this task was submitted for the formats {', '.join(formats)}; submit the image again for {file}.",
+                retry_after=None,
+            )
         try:
             return self.storage.open(f"{job.result}/{FILES[file].name}")
         except FileNotFoundError:
@@ -230,11 +243,16 @@ def upload_key(job_id: str) -> str:
     return f"{job_id}/upload"
 
 
-def _request(key: str, upload: IO[bytes], model: str | None, threshold: float | None) -> Request:
+def wanted_formats(job: Job) -> list[ResultFormat]:
+    """Return the formats in which the result of a job is written."""
+    return [given for given in FILES if job.formats is None or given in job.formats.split(",")]
+
+
+def _request(key: str, upload: IO[bytes], parameters: list[Any]) -> Request:
     upload.seek(0)
     content = hashlib.file_digest(upload, "sha256").hexdigest()  # type: ignore[arg-type]
     upload.seek(0)
-    digest = hashlib.sha256(json.dumps([content, model, threshold]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([content, *parameters]).encode()).hexdigest()
     return Request(hashlib.sha256(key.encode()).hexdigest(), digest)
 
 

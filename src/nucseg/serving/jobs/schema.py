@@ -45,6 +45,7 @@ jobs = Table(
     Column("given_back", Integer, nullable=False, default=0, server_default="0"),  # times, without being at fault
     Column("request_key", String(64)),  # digest of the client's Idempotency-Key
     Column("request_digest", String(64)),  # of what came with it
+    Column("formats", String(100)),  # names with commas between them; without them, all
     Index("nucseg_tasks_state", "state", "created"),
     Index("nucseg_tasks_request_key", "request_key", unique=True),
 )
@@ -68,6 +69,7 @@ class Job:
         result: Folder of the result in the storage, where it is finished.
         lease: Proof of who may change it, where a worker has it.
         given_back: Times that a worker could not go on with it, for a reason that is not the job's.
+        formats: Of the result, with commas between them; None is all.
     """
 
     id: str
@@ -85,6 +87,7 @@ class Job:
     finished: float | None
     expires: float | None
     given_back: int
+    formats: str | None
 
 
 def make_tables(engine: Engine, reader: Engine) -> None:

@@ -107,6 +107,7 @@ class JobTable:
         model: str | None,
         threshold: float | None,
         max_queue: int,
+        formats: str | None = None,
         request: Request | None = None,
     ) -> str:
         """Add a job whose upload is still to come, so that no upload is ever without a job.
@@ -116,6 +117,7 @@ class JobTable:
             model: Its model.
             threshold: Its threshold.
             max_queue: Jobs that may wait.
+            formats: Those of its result, with commas between them; None is all.
             request: By which a client may send it again.
 
         Returns:
@@ -137,6 +139,7 @@ class JobTable:
                     state="UPLOADING",
                     model=model,
                     threshold=threshold,
+                    formats=formats,
                     created=self._now,
                     request_key=request and request.key,
                     request_digest=request and request.digest,

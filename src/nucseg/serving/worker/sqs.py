@@ -9,7 +9,7 @@ from nucseg.core.errors import ConfigError, InputError
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
-from nucseg.serving.results import FILES, Format, write_result
+from nucseg.serving.results import FILES, ResultFormat, write_result
 from nucseg.serving.service import build_plane
 from nucseg.serving.settings import Settings
 from nucseg.serving.temporary import sweep_temporary, temporary_folder
@@ -46,7 +46,7 @@ class SqsWorker:
         plane: DataPlane,
         *,
         visibility: int = 60,
-        formats: Sequence[Format] = ("mask", "labels"),
+        formats: Sequence[ResultFormat] = ("mask", "labels"),
         own_key: bool = False,
     ) -> None:
         self._client = client
@@ -55,8 +55,10 @@ class SqsWorker:
         self._target = target
         self._plane = plane
         self._visibility = visibility
-        # The suffix of the key under which each file lies.
-        self._suffixes = {FILES["mask"].name: ""} if own_key else {name: f".{name}" for name in result_names(formats)}
+        # What the key of each format's file ends with.
+        self._suffixes: dict[ResultFormat, str] = (
+            {"mask": ""} if own_key else {given: f".{FILES[given].name}" for given in formats}
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -101,13 +103,13 @@ class SqsWorker:
             self._source.get(key, upload)
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(stream)
-                write_result(nuclei, source, results)
-            for name, suffix in self._suffixes.items():
-                self._target.put(results / name, f"{key}{suffix}")
+                files = write_result(nuclei, source, results, self._suffixes.keys())
+            for file, suffix in zip(files, self._suffixes.values(), strict=True):
+                self._target.put(file, f"{key}{suffix}")
         _log.info("%s: %d nuclei.", key, len(nuclei))
 
 
-def result_names(formats: Sequence[Format]) -> list[str]:
+def result_names(formats: Sequence[ResultFormat]) -> list[str]:
     """Give what is appended to the key of an image, after a dot, for each of its masks."""
     return [FILES[given].name for given in formats]
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from nucseg.core.errors import InputError, ModelError
 from nucseg.serving.errors import UnavailableError, fault_of_machine
-from nucseg.serving.jobs.queue import JobQueue, upload_key
+from nucseg.serving.jobs.queue import JobQueue, upload_key, wanted_formats
 from nucseg.serving.jobs.schema import Job
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import write_result
@@ -163,7 +163,7 @@ class Worker:
                 nuclei, source = self._plane.predict_source(
                     stream, model=job.model, threshold=job.threshold, progress=lambda done: self._report(claim, done)
                 )
-                files = write_result(nuclei, source, results)
+                files = write_result(nuclei, source, results, wanted_formats(job))
             # A folder of its own for each try: one that lost its lease never touches what another one publishes.
             result = f"{job.id}/{uuid.uuid4()}"
             for file in files:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.queue import RETRY_AFTER, Submission
 from nucseg.serving.jobs.schema import Job
-from nucseg.serving.results import FILES, Format
+from nucseg.serving.results import FILES, ResultFormat
 from nucseg.serving.service import Service
 from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.failures import refusals
@@ -28,6 +28,10 @@ Key = Annotated[
         max_length=200,
         description="Any name of this request, such as a UUID: sent again with the same key, it gives the same task.",
     ),
+]
+Formats = Annotated[
+    list[ResultFormat],
+    Query(max_length=len(FILES), description="Those that GET /masks will be asked for; all of them otherwise."),
 ]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -56,7 +60,12 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
         openapi_extra=body({**RAW, **FORM}),
     )
     async def create(
-        request: Request, response: Response, model: ModelName = None, threshold: Threshold = None, key: Key = None
+        request: Request,
+        response: Response,
+        model: ModelName = None,
+        threshold: Threshold = None,
+        formats: Formats = [],  # noqa: B006 - FastAPI copies it
+        key: Key = None,
     ) -> TaskAnswer:
         """Queue an image of any size up to the limit; the answer's Location says where to ask for it."""
         name = service.plane.models.folder(model).name if model else None
@@ -66,7 +75,13 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
         with await read_upload(request, form=True) as upload:
             try:
                 task_id = await backend.upload(
-                    queue.submit, upload, model=name, threshold=threshold, key=key, submission=submission
+                    queue.submit,
+                    upload,
+                    model=name,
+                    threshold=threshold,
+                    formats=formats,
+                    key=key,
+                    submission=submission,
                 )
                 job = await backend.table(queue.get, task_id)
             except (asyncio.CancelledError, UnavailableError):
@@ -113,7 +128,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
     )
     async def result(
         task_id: TaskId,
-        format: Annotated[Format, Query(description="mask is a PNG with 255 where any nucleus is.")] = "mask",
+        format: Annotated[ResultFormat, Query(description="mask is a PNG with 255 where any nucleus is.")] = "mask",
     ) -> StreamingResponse:
         """Fetch the result of a task."""
         pieces, size = await backend.storage(queue.result, task_id, format)

@@ -59,7 +59,7 @@ def main() -> None:
     evaluators = {name: Evaluator(name, config) for name in (stock_name, plain_name, ours_name)}
     agreements = []
     for sample in tqdm(samples, unit="image"):
-        image, truth = read_image(sample.image_path), read_labels(sample.label_path)
+        image, truth = read_image(sample.image_path), read_labels(sample.label_file())
         use_precision("float32")
         prepared = ours.bundle.preprocessor().fit(image, sample.magnification).image(image)
         # b: the package leaves out what is proposed within two cells of the border; without that both see the same.

@@ -80,7 +80,7 @@ def processing(repeat: int) -> list[Row]:
     from nucseg.datasets.processing import convert_datasets
 
     archive = ROOT / "data/01_raw/bbbc038/stage1_train.zip"
-    config = ProcessingConfig.model_validate({"transforms": [{"name": "fill_label_holes"}]})
+    config = ProcessingConfig(transforms=())
     speeds = []
     for _ in range(repeat):
         began, n_images = time.perf_counter(), 0
@@ -118,7 +118,7 @@ def feed(repeat: int) -> list[Row]:
     preprocessor = Preprocessor(parameters.data_preprocessing.transforms, segmenter.in_channels)
     images = [np.atleast_3d(normalize(read_image(s.image_path), 1, 99.8)) for s in samples]
     images = [np.repeat(image, 3 // image.shape[-1], -1) for image in images]
-    labels = [read_labels(s.label_path) for s in samples]
+    labels = [read_labels(s.label_file()) for s in samples]
     stock = StarDistData2D(
         images,
         labels,

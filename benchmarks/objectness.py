@@ -45,7 +45,7 @@ def main() -> None:
             image = read_image(sample.image_path)
             prepared = bundle.preprocessor().fit(image, sample.magnification).image(image)
             found = segmenter.predict([prepared], score_threshold=given.score)[0]
-            evaluator.update(sample, read_labels(sample.label_path), found, 0.0)
+            evaluator.update(sample, read_labels(sample.label_file()), found, 0.0)
         scores = evaluator.result()["by"]["modality"]
         cells = " | ".join(f"{scores[name]['ap_50']:.3f}" for name in modalities)
         print(f"| {value} | {cells} |", flush=True)

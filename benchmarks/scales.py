@@ -41,7 +41,7 @@ def main() -> None:
     bundle = Predictor.load(given.model).bundle
     counts: dict[str, list[Counts]] = {name: [] for name in WAYS}
     for sample in tqdm(samples, unit="image"):
-        image, truth = read_image(sample.image_path), read_labels(sample.label_path)
+        image, truth = read_image(sample.image_path), read_labels(sample.label_file())
         for name, (factor, scale) in WAYS.items():
             found = Predictor(bundle, scale=scale).predict(enlarged(image, factor))
             counts[name].append(count(overlaps(np.kron(truth, np.ones((factor, factor), truth.dtype)), found.labels)))

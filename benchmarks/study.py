@@ -66,7 +66,7 @@ class Row:
 
 _WIDE = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
 _NARROW = {**_WIDE, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}
-_PER_CHANNEL = [{"name": "fill_label_holes"}, {"name": "normalize", "pmin": 1.0, "pmax": 99.8, "axis": "channel"}]
+_PER_CHANNEL = [{"name": "normalize", "pmin": 1.0, "pmax": 99.8, "axis": "channel"}]
 ROWS = {
     "recipe": Row("the recipe of `conf/`, seed 42"),
     "seed-43": Row("seed 43", training={"seed": 43}),

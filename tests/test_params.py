@@ -70,9 +70,15 @@ def test_a_misspelt_key_and_a_wrong_place_in_a_list(tmp_path: Path) -> None:
     )
     assert "mine.yml: data_preprocessing.transforms.0.pmin is 120" in said
     assert "mine.yml: data_preprocessing.transforms.1" in said
-    assert "'normalize', 'fill_label_holes'" in said
+    assert "'normalize', 'rescale'" in said
     assert "mine.yml: model_evaluation.metric is 'all': there is no such parameter; did you mean metrics?" in said
     assert said.startswith("3 wrong parameter(s):")
+
+
+def test_a_rule_for_labels_among_the_transforms_is_told_its_place(tmp_path: Path) -> None:
+    said = _broken(tmp_path, {"data_preprocessing": {"transforms": [{"name": "fill_label_holes"}]}})
+    assert "data_preprocessing.transforms is [{'name': 'fill_label_holes'}]: " in said
+    assert "remove it here and set data_preprocessing.fill_label_holes" in said
 
 
 def _said_of_params(name: str, **values: Any) -> str:

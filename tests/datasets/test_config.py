@@ -59,7 +59,7 @@ def test_fractions_sum_to_one() -> None:
 
 
 def test_processing_takes_transforms_and_the_rules_of_the_split() -> None:
-    config = ProcessingConfig.model_validate({"transforms": [{"name": "fill_label_holes"}], "split": {"salt": "x"}})
+    config = ProcessingConfig.model_validate({"transforms": [{"name": "to_rgb"}], "split": {"salt": "x"}})
 
     assert config.split.salt == "x"
     with pytest.raises(ValidationError, match="sharpen"):

@@ -76,7 +76,7 @@ def test_a_wrong_value_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_key_stands_once(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="bbbc038/0012 stands in several rows"):
+    with pytest.raises(InputError, match="bbbc038/0012 appears in several rows"):
         write_manifest(tmp_path / "samples.csv", table({}, {}))
 
 

@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
-from nucseg.datasets import demo
+from nucseg.datasets import DATASETS, demo
+from nucseg.datasets.base import RawSample
 from nucseg.datasets.config import ProcessingConfig
-from nucseg.datasets.manifest import COLUMNS, samples_from_frame
+from nucseg.datasets.manifest import COLUMNS, read_manifest, samples_from_frame, write_manifest
 from nucseg.datasets.processing import CONVERTED_COLUMNS, ConvertedChunk, assign_splits, convert_datasets
 
 Draw = Callable[..., tuple[NDArray, NDArray]]
-CONFIG = ProcessingConfig(transforms=())
+CONFIG = ProcessingConfig(fill_label_holes=False, transforms=())
 
 
 def convert(archives: dict[str, Path], config: ProcessingConfig = CONFIG, chunk_size: int = 32) -> ConvertedChunk:
@@ -79,16 +80,37 @@ def test_a_chunk_that_somebody_keeps_holds_no_images_for_long(bbbc038_zip: Path)
     assert list(second.images) == ["bbbc038/dd"]
 
 
-def test_holes_are_filled_where_the_transform_is_listed(make: SimpleNamespace, tmp_path: Path) -> None:
+def test_holes_are_filled_where_the_rule_says_so(make: SimpleNamespace, tmp_path: Path) -> None:
     image = np.zeros((8, 8), np.uint8)
     labels = np.zeros((8, 8), np.int32)
     labels[1:6, 1:6] = 1
     labels[3, 3] = 0
     archive = make.zip(tmp_path / "a.zip", make.bbbc038_entries("a", image, labels))
-    filling = ProcessingConfig.model_validate({"transforms": [{"name": "fill_label_holes"}]})
+    filling = ProcessingConfig(fill_label_holes=True, transforms=())
 
     assert np.count_nonzero(convert({"bbbc038": archive}).labels["bbbc038/a"]) == 24
     assert np.count_nonzero(convert({"bbbc038": archive}, filling).labels["bbbc038/a"]) == 25
+
+
+def test_without_label_images_their_facts_are_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As those of a task whose truth is another one."""
+    image = np.random.default_rng(0).integers(0, 255, (20, 30)).astype(np.uint8)
+    facts = {"read": lambda: (image, None, 0), "modality": "histology", "splits": ("train",)}
+    unlabelled = [RawSample("patch", **facts), RawSample("other", **facts)]
+    patches = SimpleNamespace(INFO=demo.INFO, raw_samples=lambda archive: iter(unlabelled))
+    monkeypatch.setitem(DATASETS, "patches", patches)
+
+    found = convert({"patches": tmp_path, "demo": demo.fetch(None, tmp_path)})
+    path = tmp_path / "samples.csv"
+    write_manifest(path, assign_splits(found.converted, CONFIG))
+
+    assert set(found.labels) == {key for key in found.images if key.startswith("demo/")}
+    assert "patch,patches,train,histology,,,20,30,1,,,images/patches/patch.tif,\n" in path.read_text()
+    labelled, *_, bare = read_manifest(path)
+    assert labelled.label_file() == tmp_path / "labels/demo/bottom_left.tif"
+    assert (bare.n_nuclei, bare.median_diameter_px, bare.label_path) == (None, None, None)
+    with pytest.raises(InputError, match="patches/patch: has no label image"):
+        bare.label_file()
 
 
 def test_broken_samples_are_set_aside_with_their_reason(
@@ -123,8 +145,8 @@ def test_broken_samples_are_set_aside_with_their_reason(
         "float_image": "allowed are uint8 and uint16",
         "planes": "holds 5 pages",
         "no_files": "has no image",
-        "good": "stands twice",
-        "../up": "is no id",
+        "good": "appears twice",
+        "../up": "invalid id",
     }
     assert reasons.keys() == expected.keys()
     assert all(text in reasons[name] for name, text in expected.items())
@@ -179,7 +201,7 @@ def rows(n: int) -> pd.DataFrame:
     return pd.DataFrame(
         {"image_id": [f"{number:05d}" for number in range(n)], "dataset": "bbbc038", "modality": "fluorescence"}
         | {"magnification": None, "test_class": None, **shape, "splits": "train val test", "field": None}
-        | {"overlap_px": 0, "fingerprint": ""}
+        | {"overlap_px": 0, "fingerprint": "", "image_path": "images/i.tif", "label_path": "labels/i.tif"}
     )[CONVERTED_COLUMNS]
 
 
@@ -210,7 +232,7 @@ def test_no_share_for_what_is_allowed() -> None:
         {"transforms": [], "split": {"train": 0, "val": 0, "test": 1, "group_near_duplicates": False}}
     )
 
-    with pytest.raises(InputError, match=r"gives no share to any of \['train', 'val'\]"):
+    with pytest.raises(InputError, match="assigns no share to any of train, val"):
         assign_splits(rows(3).assign(splits="train val"), config)
 
 

@@ -8,7 +8,7 @@ from nucseg.core.errors import InputError
 from nucseg.images.channels import canonical_channels, to_rgb
 from nucseg.images.intensity import to_unit_float
 from nucseg.images.preprocessing import Preprocessor
-from nucseg.images.transforms import FillLabelHoles, Normalize, Rescale, ToGrayscale, ToRGB
+from nucseg.images.transforms import Normalize, Rescale, ToGrayscale, ToRGB
 
 TRANSFORMS = [
     (),
@@ -16,7 +16,7 @@ TRANSFORMS = [
     (Normalize(axis="channel"),),
     (ToGrayscale(), Normalize()),
     (ToRGB(), Normalize(axis="channel")),
-    (FillLabelHoles(), Normalize(pmin=5, pmax=90, min_range=0.2), ToGrayscale()),
+    (Normalize(pmin=5, pmax=90, min_range=0.2), ToGrayscale()),
 ]
 DTYPES = [np.bool_, np.uint8, np.uint16, np.int16, np.int32, np.float16, np.float32, np.float64]
 
@@ -191,14 +191,6 @@ def test_the_input_is_not_changed(draw_nuclei):
         before = given_image.copy()
         Preprocessor((Normalize(),), 1).fit(given_image).image(given_image)
         assert np.array_equal(given_image, before)
-
-
-def test_labels_are_cleaned_where_listed():
-    ring = np.ones((3, 3), np.int32)
-    ring[1, 1] = 0
-    assert Preprocessor((FillLabelHoles(),), 1).clean_labels(ring).all()
-    assert Preprocessor((Normalize(),), 1).clean_labels(ring)[1, 1] == 0
-    assert ring[1, 1] == 0
 
 
 def test_a_scale_bar_is_told_and_leaves_the_range(caplog):

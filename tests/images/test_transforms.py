@@ -5,7 +5,6 @@ from pydantic import TypeAdapter
 
 from nucseg.core.errors import ConfigError
 from nucseg.images.transforms import (
-    FillLabelHoles,
     Normalize,
     Rescale,
     ToGrayscale,
@@ -20,17 +19,19 @@ def test_a_list_as_yaml_holds_it_becomes_typed_in_the_same_order():
         {"name": "to_grayscale"},
         {"name": "rescale", "factor": 0.5},
         {"name": "normalize", "pmin": 2, "axis": "channel"},
-        {"name": "fill_label_holes"},
         {"name": "to_rgb"},
     ]
     assert parse_transforms(listed) == (
         ToGrayscale(),
         Rescale(factor=0.5),
         Normalize(pmin=2, axis="channel"),
-        FillLabelHoles(),
         ToRGB(),
     )
     assert parse_transforms([]) == ()
+
+
+def test_the_rule_for_labels_in_an_older_model_folder_is_skipped():
+    assert parse_transforms([{"name": "fill_label_holes"}, {"name": "normalize"}]) == (Normalize(),)
 
 
 def test_transforms_survive_json():
@@ -43,7 +44,7 @@ def test_transforms_survive_json():
 @pytest.mark.parametrize(
     "listed, message",
     [
-        ([{"name": "normalise"}], "transform 0 is called 'normalise'; allowed are 'normalize', 'fill_label_holes'"),
+        ([{"name": "normalise"}], "transform 0 is called 'normalise'; allowed are 'normalize', 'rescale'"),
         ([{"pmin": 1}], r"0: Unable to extract tag .*'name'"),
         (["normalize"], r"0: .*dictionary.*given: 'normalize'"),
         ([{"name": "to_rgb"}, {"name": "normalize", "pmn": 1}], r"1\.normalize\.pmn: .*given: 1"),

@@ -13,7 +13,7 @@ from nucseg.core.types import Sample
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import parse_transforms
 
-TRANSFORMS = [{"name": "fill_label_holes"}, {"name": "normalize"}]
+TRANSFORMS = [{"name": "normalize"}]
 
 
 class Kept(MemoryDataset):

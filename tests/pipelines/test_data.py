@@ -8,7 +8,7 @@ from nucseg.augment.config import AugmentationConfig
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.pipelines import data_augmentations, data_download, data_processing
 
-PROCESSING = ProcessingConfig.model_validate({"transforms": [{"name": "fill_label_holes"}]})
+PROCESSING = ProcessingConfig(transforms=())
 
 
 def test_download_and_processing_of_the_demo(run: Callable, tmp_path: Path) -> None:

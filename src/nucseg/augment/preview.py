@@ -45,7 +45,7 @@ def preview_sheet(
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(chosen), versions + 1, squeeze=False)
     for row, sample in enumerate(chosen):
-        image, labels = read_image(sample.image_path), read_labels(sample.label_path)
+        image, labels = read_image(sample.image_path), read_labels(sample.label_file())
         center = (sample.height // 2, sample.width // 2)
         black_and_white = value_range(image)
         original, true_labels = mirrored_window(image, labels, center, size)

@@ -7,6 +7,8 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nucseg.core.errors import InputError
+
 Modality = Literal["fluorescence", "histology", "brightfield"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -61,15 +63,15 @@ class Sample:
         dataset: Name of the dataset, such as `bbbc038`.
         split: `train`, `val` or `test`.
         modality: `fluorescence`, `histology` or `brightfield`.
-        magnification: Of the objective, or None where the dataset does not say.
+        magnification: Magnification of the objective, or None where the dataset does not say.
         test_class: The dataset's own class of test images, or None.
         height: Rows in pixels.
         width: Columns in pixels.
         channels: 1 or 3, as stored.
-        n_nuclei: Nuclei in the label image.
+        n_nuclei: Nuclei in the label image, or None where the truth is not a label image.
         median_diameter_px: Median over the nuclei of the diameter of the circle of equal area, or None without nuclei.
         image_path: The canonical image (TIFF, uint8 or uint16).
-        label_path: The canonical label image (TIFF, uint16 or uint32).
+        label_path: The canonical label image (TIFF, uint16 or uint32), or None where the truth is not a label image.
     """
 
     image_id: str
@@ -81,12 +83,24 @@ class Sample:
     height: int
     width: int
     channels: int
-    n_nuclei: int
+    n_nuclei: int | None
     median_diameter_px: float | None
     image_path: Path
-    label_path: Path
+    label_path: Path | None
 
     @property
     def key(self) -> str:
         """`<dataset>/<image_id>`, unique over all datasets."""
         return f"{self.dataset}/{self.image_id}"
+
+    def label_file(self) -> Path:
+        """Return the label image of a sample that must have one.
+
+        Raises:
+            InputError: It has none.
+        """
+        if self.label_path is None:
+            raise InputError(
+                f"{self.key}: has no label image, which instance segmentation needs; choose other datasets."
+            )
+        return self.label_path

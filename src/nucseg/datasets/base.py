@@ -57,17 +57,18 @@ class RawSample:
 
     Attributes:
         image_id: Unique within its dataset.
-        read: Returns image, label image and the number of pixels that several masks claimed; raises InputError with the
-            reason when the sample is broken. To be called before the next sample is taken (the archive is open then).
-        modality: `fluorescence`, `histology` or `brightfield`; None to tell it from the pixels.
-        magnification: Of the objective, or None.
+        read: Returns image, label image (None where the truth is not a label image) and the number of pixels that
+            several masks claimed; raises InputError with the reason when the sample is broken. To be called before the
+            next sample is taken (the archive is open then).
+        modality: `fluorescence`, `histology` or `brightfield`; None to derive it from the pixels.
+        magnification: Magnification of the objective, or None.
         test_class: The dataset's own class of test images, or None.
         splits: Where the sample may go. One name is an official split; several are chosen from by the id.
         field: Name of the field of view where several samples are known to overlap, or None.
     """
 
     image_id: str
-    read: Callable[[], tuple[NDArray, NDArray, int]]
+    read: Callable[[], tuple[NDArray, NDArray | None, int]]
     modality: str | None = None
     magnification: float | None = None
     test_class: str | None = None

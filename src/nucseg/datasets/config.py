@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from nucseg.datasets import DATASETS
 from nucseg.datasets.base import Dataset
 from nucseg.datasets.sources import ArchiveSource
-from nucseg.images.transforms import Transforms
+from nucseg.images.transforms import LABEL_RULE, Transforms
 
 
 class _Chosen(BaseModel):
@@ -110,9 +110,23 @@ class SplitConfig(BaseModel):
 
 
 class ProcessingConfig(BaseModel):
-    """`data_preprocessing`: the transforms that a model carries, and the rules of the split."""
+    """`data_preprocessing`: how samples are stored and split, and the transforms that a model carries."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    transforms: Transforms = Field(description="Applied in this order by training, evaluation and serving alike.")
+    fill_label_holes: bool = Field(
+        True, description="Fill the holes of each nucleus in the label images, when they are stored."
+    )
+    transforms: Transforms = Field(
+        description="Transforms of the image, applied in this order by training, evaluation and serving alike."
+    )
     split: SplitConfig = Field(SplitConfig(), description="The rules of the split.")
+
+    @field_validator("transforms", mode="before")
+    @classmethod
+    def _change_the_image(cls, transforms: object) -> object:
+        if isinstance(transforms, list) and {"name": LABEL_RULE} in transforms:
+            raise ValueError(
+                f"`{LABEL_RULE}` does not change the image: remove it here and set data_preprocessing.{LABEL_RULE}"
+            )
+        return transforms

@@ -30,10 +30,10 @@ class _Row(BaseModel):
     height: int = Field(gt=0)
     width: int = Field(gt=0)
     channels: Annotated[Literal[1, 3], BeforeValidator(int)]
-    n_nuclei: int = Field(ge=0)
+    n_nuclei: int | None = Field(ge=0)
     median_diameter_px: float | None = Field(gt=0)
     image_path: Path
-    label_path: Path
+    label_path: Path | None
 
 
 def read_manifest(path: Path) -> list[Sample]:
@@ -51,7 +51,7 @@ def read_manifest(path: Path) -> list[Sample]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no manifest. Make it: kedro run --pipelines data_processing.") from error
+        raise InputError(f"{path}: there is no manifest. Create it: kedro run --pipelines data_processing.") from error
     except ValueError as error:
         raise InputError(f"{path}: is not a CSV file ({error}). Remove it and run data_processing again.") from error
     return samples_from_frame(table, path)
@@ -62,7 +62,7 @@ def write_manifest(path: Path, table: pd.DataFrame) -> None:
 
     Args:
         path: The CSV file.
-        table: The columns of `Sample`; paths relative to the file's folder.
+        table: The columns of `Sample`, empty where a fact is unknown; paths relative to the file's folder.
 
     Raises:
         InputError: A row is wrong.
@@ -74,7 +74,7 @@ def write_manifest(path: Path, table: pd.DataFrame) -> None:
 
 
 def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
-    """Turn the rows of a manifest into samples.
+    """Convert the rows of a manifest to samples.
 
     Args:
         table: The columns of `Sample`, as text or typed; missing values are NaN or None.
@@ -102,9 +102,10 @@ def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
             problem = error.errors()[0]
             column, words = problem["loc"][0], plain_words(problem)
             raise InputError(f"{path}, line {line}, column {column}: {values[column]!r}: {words}.") from error
-        paths = {"image_path": path.parent / row.image_path, "label_path": path.parent / row.label_path}
+        labels = row.label_path and path.parent / row.label_path
+        paths = {"image_path": path.parent / row.image_path, "label_path": labels}
         samples.append(Sample(**{**row.model_dump(), **paths}))
     repeated = [key for key, count in Counter(sample.key for sample in samples).items() if count > 1]
     if repeated:
-        raise InputError(f"{path}: {repeated[0]} stands in several rows; each image has one.")
+        raise InputError(f"{path}: {repeated[0]} appears in several rows; each image must have one row.")
     return samples

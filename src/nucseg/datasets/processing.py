@@ -21,16 +21,15 @@ from nucseg.datasets.duplicates import fingerprint, near_duplicate_groups
 from nucseg.datasets.manifest import COLUMNS
 from nucseg.datasets.modality import modality_of
 from nucseg.datasets.splits import split_of
-from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.source import array_source
 from nucseg.images.survey import survey
-from nucseg.masks.labels import median_diameter, relabel
+from nucseg.masks.labels import fill_label_holes, median_diameter, relabel
 
 logger = logging.getLogger(__name__)
 
 CONVERTED_COLUMNS = [
     *("image_id", "dataset", "modality", "magnification", "test_class", "height", "width", "channels"),
-    *("n_nuclei", "median_diameter_px", "splits", "field", "overlap_px", "fingerprint"),
+    *("n_nuclei", "median_diameter_px", "image_path", "label_path", "splits", "field", "overlap_px", "fingerprint"),
 ]
 REJECTED_COLUMNS = ["dataset", "image_id", "reason"]
 
@@ -41,7 +40,7 @@ class ConvertedChunk:
 
     Attributes:
         images: `<dataset>/<image_id>` to the canonical image `(H, W)` or `(H, W, 3)`, uint8 or uint16.
-        labels: The same keys to the label image `(H, W)` int32, 1..N without gaps.
+        labels: The same keys to the label image `(H, W)` int32, 1..N without gaps; of samples that have one.
         converted: One row a sample converted so far, columns `CONVERTED_COLUMNS`.
         rejected: One row a sample set aside so far, columns `REJECTED_COLUMNS`.
     """
@@ -59,7 +58,7 @@ def convert_datasets(
 
     Args:
         archives: Dataset name to its archive.
-        config: `fill_label_holes` among its transforms cleans the label images; the others are a model's.
+        config: Says whether the holes of nuclei are filled.
         chunk_size: Samples in memory at once.
 
     Yields:
@@ -69,7 +68,6 @@ def convert_datasets(
     Raises:
         InputError: An archive as a whole cannot be read.
     """
-    clean_labels = Preprocessor(config.transforms, in_channels=1).clean_labels
     converted: list[dict[str, Any]] = []
     rejected: list[dict[str, str]] = []
     images: dict[str, NDArray] = {}
@@ -79,7 +77,7 @@ def convert_datasets(
         for sample in tqdm(DATASETS[dataset].raw_samples(archive), desc=dataset, unit="image", leave=False):
             try:
                 _check_id(sample.image_id, seen)
-                image, label_image, row = _convert(sample, dataset, clean_labels)
+                image, label_image, row = _convert(sample, dataset, config)
             except InputError as error:
                 logger.warning("%s: a sample is set aside: %s", dataset, error)
                 rejected.append({"dataset": dataset, "image_id": sample.image_id, "reason": str(error)})
@@ -87,7 +85,9 @@ def convert_datasets(
             finally:
                 seen.add(sample.image_id)
             key = f"{dataset}/{sample.image_id}"
-            images[key], labels[key] = image, label_image
+            images[key] = image
+            if label_image is not None:
+                labels[key] = label_image
             converted.append(row)
             if len(images) == chunk_size:
                 yield _chunk(images, labels, converted, rejected)
@@ -100,7 +100,7 @@ def convert_datasets(
 
 
 def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataFrame:
-    """Make the manifest: each sample goes where its dataset says, else where the hash of its id says.
+    """Create the manifest: each sample goes where its dataset says, else where the hash of its id says.
 
     Near-duplicates go together: the smallest id of a group decides for all of it. Official splits stay as they are,
     so a group is looked for only among samples that may go to the same splits.
@@ -119,34 +119,32 @@ def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataF
         raise InputError(
             "No sample could be converted; rejected.csv says why. Check the archives and fetch them again."
         )
-    rows = converted.astype({"image_id": str}).sort_values(["dataset", "image_id"], ignore_index=True)
+    rows = converted.astype({"image_id": str, "n_nuclei": "Int64"}).sort_values(
+        ["dataset", "image_id"], ignore_index=True
+    )
     rows["split"] = ""
     for (_, splits), alike in rows.groupby(["dataset", "splits"]):
         rows.loc[alike.index, "split"] = _splits(alike, str(splits).split(), config.split)
-    key = rows["dataset"] + "/" + rows["image_id"]
-    rows["image_path"] = "images/" + key + ".tif"
-    rows["label_path"] = "labels/" + key + ".tif"
     _log_splits(rows)
     return rows[COLUMNS]
 
 
 def _check_id(image_id: str, seen: set[str]) -> None:
     if not re.fullmatch(r"[\w-][\w .-]*", image_id):
-        raise InputError(f"{image_id!r}: is no id; allowed are letters, digits, '_', '-', '.' and spaces.")
+        raise InputError(f"{image_id!r}: invalid id; allowed are letters, digits, '_', '-', '.' and spaces.")
     if image_id in seen:
-        raise InputError(f"{image_id}: stands twice in the archive; the first one is used.")
+        raise InputError(f"{image_id}: appears twice in the archive; the first one is used.")
 
 
-def _convert(sample: RawSample, dataset: str, clean_labels: Any) -> tuple[NDArray, NDArray[np.int32], dict[str, Any]]:
+def _convert(
+    sample: RawSample, dataset: str, config: ProcessingConfig
+) -> tuple[NDArray, NDArray[np.int32] | None, dict[str, Any]]:
     image, labels, n_overlap = sample.read()
     name = sample.image_id
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name}: the image is {image.dtype}; allowed are uint8 and uint16. Convert it.")
-    if image.shape[:2] != labels.shape:
-        raise InputError(f"{name}: the image is {image.shape[:2]} and its label image {labels.shape} (rows, columns).")
-    labels = relabel(clean_labels(relabel(labels)))
-    if not labels.any():
-        raise InputError(f"{name}: the label image is empty.")
+    if labels is not None:
+        labels = _cleaned(labels, image, name, config)
     seen = survey(array_source(image, name))
     for note in seen.notes:
         logger.info("%s: %s", name, note)
@@ -164,14 +162,28 @@ def _convert(sample: RawSample, dataset: str, clean_labels: Any) -> tuple[NDArra
             "height": image.shape[0],
             "width": image.shape[1],
             "channels": 1 if image.ndim == 2 else 3,
-            "n_nuclei": int(labels.max()),
-            "median_diameter_px": median_diameter(labels),
+            "n_nuclei": None if labels is None else int(labels.max()),
+            "median_diameter_px": None if labels is None else median_diameter(labels),
+            "image_path": f"images/{dataset}/{name}.tif",
+            "label_path": None if labels is None else f"labels/{dataset}/{name}.tif",
             "splits": " ".join(sample.splits),
             "field": sample.field,
             "overlap_px": n_overlap,
             "fingerprint": fingerprint(image),
         },
     )
+
+
+def _cleaned(labels: NDArray, image: NDArray, name: str, config: ProcessingConfig) -> NDArray[np.int32]:
+    """Return the label image as it is stored: without gaps, and without holes where these are filled."""
+    if image.shape[:2] != labels.shape:
+        raise InputError(f"{name}: the image is {image.shape[:2]} and its label image {labels.shape} (rows, columns).")
+    labels = relabel(labels)
+    if config.fill_label_holes:
+        labels = relabel(fill_label_holes(labels))
+    if not labels.any():
+        raise InputError(f"{name}: the label image is empty.")
+    return labels
 
 
 def _chunk(
@@ -190,7 +202,9 @@ def _splits(rows: pd.DataFrame, allowed: list[str], config: SplitConfig) -> list
     if len(allowed) == 1:
         return allowed * len(rows)
     if sum(fractions.values()) == 0:
-        raise InputError(f"data_preprocessing.split gives no share to any of {allowed}; give one of them a share.")
+        raise InputError(
+            f"data_preprocessing.split assigns no share to any of {', '.join(allowed)}; set one of them above 0."
+        )
     deciders = near_duplicate_groups(rows) if config.group_near_duplicates else rows["image_id"]
     sizes = deciders.value_counts()
     logger.info(
@@ -212,7 +226,7 @@ def _log_counts(datasets: list[str], converted: list[dict[str, Any]], rejected: 
             dataset,
             len(rows),
             ", ".join(f"{count} {modality}" for modality, count in modalities.most_common()),
-            sum(row["n_nuclei"] for row in rows),
+            sum(row["n_nuclei"] or 0 for row in rows),
             sum(row["overlap_px"] for row in rows),
             sum(row["overlap_px"] > 0 for row in rows),
             sum(row["dataset"] == dataset for row in rejected),

@@ -1,4 +1,4 @@
-"""The one preprocessing: data processing, training feed and Predictor all make a model's input here."""
+"""The one preprocessing: training, evaluation and serving all compute a model's input here."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +17,7 @@ from nucseg.images.intensity import to_unit_float, unit_value
 from nucseg.images.source import ImageSource, array_source
 from nucseg.images.statistics import range_of_bands
 from nucseg.images.survey import Surroundings, Survey, survey
-from nucseg.images.transforms import FillLabelHoles, Normalize, Rescale, ToGrayscale, ToRGB, Transform
-from nucseg.masks.labels import fill_label_holes
+from nucseg.images.transforms import Normalize, Rescale, ToGrayscale, ToRGB, Transform
 
 logger = logging.getLogger(__name__)
 
@@ -131,12 +130,6 @@ class Preprocessor:
                 low, span, marked = _low_and_span(pixels, transform)
                 return replace(fitted, low=low, span=span, notes=fitted.notes + _mark_notes(source.name, marked))
         return fitted
-
-    def clean_labels(self, labels: NDArray) -> NDArray:
-        """Clean a label image as data processing stores it: holes filled where `fill_label_holes` is listed."""
-        if any(isinstance(transform, FillLabelHoles) for transform in self.transforms):
-            return fill_label_holes(labels)
-        return labels
 
 
 def _transformed(image: NDArray, transforms: tuple[Transform, ...], fitted: FittedPreprocessor) -> NDArray:

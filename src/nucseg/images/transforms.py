@@ -7,6 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from nucseg.core.errors import ConfigError
 
+LABEL_RULE = "fill_label_holes"
+"""Listed among the transforms by older model folders and configurations, although no image is changed by it."""
+
 
 class _Transform(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,12 +39,6 @@ class Normalize(_Transform):
         return self
 
 
-class FillLabelHoles(_Transform):
-    """Fill the holes of each nucleus in the label image; pixels of the image stay as they are."""
-
-    name: Literal["fill_label_holes"] = "fill_label_holes"
-
-
 class Rescale(_Transform):
     """Resize the image by a factor, or to the pixel size of a magnification; the answer is resized back.
 
@@ -49,7 +46,7 @@ class Rescale(_Transform):
     """
 
     name: Literal["rescale"] = "rescale"
-    factor: float | None = Field(None, ge=0.05, le=20, description="Rows and columns become this many times as many.")
+    factor: float | None = Field(None, ge=0.05, le=20, description="Resize factor.")
     magnification: float | None = Field(
         None,
         gt=0,
@@ -83,12 +80,12 @@ def _once_each(transforms: tuple[_Transform, ...]) -> tuple[_Transform, ...]:
     return transforms
 
 
-Transform = Annotated[Normalize | FillLabelHoles | Rescale | ToGrayscale | ToRGB, Field(discriminator="name")]
+Transform = Annotated[Normalize | Rescale | ToGrayscale | ToRGB, Field(discriminator="name")]
 Transforms = Annotated[tuple[Transform, ...], AfterValidator(_once_each)]
 
 
 def parse_transforms(transforms: Sequence[Mapping[str, Any]]) -> tuple[Transform, ...]:
-    """Check a list of transforms as YAML or JSON holds it.
+    """Check a list of transforms as a model folder holds it.
 
     Args:
         transforms: Mappings with a `name` and that transform's parameters, in the order of application.
@@ -100,7 +97,7 @@ def parse_transforms(transforms: Sequence[Mapping[str, Any]]) -> tuple[Transform
         ConfigError: A name or parameter is unknown or out of range, or a transform is listed twice.
     """
     try:
-        return TypeAdapter(Transforms).validate_python(list(transforms))
+        return TypeAdapter(Transforms).validate_python([each for each in transforms if each != {"name": LABEL_RULE}])
     except ValidationError as error:
         problems = "; ".join(_problem(details) for details in error.errors())
         raise ConfigError(f"Preprocessing transforms: {problems}.") from error

@@ -28,7 +28,7 @@ Prediction = tuple[Instances, float]
 
 def read_truth(sample: Sample) -> NDArray:
     """Read the label image."""
-    return read_labels(sample.label_path)
+    return read_labels(sample.label_file())
 
 
 def predictor(bundle: ModelBundle, config: EvaluationConfig) -> Callable[[Sample], Prediction]:

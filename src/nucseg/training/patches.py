@@ -202,7 +202,7 @@ def sampling_probabilities(samples: Sequence[Sample], config: SamplingConfig) ->
 
 
 def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedSample:
-    image, labels = read_image(sample.image_path), read_labels(sample.label_path)
+    image, labels = read_image(sample.image_path), read_labels(sample.label_file())
     if image.shape[:2] != labels.shape:
         raise InputError(
             f"{sample.key}: the image has shape {image.shape[:2]}, its label image {labels.shape}; "

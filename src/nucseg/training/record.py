@@ -75,7 +75,7 @@ def data_digest(samples: Sequence[Sample]) -> str:
     digest = hashlib.sha256()
     for sample in sorted(samples, key=lambda sample: sample.key):
         digest.update(f"{sample.key}\0{sample.split}\0".encode())
-        for path in (sample.image_path, sample.label_path):
+        for path in filter(None, (sample.image_path, sample.label_path)):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -32,6 +32,6 @@ def validation_scores(bundle: ModelBundle, samples: Sequence[Sample], precision:
     evaluator = Evaluator(bundle.name, _METRICS)
     for sample in samples:
         found = predictor.predict(read_image(sample.image_path), magnification=sample.magnification, name=sample.key)
-        evaluator.update(sample, read_labels(sample.label_path), found, predictor.score_threshold)
+        evaluator.update(sample, read_labels(sample.label_file()), found, predictor.score_threshold)
     result = evaluator.result()
     return {"overall": result["overall"], "by_modality": result["by"]["modality"]}

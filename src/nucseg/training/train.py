@@ -183,7 +183,7 @@ def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBund
         image = read_image(sample.image_path)
         fitted = preprocessor.fit(image, magnification=sample.magnification)
         images.append(fitted.image(image))
-        labels.append(fitted.labels(read_labels(sample.label_path)))
+        labels.append(fitted.labels(read_labels(sample.label_file())))
     thresholds = bundle.model.tune(images, labels)
     validation = {
         "thresholds": dict(thresholds),
@@ -262,5 +262,5 @@ def _announce(training: list[Sample], validation: list[Sample]) -> None:
     for split, samples in (("Train", training), ("Validate", validation)):
         counts = Counter(sample.modality for sample in samples)
         by_modality = ", ".join(f"{count} {modality}" for modality, count in sorted(counts.items()))
-        n_nuclei = sum(sample.n_nuclei for sample in samples)
+        n_nuclei = sum(sample.n_nuclei or 0 for sample in samples)
         logger.info("%s on %d images (%s), %d nuclei.", split, len(samples), by_modality, n_nuclei)

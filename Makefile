@@ -63,8 +63,10 @@ check-types: setup-dev  ## Check the types.
 check-imports: setup-dev  ## Check that imports run one way only.
 	$(BIN)/lint-imports
 
-check-tests: setup-dev  ## Run all tests that need neither a GPU nor the internet, with coverage.
-	$(BIN)/python -m pytest -m "not gpu and not network" --cov --cov-report=term --durations=15
+# A process takes some 3 GB, so there are four at most.
+check-tests: setup-dev  ## Run all tests that need neither a GPU nor the internet, with coverage, on up to four cores.
+	$(BIN)/python -m pytest -m "not gpu and not network" --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+	    --cov --cov-report=term --durations=15
 
 docs: setup-dev  ## Build the documentation into site/, and list the commands that no test runs.
 	$(BIN)/mkdocs build --strict

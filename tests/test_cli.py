@@ -8,11 +8,11 @@ import pytest
 import tifffile
 from click.testing import CliRunner
 
+from kaggle_masks import kaggle_decode
 from nucseg.cli import cli
 from nucseg.images.io import read_labels, write_image
 from nucseg.images.transforms import parse_transforms
 from nucseg.inference.predictor import Predictor
-from nucseg.masks.rle import kaggle_decode
 
 
 @pytest.fixture(scope="module")

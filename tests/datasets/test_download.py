@@ -1,14 +1,19 @@
+import logging
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from nucseg.datasets import DATASETS
 from nucseg.datasets.config import DownloadConfig
 from nucseg.datasets.download import download_datasets
 
 
-def test_download_datasets_gives_each_its_folder(
-    server: Any, bbbc038_zip: Path, s_bsst265_zip: Path, tmp_path: Path
+def test_each_dataset_goes_to_its_folder_and_says_what_to_cite(
+    server: Any, bbbc038_zip: Path, s_bsst265_zip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     server.body = bbbc038_zip.read_bytes()
     config = DownloadConfig.model_validate(
         {
@@ -19,6 +24,9 @@ def test_download_datasets_gives_each_its_folder(
     )
 
     archives = download_datasets(config, tmp_path)
+    for name in config.datasets:
+        info = DATASETS[name].INFO
+        assert f"{name}: licence: {info.licence}. Please cite {info.citation}" in caplog.text
 
     assert archives == {
         "s_bsst265": tmp_path / "s_bsst265" / "dataset.zip",

@@ -1,5 +1,6 @@
 import numpy as np
 
+from mosaics import mosaic_of
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.inference.mosaic import Mosaic
@@ -81,9 +82,9 @@ def test_a_label_image_in_memory_is_one_tile():
     labels = np.zeros((9, 7), np.int32)
     labels[2:4, 3:5], labels[6:, :2] = 1, 2
     instances = Instances(labels, np.array([0.9, 0.4], np.float32))
-    found = Mosaic.of_instances(instances)
+    found = mosaic_of(instances)
     np.testing.assert_array_equal(found.instances().labels, labels)
     np.testing.assert_array_equal(found.scores, instances.scores)
-    nothing = Mosaic.of_instances(Instances.none((5, 6)))
+    nothing = mosaic_of(Instances.none((5, 6)))
     assert nothing.instances().labels.shape == (5, 6)
     assert list(nothing.groups()) == []

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from kaggle_masks import kaggle_decode
 from nucseg.core.types import Instances
-from nucseg.masks.rle import kaggle_decode
 from nucseg.reporting.exports import coco_results, submission_rows
 
 

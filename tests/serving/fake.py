@@ -16,9 +16,9 @@ from types import ModuleType
 import numpy as np
 from skimage.measure import label
 
+from mosaics import mosaic_of
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.mosaic import Mosaic
 
 
 class Predictor:
@@ -54,7 +54,7 @@ class Predictor:
         quick = type(self)()
         found = quick.predict(source.read(Window.whole(source.shape)), score_threshold=score_threshold)
         progress(1.0)
-        return Mosaic.of_instances(found)
+        return mosaic_of(found)
 
 
 if __name__ == "__main__":

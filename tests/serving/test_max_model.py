@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nucseg.masks.rle import kaggle_decode
+from kaggle_masks import kaggle_decode
 from nucseg.models.registry import MODELS
 
 PREDICT = "/model/predict"

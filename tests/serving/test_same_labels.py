@@ -9,9 +9,9 @@ import pytest
 import requests
 import tifffile
 
+from kaggle_masks import kaggle_decode
 from nucseg.images.io import read_labels, write_image
 from nucseg.images.transforms import parse_transforms
-from nucseg.masks.rle import kaggle_decode
 
 # Guarded, as the installed command is: the processes that decode uploads import it once more.
 COMMAND = "from nucseg.cli import main\nif __name__ == '__main__':\n    main()\n"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from nucseg.masks.rle import coco_decode, kaggle_decode
+from kaggle_masks import kaggle_decode
+from nucseg.masks.rle import coco_decode
 
 TIFF = {"Content-Type": "image/tiff"}
 

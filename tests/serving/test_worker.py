@@ -28,13 +28,13 @@ class Failing:
         self.times = times
 
     def predict_source(self, source, *, score_threshold, progress):
+        from mosaics import mosaic_of
         from nucseg.core.types import Instances
-        from nucseg.inference.mosaic import Mosaic
 
         self.times -= 1
         if self.times >= 0:
             raise RuntimeError("/secret/path is full")
-        return Mosaic.of_instances(Instances.none(source.shape[:2]))
+        return mosaic_of(Instances.none(source.shape[:2]))
 
 
 def test_there_is_nothing_to_do(make_worker) -> None:
@@ -86,13 +86,13 @@ class Slow:
         self.seconds, self.meanwhile = seconds, meanwhile
 
     def predict_source(self, source, *, score_threshold, progress):
+        from mosaics import mosaic_of
         from nucseg.core.types import Instances
-        from nucseg.inference.mosaic import Mosaic
 
         progress(0.5)
         self.meanwhile()
         time.sleep(self.seconds)
-        return Mosaic.of_instances(Instances.none(source.shape[:2]))
+        return mosaic_of(Instances.none(source.shape[:2]))
 
 
 def test_a_task_deleted_meanwhile_leaves_nothing(server, make_worker, task, tmp_path) -> None:

@@ -36,11 +36,11 @@ class Window(NamedTuple):
         )
 
     def within(self, other: "Window") -> "Window":
-        """Give the same pixels in the frame of `other`."""
+        """Return the same pixels in the frame of `other`."""
         return Window(self.top - other.top, self.left - other.left, self.bottom - other.top, self.right - other.left)
 
     def common(self, other: "Window") -> "Window":
-        """Give the pixels of both; a window without pixels where there are none."""
+        """Return the pixels of both; a window without pixels where there are none."""
         return Window(
             max(self.top, other.top),
             max(self.left, other.left),
@@ -50,7 +50,3 @@ class Window(NamedTuple):
 
     def __bool__(self) -> bool:
         return self.bottom > self.top and self.right > self.left
-
-    def holds(self, row: float, column: float) -> bool:
-        """Tell whether a point lies in the window."""
-        return self.top <= row < self.bottom and self.left <= column < self.right

@@ -1,13 +1,16 @@
 """Fetch the chosen datasets to this machine."""
 
+import logging
 from pathlib import Path
 
 from nucseg.datasets import DATASETS
 from nucseg.datasets.config import DownloadConfig
 
+logger = logging.getLogger(__name__)
+
 
 def download_datasets(config: DownloadConfig, folder: Path) -> dict[str, Path]:
-    """Fetch the chosen datasets.
+    """Fetch the chosen datasets, and log what their users should cite.
 
     Args:
         config: Which datasets, from where.
@@ -20,4 +23,10 @@ def download_datasets(config: DownloadConfig, folder: Path) -> dict[str, Path]:
         DownloadError: A dataset could not be fetched or is not what it should be.
         StorageError: An archive could not be written.
     """
-    return {name: DATASETS[name].fetch(config.source(name), folder / name) for name in config.datasets}
+    fetched = {}
+    for name in config.datasets:
+        dataset = DATASETS[name]
+        fetched[name] = dataset.fetch(config.source(name), folder / name)
+        if dataset.INFO.citation:
+            logger.info("%s: licence: %s. Please cite %s.", name, dataset.INFO.licence, dataset.INFO.citation)
+    return fetched

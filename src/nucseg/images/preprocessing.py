@@ -72,10 +72,6 @@ class FittedPreprocessor:
         """Bring labels `(h, w)` of the image or a patch into the frame of `image`'s result, by nearest neighbour."""
         return resize_labels(labels, scaled_shape(labels.shape, self.scale))
 
-    def restore(self, labels: NDArray, shape: tuple[int, int]) -> NDArray[np.int32]:
-        """Bring labels `(h', w')` back to `shape` `(h, w)`, by nearest neighbour."""
-        return resize_labels(labels, shape)
-
 
 @dataclass(frozen=True)
 class Preprocessor:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.parts import Part, whole_part
+from nucseg.inference.parts import Part
 from nucseg.inference.stitching import Numbering, number_nuclei
 from nucseg.masks.labels import keep_largest_pieces
 
@@ -52,12 +51,6 @@ class Mosaic:
         self.scores = self._numbering.scores
         self._crumbs = np.zeros((0, 2), np.int64)
         self._crumbs = self._find_crumbs()
-
-    @classmethod
-    def of_instances(cls, found: Instances) -> Self:
-        """Take a label image in memory as one tile."""
-        shape = (found.labels.shape[0], found.labels.shape[1])
-        return cls(shape, [whole_part(found)], lambda tile: [tile])
 
     def __len__(self) -> int:
         return len(self.scores)

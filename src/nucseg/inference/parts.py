@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.files import atomic_file
-from nucseg.core.types import Instances
 from nucseg.core.window import Window
 
 
@@ -114,9 +113,3 @@ def make_part(
     window = Window(*(edge + start for edge, start in zip(inner, place[:2] * 2, strict=True)))
     lengths = np.diff(starts, append=pixels.size).astype(np.int32)
     return Part(window, lengths, pixels[starts].astype(np.int32), scores, cut)
-
-
-def whole_part(found: Instances) -> Part:
-    """Create the part of an image of one tile."""
-    none = np.zeros(len(found), bool)
-    return make_part(found.labels, found.scores, Window.whole(found.labels.shape), cut=none)

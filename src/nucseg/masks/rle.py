@@ -44,28 +44,6 @@ def kaggle_encode(labels: NDArray) -> list[str]:
     return [" ".join(map(str, runs.ravel().tolist())) for runs in kaggle_runs(labels)]
 
 
-def kaggle_decode(masks: Sequence[str], shape: tuple[int, int]) -> NDArray[np.int32]:
-    """Paint Kaggle masks into a label image; mask k gets the label k + 1.
-
-    Args:
-        masks: Space-separated `start length` pairs; an empty string is a mask without pixels.
-        shape: `(H, W)` of the image.
-
-    Returns:
-        Label image `(H, W)` int32.
-
-    Raises:
-        InputError: A mask is not made of pairs of whole numbers, leaves the image or overlaps another one.
-    """
-    runs = []
-    for number, mask in enumerate(masks, start=1):
-        try:
-            runs.append(np.array(mask.split(), np.int64).reshape(-1, 2) - (1, 0))
-        except (ValueError, OverflowError) as error:
-            raise InputError(f"Kaggle mask {number}: {mask[:40]!r} is not pairs of whole numbers.") from error
-    return _painted(runs, shape)
-
-
 def coco_encode(labels: NDArray) -> list[dict[str, Any]]:
     """Encode each nucleus of a label image `(H, W)` as compressed COCO run lengths; entry k - 1 belongs to label k.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from nucseg.core.errors import ConfigError, InputError
+from nucseg.core.errors import InputError
 from nucseg.core.types import Instances, Sample
 from nucseg.metrics.instances.config import MetricsConfig
 from nucseg.metrics.instances.evaluator import Evaluator
@@ -167,25 +167,6 @@ def test_before_the_first_image():
     assert set(result["overall"].values()) == {None}
 
 
-@settings(deadline=None)
-@given(st.integers(0, 8), st.integers(0, 2**32 - 1), st.data())
-def test_merged_parts_equal_a_single_pass_in_any_order(n_images, seed, data):
-    images = list(random_part(n_images, seed))
-    whole, parts = Evaluator("m"), [Evaluator("m") for _ in range(3)]
-    for image in images:
-        whole.update(*image, score_threshold=0.4)
-    for image in data.draw(st.permutations(images)):
-        parts[data.draw(st.integers(0, 2))].update(*image, score_threshold=0.4)
-    first, second, third = (pickle.loads(pickle.dumps(part)) for part in parts)
-    merged = third.merge(first).merge(second)
-    assert merged.result() == whole.result()
-    assert sorted(merged.per_image, key=lambda row: (row["dataset"], row["image_id"])) == sorted(
-        whole.per_image, key=lambda row: (row["dataset"], row["image_id"])
-    )
-    assert len(first.per_image) + len(second.per_image) + len(third.per_image) == n_images  # parts are untouched
-    json.dumps([merged.result(), merged.per_image], allow_nan=False)
-
-
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_every_number_is_in_its_range(n_images, seed):
     evaluator = Evaluator("m")
@@ -246,16 +227,7 @@ def test_what_does_not_fit_together_is_refused_by_name(truth, candidates, messag
 
 
 def test_an_image_counts_once():
-    one, other = Evaluator("m"), Evaluator("m")
-    for evaluator in (one, other):
-        evaluator.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
+    evaluator = Evaluator("m")
+    evaluator.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
     with pytest.raises(InputError, match="bbbc038/a: already evaluated"):
-        one.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
-    with pytest.raises(InputError, match="bbbc038/a: evaluated in both parts"):
-        one.merge(other)
-
-
-@pytest.mark.parametrize("other", [Evaluator("n"), Evaluator("m", MetricsConfig(metrics=("pq",)))])
-def test_evaluations_of_different_things_do_not_merge(other):
-    with pytest.raises(ConfigError, match="must be the same"):
-        Evaluator("m").merge(other)
+        evaluator.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)

@@ -1,10 +1,12 @@
 import numpy as np
 
-from nucseg.metrics.instances.outcome import classify
+from nucseg.metrics.instances.outcome import outcome
+from nucseg.metrics.instances.overlap import overlaps
 
 
 def lists(truth, pred):
-    return {kind: labels.tolist() for kind, labels in vars(classify(np.array([truth]), np.array([pred]))).items()}
+    found = outcome(overlaps(np.array([truth]), np.array([pred])))
+    return {kind: labels.tolist() for kind, labels in vars(found).items()}
 
 
 def test_each_kind_of_error():

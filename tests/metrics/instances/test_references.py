@@ -11,7 +11,7 @@ from nucseg.core.types import Instances
 from nucseg.metrics.instances.coco_ap import coco_average_precision, matched_ious
 from nucseg.metrics.instances.counts import count, pool
 from nucseg.metrics.instances.matching import THRESHOLDS, match
-from nucseg.metrics.instances.outcome import classify
+from nucseg.metrics.instances.outcome import outcome
 from nucseg.metrics.instances.overlap import overlaps
 from nucseg.metrics.instances.scores import ap_key, pooled_scores
 
@@ -172,7 +172,7 @@ def test_outcome_equals_the_slow_definition(pair):
     explained_true = split.union(*(covered[p] for p in merged), found.true_labels[matches.true_index].tolist())
     explained_pred = merged.union(*(pieces[t] for t in split), found.pred_labels[matches.pred_index].tolist())
 
-    got = classify(*pair)
+    got = outcome(found)
     assert got.merged.tolist() == sorted(merged)
     assert got.split.tolist() == sorted(split)
     assert got.missed.tolist() == sorted(true_masks.keys() - explained_true)

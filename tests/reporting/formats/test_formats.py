@@ -16,6 +16,8 @@ from skimage.draw import polygon2mask
 from skimage.measure import regionprops
 from skimage.segmentation import find_boundaries
 
+from kaggle_masks import kaggle_decode
+from mosaics import mosaic_of
 from nucseg.core.errors import InputError, StorageError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
@@ -23,7 +25,6 @@ from nucseg.images.source import array_source
 from nucseg.inference.mosaic import Mosaic
 from nucseg.inference.parts import make_part
 from nucseg.masks.labels import make_whole, relabel
-from nucseg.masks.rle import kaggle_decode
 from nucseg.reporting.formats import FORMATS, label_tiff, ome_zarr, overlay_png, write_format
 
 NAME = "a.b"
@@ -94,7 +95,7 @@ def test_label_tiff(write, expected, monkeypatch, big):
 
 def test_more_than_65535_nuclei(tmp_path):
     labels = np.arange(1, 300 * 300 + 1, dtype=np.int32).reshape(300, 300)
-    found = Mosaic.of_instances(Instances(labels, np.ones(labels.size, np.float32)))
+    found = mosaic_of(Instances(labels, np.ones(labels.size, np.float32)))
     path = write_format("labels", found, array_source(labels), tmp_path, "a")[0]
     read = tifffile.imread(path)
     assert read.dtype == np.uint32
@@ -190,7 +191,7 @@ def test_the_overlay_of_a_small_image_is_enlarged_with_crisp_outlines(write, exp
 
 
 def test_outlines_are_seen_on_bright_nuclei(expected, tmp_path):
-    nuclei = Mosaic.of_instances(Instances(expected, np.ones(expected.max(), np.float32)))
+    nuclei = mosaic_of(Instances(expected, np.ones(expected.max(), np.float32)))
     bright = array_source(np.where(expected > 0, 255, 0).astype(np.uint8))
     picture = np.asarray(Image.open(write_format("overlay", nuclei, bright, tmp_path, "a")[0]))
     outlines = (picture == (255, 200, 0)).all(2)
@@ -215,7 +216,7 @@ def test_numbers_stand_in_their_nuclei(write, expected):
 )
 def test_every_dtype_that_is_read_is_written_in_every_format(expected, tmp_path, dtype, monkeypatch):
     monkeypatch.setattr(overlay_png, "SMALLEST_SIDE", 1)
-    nuclei = Mosaic.of_instances(Instances(expected, np.ones(expected.max(), np.float32)))
+    nuclei = mosaic_of(Instances(expected, np.ones(expected.max(), np.float32)))
     image = (expected > 0).astype(dtype)
     for pixels in (image, np.dstack([image] * 3)):
         for given in FORMATS:
@@ -288,7 +289,7 @@ def test_all_formats_describe_the_same_pixels(tmp_path, monkeypatch):
     labels[60:] = make_whole(np.where(rng.random((60, 90)) < 0.1, 0, labels[60:]))  # ragged, and cut
     labels = make_whole(relabel(labels))
     assert labels.max() > 20
-    found = Mosaic.of_instances(Instances(labels, np.linspace(1, 0.5, labels.max(), dtype=np.float32)))
+    found = mosaic_of(Instances(labels, np.linspace(1, 0.5, labels.max(), dtype=np.float32)))
     source = array_source(labels.astype(np.uint8), "a")
     for given in ("labels", "zarr", "rle", "coco", "geojson", "rois"):
         read = pixels_of(given, write_format(given, found, source, tmp_path, "a"), labels.shape)
@@ -304,7 +305,7 @@ def test_all_formats_describe_the_same_pixels(tmp_path, monkeypatch):
 
 
 def test_an_image_without_nuclei_can_be_written(tmp_path):
-    nothing = Mosaic.of_instances(Instances.none((20, 30)))
+    nothing = mosaic_of(Instances.none((20, 30)))
     source = array_source(np.zeros((20, 30, 3), np.uint16), "blank")
     for given in FORMATS:
         write_format(given, nothing, source, tmp_path, "blank")

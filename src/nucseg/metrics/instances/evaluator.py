@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.errors import ConfigError, InputError
+from nucseg.core.errors import InputError
 from nucseg.core.types import Instances, Sample
 from nucseg.metrics.groups import metrics_record
 from nucseg.metrics.instances.coco_ap import coco_average_precision, matched_ious
@@ -97,31 +97,6 @@ class Evaluator:
         )
         self._images[sample.key] = image
         return self._row(image)
-
-    def merge(self, other: "Evaluator") -> "Evaluator":
-        """Join the evaluations of two parts of the data.
-
-        Args:
-            other: Of the same model and config, with other images.
-
-        Returns:
-            A new evaluator with the images of both; the two stay as they are.
-
-        Raises:
-            ConfigError: The model or the config differ.
-            InputError: Both hold one image.
-        """
-        if (self.model, self.config) != (other.model, other.config):
-            raise ConfigError(
-                f"cannot merge the evaluations of {self.model!r} and {other.model!r}: "
-                "model and metrics must be the same."
-            )
-        common = sorted(self._images.keys() & other._images.keys())
-        if common:
-            raise InputError(f"{common[0]}: evaluated in both parts ({len(common)} such images); add each image once.")
-        merged = Evaluator(self.model, self.config)
-        merged._images = self._images | other._images
-        return merged
 
     @property
     def per_image(self) -> list[dict[str, Any]]:

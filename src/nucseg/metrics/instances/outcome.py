@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.metrics.instances.matching import match
-from nucseg.metrics.instances.overlap import Overlaps, overlaps
+from nucseg.metrics.instances.overlap import Overlaps
 
 
 @dataclass(frozen=True)
@@ -26,33 +26,17 @@ class Outcome:
     split: NDArray[np.int64]
 
 
-def classify(truth: NDArray[np.integer], pred: NDArray[np.integer]) -> Outcome:
-    """Sort the errors of one image by kind.
-
-    Args:
-        truth: Label image `(H, W)`, gaps allowed.
-        pred: Label image `(H, W)`, gaps allowed.
-
-    Returns:
-        Labels of the nuclei in error, as they are in `truth` and `pred`.
-
-    Raises:
-        InputError: The shapes differ, or one is not a label image.
-    """
-    return outcome(overlaps(truth, pred))
-
-
 def outcome(found: Overlaps) -> Outcome:
-    """Sort the errors by kind where the overlaps are known already.
+    """Sort the errors of one image by kind.
 
     A match is one-to-one with IoU >= 0.5. A merged prediction or a split nucleus may have a match (the larger part
     fits) and is an error all the same.
 
     Args:
-        found: The overlaps of one image.
+        found: The overlaps of its true and predicted nuclei.
 
     Returns:
-        The errors by kind.
+        Labels of the nuclei in error, as they are in the label images.
     """
     n_true, n_pred = len(found.true_labels), len(found.pred_labels)
     covers = 2 * found.intersection > found.true_areas[found.true_index]  # most of the true nucleus

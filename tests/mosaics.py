@@ -1,0 +1,14 @@
+"""A label image in memory as what a prediction returns."""
+
+import numpy as np
+
+from nucseg.core.window import Window
+from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.parts import make_part
+
+
+def mosaic_of(found):
+    """Take the nuclei of a whole image as those of one tile."""
+    shape = found.labels.shape
+    part = make_part(found.labels, found.scores, Window.whole(shape), cut=np.zeros(len(found), bool))
+    return Mosaic(shape, [part], lambda tile: [tile])

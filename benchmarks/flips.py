@@ -27,7 +27,7 @@ class FlippedStarDist(StarDist):
 
 
 def _chosen(maps: list[NDArray[np.float32]], window: NDArray, lowest: np.float32, grid: int) -> list[tf.Tensor]:
-    """Give of maps of whole images what `nucseg.models.stardist.proposing` does."""
+    """Return of maps of whole images what `nucseg.models.stardist.prediction_graph` does."""
     top, left, bottom, right = window
     first, last = window[:2] // grid, -(-window[2:] // grid)
     scores, rays = (each[:, first[0] : last[0], first[1] : last[1]] for each in maps[:2])

@@ -101,7 +101,7 @@ def main() -> None:
         for name, owner, function in (
             ("statistics, tiles, scale", Predictor, "job"),
             ("reading and preparing tiles", NetworkView, "read"),
-            ("non-maximum suppression", stardist_model.StarDist, "suppress"),
+            ("non-maximum suppression", stardist_model, "suppress"),
             ("drawing and refining", stardist_model.StarDist, "draw"),
             ("joining the tiles", mosaic, "number_nuclei"),
             ("writing the label image", batch, "write_format"),

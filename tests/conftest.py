@@ -131,7 +131,7 @@ def _bright_parts(image: NDArray[np.float32]) -> Instances:
 
 
 def _bright(halo: int = 24) -> FakeSegmenter:
-    return FakeSegmenter(_bright_parts, stride=8, halo=halo, largest=1536)
+    return FakeSegmenter(_bright_parts, stride=8, halo=halo, max_side=1536)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Instance segmenters that need no network: what a function finds in an image is what they propose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,18 +25,21 @@ class WholeNuclei:
     in_channels = 1
     stride = 1
     halo = 0
-    largest = 2048
+    max_side = 2048
 
     def propose(
-        self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
+        self,
+        images: Sequence[NDArray[np.float32]],
+        thresholds: Mapping[str, float],
+        cores: Sequence[Window] | None = None,
     ) -> list[list[Nucleus]]:
-        windows = [Window.whole(image.shape) for image in images] if own is None else own
+        windows = [Window.whole(image.shape) for image in images] if cores is None else cores
         proposed = []
         for image, window in zip(images, windows, strict=True):
             found = self.find(image)  # type: ignore[attr-defined]
             nuclei = []
             for number, box in enumerate(ndimage.find_objects(found.labels), start=1):
-                if box is None or found.scores[number - 1] < np.float32(score_threshold):
+                if box is None or found.scores[number - 1] < np.float32(thresholds["score"]):
                     continue
                 corners = np.array([[side.start, side.stop] for side in box])
                 pixels = np.argwhere(found.labels[box] == number) + corners[:, 0] - window[:2]
@@ -53,10 +56,10 @@ class WholeNuclei:
                     joined.append(Nucleus(score, pixels + shift, middle + shift))
         return sorted(joined, key=lambda nucleus: (-nucleus.score, *nucleus.middle))
 
-    def reach(self, proposals: list[Nucleus]) -> int:
+    def max_radius(self, proposals: list[Nucleus]) -> int:
         return max((int(np.ptp(nucleus.pixels, axis=0).max()) + 1 for nucleus in proposals), default=0)
 
-    def decode(self, proposals: list[Nucleus], shape: tuple[int, int]) -> Instances:
+    def decode(self, proposals: list[Nucleus], shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
         labels = np.zeros(shape, np.int32)
         scores = []
         for score, pixels, _ in proposals:

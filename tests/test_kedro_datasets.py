@@ -8,6 +8,7 @@ from kedro.io import DatasetError
 
 from nucseg.images.transforms import parse_transforms
 from nucseg.kedro_datasets import FolderDataset, ImageDataset, LabelDataset, ManifestDataset, ModelDataset
+from whole_images import predict_whole
 
 
 @pytest.mark.parametrize("dtype, shape", [(np.uint8, (5, 7)), (np.uint16, (5, 7, 3))])
@@ -89,7 +90,7 @@ def test_a_model_predicts_the_same_after_loading(tmp_path: Path) -> None:
     loaded = dataset.load()
     assert (loaded.name, loaded.run) == ("mine", {"seed": 3})
     image = np.random.default_rng(0).random((32, 32, 1), np.float32)
-    before, after = (each.model.predict([image], score_threshold=0.3)[0] for each in (bundle, loaded))
+    before, after = (predict_whole(each.model, [image], score_threshold=0.3)[0] for each in (bundle, loaded))
     assert np.array_equal(before.labels, after.labels)
     assert np.array_equal(before.scores, after.scores)
     with pytest.raises(DatasetError, match="nowhere"):

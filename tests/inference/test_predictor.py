@@ -232,7 +232,7 @@ def test_no_pixel_passes_through_the_network_twice(draw_nuclei):
 def test_the_nuclei_of_several_tiles_come_in_the_order_of_falling_score(bright, draw_nuclei):
     image = draw_nuclei((300, 260), 60, seed=4)[0]
     segmenter = bright(halo=16)
-    segmenter.largest = 128
+    segmenter.max_side = 128
     found = Predictor(ModelBundle("fake", segmenter, PLAIN, {}), scale=1.0, precision="float32").predict(image)
     assert len(segmenter.seen) > 4
     assert (np.diff(found.scores) <= 0).all()

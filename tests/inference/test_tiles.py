@@ -11,7 +11,7 @@ from nucseg.inference.tiles import make_grid
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(6, 40), st.sampled_from([1, 4, 8]), st.integers(0, 20))
 def test_every_pixel_belongs_to_one_tile(height, width, side, stride, halo):
-    grid = make_grid((height, width), side, stride=stride, halo=halo, largest=64)
+    grid = make_grid((height, width), side, stride=stride, halo=halo, max_side=64)
     owners = np.zeros((height, width), int)
     for tile in grid:
         core, reads = grid.core(tile), grid.reads(tile)
@@ -24,7 +24,7 @@ def test_every_pixel_belongs_to_one_tile(height, width, side, stride, halo):
 
 
 def test_an_image_that_the_model_can_take_is_not_tiled():
-    model = {"stride": 16, "halo": 112, "largest": 1760}
+    model = {"stride": 16, "halo": 112, "max_side": 1760}
     assert len(make_grid((1760, 1000), None, **model)) == 1
     grid = make_grid((1761, 1000), None, **model)
     assert (len(grid), grid.side) == (2, 1536)
@@ -33,14 +33,20 @@ def test_an_image_that_the_model_can_take_is_not_tiled():
 
 
 def test_a_side_is_rounded_up_and_holds_a_halo():
-    assert make_grid((1000, 1000), 100, stride=16, halo=20, largest=500).side == 112
-    assert make_grid((1000, 1000), 16, stride=16, halo=20, largest=500).side == 32
-    assert make_grid((1000, 1000), None, stride=16, halo=20, largest=60).side == 32
+    assert make_grid((1000, 1000), 100, stride=16, halo=20, max_side=500).side == 112
+    assert make_grid((1000, 1000), 16, stride=16, halo=20, max_side=500).side == 32
+    assert make_grid((1000, 1000), None, stride=16, halo=20, max_side=60).side == 32
+
+
+def test_no_tile_is_larger_than_the_model_takes_beside_its_halo():
+    model = {"stride": 16, "halo": 32, "max_side": 512}
+    assert make_grid((1000, 1000), 4000, **model).side == make_grid((1000, 1000), None, **model).side == 448
+    assert len(make_grid((500, 300), 4000, **model)) == 1
 
 
 def test_a_tile_of_no_size_is_refused():
     with pytest.raises(ConfigError, match="tile: 0"):
-        make_grid((10, 10), 0, stride=16, halo=0, largest=64)
+        make_grid((10, 10), 0, stride=16, halo=0, max_side=64)
 
 
 @given(st.integers(0, 2**31), st.integers(0, 12), st.integers(0, 20), st.integers(0, 20))

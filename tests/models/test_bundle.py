@@ -7,6 +7,7 @@ import pytest
 from nucseg.core.errors import ModelError
 from nucseg.images.transforms import Normalize, Rescale
 from nucseg.models.bundle import ModelBundle
+from whole_images import predict_whole
 
 TRANSFORMS = (Rescale(factor=0.5), Normalize(pmin=2, min_range=0.01))
 
@@ -29,7 +30,7 @@ def test_what_is_saved_is_loaded(folder, small_stardist):
     assert bundle.preprocessor().transforms == TRANSFORMS
     assert bundle.preprocessor().in_channels == 1
     image = np.random.default_rng(0).random((48, 32, 1), np.float32)
-    (expected,), (found,) = small_stardist.predict([image]), bundle.model.predict([image])
+    (expected,), (found,) = predict_whole(small_stardist, [image]), predict_whole(bundle.model, [image])
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_array_equal(found.scores, expected.scores)
 

@@ -97,7 +97,7 @@ def test_the_precision_is_in_effect(small_stardist):
     image = np.random.default_rng(0).random((64, 64, 1), np.float32)
 
     def mean_distances():
-        found = small_stardist.propose([image], 0.0)[0]
+        found = small_stardist.propose([image], {"score": 0.0})[0]
         return dict(zip(map(tuple, found.points.tolist()), found.distances.mean(1).tolist(), strict=True))
 
     use_precision("float32")

@@ -3,7 +3,7 @@ import pytest
 from stardist.matching import matching_dataset
 
 from nucseg.core.types import Instances
-from nucseg.models.tuning import SAME, ap_mean, choose_thresholds
+from nucseg.models.tuning import SAME, ap_mean, choose_thresholds, search_thresholds
 
 
 def reference(truths, found):
@@ -64,6 +64,22 @@ def test_of_good_thresholds_those_nearest_to_a_half_are_chosen(caplog):
 
 def test_thresholds_stay_where_none_is_worth_anything(caplog):
     before = {"score": 0.2}
-    assert choose_thresholds([({"score": 0.5}, 0.0)], before) is before
-    assert choose_thresholds([], before) is before
+    assert choose_thresholds([({"score": 0.5}, 0.0)], before) == before
+    assert choose_thresholds([], before) == before
     assert "No nucleus" in caplog.text
+
+
+def test_every_combination_is_tried_the_last_name_changing_fastest(images):
+    """Anything is found with one combination alone."""
+    tried = []
+
+    def find(thresholds):
+        tried.append((thresholds["nms"], thresholds["score"]))
+        lowest = 0.5 if tried[-1] == (0.4, 0.5) else 2.0
+        return [candidates.above(lowest) for _, candidates in images]
+
+    truths = [truth for truth, _ in images]
+    grid = {"nms": (0.2, 0.4), "score": (0.05, 0.5, 1.0)}
+    chosen = search_thresholds(find, truths, grid, {"score": 0.3, "nms": 0.3})
+    assert tried == [(nms, score) for nms in (0.2, 0.4) for score in (0.05, 0.5, 1.0)]
+    assert (chosen, list(chosen)) == ({"score": 0.5, "nms": 0.4}, ["score", "nms"])

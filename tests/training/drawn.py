@@ -36,7 +36,7 @@ class ForegroundNet(WholeNuclei):
 
     stride = 2
     halo = 8
-    largest = 1024
+    max_side = 1024
 
     def __init__(self, in_channels=1, kill_at=None):
         self.in_channels = in_channels
@@ -67,8 +67,8 @@ class ForegroundNet(WholeNuclei):
 
     def tune(self, images, labels):
         assert all(image.shape[:2] == truth.shape for image, truth in zip(images, labels, strict=True))
-        self.thresholds = {"score": 0.4}
-        return self.thresholds
+        self.tuned_on = [truth.shape for truth in labels]
+        return {"score": 0.4}
 
 
 def draw_samples(folder, shapes=((40, 40), (64, 48), (48, 48), (90, 40))):

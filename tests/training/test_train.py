@@ -10,7 +10,7 @@ import pytest
 
 from nucseg.core.errors import ConfigError, InputError, StorageError
 from nucseg.models.run import images_seen
-from nucseg.training.train import tune_thresholds, use_as_it_is
+from nucseg.training.train import bundle_pretrained, tune_thresholds
 
 SCHEDULES = {
     "cosine": {"schedule": "cosine"},
@@ -104,7 +104,7 @@ def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     segmenter = drawn.ForegroundNet()
     before = segmenter.keras_model.get_weights()
-    bundle = use_as_it_is(
+    bundle = bundle_pretrained(
         [replace(samples[0], split="test"), *samples[1:]],
         segmenter,
         transforms=(),
@@ -124,7 +124,15 @@ def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
     assert run["validation"]["thresholds"] == {"score": 0.4}
     assert "nothing is trained" in caplog.text
     with pytest.raises(InputError, match="none of the split 'val'"):
-        use_as_it_is(samples[:1], segmenter, transforms=(), config=drawn.SMALL, name="mine", parameters={})
+        bundle_pretrained(samples[:1], segmenter, transforms=(), config=drawn.SMALL, name="mine", parameters={})
+
+
+def test_an_image_larger_than_the_model_takes_is_tuned_in_windows(drawn, samples):
+    model = drawn.ForegroundNet()
+    model.max_side = 32
+    bundle = bundle_pretrained(samples, model, transforms=(), config=drawn.SMALL, name="mine", parameters={})
+    assert tune_thresholds(bundle, samples).run["validation"]["n_images"] == 1
+    assert model.tuned_on == [(32, 32), (32, 16), (16, 32), (16, 16)]  # 48 x 48
 
 
 def test_the_record_holds_that_of_the_model_it_started_from(drawn, samples, tmp_path):
@@ -132,7 +140,7 @@ def test_the_record_holds_that_of_the_model_it_started_from(drawn, samples, tmp_
     (tmp_path / "run.json").write_text(json.dumps(first))
     parameters = {"pretrained": str(tmp_path), "fine_tune": False}
     options = {"transforms": (), "config": drawn.SMALL, "name": "mine", "parameters": parameters}
-    bundle = use_as_it_is(samples, drawn.ForegroundNet(), **options)
+    bundle = bundle_pretrained(samples, drawn.ForegroundNet(), **options)
     assert bundle.run["pretrained_run"] == first
     assert images_seen(bundle.run) == {"train": {"other/1"}, "val": {"drawn/2"}}
 

@@ -121,20 +121,20 @@ def _absolute(name: str) -> str:
 
 
 def _propose(recipe: _Recipe, tile: int) -> Any:
-    segmenter, view = _prepared(recipe)
-    return propose_tiles(segmenter, view, recipe.grid, [tile], recipe.score_threshold)[0]
+    model, view = _prepared(recipe)
+    return propose_tiles(model, view, recipe.grid, [tile], recipe.score_threshold)[0]
 
 
 def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
-    segmenter, view = _prepared(recipe)
-    return decode_tile(segmenter, view, recipe.grid, tile, proposals, recipe.score_threshold)
+    model, view = _prepared(recipe)
+    return decode_tile(model, view, recipe.grid, tile, proposals, recipe.score_threshold)
 
 
 def _prepared(recipe: _Recipe) -> tuple[InstanceSegmenter, NetworkView]:
     with _loading:
-        segmenter = _predictor(recipe.run, recipe.model, recipe.precision).bundle.model
+        model = _predictor(recipe.run, recipe.model, recipe.precision).bundle.model
     source = _source(recipe.run, recipe.image, recipe.channel)
-    return segmenter, NetworkView(source, recipe.fitted, recipe.scale)
+    return model, NetworkView(source, recipe.fitted, recipe.scale)
 
 
 @lru_cache(maxsize=1)

@@ -62,13 +62,13 @@ class LocalEngine:
     read and decoded.
 
     Args:
-        segmenter: The model.
+        model: The model.
         threads: Number of threads that decode tiles.
         batch: Number of tiles that the network sees at a time; None takes what suits the device.
     """
 
-    def __init__(self, segmenter: InstanceSegmenter, threads: int = 2, batch: int | None = None) -> None:
-        self._segmenter = segmenter
+    def __init__(self, model: InstanceSegmenter, threads: int = 2, batch: int | None = None) -> None:
+        self._model = model
         self._threads = threads
         self._batch = tiles_at_once() if batch is None else batch
 
@@ -87,7 +87,7 @@ class LocalEngine:
                     needed = waits.pop(tile)
                     running[tile] = decoders.submit(
                         decode_tile,
-                        self._segmenter,
+                        self._model,
                         job.view,
                         job.grid,
                         tile,
@@ -109,7 +109,7 @@ class LocalEngine:
 
     def _proposed(self, job: TileJob, tiles: list[int]) -> Iterator[tuple[int, Any]]:
         def propose(some: list[int]) -> list[Any]:
-            return propose_tiles(self._segmenter, job.view, job.grid, some, job.score_threshold)
+            return propose_tiles(self._model, job.view, job.grid, some, job.score_threshold)
 
         yield from job.known.items()
         tiles = [tile for tile in tiles if tile not in job.known]

@@ -43,12 +43,12 @@ class ScaleLook:
 
     def _proposals(self, scale: float) -> list[Any]:
         seen = [resize_image(part, scaled_shape(part.shape, scale)) for part in self._parts]
-        return self._model.propose(seen, self._lowest)
+        return self._model.propose(seen, {**self._model.thresholds, "score": self._lowest})
 
     def _found(self, scale: float) -> list[Instances]:
-        own = self._model.thresholds["score"]
+        thresholds = self._model.thresholds
         shapes = [scaled_shape(part.shape, scale) for part in self._parts]
         return [
-            self._model.decode(proposals, shape).above(own)
+            self._model.decode(proposals, shape, thresholds).above(thresholds["score"])
             for proposals, shape in zip(self._propose(scale), shapes, strict=True)
         ]

@@ -107,7 +107,7 @@ class Predictor:
         Args:
             source: The image.
             channel: The channel that `source` was opened with, for other processes.
-            tile: Side of a tile in pixels, in the frame of the network; None takes the default.
+            tile: Side of a tile in pixels, in the frame of the network, at most the default, which None takes.
             scale: Scale to predict at, or `auto`; None takes the predictor's.
             magnification: As in `predict`.
             score_threshold: As in `predict`.
@@ -133,7 +133,11 @@ class Predictor:
             look = ScaleLook(model, source, fitted, lowest)
             scale = look.scale()
         grid = make_grid(
-            NetworkView(source, fitted, scale).shape, tile, stride=model.stride, halo=model.halo, largest=model.largest
+            NetworkView(source, fitted, scale).shape,
+            tile,
+            stride=model.stride,
+            halo=model.halo,
+            max_side=model.max_side,
         )
         known = look.proposals_of_all(scale) if look and len(grid) == 1 else {}
         return TileJob(source, channel, fitted, scale, grid, score_threshold, known)

@@ -15,18 +15,18 @@ from nucseg.inference.view import NetworkView
 from nucseg.masks.labels import make_whole
 from nucseg.models.protocols import InstanceSegmenter, lowest_score
 
-_NEIGHBOUR_REACHES = 3
-"""A tile's decision is taken with the proposals up to so many times the largest nucleus's reach around it: whether a
-proposal is kept depends on those it overlaps (two reaches), and that in turn on theirs."""
+_NEIGHBOUR_RADII = 3
+"""A tile's decision is taken with the proposals up to so many times the largest nucleus's radius around it: whether a
+proposal is kept depends on those it overlaps (two radii), and that in turn on theirs."""
 
 
 def propose_tiles(
-    segmenter: InstanceSegmenter, view: NetworkView, grid: TileGrid, tiles: Sequence[int], score_threshold: float | None
+    model: InstanceSegmenter, view: NetworkView, grid: TileGrid, tiles: Sequence[int], score_threshold: float | None
 ) -> list[Any]:
     """Run the network over tiles and their halos, those that are alike as one batch.
 
     Args:
-        segmenter: The model.
+        model: The model.
         view: The image.
         grid: Its tiles.
         tiles: Which ones.
@@ -37,12 +37,13 @@ def propose_tiles(
     """
     places = [grid.reads(tile) for tile in tiles]
     images = [view.read(place) for place in places]
-    own = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
-    return segmenter.propose(images, lowest_score(segmenter.thresholds["score"], score_threshold), own)
+    cores = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
+    lowest = lowest_score(model.thresholds["score"], score_threshold)
+    return model.propose(images, {**model.thresholds, "score": lowest}, cores)
 
 
 def decode_tile(
-    segmenter: InstanceSegmenter,
+    model: InstanceSegmenter,
     view: NetworkView,
     grid: TileGrid,
     tile: int,
@@ -52,7 +53,7 @@ def decode_tile(
     """Decide which proposals are nuclei and keep those that the tile owns: whose middle lies in its core.
 
     Args:
-        segmenter: The model.
+        model: The model.
         view: The image.
         grid: Its tiles.
         tile: Which one.
@@ -60,11 +61,12 @@ def decode_tile(
         score_threshold: The lowest score to keep; None takes the model's own.
     """
     core = grid.core(tile)
-    reach = max(segmenter.reach(found) for found in proposals.values())
-    window = core.grown(min(_NEIGHBOUR_REACHES * reach, grid.side), grid.shape)
-    joined = segmenter.join([(found, grid.core(number)) for number, found in proposals.items()], window)
-    threshold = segmenter.thresholds["score"] if score_threshold is None else score_threshold
-    return _part(segmenter.decode(joined, window.shape).above(threshold), window, core, view)
+    radius = max(model.max_radius(found) for found in proposals.values())
+    window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
+    joined = model.join([(found, grid.core(number)) for number, found in proposals.items()], window)
+    threshold = model.thresholds["score"] if score_threshold is None else score_threshold
+    found = model.decode(joined, window.shape, model.thresholds).above(threshold)
+    return _part(found, window, core, view)
 
 
 def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> Part:

@@ -54,7 +54,7 @@ class TileGrid:
         ]
 
 
-def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: int, largest: int) -> TileGrid:
+def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: int, max_side: int) -> TileGrid:
     """Lay tiles over an image.
 
     Where no side is wanted, tiles are as large as the model can take with their halos, and an image that it can take
@@ -62,20 +62,22 @@ def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: in
 
     Args:
         shape: (rows, columns) in the frame that the network sees.
-        side: Wanted of a tile, in pixels; rounded up to the stride. None for the default.
+        side: Wanted of a tile, in pixels; rounded up to the stride, and no larger than the default. None takes that.
         stride: Of the model: origins of tiles are multiples of it.
         halo: Of the model.
-        largest: Pixels a side that the model can take.
+        max_side: Pixels a side that the model can take at once.
 
     Raises:
         ConfigError: The side is not above 0.
     """
     halo = -(-halo // stride) * stride
+    default = max(shape) if max(shape) <= max_side else max_side - 2 * halo
     if side is None:
-        side = max(shape) if max(shape) <= largest else largest - 2 * halo
+        side = default
     elif side <= 0:
         raise ConfigError(
-            f"tile: {side} pixels are not allowed; give a side above 0, such as {max(largest - 2 * halo, stride)}."
+            f"tile: {side} pixels are not allowed; give a side above 0, such as {max(max_side - 2 * halo, stride)}."
         )
+    side = min(side, default)
     # So that neighbours hold all that a tile needs to know of.
     return TileGrid(shape, max(-(-side // stride) * stride, halo), halo)

@@ -32,7 +32,7 @@ class ModelBundle:
     run: dict[str, Any] = field(default_factory=dict)
 
     def preprocessor(self) -> Preprocessor:
-        """Make the preprocessing that the model was trained with."""
+        """Return the preprocessing that the model was trained with."""
         return Preprocessor(self.transforms, self.model.in_channels)
 
     def save(self, folder: Path) -> None:

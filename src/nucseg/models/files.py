@@ -1,4 +1,4 @@
-"""The three files in which every segmenter keeps itself: `config.json`, `thresholds.json` and `model.weights.h5`."""
+"""The three files in which a model keeps itself: `config.json`, `thresholds.json` and `model.weights.h5`."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=_Tunable)
 
 
 def write_files(folder: Path, architecture: dict[str, Any], thresholds: dict[str, float], network: keras.Model) -> None:
-    """Write a segmenter into an existing folder.
+    """Write a model into an existing folder.
 
     Args:
         folder: Where to.
@@ -42,29 +42,29 @@ def write_files(folder: Path, architecture: dict[str, Any], thresholds: dict[str
 def read_files(
     folder: Path, title: str, config: type[C], build: Callable[[C], S], network: Callable[[S], keras.Model]
 ) -> S:
-    """Read a segmenter that `write_files` wrote.
+    """Read a model that `write_files` wrote.
 
     Args:
         folder: Where from.
         title: Name of the kind, for errors.
         config: What validates the architecture.
-        build: Makes the segmenter, with random weights.
-        network: Gives the model in it that was written.
+        build: Builds the model, with random weights.
+        network: Returns the network whose weights were written.
 
     Raises:
         ModelError: A file is missing, damaged or of another kind.
     """
     try:
-        segmenter = build(config(**json.loads((folder / CONFIG).read_text())["architecture"]))
+        model = build(config(**json.loads((folder / CONFIG).read_text())["architecture"]))
         thresholds = json.loads((folder / THRESHOLDS).read_text())
-        segmenter.thresholds = {name: float(thresholds[name]) for name in segmenter.thresholds}
-        network(segmenter).load_weights(folder / WEIGHTS)
-        if not np.isfinite(list(segmenter.thresholds.values())).all():
+        model.thresholds = {name: float(thresholds[name]) for name in model.thresholds}
+        network(model).load_weights(folder / WEIGHTS)
+        if not np.isfinite(list(model.thresholds.values())).all():
             raise ValueError(f"{THRESHOLDS} has a value that is no number")
-        if not all(np.isfinite(weights).all() for weights in network(segmenter).get_weights()):
+        if not all(np.isfinite(weights).all() for weights in network(model).get_weights()):
             raise ValueError(f"{WEIGHTS} has values that are no numbers")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         raise ModelError(
             f"{folder}: not a whole {title} model ({error}). Fetch it again (`dvc pull`) or train it anew."
         ) from error
-    return segmenter
+    return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
@@ -51,14 +51,14 @@ class Model(Protocol):
         ...
 
     def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
-        """Choose the decoding thresholds on validation images, set and return them.
+        """Choose the decoding thresholds on validation images; the model keeps those it has.
 
         Args:
-            images: Each `(H, W, in_channels)` float32, preprocessed.
+            images: Each `(H, W, in_channels)` float32, preprocessed; no side is above what the model takes at once.
             labels: The true label image of each, `(H, W)`.
 
         Returns:
-            The new thresholds.
+            The thresholds chosen.
         """
         ...
 
@@ -84,20 +84,25 @@ class InstanceSegmenter(Model, Protocol):
     steps of different tiles overlap in time.
 
     Proposals are of the model's own type; they can be pickled, for they travel between processes.
-    `decode(propose([image], t)[0], image.shape[:2])` is the nuclei of an image.
+    `decode(propose([image], thresholds)[0], image.shape[:2], thresholds)` is the nuclei of an image. Neither step looks
+    at the attribute `thresholds`: what they depend on is handed in.
 
     Attributes:
         halo: Pixels of context that a tile needs around what it owns, so that its seams do not show.
-        largest: Side in pixels of the largest image that the network is shown at once; it bounds the memory.
-        thresholds: The decoding thresholds; `score` is one of them.
+        max_side: Pixels a side of the largest image that the network takes at once; it bounds the memory. Larger images
+            are the caller's to lay in tiles.
+        thresholds: The decoding thresholds that belong to the weights; `score` is one of them.
     """
 
     halo: int
-    largest: int
+    max_side: int
     thresholds: dict[str, float]
 
     def propose(
-        self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
+        self,
+        images: Sequence[NDArray[np.float32]],
+        thresholds: Mapping[str, float],
+        cores: Sequence[Window] | None = None,
     ) -> list[Any]:
         """Run the network over images and keep what may be a nucleus.
 
@@ -106,9 +111,9 @@ class InstanceSegmenter(Model, Protocol):
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
-            score_threshold: The lowest score to keep.
-            own: The window of each image that is asked for, beginning at multiples of the stride and ending at such or
-                with the image; what is around it is context. None: all of it.
+            thresholds: The decoding thresholds; `score` is the lowest one to keep.
+            cores: The window of each image that is asked for, beginning at multiples of the stride and ending at such
+                or with the image; what is around it is context. None: all of it.
 
         Returns:
             For each image the proposals whose centres lie in its window, in the window's frame.
@@ -128,15 +133,20 @@ class InstanceSegmenter(Model, Protocol):
         """
         ...
 
-    def reach(self, proposals: Any) -> int:
+    def max_radius(self, proposals: Any) -> int:
         """Return how far from its centre the largest of the proposed nuclei extends, in pixels."""
         ...
 
-    def decode(self, proposals: Any, shape: tuple[int, int]) -> Instances:
+    def decode(self, proposals: Any, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
         """Decide which proposals are nuclei and draw them; may be called by several threads at once.
 
         Decoding proposals down to a low score and calling `Instances.above(t)` gives what decoding those from t up
-        gives, for thresholds from `LOWEST_SCORE` up.
+        gives, for t from `LOWEST_SCORE` up.
+
+        Args:
+            proposals: What `propose` or `join` returned.
+            shape: (rows, columns) of their frame.
+            thresholds: The decoding thresholds. Nuclei that score below `score` never change those from it up.
 
         Returns:
             The nuclei in the order of falling score.

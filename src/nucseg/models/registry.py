@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from nucseg.core import package
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.validation import plain_words
-from nucseg.models.protocols import InstanceSegmenter
+from nucseg.models.protocols import InstanceSegmenter, Model
 from nucseg.models.shipped import in_wheel, trained_or_shipped
 
 
@@ -92,9 +92,9 @@ def create_model(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
     return _import(entry.create_path)(config)
 
 
-def kind_of(segmenter: InstanceSegmenter) -> str:
+def kind_of(model: Model) -> str:
     """Return the name under which a model's class is listed."""
-    path = f"{type(segmenter).__module__}:{type(segmenter).__qualname__}"
+    path = f"{type(model).__module__}:{type(model).__qualname__}"
     for kind, entry in MODELS.items():
         if entry.class_path == path:
             return kind

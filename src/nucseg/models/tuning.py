@@ -1,13 +1,17 @@
-"""Choosing the decoding thresholds: the number that they are tuned for, and the choice."""
+"""The search for the decoding thresholds: what is tried, the number that they are tuned for, and the choice."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.metrics.instances.overlap import overlaps
+
+SCORES = tuple(percent / 100 for percent in range(10, 95, 5))
+"""The score thresholds that are tried."""
 
 SAME = 0.0025
 """Thresholds whose values differ by no more are as good as each other: another seed changes more."""
@@ -35,7 +39,33 @@ def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -
     return float((true_positives / np.maximum(nuclei - true_positives, 1)).mean())
 
 
-def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: dict[str, float]) -> dict[str, float]:
+def search_thresholds(
+    find: Callable[[Mapping[str, float]], Sequence[Instances]],
+    truths: Sequence[NDArray[np.integer]],
+    grid: Mapping[str, Sequence[float]],
+    before: Mapping[str, float],
+) -> dict[str, float]:
+    """Try every combination of thresholds on validation images and choose among them, see `choose_thresholds`.
+
+    Args:
+        find: Returns what is found in each image with the given thresholds. It is called with those of the first name
+            in `grid` changing least often and those of the last one each time, so it may keep what it can use again.
+        truths: The true label image of each image, `(H, W)`.
+        grid: The values to try of each threshold, by its name; `score` is among them.
+        before: The thresholds that stay where no nucleus is found.
+
+    Returns:
+        The thresholds chosen, in the order of `before`.
+    """
+    tried = []
+    for values in product(*grid.values()):
+        combination = dict(zip(grid, values, strict=True))
+        thresholds = {name: combination[name] for name in before}
+        tried.append((thresholds, ap_mean(truths, find(thresholds))))
+    return choose_thresholds(tried, before)
+
+
+def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: Mapping[str, float]) -> dict[str, float]:
     """Choose among thresholds by what they are worth.
 
     Args:
@@ -48,8 +78,8 @@ def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: d
     """
     best = max((value for _, value in tried), default=0.0)
     if best <= 0:
-        _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", before)
-        return before
+        _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", dict(before))
+        return dict(before)
     good = [
         (round(abs(thresholds["score"] - 0.5), 6), -value, thresholds)
         for thresholds, value in tried

@@ -20,6 +20,7 @@ from nucseg.core.types import Sample
 from nucseg.images.io import read_image, read_labels
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform
+from nucseg.inference.tiles import make_grid
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import describe_device, use_precision
 from nucseg.models.protocols import InstanceSegmenter
@@ -128,7 +129,7 @@ def train(
     return ModelBundle(name, segmenter, transforms, record)
 
 
-def use_as_it_is(
+def bundle_pretrained(
     samples: Sequence[Sample],
     segmenter: InstanceSegmenter,
     *,
@@ -137,7 +138,7 @@ def use_as_it_is(
     name: str,
     parameters: Mapping[str, Any],
 ) -> ModelBundle:
-    """Make a bundle of a pretrained segmenter without training it.
+    """Bundle a pretrained model without training it.
 
     Args:
         samples: The manifest; of the val split goes into the record what `tune_thresholds` will see of it.
@@ -171,23 +172,28 @@ def use_as_it_is(
 
 
 def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBundle:
-    """Choose the decoding thresholds on the val split, as the model sees it.
+    """Choose the decoding thresholds on the val split, as the model sees it, and set them.
+
+    An image that is larger than the model takes at once is cut into windows that it takes; each counts as an image.
 
     Returns:
-        The bundle, its segmenter with the new thresholds, its record with them and their scores under `validation`.
+        The bundle, its model with the new thresholds, its record with them and their scores under `validation`.
     """
-    preprocessor = bundle.preprocessor()
+    model, preprocessor = bundle.model, bundle.preprocessor()
     images, labels = [], []
     held_out = _split(samples, "val")
     for sample in held_out:
         image = read_image(sample.image_path)
         fitted = preprocessor.fit(image, magnification=sample.magnification)
-        images.append(fitted.image(image))
-        labels.append(fitted.labels(read_labels(sample.label_file())))
-    thresholds = bundle.model.tune(images, labels)
+        seen, truth = fitted.image(image), fitted.labels(read_labels(sample.label_file()))
+        grid = make_grid(truth.shape, None, stride=model.stride, halo=0, max_side=model.max_side)
+        for window in map(grid.core, grid):
+            images.append(seen[window.slices])
+            labels.append(truth[window.slices])
+    model.thresholds = model.tune(images, labels)
     validation = {
-        "thresholds": dict(thresholds),
-        "n_images": len(images),
+        "thresholds": dict(model.thresholds),
+        "n_images": len(held_out),
         "scores": validation_scores(bundle, held_out, bundle.run["precision"]),
     }
     return replace(bundle, run={**bundle.run, "validation": validation})

@@ -5,14 +5,17 @@ from keras import ops
 
 from nucseg.core.errors import ConfigError, DownloadError, ModelError
 from nucseg.core.window import Window
+from nucseg.inference.predictor import Predictor
 from nucseg.metrics.instances.overlap import overlaps
+from nucseg.models.bundle import ModelBundle
 from nucseg.models.mask_rcnn import model as model_module
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import Detections, MaskRCNNSegmenter
 from nucseg.models.mask_rcnn.pretrained import create
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import create_model, kind_of
-from nucseg.models.tuning import SAME, ap_mean
+from nucseg.models.tuning import SAME, SCORES, ap_mean
+from whole_images import predict_whole
 
 
 def f1(truths, found, threshold=0.5):
@@ -31,7 +34,7 @@ def check(found, shape):
 def test_it_overfits(trained, pairs):
     """150 steps on four images."""
     assert trained.history[-1] < trained.history[0] / 4
-    found = trained.predict([image for image, _ in pairs], score_threshold=0.5)
+    found = predict_whole(trained, [image for image, _ in pairs], score_threshold=0.5)
     assert f1([labels for _, labels in pairs], found) > 0.95
     for (image, _), instances in zip(pairs, found, strict=True):
         check(instances, image.shape[:2])
@@ -41,10 +44,10 @@ def test_it_overfits(trained, pairs):
 def test_a_higher_threshold_only_takes_nuclei_away(trained, draw_nuclei, precision):
     use_precision(precision)
     image = (draw_nuclei((90, 133), 20, seed=9, gap=0)[0] / np.float32(255))[..., None]
-    everything = trained.predict([image], score_threshold=0.05)[0]
+    everything = predict_whole(trained, [image], score_threshold=0.05)[0]
     assert len(everything) > 10
     for threshold in [0.05, 0.3, 0.5, 0.77, 1.0, float(np.median(everything.scores))]:
-        found, expected = trained.predict([image], score_threshold=threshold)[0], everything.above(threshold)
+        found, expected = predict_whole(trained, [image], score_threshold=threshold)[0], everything.above(threshold)
         np.testing.assert_array_equal(found.labels, expected.labels)
         np.testing.assert_array_equal(found.scores, expected.scores)
 
@@ -52,20 +55,20 @@ def test_a_higher_threshold_only_takes_nuclei_away(trained, draw_nuclei, precisi
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (64, 64), (128, 128), (256, 256), (131, 77)])
 def test_any_size(trained, shape):
     image = np.random.default_rng(0).random((*shape, 1), np.float32)
-    check(trained.predict([image], score_threshold=0.05)[0], shape)
+    check(predict_whole(trained, [image], score_threshold=0.05)[0], shape)
 
 
 def test_nuclei_stay_where_they_are_in_a_larger_image(trained, pairs):
     """The same picture in the corner of a larger one of odd sides."""
     image, labels = pairs[0]
     larger = np.pad(image, [(0, 45), (0, 87), (0, 0)], mode="edge")
-    found = trained.predict([larger], score_threshold=0.5)[0]
+    found = predict_whole(trained, [larger], score_threshold=0.5)[0]
     assert f1([np.pad(labels, [(0, 45), (0, 87)])], [found]) > 0.8
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0])
 def test_a_constant_image_has_no_nuclei(trained, value):
-    found = trained.predict([np.full((33, 70, 1), value, np.float32)], score_threshold=0.05)[0]
+    found = predict_whole(trained, [np.full((33, 70, 1), value, np.float32)], score_threshold=0.05)[0]
     assert len(found) == 0
     assert found.labels.shape == (33, 70)
 
@@ -80,7 +83,7 @@ def test_what_is_no_image_for_it_is_refused(trained, image):
     from nucseg.core.errors import InputError
 
     with pytest.raises(InputError, match="finite"):
-        trained.predict([image])
+        predict_whole(trained, [image])
 
 
 def test_tiles_do_not_show(trained, tiny, draw_nuclei):
@@ -89,11 +92,12 @@ def test_tiles_do_not_show(trained, tiny, draw_nuclei):
     # Caps that no image of this size reaches: they count for a whole image and for a tile alike.
     uncapped = MaskRCNNSegmenter(tiny.model_copy(update={"before_nms": 2000, "proposals": 1000}))
     uncapped.keras_model.set_weights(trained.keras_model.get_weights())
-    whole = uncapped.predict([image])[0]
+    predictor = Predictor(ModelBundle("tiny", uncapped, (), {}), scale=1.0, precision="float32")
+    whole = predictor.predict(image)
     assert len(whole) > 50
-    uncapped.largest = 4 * uncapped.stride + 2 * uncapped.halo
-    assert uncapped.largest < image.shape[1]  # so that there are tiles
-    assert f1([whole.labels], uncapped.predict([image]), threshold=0.9) >= 0.99
+    uncapped.max_side = 4 * uncapped.stride + 2 * uncapped.halo
+    assert uncapped.max_side < image.shape[1]  # so that there are tiles
+    assert f1([whole.labels], [predictor.predict(image)], threshold=0.9) >= 0.99
 
 
 def test_masks_of_each_level_are_those_of_all_at_once(trained):
@@ -118,14 +122,15 @@ def test_parts_are_joined_by_centre(trained):
     np.testing.assert_array_equal(found.boxes, [[-2, 0, 6, 8], [-2, 30, 4, 38], [8, 28, 18, 40]])
     np.testing.assert_allclose(found.scores, [0.9, 0.7, 0.5])
     assert len(trained.join(parts, Window(20, 0, 40, 70)).scores) == 0
-    assert trained.reach(found) == np.ceil(12 * 0.6)
+    assert trained.max_radius(found) == np.ceil(12 * 0.6)
 
 
 def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(trained, pairs):
     image = pairs[0][0][:61, :57]
     windows = [Window(16, 0, 61, 48), Window(32, 16, 48, 57)]
-    *parts, nothing = trained.propose([image, image, np.zeros_like(image)], 0.1, [*windows, windows[0]])
-    whole = trained.propose([image], 0.1)[0]
+    thresholds = {"score": 0.1, "nms": 0.5}
+    *parts, nothing = trained.propose([image, image, np.zeros_like(image)], thresholds, [*windows, windows[0]])
+    whole = trained.propose([image], thresholds)[0]
     for part, window in zip(parts, windows, strict=True):
         expected = trained.join([(whole, Window.whole(image.shape))], window)
         assert len(part.scores) > 0
@@ -140,7 +145,7 @@ def test_saved_and_loaded_it_gives_the_same(trained, pairs, tmp_path):
     assert again.thresholds == trained.thresholds
     assert kind_of(again) == "mask_rcnn"
     images = [image for image, _ in pairs]
-    for one, two in zip(trained.predict(images), again.predict(images), strict=True):
+    for one, two in zip(predict_whole(trained, images), predict_whole(again, images), strict=True):
         np.testing.assert_array_equal(one.labels, two.labels)
         np.testing.assert_array_equal(one.scores, two.scores)
     weights = sum(weight.nbytes for weight in trained.keras_model.get_weights())
@@ -232,16 +237,17 @@ def test_imagenet_weights_reach_the_backbone(monkeypatch):
 def test_tuned_thresholds_are_the_best_of_those_tried(trained, pairs, tmp_path, monkeypatch):
     trained.save(tmp_path)
     model = MaskRCNNSegmenter.load(tmp_path)
-    monkeypatch.setattr(model_module, "_NMS_TRIED", [0.3, 0.5])
-    monkeypatch.setattr(model_module, "_MASKS_TRIED", [0.4, 0.5])
+    monkeypatch.setattr(model_module, "_GRID", {"nms": [0.3, 0.5], "mask": [0.4, 0.5], "score": SCORES})
     images, labels = [image for image, _ in pairs], [truth for _, truth in pairs]
-    tuned = dict(model.tune(images, labels))
-    assert tuned == model.thresholds
-    best = ap_mean(labels, model.predict(images))
+    before = dict(model.thresholds)
+    tuned = model.tune(images, labels)
+    assert model.thresholds == before
+    model.thresholds = tuned
+    best = ap_mean(labels, predict_whole(model, images))
     for score in (0.2, 0.5, 0.8):
         for mask in (0.4, 0.5):
             model.thresholds = {"score": score, "nms": 0.5, "mask": mask}
-            assert ap_mean(labels, model.predict(images)) <= best + SAME
+            assert ap_mean(labels, predict_whole(model, images)) <= best + SAME
 
 
 def test_thresholds_stay_where_nothing_is_found(trained, tmp_path, caplog):

@@ -22,7 +22,10 @@ from nucseg.models.stardist.foreground import refine
 from nucseg.models.stardist.model import Candidates, StarDist
 from nucseg.models.stardist.network import stardist_config
 from nucseg.models.tuning import SAME
+from whole_images import predict_whole
 
+THRESHOLDS = {"score": 0.5, "nms": 0.4}
+LOW = {"score": 0.1}
 SMALL = {"n_rays": 16, "unet_n_depth": 2, "unet_n_filter_base": 4, "net_conv_after_unet": 8}
 
 
@@ -103,10 +106,10 @@ def test_polygons_of_the_targets_draw_the_nuclei(small_stardist, draw_nuclei):
     scores = probability[keep][:, 0]
     order = np.argsort(-scores, kind="stable")
     polygons = 2 * np.argwhere(keep)[order], distances[keep][order, :-1], scores[order]
-    found = small_stardist.decode(Candidates(*polygons), labels.shape)
+    found = small_stardist.decode(Candidates(*polygons), labels.shape, THRESHOLDS)
     result = matching(labels, found.labels, thresh=0.8)
     assert (result.tp, result.fp, result.fn) == (14, 0, 0)
-    refined = small_stardist.decode(Candidates(*polygons, foreground[..., 0] > 0.5), labels.shape)
+    refined = small_stardist.decode(Candidates(*polygons, foreground[..., 0] > 0.5), labels.shape, THRESHOLDS)
     np.testing.assert_array_equal(refined.labels > 0, labels > 0)
     assert matching(labels, refined.labels, thresh=0.8).mean_true_score > result.mean_true_score
 
@@ -124,7 +127,7 @@ def test_plain_instances_are_those_of_the_package(plain, draw_nuclei):
     package = StarDist2D(stardist_config(plain.config), basedir=None)
     package.keras_model.set_weights(plain.network.get_weights())
     picture = (draw_nuclei((96, 128), 20, seed=6, gap=0)[0] / np.float32(255))[..., None]
-    found = plain.predict([picture], score_threshold=0.4)[0]
+    found = predict_whole(plain, [picture], score_threshold=0.4)[0]
     labels, details = package.predict_instances(
         picture, prob_thresh=0.4, nms_thresh=plain.thresholds["nms"], predict_kwargs={"b": 0}
     )
@@ -136,7 +139,7 @@ def test_plain_instances_are_those_of_the_package(plain, draw_nuclei):
 def test_it_finds_nuclei_and_refined_ones_fit_better(small_stardist, plain, draw_nuclei):
     picture, labels = draw_nuclei((100, 140), 20, seed=7)
     refined, unrefined = (
-        matching(labels, model.predict([(picture / np.float32(255))[..., None]])[0].labels, thresh=0.5)
+        matching(labels, predict_whole(model, [(picture / np.float32(255))[..., None]])[0].labels, thresh=0.5)
         for model in (small_stardist, plain)
     )
     assert refined.f1 > 0.8
@@ -144,17 +147,17 @@ def test_it_finds_nuclei_and_refined_ones_fit_better(small_stardist, plain, draw
 
 
 def test_refined_nuclei_are_those_of_the_plain_model_within_the_radius(small_stardist, plain, image):
-    candidates = small_stardist.propose([image], 0.5)[0]
-    unrefined = plain.decode(candidates, image.shape[:2])
-    np.testing.assert_array_equal(unrefined.labels, plain.predict([image], score_threshold=0.5)[0].labels)
-    refined = small_stardist.decode(candidates, image.shape[:2])
+    candidates = small_stardist.propose([image], THRESHOLDS)[0]
+    unrefined = plain.decode(candidates, image.shape[:2], THRESHOLDS)
+    np.testing.assert_array_equal(unrefined.labels, predict_whole(plain, [image], score_threshold=0.5)[0].labels)
+    refined = small_stardist.decode(candidates, image.shape[:2], THRESHOLDS)
     expected = make_whole(refine(unrefined.labels, candidates.foreground, small_stardist.config.refine_radius))
     assert same_nuclei(refined.labels, expected)
     assert not same_nuclei(refined.labels, unrefined.labels)
 
 
 def test_labels_have_no_gaps_and_scores_fall(small_stardist, image):
-    found = small_stardist.predict([image], score_threshold=0.05)[0]
+    found = predict_whole(small_stardist, [image], score_threshold=0.05)[0]
     assert found.labels.shape == image.shape[:2]
     assert (found.labels.dtype, found.scores.dtype) == (np.int32, np.float32)
     np.testing.assert_array_equal(np.unique(found.labels), np.arange(len(found) + 1))
@@ -167,9 +170,9 @@ def test_labels_have_no_gaps_and_scores_fall(small_stardist, image):
 def test_a_higher_threshold_only_takes_nuclei_away(small_stardist, image, precision):
     """In bfloat16 many scores are equal."""
     use_precision(precision)
-    everything = small_stardist.predict([image], score_threshold=0.05)[0]
+    everything = predict_whole(small_stardist, [image], score_threshold=0.05)[0]
     for threshold in [0.05, 0.3, 0.5, 0.77, 1.0, float(everything.scores[3]), float(np.median(everything.scores))]:
-        found = small_stardist.predict([image], score_threshold=threshold)[0]
+        found = predict_whole(small_stardist, [image], score_threshold=threshold)[0]
         expected = everything.above(threshold)
         np.testing.assert_array_equal(found.labels, expected.labels)
         np.testing.assert_array_equal(found.scores, expected.scores)
@@ -192,8 +195,8 @@ def check_same_instances(found, expected):
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 60), threshold=st.integers(0, 10))
 def test_decoding_fewer_candidates_only_takes_nuclei_away(plain, seed, n, threshold):
     candidates = replace(draw_candidates(seed, n), foreground=None)
-    expected = plain.decode(candidates, (40, 40)).above(threshold / 10)
-    check_same_instances(plain.decode(candidates.above(threshold / 10), (40, 40)), expected)
+    expected = plain.decode(candidates, (40, 40), THRESHOLDS).above(threshold / 10)
+    check_same_instances(plain.decode(candidates.above(threshold / 10), (40, 40), THRESHOLDS), expected)
 
 
 @given(
@@ -209,12 +212,13 @@ def test_refined_a_higher_threshold_only_takes_nuclei_away(small_stardist, seed,
     candidates = draw_candidates(seed, n)
     model = copy.copy(small_stardist)
     model.thresholds = {"score": own / 10, "nms": 0.4}
-    model.propose = lambda images, score_threshold: [candidates.above(score_threshold) for _ in images]
+    model.propose = lambda images, thresholds: [candidates.above(thresholds["score"]) for _ in images]
     image = np.zeros((40, 40, 1), np.float32)
-    few, many = (model.predict([image], score_threshold=threshold / 10)[0] for threshold in (high, low))
+    few, many = (predict_whole(model, [image], score_threshold=threshold / 10)[0] for threshold in (high, low))
     check_same_instances(few, many.above(high / 10))
     if high >= own:  # what is weaker than its own threshold is not even looked at
-        check_same_instances(few, model.decode(candidates.above(own / 10), (40, 40)).above(high / 10))
+        found = model.decode(candidates.above(own / 10), (40, 40), model.thresholds)
+        check_same_instances(few, found.above(high / 10))
 
 
 def test_weak_nuclei_get_what_the_strong_ones_leave(small_stardist):
@@ -225,8 +229,8 @@ def test_weak_nuclei_get_what_the_strong_ones_leave(small_stardist):
         np.array([0.9, 0.2], np.float32),
         np.ones((40, 40), bool),
     )
-    both = small_stardist.decode(circles, (40, 40))
-    alone = small_stardist.decode(circles.above(0.5), (40, 40))
+    both = small_stardist.decode(circles, (40, 40), THRESHOLDS)
+    alone = small_stardist.decode(circles.above(0.5), (40, 40), THRESHOLDS)
     np.testing.assert_array_equal(both.labels == 1, alone.labels == 1)
     # Columns of row 20: the strong one's 7 to 17 has grown by 3, the weak one's 21 to 29 where there was room.
     row = both.labels[20]
@@ -242,7 +246,7 @@ def test_a_nucleus_that_the_map_takes_away_is_dropped(small_stardist):
         np.array([0.9, 0.8], np.float32),
         np.zeros((24, 40), bool),
     )
-    found = small_stardist.decode(circles, (24, 40))
+    found = small_stardist.decode(circles, (24, 40), THRESHOLDS)
     np.testing.assert_array_equal(found.scores, np.array([0.8], np.float32))
     assert found.labels[12, 12] == 1
     assert found.labels.max() == 1
@@ -255,9 +259,7 @@ def test_a_hidden_nucleus_is_dropped(small_stardist):
         np.array([[9.0] * 16, [9.0] * 16, [2.0] * 16], np.float32),
         np.array([0.9, 0.8, 0.7], np.float32),
     )
-    model = copy.copy(small_stardist)
-    model.thresholds = {"score": 0.5, "nms": 1.0}
-    found = model.decode(candidates, (40, 40))
+    found = small_stardist.decode(candidates, (40, 40), {"score": 0.5, "nms": 1.0})
     np.testing.assert_array_equal(found.scores, np.array([0.9, 0.8], np.float32))
     assert found.labels[20, 12] == 1
     assert found.labels[20, 28] == 2
@@ -267,7 +269,7 @@ def test_a_hidden_nucleus_is_dropped(small_stardist):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (2, 200), (17, 1)])
 def test_tiny_images_give_an_answer(small_stardist, shape):
     picture = np.random.default_rng(0).random((*shape, 1), np.float32)
-    found = small_stardist.predict([picture])[0]
+    found = predict_whole(small_stardist, [picture])[0]
     assert found.labels.shape == shape
     assert len(found) == found.labels.max()
 
@@ -275,7 +277,7 @@ def test_tiny_images_give_an_answer(small_stardist, shape):
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 100.0])
 @pytest.mark.parametrize("shape", [(1, 1), (64, 64), (33, 70)])
 def test_a_constant_image_has_no_nuclei(small_stardist, shape, value):
-    found = small_stardist.predict([np.full((*shape, 1), value, np.float32)], score_threshold=0.0)[0]
+    found = predict_whole(small_stardist, [np.full((*shape, 1), value, np.float32)], score_threshold=0.0)[0]
     assert found.labels.shape == shape
     assert len(found) == 0
     assert not found.labels.any()
@@ -283,19 +285,19 @@ def test_a_constant_image_has_no_nuclei(small_stardist, shape, value):
 
 def test_images_of_different_sizes_in_their_order(small_stardist, image):
     images = [image, image[:40], image[:, :70]]
-    together = small_stardist.predict(images)
+    together = predict_whole(small_stardist, images)
     for picture, found in zip(images, together, strict=True):
-        np.testing.assert_array_equal(found.labels, small_stardist.predict([picture])[0].labels)
-    assert small_stardist.predict([]) == []
+        np.testing.assert_array_equal(found.labels, predict_whole(small_stardist, [picture])[0].labels)
+    assert predict_whole(small_stardist, []) == []
 
 
 def test_a_batch_is_proposed_as_its_images_are(small_stardist, image, monkeypatch):
     images = [image, np.zeros_like(image), image[::-1], image[:40]]
-    alone = [small_stardist.propose([picture], 0.1)[0] for picture in images]
+    alone = [small_stardist.propose([picture], LOW)[0] for picture in images]
     batches = []
     run = small_stardist._run
     monkeypatch.setattr(small_stardist, "_run", lambda batch, *rest: batches.append(len(batch)) or run(batch, *rest))
-    together = small_stardist.propose(images, 0.1)
+    together = small_stardist.propose(images, LOW)
     assert batches == [2, 1]
     for expected, found in zip(alone, together, strict=True):
         assert len(found.scores) == len(expected.scores)
@@ -305,28 +307,8 @@ def test_a_batch_is_proposed_as_its_images_are(small_stardist, image, monkeypatc
     assert [len(found.scores) > 0 for found in together] == [True, False, True, True]
 
 
-def test_tiles_do_not_show(small_stardist, image, monkeypatch):
-    whole = small_stardist.propose([image], 0.1)[0]
-    sizes = []
-    run = small_stardist._run
-    monkeypatch.setattr(small_stardist, "largest", 2 * small_stardist.stride + 2 * small_stardist.halo)
-    monkeypatch.setattr(small_stardist, "_run", lambda tile, *rest: sizes.append(tile.shape) or run(tile, *rest))
-    tiled = small_stardist.propose([image], 0.1)[0]
-    assert len(sizes) == 6 * 9  # of two strides a side
-    assert max(max(size) for size in sizes) == small_stardist.largest
-
-    np.testing.assert_array_equal(tiled.foreground, whole.foreground)
-
-    def by_position(candidates):
-        order = np.lexsort(candidates.points.T)
-        return candidates.points[order], candidates.distances[order], candidates.scores[order]
-
-    for expected, found in zip(by_position(whole), by_position(tiled), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
 def test_joined_candidates_are_those_of_the_whole_image(small_stardist, image):
-    whole = small_stardist.propose([image], 0.1)[0]
+    whole = small_stardist.propose([image], LOW)[0]
     frame = Window.whole(image.shape)
     windows = [Window(0, 0, 90, 50), Window(0, 50, 40, 133), Window(40, 50, 90, 133)]
     parts = [(small_stardist.join([(whole, frame)], window), window) for window in windows]
@@ -334,21 +316,18 @@ def test_joined_candidates_are_those_of_the_whole_image(small_stardist, image):
     joined = small_stardist.join(parts, frame)
     for name in ("points", "distances", "scores", "foreground"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
-    assert small_stardist.reach(whole) == np.ceil(whole.distances.max()) + small_stardist.config.refine_radius
+    assert small_stardist.max_radius(whole) == np.ceil(whole.distances.max()) + small_stardist.config.refine_radius
     nothing = small_stardist.join([(whole, frame)], Window(1000, 1000, 1010, 1010))
-    assert small_stardist.reach(nothing) == small_stardist.config.refine_radius
-    assert len(small_stardist.decode(nothing, (10, 10))) == 0
+    assert small_stardist.max_radius(nothing) == small_stardist.config.refine_radius
+    assert len(small_stardist.decode(nothing, (10, 10), THRESHOLDS)) == 0
 
 
-@pytest.mark.parametrize("tiled", [False, True])
-def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(small_stardist, plain, image, tiled, monkeypatch):
+def test_what_is_asked_for_of_an_image_is_a_part_of_the_whole(small_stardist, plain, image):
     windows = [Window(0, 0, 90, 133), Window(32, 16, 64, 133), Window(16, 48, 90, 96), Window(16, 48, 90, 96)]
     images = [image, image, image, image[::-1]]
     for model in (small_stardist, plain):
-        whole = [model.propose([each], 0.1)[0] for each in images]
-        if tiled:
-            monkeypatch.setattr(model, "largest", 2 * model.stride + 2 * model.halo)
-        *parts, nothing = model.propose([*images, np.zeros_like(image)], 0.1, [*windows, windows[1]])
+        whole = [model.propose([each], LOW)[0] for each in images]
+        *parts, nothing = model.propose([*images, np.zeros_like(image)], LOW, [*windows, windows[1]])
         for part, found, window in zip(parts, whole, windows, strict=True):
             expected = model.join([(found, Window.whole(image.shape))], window)
             assert len(part.scores) > 0
@@ -416,16 +395,18 @@ def test_tuned_thresholds_are_the_best_of_those_tried(kind, request, draw_nuclei
 
     def value(score, nms):
         model.thresholds = {"score": score, "nms": nms}
-        total = np.zeros(3)
+        found = predict_whole(model, images)
+        total = 0.0
         for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
-            results = [matching(t, f.labels, threshold) for t, f in zip(truths, model.predict(images), strict=True)]
+            results = [matching(t, f.labels, threshold) for t, f in zip(truths, found, strict=True)]
             counts = np.sum([(r.tp, r.fp, r.fn) for r in results], axis=0)
-            total[0] += counts[0] / counts.sum() / 5
-        return total[0]
+            total += counts[0] / counts.sum() / 5
+        return total
 
+    before = dict(model.thresholds)
     with caplog.at_level(logging.INFO):
-        tuned = dict(model.tune(images, truths))
-    assert tuned == model.thresholds
+        tuned = model.tune(images, truths)
+    assert model.thresholds == before
     best = value(**tuned)
     assert f"ap_mean_50_90 = {best:.4f}" in caplog.text
     assert all(value(score, nms) <= best + SAME for score in (0.2, 0.4, 0.5, 0.6, 0.8) for nms in (0.3, 0.4, 0.5))
@@ -448,7 +429,7 @@ def test_tensorflow_does_not_warn_of_tracing(image, monkeypatch, caplog, capfd):
 
     monkeypatch.setattr(inspect, "findsource", no_source)
     model = StarDist(StarDistConfig(in_channels=1, **SMALL))
-    model.predict([image[:side] for side in range(8, 80, 8)])
+    predict_whole(model, [image[:side] for side in range(8, 80, 8)])
     said = caplog.text + "".join(capfd.readouterr())
     assert "AutoGraph" not in said
     assert "retracing" not in said

@@ -8,11 +8,13 @@ import pytest
 from stardist.matching import matching
 
 from nucseg.core.errors import ConfigError
+from nucseg.core.window import Window
 from nucseg.models.backbones.efficientnet_lite import build_trunk, take_imagenet
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import create_model
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.model import StarDist
+from whole_images import predict_whole
 
 SMALL = {
     "backbone": "efficientnet_lite0",
@@ -75,16 +77,18 @@ def test_nothing_beyond_the_halo_changes_a_pixel(model):
     assert averaging.halo - 2 * averaging.stride < max(reaches) <= averaging.halo
 
 
-def test_tiles_do_not_show(model, draw_nuclei, monkeypatch):
+def test_a_window_shows_what_the_whole_image_does(model, draw_nuclei):
+    """The halo around it is all that it needs to see."""
     image = (draw_nuclei((656, 40), 60, seed=1, gap=0)[0] / np.float32(255))[..., None]
-    lowest = float(np.median(model.network(image[None, :, :32])[0]))
-    whole = model.propose([image], lowest)[0]
-    sizes = []
-    run = model._run
-    monkeypatch.setattr(model, "largest", 224 + 2 * model.halo)
-    monkeypatch.setattr(model, "_run", lambda tile, *rest: sizes.append(tile.shape[1:3]) or run(tile, *rest))
-    tiled = model.propose([image], lowest)[0]
-    assert sizes == [(432, 48), (640, 48), (416, 48)]
+    thresholds = {"score": float(np.median(model.network(image[None, :, :32])[0]))}
+    whole = model.propose([image], thresholds)[0]
+    windows = [Window(0, 0, 224, 40), Window(224, 0, 448, 40), Window(448, 0, 656, 40)]
+    reads = [window.grown(model.halo, image.shape[:2]) for window in windows]
+    assert [read.shape for read in reads] == [(432, 40), (640, 40), (416, 40)]
+    images = [image[read.slices] for read in reads]
+    cores = [window.within(read) for window, read in zip(windows, reads, strict=True)]
+    parts = list(zip(model.propose(images, thresholds, cores), windows, strict=True))
+    tiled = model.join(parts, Window.whole(image.shape))
     by_place = [np.lexsort(found.points.T) for found in (whole, tiled)]
     assert len(whole.scores) > 100
     for name in ("points", "distances", "scores"):
@@ -161,9 +165,8 @@ def test_it_learns_a_few_drawn_nuclei(draw_nuclei):
     targets = tuple(np.stack(part) for part in zip(*items, strict=True))
     for _ in range(150):
         model.keras_model.train_on_batch(np.stack(images), targets)
-    model.tune(images, [labels for _, labels in drawn])
-    results = [
-        matching(labels, found.labels, 0.7) for (_, labels), found in zip(drawn, model.predict(images), strict=True)
-    ]
+    model.thresholds = model.tune(images, [labels for _, labels in drawn])
+    found = predict_whole(model, images)
+    results = [matching(labels, each.labels, 0.7) for (_, labels), each in zip(drawn, found, strict=True)]
     assert sum(result.tp for result in results) >= 22
     assert sum(result.fp for result in results) <= 2

@@ -1,9 +1,9 @@
-"""StarDist behind the segmenter protocol; the `stardist` package makes network, targets, losses and polygons."""
+"""StarDist as an instance segmenter; network, losses and suppression are those of the `stardist` package."""
 
-import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from threading import Lock
@@ -23,19 +23,17 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.masks.labels import keep_largest_pieces, make_whole
 from nucseg.models.files import read_files, write_files
-from nucseg.models.protocols import lowest_score
 from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.stardist.deduplicate import deduplicate
 from nucseg.models.stardist.drawing import draw_polygons
 from nucseg.models.stardist.foreground import refine
 from nucseg.models.stardist.network import build_network
-from nucseg.models.stardist.proposing import proposing
+from nucseg.models.stardist.prediction_graph import compile_for_prediction
 from nucseg.models.stardist.rays import star_distances
-from nucseg.models.stardist.thinning import best_of_same
-from nucseg.models.tuning import ap_mean, choose_thresholds
+from nucseg.models.tuning import SCORES, search_thresholds
 
 _BLOCK = 8  # cells a side, in which of proposals of the same polygon the best is kept
-_SCORES_TRIED = [percent / 100 for percent in range(10, 95, 5)]
-_NMS_TRIED = [0.3, 0.4, 0.5]  # as StarDist2D.optimize_thresholds
+_GRID = {"nms": (0.3, 0.4, 0.5), "score": SCORES}  # of nms the values that StarDist2D.optimize_thresholds tries
 
 # The package's OpenMP threads wait for each other in busy loops: beside a training step, or in each thread of a feed or
 # server, two of them are up to ten times slower than one.
@@ -62,7 +60,7 @@ class Candidates:
     foreground: NDArray[np.bool_] | None = None
 
     def take(self, which: NDArray) -> "Candidates":
-        """Keep some of the polygons: `which` are their places or, for each, whether it is kept."""
+        """Return some of the polygons: `which` are their places or, for each, whether it is kept."""
         return replace(self, points=self.points[which], distances=self.distances[which], scores=self.scores[which])
 
     def ordered(self) -> "Candidates":
@@ -86,39 +84,30 @@ class StarDist:
         self.in_channels = config.in_channels
         self.thresholds = {"score": 0.5, "nms": 0.4}
         built = build_network(config)
-        self.stride, self.halo, self.largest = built.stride, built.halo, built.largest
+        self.stride, self.halo, self.max_side = built.stride, built.halo, built.max_side
         self.polygon_model, self.keras_model = built.polygons, built.model
         # The same layers, never compiled: saving it leaves the optimizer out, a third of the size.
         self.network = keras.Model(self.keras_model.inputs, self.keras_model.outputs)
-        self._run = proposing(self.network, config.grid, built.seam)
+        self._run = compile_for_prediction(self.network, config.grid, built.seam)
         self._network_is_free = Lock()
 
-    def predict(
-        self, images: Sequence[NDArray[np.float32]], *, score_threshold: float | None = None
-    ) -> list[Instances]:
-        """Find the nuclei; see `Segmenter.predict`."""
-        own = self.thresholds["score"]
-        threshold = own if score_threshold is None else score_threshold
-        lowest = lowest_score(own, score_threshold)
-        return [
-            self.decode(self.propose([image], lowest)[0], (image.shape[0], image.shape[1])).above(threshold)
-            for image in images
-        ]
-
     def propose(
-        self, images: Sequence[NDArray[np.float32]], score_threshold: float, own: Sequence[Window] | None = None
+        self,
+        images: Sequence[NDArray[np.float32]],
+        thresholds: Mapping[str, float],
+        cores: Sequence[Window] | None = None,
     ) -> list[Candidates]:
-        """Run the network over images, those of one shape and window as one batch; a large one is run tile by tile.
+        """Run the network over images, those of one shape and window as one batch.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
-            score_threshold: The lowest score to keep.
-            own: See `InstanceSegmenter.propose`.
+            thresholds: `score` is the lowest one to keep.
+            cores: See `InstanceSegmenter.propose`.
 
         Returns:
             The candidates of each; none in an image without any contrast.
         """
-        windows = [Window.whole(image.shape) for image in images] if own is None else own
+        windows = [Window.whole(image.shape) for image in images] if cores is None else cores
         found = [self._none(window) for window in windows]
         alike: dict[tuple[tuple[int, ...], Window], list[int]] = {}
         for place, (image, window) in enumerate(zip(images, windows, strict=True)):
@@ -126,7 +115,7 @@ class StarDist:
                 alike.setdefault((image.shape, window), []).append(place)
         for (_, window), places in alike.items():
             batch = images[places[0]][None] if len(places) == 1 else np.stack([images[place] for place in places])
-            for place, candidates in zip(places, self._propose_batch(batch, window, score_threshold), strict=True):
+            for place, candidates in zip(places, self._propose_batch(batch, window, thresholds["score"]), strict=True):
                 found[place] = candidates
         return found
 
@@ -135,36 +124,25 @@ class StarDist:
         foreground = np.zeros(window.shape, bool) if self.config.refine_radius else None
         return Candidates(np.zeros((0, 2), np.int64), rays, np.zeros(0, np.float32), foreground)
 
-    def _propose_batch(self, images: NDArray[np.float32], own: Window, score_threshold: float) -> list[Candidates]:
+    def _propose_batch(self, images: NDArray[np.float32], core: Window, lowest: float) -> list[Candidates]:
         """Run the network over `(N, H, W, in_channels)`; see `propose`."""
         height, width = images.shape[1:3]
         margins = ((0, 0), (0, -height % self.stride), (0, -width % self.stride), (0, 0))
-        padded = np.pad(images, margins, mode="reflect") if np.any(margins) else images
-        longest = max(padded.shape[1:3])
-        side = longest if longest <= self.largest else self.largest - 2 * self.halo
+        # Copied before it is its turn: beside the network's run over another image.
+        padded = tf.constant(np.pad(images, margins, mode="reflect") if np.any(margins) else images, tf.float32)
+        with self._network_is_free:
+            outputs = self._run(padded, np.array(core, np.int32), np.float32(lowest))
+        cells, scores, distances, *foreground = (output.numpy() for output in outputs)
+        points = cells[:, 1:] * self.config.grid
+        distances = np.maximum(distances, 1e-3)  # the package's own lower bound
         # Divides the stride, so that no tile cuts a block.
         block = min(self.config.grid * _BLOCK, self.stride)
-        tiles = []
-        for y, x in itertools.product(range(own.top, own.bottom, side), range(own.left, own.right, side)):
-            window = Window(y, x, y + side, x + side).common(own)
-            tiles.append((self._propose_tile(padded, window, score_threshold), window))
-        found = [self.join([(tile[place], window) for tile, window in tiles], own) for place in range(len(images))]
-        return [each.take(best_of_same(each.points, each.distances, block)) for each in found]
-
-    def _propose_tile(self, padded: NDArray[np.float32], window: Window, score_threshold: float) -> list[Candidates]:
-        """Run the network on a window of each image and the halo around it; give what the window proposes."""
-        reads = window.grown(self.halo, padded.shape[1:3])
-        # Copied before it is its turn: beside the network's run over another tile.
-        tile = tf.constant(padded[:, *reads.slices], tf.float32)
-        with self._network_is_free:
-            outputs = self._run(tile, np.array(window.within(reads), np.int32), np.float32(score_threshold))
-        cells, scores, distances, *foreground = (output.numpy() for output in outputs)
-        distances = np.maximum(distances, 1e-3)  # the package's own lower bound
         found = []
-        for place in range(len(padded)):
+        for place in range(len(images)):
             here = cells[:, 0] == place
             inside = foreground[0][place] if foreground else None
-            found.append(Candidates(cells[here, 1:] * self.config.grid, distances[here], scores[here], inside))
+            each = Candidates(points[here], distances[here], scores[here], inside).ordered()
+            found.append(each.take(deduplicate(each.points, each.distances, block)))
         return found
 
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:
@@ -184,35 +162,24 @@ class StarDist:
             np.concatenate(points), np.concatenate(distances), np.concatenate(scores), foreground
         ).ordered()
 
-    def reach(self, proposals: Candidates) -> int:
-        """Give the length of the longest ray and what refining adds to it, in pixels."""
+    def max_radius(self, proposals: Candidates) -> int:
+        """Return the length of the longest ray and what refining adds to it, in pixels."""
         return ceil(proposals.distances.max(initial=0)) + self.config.refine_radius
 
-    def suppress(self, candidates: Candidates) -> Candidates:
-        """Drop the polygons that others of a higher score cover (greedy non-maximum suppression)."""
-        with _openmp.limit(limits=1):
-            keep = non_maximum_suppression_inds(
-                candidates.distances,
-                candidates.points,
-                scores=candidates.scores,
-                thresh=self.thresholds["nms"],
-                verbose=False,
-            )
-        return candidates.take(keep)
-
-    def decode(self, proposals: Candidates, shape: tuple[int, int]) -> Instances:
+    def decode(self, proposals: Candidates, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
         """Suppress the polygons that others of a higher score cover and draw the rest; see `suppress` and `draw`."""
-        return self.draw(self.suppress(proposals), shape) if len(proposals.scores) else Instances.none(shape)
+        if not len(proposals.scores):
+            return Instances.none(shape)
+        return self.draw(suppress(proposals, thresholds["nms"]), shape, thresholds["score"])
 
-    def draw(self, kept: Candidates, shape: tuple[int, int]) -> Instances:
+    def draw(self, kept: Candidates, shape: tuple[int, int], strong: float) -> Instances:
         """Draw polygons and refine their borders.
-
-        The candidates from the model's own score threshold up are refined first; the weaker ones get what is left, so
-        that they never change what the model finds.
 
         Args:
             kept: What `suppress` left.
             shape: (rows, columns) of the image.
+            strong: The score from which on candidates are refined first; the weaker ones get what these leave, so that
+                they never change them.
 
         Returns:
             The nuclei in the order of falling score. Where two overlap, the higher score has the pixel; of a nucleus
@@ -224,18 +191,18 @@ class StarDist:
         if kept.foreground is None:
             labels = keep_largest_pieces(labels)
         else:
-            labels = self._refined(labels, kept.scores, kept.foreground)
+            labels = self._refined(labels, kept.scores >= np.float32(strong), kept.foreground)
         visible = np.bincount(labels.ravel(), minlength=len(kept.scores) + 1)[1:] > 0
         numbers = np.concatenate([[0], np.cumsum(visible)]).astype(np.int32)
         return Instances(numbers[labels], kept.scores[visible])
 
     def _refined(
-        self, labels: NDArray[np.int32], scores: NDArray[np.float32], foreground: NDArray[np.bool_]
+        self, labels: NDArray[np.int32], is_strong: NDArray[np.bool_], foreground: NDArray[np.bool_]
     ) -> NDArray[np.int32]:
         radius = self.config.refine_radius
-        n_strong = np.count_nonzero(scores >= np.float32(self.thresholds["score"]))  # the first ones: scores fall
+        n_strong = np.count_nonzero(is_strong)  # the first ones: scores fall
         strong = make_whole(refine(np.where(labels <= n_strong, labels, 0), foreground, radius))
-        if n_strong == len(scores):
+        if is_strong.all():
             return strong
         weak = make_whole(refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, radius))
         return keep_largest_pieces(np.where(strong > 0, strong, weak))
@@ -243,7 +210,7 @@ class StarDist:
     def targets(
         self, image: NDArray[np.float32], labels: NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
-        """Make what the network learns from one patch, as `stardist.models.StarDistData2D` does.
+        """Compute what the network learns from one patch, as `stardist.models.StarDistData2D` does.
 
         Args:
             image: `(h, w, in_channels)` float32, preprocessed.
@@ -279,34 +246,33 @@ class StarDist:
         return loss(weight, reg_weight=self.config.train_background_reg)(distances_and_weight[..., :-1], predicted)
 
     def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
-        """Choose the score and the suppression threshold that give the best `ap_mean_50_90` over the images.
-
-        All are tried, as `predict` would decode with them; `nucseg.models.tuning` chooses.
+        """Choose the score and the suppression threshold with the best `ap_mean_50_90`; see `search_thresholds`.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
             labels: The true label image of each, `(H, W)`.
 
         Returns:
-            The new `thresholds`; the old ones where nothing was found.
+            The thresholds chosen; the model's own where nothing was found.
         """
-        before, tried = self.thresholds, []
-        candidates = [self.propose([image], _SCORES_TRIED[0])[0] for image in images]
-        for nms in _NMS_TRIED:
-            self.thresholds = {**before, "nms": nms}
+        candidates = [self.propose([image], {"score": SCORES[0]})[0] for image in images]
+
+        @lru_cache(maxsize=1)
+        def polygons(nms: float) -> list[Candidates]:
             # Once for all scores: a polygon is suppressed by higher scores only.
-            polygons = [self.suppress(found) if len(found.scores) else found for found in candidates]
-            for score in _SCORES_TRIED:
-                self.thresholds = {"score": score, "nms": nms}
-                found = [
-                    self.draw(each.above(score), truth.shape) for each, truth in zip(polygons, labels, strict=True)
-                ]
-                tried.append((self.thresholds, ap_mean(labels, found)))
-        self.thresholds = choose_thresholds(tried, before)
-        return self.thresholds
+            return [suppress(found, nms) for found in candidates]
+
+        def find(thresholds: Mapping[str, float]) -> list[Instances]:
+            score = thresholds["score"]
+            return [
+                self.draw(each.above(score), truth.shape, score)
+                for each, truth in zip(polygons(thresholds["nms"]), labels, strict=True)
+            ]
+
+        return search_thresholds(find, labels, _GRID, self.thresholds)
 
     def save(self, folder: Path) -> None:
-        """Write the segmenter into an existing folder; see `nucseg.models.files`."""
+        """Write the model into an existing folder; see `nucseg.models.files`."""
         write_files(folder, self.config.architecture(), self.thresholds, self.network)
 
     @classmethod
@@ -316,4 +282,20 @@ class StarDist:
         Raises:
             ModelError: A file is missing, damaged or of another kind.
         """
-        return read_files(folder, "StarDist", StarDistConfig, cls, lambda segmenter: segmenter.network)
+        return read_files(folder, "StarDist", StarDistConfig, cls, lambda model: model.network)
+
+
+def suppress(candidates: Candidates, threshold: float) -> Candidates:
+    """Drop the polygons that others of a higher score cover (greedy non-maximum suppression).
+
+    Args:
+        candidates: The polygons.
+        threshold: Overlap from which on the weaker of two is dropped, as the `stardist` package defines it.
+    """
+    if not len(candidates.scores):
+        return candidates
+    with _openmp.limit(limits=1):
+        keep = non_maximum_suppression_inds(
+            candidates.distances, candidates.points, scores=candidates.scores, thresh=threshold, verbose=False
+        )
+    return candidates.take(keep)

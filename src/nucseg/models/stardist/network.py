@@ -44,7 +44,7 @@ class StarDistNetwork:
         seam: Where prediction cuts it.
         stride: Pixels; sides and origins of tiles are multiples of it.
         halo: Pixels of context that a tile needs around what it owns.
-        largest: Pixels a side of the largest tile; it bounds the memory.
+        max_side: Pixels a side of the largest image that is run at once; it bounds the memory.
     """
 
     model: keras.Model
@@ -52,7 +52,7 @@ class StarDistNetwork:
     seam: Seam
     stride: int
     halo: int
-    largest: int
+    max_side: int
 
 
 def build_network(config: StarDistConfig) -> StarDistNetwork:
@@ -82,7 +82,7 @@ def _unet(config: StarDistConfig) -> StarDistNetwork:
         seam=Seam(tuple(maps), tuple(strides), alignment=config.grid, margin=2 * config.grid),
         stride=config.grid * 2**config.unet_n_depth,
         halo=_unet_halo(config),
-        largest=1504 if config.refine_radius else 2048,
+        max_side=1504 if config.refine_radius else 2048,
     )
 
 
@@ -149,7 +149,7 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
         seam=Seam((images, *levels), (1, 2, 4, 8, 16), alignment=_COARSEST, margin=margin),
         stride=_COARSEST,
         halo=-(-(margin + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
-        largest=2048,
+        max_side=2048,
     )
 
 

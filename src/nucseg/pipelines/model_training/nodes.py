@@ -45,13 +45,13 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         from nucseg.augment.augmenter import Augmenter
         from nucseg.models.registry import create_model
         from nucseg.training.seeds import set_seeds
+        from nucseg.training.train import bundle_pretrained
         from nucseg.training.train import train as train_segmenter
-        from nucseg.training.train import use_as_it_is
 
         set_seeds(training.seed)
         segmenter = create_model(model, architecture)
         if not architecture.get("fine_tune", True):
-            return use_as_it_is(
+            return bundle_pretrained(
                 samples,
                 segmenter,
                 transforms=preprocessing.transforms,

@@ -8,10 +8,10 @@ import tensorflow as tf
 from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.network import Seam
 
-Proposing = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
+PredictionGraph = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
 
-def proposing(network: keras.Model, grid: int, seam: Seam) -> Proposing:
+def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:
     """Compile the network for prediction.
 
     Much of its work is in the last layers, and tiles overlap: these layers see only what the tile owns and the cells
@@ -26,8 +26,8 @@ def proposing(network: keras.Model, grid: int, seam: Seam) -> Proposing:
     Returns:
         A function of the images (float32, sides multiples of the network's stride), of the window `(4,)` of them that
         is asked for (int32 pixels; top and left multiples of the seam's alignment) and of the lowest score. In the
-        frame of that window it gives cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)`
-        and, if there is such a head, the foreground `(N, h, w)` bool.
+        frame of that window it returns cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances
+        `(K, n_rays)` and, if there is such a head, the foreground `(N, h, w)` bool.
     """
     probability, distances = network.get_layer("prob"), network.get_layer("dist")
     outputs = {"features": probability.input, "scores": probability.output}
@@ -38,23 +38,23 @@ def proposing(network: keras.Model, grid: int, seam: Seam) -> Proposing:
     body, heads = keras.Model(network.inputs, maps), keras.Model(list(seam.maps), outputs)
 
     def run(images: tf.Tensor, window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        seen = body(images, training=False)
+        cut = body(images, training=False)
         end = -(-window[2:] // seam.alignment) * seam.alignment
         low = tf.maximum(window[:2] - seam.margin, 0)
         high = tf.minimum(end + seam.margin, tf.shape(images)[1:3])
-        told = heads(
-            [_crop(seen[name], low // side, high // side) for name, side in zip(maps, seam.strides, strict=True)]
+        outcome = heads(
+            [_crop(cut[name], low // side, high // side) for name, side in zip(maps, seam.strides, strict=True)]
         )
         start, stop = window[:2] - low, window[2:] - low
         first = start // grid
-        scores = _crop(told["scores"], first, -(-stop // grid))[..., 0]
+        scores = _crop(outcome["scores"], first, -(-stop // grid))[..., 0]
         cells = tf.where(scores >= lowest)
         in_features = cells + tf.cast(tf.concat([[0], first], 0), tf.int64)
-        rays = tf.matmul(tf.gather_nd(told["features"], in_features), distances.kernel[0, 0]) + distances.bias
+        rays = tf.matmul(tf.gather_nd(outcome["features"], in_features), distances.kernel[0, 0]) + distances.bias
         found = (cells, tf.gather_nd(scores, cells), rays)
-        if "foreground" not in told:
+        if "foreground" not in outcome:
             return found
-        return (*found, _crop(told["foreground"], start, stop)[..., 0] >= FOREGROUND)
+        return (*found, _crop(outcome["foreground"], start, stop)[..., 0] >= FOREGROUND)
 
     channels = network.inputs[0].shape[-1]
     signature = [
@@ -62,7 +62,7 @@ def proposing(network: keras.Model, grid: int, seam: Seam) -> Proposing:
         tf.TensorSpec((4,), tf.int32),
         tf.TensorSpec((), tf.float32),
     ]
-    compiled: Proposing = tf.function(run, input_signature=signature, autograph=False)
+    compiled: PredictionGraph = tf.function(run, input_signature=signature, autograph=False)
     return compiled
 
 

@@ -6,7 +6,7 @@ from stardist.geometry import star_dist
 from stardist.nms import non_maximum_suppression_inds
 from stardist.utils import edt_prob
 
-from nucseg.models.stardist.thinning import best_of_same
+from nucseg.models.stardist.deduplicate import deduplicate
 
 
 def circles(radii):
@@ -16,12 +16,12 @@ def circles(radii):
 
 def test_of_the_same_polygons_of_a_block_the_first_stays():
     points = np.array([[4, 4], [4, 6], [6, 4], [12, 4]])
-    assert best_of_same(points, circles([10, 10, 10, 10]), 8).tolist() == [True, False, False, True]
+    assert deduplicate(points, circles([10, 10, 10, 10]), 8).tolist() == [True, False, False, True]
 
 
 def test_another_polygon_in_the_block_stays():
     # Of circles of 10 and 8 pixels around one point, 0.64 of the larger is common; of 10 and 9 pixels, 0.81.
-    assert best_of_same(np.array([[4, 4]] * 3), circles([10, 8, 9]), 8).tolist() == [True, True, False]
+    assert deduplicate(np.array([[4, 4]] * 3), circles([10, 8, 9]), 8).tolist() == [True, True, False]
 
 
 def test_a_shifted_border_is_compared_where_it_lies():
@@ -32,14 +32,14 @@ def test_a_shifted_border_is_compared_where_it_lies():
     points = np.array([[30, 30], [30, 36]])
     distances = star_dist(labels, 32)[tuple(points.T)]
     assert (abs(distances[0] - distances[1]) > 5).any()
-    assert best_of_same(points, distances, 40).tolist() == [True, False]
+    assert deduplicate(points, distances, 40).tolist() == [True, False]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.sampled_from([1, 2, 8, 16]))
 def test_the_best_of_each_block_stays(seed, n, side):
     generator = np.random.default_rng(seed)
     points = generator.integers(0, 50, (n, 2))
-    stays = best_of_same(points, generator.uniform(0, 9, (n, 32)).astype(np.float32), side)
+    stays = deduplicate(points, generator.uniform(0, 9, (n, 32)).astype(np.float32), side)
     assert stays.shape == (n,)
     seen = set()
     for block, kept in zip(map(tuple, points // side), stays, strict=True):
@@ -59,7 +59,7 @@ def test_the_suppression_finds_the_same(draw_nuclei, seed):
     points, scores = points[order], scores[order]
     distances = star_dist(labels, 32)[tuple(points.T)]
     distances = (distances * generator.normal(1, 0.03, (len(points), 1))).astype(np.float32)
-    stays = best_of_same(points, distances, 16)
+    stays = deduplicate(points, distances, 16)
     assert stays.sum() < len(points) / 2
 
     def kept(which):

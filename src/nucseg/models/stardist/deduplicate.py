@@ -1,15 +1,15 @@
-"""Leaving out proposals that a better one beside them makes needless, before the suppression."""
+"""Dropping proposals that nearly equal a better one beside them, before the suppression."""
 
 import numpy as np
 from numpy.typing import NDArray
 from stardist.geometry import ray_angles
 
-_SAME = 0.75
-"""Two polygons are the same from this share of their common area in their joint area on."""
+_SAME_IOU = 0.75
+"""Two polygons count as the same from this intersection over union on."""
 
 
-def best_of_same(points: NDArray[np.int64], distances: NDArray[np.float32], side: int) -> NDArray[np.bool_]:
-    """Say which proposals stay if in each block of pixels those go that are the same as the block's best one.
+def deduplicate(points: NDArray[np.int64], distances: NDArray[np.float32], side: int) -> NDArray[np.bool_]:
+    """Decide which proposals stay if in each block of pixels those go that are the same as the block's best one.
 
     The suppression would drop them, too: the best one covers them far beyond any threshold. A network proposes each
     nucleus at a hundred of its cells, and the time of the suppression grows with the pairs that overlap. (Where the
@@ -36,5 +36,5 @@ def best_of_same(points: NDArray[np.int64], distances: NDArray[np.float32], side
     # The area of a sector of a circle is half its angle times its squared radius.
     common = (np.minimum(distances, other) ** 2).sum(axis=1)
     joint = (np.maximum(distances, other) ** 2).sum(axis=1)
-    stays: NDArray[np.bool_] = (common < _SAME * joint) | (best == np.arange(len(points)))
+    stays: NDArray[np.bool_] = (common < _SAME_IOU * joint) | (best == np.arange(len(points)))
     return stays

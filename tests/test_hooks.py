@@ -1,12 +1,19 @@
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
+from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
 from nucseg.core.errors import InputError
-from nucseg.hooks import ReadableErrors, ScoreTable
+from nucseg.hooks import ReadableErrors, RunSummary, ScoreTable
+from nucseg.kedro_datasets import ModelDataset
+from nucseg.pipeline_registry import register_pipelines
 
 SCORES = {"n_true": 24782, "n_pred": 24782, "f1_50": 0.5, "ap_50": 0.5, "ap_mean_50_90": 0.25, "map": 0.5}
 
@@ -43,3 +50,58 @@ def test_our_own_error_is_found_in_the_chain() -> None:
     with pytest.raises(click.ClickException, match=r"^a\.tif: is no image\.$"):
         ReadableErrors().on_pipeline_error(outer)
     ReadableErrors().on_pipeline_error(RuntimeError("a defect"))
+
+
+PARAMETERS = {"data_download": {"datasets": ["bbbc038", "demo"]}, "inference": {"model": "mask_rcnn"}}
+
+
+@pytest.fixture
+def describe(
+    tmp_path: Path, make_sample: Callable, caplog: pytest.LogCaptureFixture
+) -> Callable[[Pipeline, type], list[str]]:
+    """Return what is logged before a pipeline runs."""
+    samples = [
+        make_sample("a.tif", "b.tif", image_id=str(number), dataset=name) for number, name in enumerate(("b", "a", "b"))
+    ]
+    kept = {"parameters": PARAMETERS, "archives": {"own": "images"}, "samples": samples}
+    catalog: Any = DataCatalog({name: MemoryDataset(value) for name, value in kept.items()})
+    for model in ("stardist", "mask_rcnn"):
+        catalog[f"{model}.model"] = ModelDataset(filepath=str(tmp_path / model))
+    catalog["inference_images"] = ModelDataset(filepath="new")
+
+    def _describe(pipeline: Pipeline, runner: type = SequentialRunner) -> list[str]:
+        with caplog.at_level(logging.INFO, "nucseg.hooks"):
+            RunSummary().before_pipeline_run({"runner": str(runner())}, pipeline, catalog)
+        return caplog.messages
+
+    return _describe
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("data_download", "the data bbbc038, demo"),
+        ("data_processing", "the data own"),
+        ("data_augmentations", "the data a (1 images), b (2 images)"),
+        ("stardist", "the data bbbc038, demo; the model stardist, to be trained"),
+        ("inference", "the images in new; the model mask_rcnn"),
+    ],
+)
+def test_a_run_names_its_data_and_models(describe: Callable, name: str, said: str) -> None:
+    assert describe(register_pipelines()[name]) == [f"This run uses {said}."]
+
+
+def test_a_model_that_is_only_read_is_named_with_its_folder(describe: Callable, tmp_path: Path) -> None:
+    pipeline = register_pipelines()["stardist"].only_nodes_with_tags("model_validation")
+    expected = f"the data a (1 images), b (2 images); the model stardist in {tmp_path / 'stardist'}"
+    assert describe(pipeline) == [f"This run uses {expected}."]
+
+
+def test_two_models_do_not_run_at_the_same_time(describe: Callable) -> None:
+    pipelines = register_pipelines()
+    with pytest.raises(click.ClickException, match=r"mask_rcnn and stardist cannot run at the same time.*--pipelines"):
+        describe(pipelines["model_evaluation"], ThreadRunner)
+    with pytest.raises(click.ClickException, match="ParallelRunner would load TensorFlow"):
+        describe(pipelines["data_processing"], ParallelRunner)
+    assert describe(pipelines["stardist"], ThreadRunner)
+    describe(pipelines["results_visualization"], ThreadRunner)

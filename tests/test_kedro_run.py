@@ -1,6 +1,7 @@
 """The project as its users run it: a copy in a folder of its own, the command line, every pipeline on its own."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -208,6 +209,26 @@ def test_an_error_of_a_node_is_one_message(tmp_path: Path) -> None:
     assert ended.returncode != 0
     assert "nowhere.zip" in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
+
+
+@pytest.mark.slow
+def test_a_whole_run_is_described_and_leaves_what_kedro_viz_shows_of_it(tmp_path: Path) -> None:
+    """`kedro run` of a project with the pipelines of data alone, which take seconds."""
+    project = _copy_project(tmp_path)
+    registry = project / "src/nucseg/pipeline_registry.py"
+    registry.write_text(
+        "from nucseg.pipelines import data_download, data_processing\n\n\n"
+        "def register_pipelines():\n"
+        "    return {'__default__': data_download.create_pipeline() + data_processing.create_pipeline()}\n"
+    )
+    ended = kedro(project, "run", "--env", "demo")
+    assert ended.returncode == 0, ended.stderr
+    assert "This run uses the data demo." in ended.stdout + ended.stderr
+    assert "deprecated" not in (ended.stdout + ended.stderr).lower()
+    events = json.loads((project / ".viz/kedro_pipeline_events.json").read_text())
+    run_nodes = {event["node"] for event in events if event["event"] == "after_node_run"}
+    assert run_nodes == {"download", "convert", "split"}
+    assert events[-1]["event"] == "after_pipeline_run"
 
 
 def test_the_registry_lists_the_pipelines(tmp_path: Path) -> None:

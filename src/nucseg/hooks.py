@@ -1,20 +1,29 @@
-"""Hooks into Kedro's life cycle: parameters are checked first, errors are readable, the scores come last."""
+"""Hooks into Kedro's life cycle: a run is checked and described first, errors are readable, the scores come last."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from kedro.framework.hooks import hook_impl
+from kedro.io import DatasetError
 
+from nucseg.config_loader import ConfigLoader
 from nucseg.core.errors import NucsegError
+from nucseg.datasets.config import DownloadConfig
+from nucseg.models.shipped import trained_or_shipped
 from nucseg.params import check_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
 
 
 class ParameterChecks:
@@ -23,13 +32,70 @@ class ParameterChecks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Check every parameter."""
-        loader = context.config_loader
-        # Those of `CONFIG_LOADER_ARGS`, in the order in which they are read.
-        folders = [Path(loader.conf_source) / env for env in ("base", loader.env or "local")]
+        loader = cast(ConfigLoader, context.config_loader)
+        folders = [Path(loader.conf_source) / env for env in loader.environments]
         try:
             check_parameters(loader["parameters"], folders)
         except NucsegError as error:
             raise click.ClickException(str(error)) from error
+
+
+class RunSummary:
+    """Logs which data and models a run uses, before its first node, and refuses a runner that does not work."""
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Log one line.
+
+        Raises:
+            ClickException: Two models would be trained or evaluated at the same time, or nodes in several processes.
+        """
+        if "ParallelRunner" in str(run_params["runner"]):
+            raise click.ClickException(
+                "--runner: ParallelRunner would load TensorFlow in a process for each node; leave --runner out: "
+                "the nodes use all processor cores by themselves."
+            )
+        in_turn = pipeline.only_nodes_with_tags("model_training", "model_evaluation").nodes
+        models = sorted({node.namespace for node in in_turn if node.namespace})
+        if len(models) > 1 and "SequentialRunner" not in str(run_params["runner"]):
+            raise click.ClickException(
+                f"--runner: {' and '.join(models)} cannot run at the same time, for random seeds and precision belong "
+                f"to the whole process. Leave --runner out, or choose one model with --pipelines {models[0]}."
+            )
+        try:
+            parts = [*_data_used(pipeline, catalog), *_models_used(pipeline, catalog)]
+        except (NucsegError, DatasetError):  # the node that reads it will say more
+            logger.debug("The data and models of this run are not known yet.", exc_info=True)
+            return
+        if parts:
+            logger.info("This run uses %s.", "; ".join(parts))
+
+
+def _data_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
+    names = pipeline.datasets()
+    if "archives" in names:
+        config = DownloadConfig.model_validate(catalog.load("parameters")["data_download"])
+        chosen = config.datasets if "archives" in pipeline.all_outputs() else catalog.load("archives")
+        yield f"the data {', '.join(chosen)}"
+    elif "samples" in names:
+        counts = Counter(sample.dataset for sample in catalog.load("samples"))
+        yield f"the data {', '.join(f'{name} ({count} images)' for name, count in sorted(counts.items()))}"
+    if "inference_images" in names:
+        yield f"the images in {catalog['inference_images']._describe()['filepath']}"
+
+
+def _models_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
+    for model in sorted({node.namespace for node in pipeline.nodes if node.namespace}):
+        dataset = f"{model}.model"
+        if dataset in pipeline.all_outputs():
+            yield f"the model {model}, to be trained"
+        elif dataset in pipeline.inputs():
+            folder = Path(catalog[dataset]._describe()["filepath"])
+            yield f"the model {model} in {trained_or_shipped(folder) or folder}"
+        else:
+            yield f"what {model} found"
+    if "params:inference" in pipeline.inputs():
+        yield f"the model {catalog.load('parameters')['inference']['model']}"
 
 
 class ReadableErrors:

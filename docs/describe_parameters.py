@@ -23,8 +23,9 @@ HEAD = """# Configuration
 <!-- Made by docs/describe_parameters.py from the typed models: change those, and run it again. -->
 
 Parameters lie in `conf/base/parameters/`. `--env cpu` and `--env demo` add what differs in `conf/cpu` and `conf/demo`;
-without `--env`, your own values in `conf/local` (which stays out of git) count. `--params key=value,other=value` is for
-one run. All are checked before the first node runs: a message names the file, the key, the value and what is allowed.
+your own values in `conf/local` (which stays out of git) override these, and the demo takes none of them. `--params
+key=value,other=value` is for one run. All are checked before the first node runs: a message names the file, the key,
+the value and what is allowed.
 
 A parameter that no file names has its default; an empty cell, or no column, means that the file does not name it. A
 list, such as that of the augmentations, replaces the whole list of another file, and cannot be given by `--params`:

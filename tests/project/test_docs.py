@@ -1,3 +1,4 @@
+import inspect
 import re
 import subprocess
 import sys
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kedro.framework.cli import project as kedro_cli
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
@@ -28,6 +30,21 @@ def test_internal_links_lead_somewhere(project_files: list[Path]) -> None:
                 broken.append(f"{page}: {link}")
 
     assert broken == []
+
+
+def test_kedro_is_called_by_options_that_it_keeps(root: Path, project_files: list[Path]) -> None:
+    deprecated = set(re.findall(r"Option '(--[a-z-]+)' is deprecated", inspect.getsource(kedro_cli)))
+    assert {"--pipeline", "--async"} <= deprecated
+    options = {option for each in kedro_cli.run.params if not deprecated & set(each.opts) for option in each.opts}
+    called = [
+        (file.relative_to(root), option)
+        for file in project_files
+        if file.suffix in (".md", ".yml", ".py", ".ipynb", "") and root / "tests" not in file.parents
+        for command in re.findall(r"kedro run((?:[^\n`\\]|\\\n)*)", file.read_text("utf-8", errors="ignore"))
+        for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", command)
+    ]
+    assert {option for _, option in called} > {"--env", "--pipelines", "--tags", "--params"}
+    assert [each for each in called if each[1] not in options] == []
 
 
 def test_every_page_is_in_the_navigation(root: Path) -> None:

@@ -39,9 +39,9 @@ def commands(page: str, title: str | None = None) -> list[str]:
 
 
 def files_outside_the_demo(project: Path) -> set[Path]:
-    """List the files but those of the demo, of git and DVC, and the shipped models, which `make run` pulls."""
+    """List the files but those of the demo, of git, DVC and kedro viz, and the models, which `make run` pulls."""
     demo = project / "data" / "demo"
-    pulled = [project / ".git", project / ".dvc", project / "data" / "06_models"]
+    pulled = [project / ".git", project / ".dvc", project / ".viz", project / "data" / "06_models"]
     return {
         file.relative_to(project)
         for file in project.rglob("*")

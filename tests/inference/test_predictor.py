@@ -9,6 +9,7 @@ from fake_segmenter import FakeSegmenter
 from nucseg.core.errors import ConfigError, InputError, ModelError
 from nucseg.core.types import Instances
 from nucseg.images.io import write_image, write_labels
+from nucseg.images.source import array_source
 from nucseg.images.transforms import Normalize, Rescale, ToGrayscale
 from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
@@ -239,3 +240,25 @@ def test_the_nuclei_of_several_tiles_come_in_the_order_of_falling_score(bright, 
     whole = Predictor(ModelBundle("fake", bright(), PLAIN, {}), scale=1.0, precision="float32").predict(image)
     np.testing.assert_array_equal(found.labels > 0, whole.labels > 0)
     np.testing.assert_array_equal(found.scores, whole.scores)
+
+
+class StopError(Exception):
+    """Nobody wants the image any more."""
+
+
+def test_whoever_is_told_of_progress_can_end_it_before_the_next_tile_is_read(bright, draw_nuclei) -> None:
+    image = draw_nuclei((512, 2048), 40, seed=1)[0]
+    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    predictor = Predictor(bundle, scale=1.0, precision="float32")
+    told: list[float] = []
+    predictor.predict_source(array_source(image), progress=told.append)
+    assert (min(told), max(told)) == (0.0, 1.0)
+    for calls in (1, len(told) // 2):
+
+        def stop(_: float, left: list[int] = [calls]) -> None:  # noqa: B006 - one a loop
+            left[0] -= 1
+            if left[0] <= 0:
+                raise StopError
+
+        with pytest.raises(StopError):
+            predictor.predict_source(array_source(image), progress=stop)

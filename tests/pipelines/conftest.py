@@ -76,11 +76,12 @@ def samples(tmp_path_factory: pytest.TempPathFactory, draw_nuclei: Callable, mak
 @pytest.fixture(scope="session")
 def model(architectures: dict[str, Any]) -> Any:
     """A tiny StarDist model with random weights."""
+    import keras
+
     from nucseg.models.bundle import ModelBundle
     from nucseg.models.registry import create_model
-    from nucseg.training.seeds import set_seeds
 
-    set_seeds(0)
+    keras.utils.set_random_seed(0)
     return ModelBundle(
         "stardist", create_model("stardist", architectures["stardist"]), parse_transforms(TRANSFORMS), {"seed": 0}
     )

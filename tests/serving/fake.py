@@ -58,8 +58,8 @@ class Predictor:
 
 
 if __name__ == "__main__":
-    module = ModuleType("nucseg.serving.prediction")
-    vars(module)["ModelPredictor"] = Predictor
+    module = ModuleType("nucseg.inference.predictor")
+    vars(module)["Predictor"] = Predictor
     sys.modules[module.__name__] = module
     from nucseg.cli import main
 

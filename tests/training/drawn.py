@@ -27,7 +27,6 @@ from nucseg.core.types import Instances, Sample
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import Normalize
 from nucseg.training.config import SamplingConfig, TrainingConfig
-from nucseg.training.seeds import set_seeds
 from nucseg.training.train import train
 
 
@@ -154,7 +153,7 @@ MODELS = {
 
 def run_training(samples, folder, *, kill_at=None, kind="foreground", parameters=None, **options):
     config = SMALL.model_copy(update=options)
-    set_seeds(config.seed)
+    keras.utils.set_random_seed(config.seed)
     return train(
         samples,
         MODELS[kind](kill_at),

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -8,7 +9,6 @@ from nucseg.models.bundle import ModelBundle
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.model import StarDist
 from nucseg.training.config import SamplingConfig, TrainingConfig
-from nucseg.training.seeds import set_seeds
 from nucseg.training.train import train, tune_thresholds
 from whole_images import predict_whole
 
@@ -22,7 +22,7 @@ def test_stardist_trains_is_tuned_and_stored(samples, tmp_path, in_channels):
     config = TrainingConfig(
         patch_size=32, batch_size=2, steps_per_epoch=20, epochs=2, learning_rate=0.005, validation_patches=2
     )
-    set_seeds(config.seed)
+    keras.utils.set_random_seed(config.seed)
     trained = train(
         samples,
         StarDist(architecture),

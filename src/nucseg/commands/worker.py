@@ -22,21 +22,17 @@ def worker(
         raise click.UsageError("--sqs, --input and --output belong together.")
     if own_key and (not sqs or source == target):
         raise click.UsageError("--own-key needs --sqs, and an --output that is not the --input.")
-    from nucseg.serving.logs import set_up_logging
+    from nucseg.serving.service import build_sqs_worker, build_worker, set_up_logging
     from nucseg.serving.settings import load_settings
     from nucseg.serving.worker.main import run_until_signalled, stop_event
 
     settings = load_settings(**given(options))
     set_up_logging(settings)
     if sqs and source and target:
-        from nucseg.serving.worker.sqs import build_sqs_worker
-
         build_sqs_worker(settings, queue_url=sqs, source=source, target=target, own_key=own_key).run(
             stop_event(until_input_ends=until_input_ends)
         )
     else:
-        from nucseg.serving.service import build_worker
-
         # Half of the time after which a server ends its workers: the other half is for giving the task back.
         patience = settings.shutdown_timeout / 2
         run_until_signalled(build_worker(settings), patience=patience, until_input_ends=until_input_ends)

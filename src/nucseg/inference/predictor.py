@@ -1,5 +1,6 @@
 """The one way from an image to its nuclei: preprocessing, a scale, tiles, and an engine that runs them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.types import Instances, Precision
+from nucseg.core.window import Window
 from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
 from nucseg.inference.look import ScaleLook
+from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.parts import Part
 from nucseg.inference.tiled import predict_tiled
 from nucseg.inference.tiles import make_grid
 from nucseg.inference.view import NetworkView
@@ -91,6 +95,39 @@ class Predictor:
         """
         job = self.job(array_source(image, name), magnification=magnification, score_threshold=score_threshold)
         return predict_tiled(job, LocalEngine(self.bundle.model)).instances().by_score()
+
+    def predict_source(
+        self,
+        source: ImageSource,
+        *,
+        score_threshold: float | None = None,
+        progress: Callable[[float], None] = lambda fraction: None,
+    ) -> Mosaic:
+        """Find the nuclei of an image of any size, tile by tile, on this machine.
+
+        Args:
+            source: The image.
+            score_threshold: As in `predict`.
+            progress: Called with the fraction that is done, before each piece that is read and after each tile; what it
+                raises ends the prediction.
+
+        Raises:
+            InputError: As `job`.
+        """
+        done = 0.0
+
+        def read(window: Window) -> NDArray:
+            progress(done)
+            return source.read(window)
+
+        job = self.job(replace(source, read=read), score_threshold=score_threshold)
+
+        def report(tile: int, part: Part) -> None:
+            nonlocal done
+            done += 1 / len(job.grid)
+            progress(min(done, 1.0))
+
+        return predict_tiled(job, LocalEngine(self.bundle.model), on_tile=report)
 
     def job(
         self,

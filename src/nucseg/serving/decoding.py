@@ -167,7 +167,7 @@ def _decode(connection: Connection, files: list[int], cost: Cost, name: str) -> 
 
 
 def _bound(cost: Cost) -> None:
-    """Let the kernel end this process where it takes more than it should."""
+    """Set the limits at which the kernel ends this process."""
     tifffile.TIFF.MAXWORKERS = _THREADS
     # zarr is imported for large files only, and looks there.
     os.environ |= {"ZARR_ASYNC__CONCURRENCY": str(_THREADS), "ZARR_THREADING__MAX_WORKERS": str(_THREADS)}

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 _TITLES = {"bbbc038": "2018 Data Science Bowl dataset"}
 
 
-class Predicts(Protocol):
-    """What the service asks of a model: `nucseg.serving.prediction.ModelPredictor`."""
+class ServedModel(Protocol):
+    """What the service asks of a model: part of `nucseg.inference.predictor.Predictor`."""
 
     def predict(self, image: NDArray, *, score_threshold: float | None = None, name: str = "image") -> Instances:
         """Find the nuclei of one image, in the order of falling score."""
@@ -51,12 +51,12 @@ class ModelStore:
         ModelError: The default model does not exist.
     """
 
-    def __init__(self, default: str, load: Callable[[Path], Predicts], loaded: int = 2) -> None:
+    def __init__(self, default: str, load: Callable[[Path], ServedModel], loaded: int = 2) -> None:
         self._default_folder = resolve_model(default).resolve()
         self.default = self._default_folder.name
         self._load = load
         self._limit = loaded
-        self._loaded: OrderedDict[str, Predicts] = OrderedDict()
+        self._loaded: OrderedDict[str, ServedModel] = OrderedDict()
         self._lock = threading.Lock()
         self._versions: dict[Path, str] = {}
 
@@ -68,7 +68,7 @@ class ModelStore:
         return [self.default, *sorted(name for name in more - {self.default} if self._found(name))]
 
     def folder(self, name: str | None) -> Path:
-        """Give the folder of a model; only names that `names` lists are looked for, so no name is used as a path.
+        """Return the folder of a model; only names that `names` lists are looked for, so no name is used as a path.
 
         Raises:
             UnknownModelError: There is none of this name.
@@ -79,8 +79,8 @@ class ModelStore:
             raise UnknownModelError(f"model {name[:100]!r} is unknown; GET /models lists those there are.")
         return resolve_model(name)
 
-    def predictor(self, name: str | None = None) -> Predicts:
-        """Give a model that is ready to predict, loading it first where needed.
+    def predictor(self, name: str | None = None) -> ServedModel:
+        """Return a model that is ready to predict, loading it first where needed.
 
         Raises:
             UnknownModelError: There is none of this name.
@@ -98,7 +98,7 @@ class ModelStore:
             return self._loaded[key]
 
     def version(self, name: str | None = None) -> str:
-        """Give the first 16 digits of the sha256 over the names and contents of the model's files."""
+        """Return the first 16 digits of the sha256 over the names and contents of the model's files."""
         folder = self.folder(name)
         if folder not in self._versions:
             digest = hashlib.sha256()

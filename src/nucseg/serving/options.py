@@ -43,7 +43,7 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
-    """Keep the options that were given on the command line."""
+    """Return the options that were given on the command line."""
     return {name: value for name, value in options.items() if value is not None}
 
 

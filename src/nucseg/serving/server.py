@@ -8,8 +8,7 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from nucseg.serving.logs import set_up_logging
-from nucseg.serving.service import build_service
+from nucseg.serving.service import build_service, set_up_logging
 from nucseg.serving.settings import Settings
 from nucseg.serving.web.app import create_app
 from nucseg.serving.web.connections import BoundedConnection, open_files
@@ -27,7 +26,7 @@ def run_server(settings: Settings) -> None:
         ConfigError: Database or storage cannot be used.
     """
     set_up_logging(settings)
-    app = create_app(build_service(settings), beside=partial(worker_processes, settings))
+    app = create_app(build_service(settings), background=partial(worker_processes, settings))
     # uvicorn ends with the signal that it got; this makes that an ordinary end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.api_key is None and settings.host not in _LOCAL:

@@ -1,5 +1,6 @@
 """What the routes and workers are given: models, data plane and queue, made from the settings."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ from nucseg.serving.jobs.database import connect
 from nucseg.serving.jobs.queue import JobQueue
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.jobs.table import JobTable
-from nucseg.serving.models import ModelStore, Predicts
+from nucseg.serving.models import ModelStore, ServedModel
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.settings import Settings
+from nucseg.serving.worker.sqs import SqsWorker, sqs_client
 from nucseg.serving.worker.worker import Worker
 
 
@@ -30,14 +32,14 @@ class Service:
     queue: JobQueue
 
 
-def load_predictor(folder: Path, precision: Precision) -> Predicts:
-    """Load the model of a folder with the project's one predictor; imports TensorFlow."""
-    from nucseg.serving.prediction import ModelPredictor
+def load_predictor(folder: Path, precision: Precision) -> ServedModel:
+    """Load the model of a folder; imports TensorFlow."""
+    from nucseg.inference.predictor import Predictor
 
-    return ModelPredictor.load(folder, precision=precision)
+    return Predictor.load(folder, precision=precision)
 
 
-def build_models(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> ModelStore:
+def build_models(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> ModelStore:
     """Create the store of models.
 
     Raises:
@@ -75,7 +77,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
 
 
 def build_plane(
-    settings: Settings, max_pixels: int, load: Callable[[Path, Precision], Predicts] = load_predictor
+    settings: Settings, max_pixels: int, load: Callable[[Path, Precision], ServedModel] = load_predictor
 ) -> DataPlane:
     """Create what predicts images of up to so many pixels.
 
@@ -85,7 +87,7 @@ def build_plane(
     return DataPlane(build_models(settings, load), max_pixels, settings.max_decode_mb << 20)
 
 
-def build_service(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Service:
+def build_service(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> Service:
     """Create what the server needs; nothing is loaded yet.
 
     Raises:
@@ -97,7 +99,7 @@ def build_service(settings: Settings, load: Callable[[Path, Precision], Predicts
     return Service(settings, build_plane(settings, settings.max_pixels, load), queue)
 
 
-def build_worker(settings: Settings, load: Callable[[Path, Precision], Predicts] = load_predictor) -> Worker:
+def build_worker(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> Worker:
     """Create a worker of the task table; its model is loaded with its first task.
 
     Raises:
@@ -111,3 +113,31 @@ def build_worker(settings: Settings, load: Callable[[Path, Precision], Predicts]
         poll=settings.poll,
         retry_delay=settings.retry_delay,
     )
+
+
+def build_sqs_worker(
+    settings: Settings, *, queue_url: str, source: str, target: str, own_key: bool = False
+) -> SqsWorker:
+    """Create a worker from the settings.
+
+    Raises:
+        ConfigError: Something of it cannot be used.
+        ModelError: The default model does not exist.
+    """
+    return SqsWorker(
+        sqs_client(),
+        queue_url,
+        Storage(source),
+        Storage(target),
+        build_plane(settings, settings.max_task_pixels),
+        visibility=max(1, round(settings.lease)),
+        own_key=own_key,
+    )
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log to standard error, as much as the settings want."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger().setLevel(logging.DEBUG if settings.debug else logging.INFO)
+    for noisy in ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "numba", "h5py", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     debug: bool = Field(False, description="Write more into the log; answers stay the same.")
 
     def environment(self) -> dict[str, str]:
-        """Give the environment variables that make these settings in another process."""
+        """Return the environment variables that make these settings in another process."""
         values = {name: getattr(self, name) for name in self.model_fields_set}
         if self.api_key is not None:
             values["api_key"] = self.api_key.get_secret_value()

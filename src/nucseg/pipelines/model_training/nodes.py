@@ -42,13 +42,14 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         Returns:
             The model with the weights that were best on the validation split, or the pretrained ones.
         """
+        import keras
+
         from nucseg.augment.augmenter import Augmenter
         from nucseg.models.registry import create_model
-        from nucseg.training.seeds import set_seeds
         from nucseg.training.train import bundle_pretrained
         from nucseg.training.train import train as train_segmenter
 
-        set_seeds(training.seed)
+        keras.utils.set_random_seed(training.seed)  # patches are drawn by seeds of their own
         segmenter = create_model(model, architecture)
         if not architecture.get("fine_tune", True):
             return bundle_pretrained(

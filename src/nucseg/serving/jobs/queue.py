@@ -36,7 +36,7 @@ class Submission:
     """A job that a client hands in, until it has been told so.
 
     Attributes:
-        job_id: Of the new job.
+        job_id: Id of the new job.
         withdrawn: Set when the client is answered that the job was not taken: then it must not be done.
     """
 
@@ -119,7 +119,7 @@ class JobQueue:
         return job_id
 
     def withdraw(self, submission: Submission) -> None:
-        """Let a job that is being taken, or was just taken, never be done: its client was told so."""
+        """Withdraw a job that is being taken, or was just taken: its client was told that it will not be done."""
         submission.withdrawn.set()
         for pause in _WITHDRAW_PAUSES:
             if self._discard(submission.job_id):
@@ -190,7 +190,7 @@ class JobQueue:
         self.table.deleted(job_id)
 
     def check(self) -> None:
-        """Look whether task table and storage can be used.
+        """Check whether task table and storage can be used.
 
         Raises:
             UnavailableError: One of them cannot.
@@ -199,7 +199,7 @@ class JobQueue:
         self.check_storage()
 
     def check_storage(self) -> None:
-        """Look whether the storage can be used, and is the one in which the jobs' files lie.
+        """Check whether the storage can be used, and is the one in which the jobs' files lie.
 
         Raises:
             UnavailableError: It cannot, or it is another one and jobs wait.
@@ -215,7 +215,7 @@ class JobQueue:
             )
 
     def sweep(self) -> None:
-        """Let old jobs expire, and remove the files of these, of deleted ones and of uploads that never ended."""
+        """Expire old jobs, and remove the files of these, of deleted ones and of uploads that never ended."""
         self._clear(self.table.old(), self.table.expire, "expired")
         self._clear(self.table.left_over(), self.table.remove, "was removed")
         self.table.forget()

@@ -69,7 +69,7 @@ class Job:
         result: Folder of the result in the storage, where it is finished.
         lease: Proof of who may change it, where a worker has it.
         given_back: Times that a worker could not go on with it, for a reason that is not the job's.
-        formats: Of the result, with commas between them; None is all.
+        formats: Formats of the result, with commas between them; None is all.
     """
 
     id: str

@@ -82,7 +82,7 @@ class Storage:
             return str(found, "utf-8", "replace")
 
     def mark(self, name: str) -> None:
-        """Give the storage a name, by which `check` recognises it; a folder is made where it is missing."""
+        """Write a name into the storage, by which `check` recognises it; a folder is made where it is missing."""
         with self._errors():
             if self._local:
                 Path(self._root).mkdir(parents=True, exist_ok=True)

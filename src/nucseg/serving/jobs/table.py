@@ -26,7 +26,7 @@ class Request:
 
     Attributes:
         key: Digest of its `Idempotency-Key`.
-        digest: Of everything that came with it.
+        digest: Digest of everything that came with it.
     """
 
     key: str
@@ -113,7 +113,7 @@ class JobTable:
         """Add a job whose upload is still to come, so that no upload is ever without a job.
 
         Args:
-            job_id: Of the new job, not to be guessed: a UUID.
+            job_id: Id of the new job, not to be guessed: a UUID.
             model: Its model.
             threshold: Its threshold.
             max_queue: Jobs that may wait.
@@ -166,7 +166,7 @@ class JobTable:
         return str(row.id)
 
     def enqueue(self, job_id: str) -> bool:
-        """Let workers have a job whose upload is stored; False where it was removed meanwhile."""
+        """Queue a job whose upload is stored; False where it was removed meanwhile."""
         return self._change(_is(job_id, "UPLOADING"), state="QUEUED")
 
     def get(self, job_id: str) -> Job | None:
@@ -217,7 +217,7 @@ class JobTable:
         return Job(**row._mapping)
 
     def extend(self, job: Job, lease_seconds: float, progress: float) -> bool:
-        """Keep a claimed job for longer; False where it is lost (deleted, or taken over)."""
+        """Extend the lease of a claimed job; False where it is lost (deleted, or taken over)."""
         return self._change(_held(job), lease_until=self._now + lease_seconds, progress=progress)
 
     def finish(self, job: Job, *, result: str, nuclei: int) -> bool:
@@ -225,7 +225,7 @@ class JobTable:
         return self._change(_held(job), **self._ended("FINISHED", result=result, nuclei=nuclei, progress=1.0))
 
     def fail(self, job: Job, error: str, *, retry_in: float | None) -> bool:
-        """Give a claimed job up, or back to the queue where it may be tried again.
+        """End a claimed job as failed, or queue it again where it may be retried.
 
         Args:
             job: As claimed.

@@ -16,40 +16,39 @@ from nucseg.serving.errors import UnavailableError
 from nucseg.serving.service import Service
 from nucseg.serving.temporary import sweep_temporary
 from nucseg.serving.web import failures
-from nucseg.serving.web.at_once import AtOnce
 from nucseg.serving.web.auth import ApiKey
 from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.middleware import Limits, RequestContext
 from nucseg.serving.web.openapi import DESCRIPTION, TITLE, schema, swagger
-from nucseg.serving.web.pool import Pool
+from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.routes import health, max_model, sagemaker, tasks
 
 API_VERSION = "2.0.0"
-"""Of the interface, not of this package: MAX-Nucleus-Segmenter was 1."""
+"""Version of the interface, not of this package: MAX-Nucleus-Segmenter was 1."""
 
 _MEGABYTE = 1 << 20
 _log = logging.getLogger(__name__)
 
 
-def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any]] = nullcontext) -> FastAPI:
-    """Make the application.
+def create_app(service: Service, background: Callable[[], AbstractContextManager[Any]] = nullcontext) -> FastAPI:
+    """Create the application.
 
     Args:
         service: What the routes call.
-        beside: Runs as long as the application does (the worker processes).
+        background: Runs as long as the application does (the worker processes).
     """
     settings = service.settings
     metrics, backend, readiness = Metrics(), Backend(settings.backend_timeout), Readiness(service)
     pool = Pool(settings.threads, metrics.running.inc)
-    at_once = AtOnce(service, pool, metrics)
+    predict_now = PredictNow(service, pool, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sweep_temporary()
         pool.warm_up(service.plane.warm_up)
-        with beside():
+        with background():
             try:
                 await readiness.check()
             except UnavailableError as error:
@@ -67,10 +66,10 @@ def create_app(service: Service, beside: Callable[[], AbstractContextManager[Any
         lifespan=lifespan,
     )
     routers = (
-        max_model.routes(service, at_once),
+        max_model.routes(service, predict_now),
         tasks.routes(service, backend, readiness),
         health.routes(readiness, pool, metrics),
-        sagemaker.routes(at_once, pool),
+        sagemaker.routes(predict_now, pool),
     )
     for router in routers:
         app.include_router(router)

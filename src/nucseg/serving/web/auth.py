@@ -7,7 +7,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nucseg.serving.web.failures import failure
+from nucseg.serving.web.failures import error_response
 
 OPEN = {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"}
 """The paths that everyone may ask for."""
@@ -35,7 +35,7 @@ class ApiKey:
             if not hmac.compare_digest(given, self.key):
                 headers = {"WWW-Authenticate": 'Basic realm="nucseg"', "Connection": "close"}
                 text = "the API key is missing or wrong; send it as the header X-API-Key."
-                await failure(scope, HTTPStatus.UNAUTHORIZED, text, headers)(scope, receive, send)
+                await error_response(scope, HTTPStatus.UNAUTHORIZED, text, headers)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

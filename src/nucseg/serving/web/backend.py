@@ -60,9 +60,9 @@ class Backend:
             yield piece
 
     @staticmethod
-    def beside(call: Callable[..., Any], *arguments: Any) -> None:
+    def in_background(call: Callable[..., Any], *arguments: Any) -> None:
         """Call a function in a thread of its own that nobody waits for."""
-        threading.Thread(target=call, args=arguments, name="beside", daemon=True).start()
+        threading.Thread(target=call, args=arguments, name="background", daemon=True).start()
 
     async def _bounded(self, limiter: CapacityLimiter, call: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         what = "the task table" if limiter is self._table else "the storage"

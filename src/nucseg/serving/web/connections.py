@@ -25,7 +25,7 @@ class BoundedConnection(HttpToolsProtocol):
     that a new one (a health check) is always let in.
 
     Attributes:
-        head_bytes: Of a request line with its headers.
+        head_bytes: Bytes of a request line with its headers.
         head_seconds: For them to arrive, from the opening of the connection on.
         idle_seconds: For a client to take up more of an answer.
         most: Connections that are open; half of what the process may open.
@@ -97,7 +97,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._wait(self.idle_seconds)
 
     def resume_writing(self) -> None:
-        """Let the client take its time again."""
+        """Cancel the time limit of an answer that is read again."""
         self._wait(None)
         super().resume_writing()
 

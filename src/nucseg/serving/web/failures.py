@@ -50,8 +50,8 @@ _SENTENCES = {
 _log = logging.getLogger(__name__)
 
 
-def failure(scope: Any, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """Make the answer of a request that is refused.
+def error_response(scope: Any, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """Return the answer to a request that is refused.
 
     Args:
         scope: The ASGI scope of the request.
@@ -64,41 +64,41 @@ def failure(scope: Any, status: int, message: str, headers: dict[str, str] | Non
     return Response(json.dumps(content), status, headers, media_type="application/json")
 
 
-def refusals(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Describe answers of `failure` for the OpenAPI schema."""
+def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Describe answers of `error_response` for the OpenAPI schema."""
     return {status.value: {"model": ErrorAnswer, "description": status.phrase} for status in statuses}
 
 
 def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Let the app answer each error of ours, and of the framework, with `failure`.
+    """Answer each error of nucseg and of the framework with `error_response`.
 
     Args:
         app: The application.
         routes: Its routes, whose methods are listed where another one is asked for.
     """
-    app.add_exception_handler(NucsegError, _ours)
-    app.add_exception_handler(HTTPException, partial(_of_http, routes))
-    app.add_exception_handler(RequestValidationError, _of_request)
-    app.add_exception_handler(OSError, _of_machine)
+    app.add_exception_handler(NucsegError, _handle_nucseg_error)
+    app.add_exception_handler(HTTPException, partial(_handle_http_error, routes))
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(OSError, _handle_os_error)
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+async def _handle_nucseg_error(request: Request, error: Exception) -> Response:
     if isinstance(error, UnavailableError):
         _log.error("Request %s: %s", request.scope.get("state", {}).get("request_id"), error.for_log())
     for kind, status in _STATUS:
         if isinstance(error, kind):
             retry = getattr(error, "retry_after", None)
-            return failure(request.scope, status, str(error), {"Retry-After": str(retry)} if retry else None)
+            return error_response(request.scope, status, str(error), {"Retry-After": str(retry)} if retry else None)
     _log.error("%s", error)
     message = "the model cannot be used." if isinstance(error, ModelError) else "the service is misconfigured."
-    return failure(request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, message)
+    return error_response(request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
-async def _of_http(routes: Sequence[BaseRoute], request: Request, error: Exception) -> Response:
+async def _handle_http_error(routes: Sequence[BaseRoute], request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     # The framework takes whatever goes wrong while a form is written to the disk for the client's fault.
     if fault := fault_of_machine(error.__cause__):
-        return await _ours(request, fault)
+        return await _handle_nucseg_error(request, fault)
     if isinstance(error.__cause__, ClientDisconnect):
         raise error.__cause__
     headers = dict(error.headers or {})
@@ -108,16 +108,16 @@ async def _of_http(routes: Sequence[BaseRoute], request: Request, error: Excepti
         methods = {method for route in fitting for method in getattr(route, "methods", None) or ()}
         headers["Allow"] = ", ".join(sorted(methods)) or headers.get("Allow", "")
     message = _SENTENCES.get(status) if error.detail == status.phrase else str(error.detail)
-    return failure(request.scope, status, message or status.phrase, headers)
+    return error_response(request.scope, status, message or status.phrase, headers)
 
 
-async def _of_request(request: Request, error: Exception) -> Response:
+async def _handle_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = [f"{'.'.join(map(str, problem['loc'][1:]))}: {plain_words(problem)}" for problem in error.errors()]
-    return failure(request.scope, HTTPStatus.BAD_REQUEST, "; ".join(problems))
+    return error_response(request.scope, HTTPStatus.BAD_REQUEST, "; ".join(problems))
 
 
-async def _of_machine(request: Request, error: Exception) -> Response:
+async def _handle_os_error(request: Request, error: Exception) -> Response:
     if fault := fault_of_machine(error):
-        return await _ours(request, fault)
+        return await _handle_nucseg_error(request, fault)
     raise error

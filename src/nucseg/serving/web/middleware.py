@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nucseg.serving.web.failures import failure
+from nucseg.serving.web.failures import error_response
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _UNKNOWN = "unknown"
@@ -62,7 +62,9 @@ class RequestContext:
             _log.exception("Request %s failed.", request_id)
             if status:  # too late for another answer; the connection is cut
                 raise
-            answer = failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error (logged with this request id).")
+            answer = error_response(
+                scope, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error (logged with this request id)."
+            )
             await answer(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
@@ -86,7 +88,7 @@ class Limits:
 
     Args:
         app: The app within.
-        max_bytes: Of a body, by path; the entry of `""` is for all other paths.
+        max_bytes: Bytes of a body, by path; the entry of `""` is for all other paths.
         max_requests: At once; beyond that, 503 before the body is read.
         timeout: Seconds.
     """
@@ -145,8 +147,8 @@ def _sentence(limit: int) -> str:
 
 
 def _too_large(scope: Scope, limit: int) -> ASGIApp:
-    return failure(scope, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _sentence(limit), {"Connection": "close"})
+    return error_response(scope, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _sentence(limit), {"Connection": "close"})
 
 
 def _busy(scope: Scope, message: str) -> ASGIApp:
-    return failure(scope, HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "5", "Connection": "close"})
+    return error_response(scope, HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "5", "Connection": "close"})

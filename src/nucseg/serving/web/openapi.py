@@ -55,15 +55,16 @@ def swagger(app: FastAPI) -> dict[str, Any]:
         for path, operations in made["paths"].items()
         if path.startswith("/model")
     }
-    definitions = {name: _older(each) for name, each in made["components"]["schemas"].items()}
+    definitions = {name: _to_swagger2(each) for name, each in made["components"]["schemas"].items()}
     info = {"title": MAX_TITLE, "version": app.version, "description": app.description}
     result = {"swagger": "2.0", "info": info, "basePath": "/", "produces": ["application/json"], "paths": paths}
-    return {**result, "definitions": _used(paths, definitions)}
+    return {**result, "definitions": _referenced(paths, definitions)}
 
 
 def _operation(operation: dict[str, Any]) -> dict[str, Any]:
     parameters = [
-        {name: value for name, value in parameter.items() if name != "schema"} | _plain(_older(parameter["schema"]))
+        {name: value for name, value in parameter.items() if name != "schema"}
+        | _parameter_schema(_to_swagger2(parameter["schema"]))
         for parameter in operation.get("parameters", [])
     ]
     result = {name: operation[name] for name in ("tags", "summary", "description", "operationId")}
@@ -82,25 +83,25 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
     result["responses"] = {
         status: {
             "description": response["description"],
-            "schema": _older(response["content"]["application/json"]["schema"]),
+            "schema": _to_swagger2(response["content"]["application/json"]["schema"]),
         }
         for status, response in operation["responses"].items()
     }
     return result
 
 
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+def _parameter_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Drop what a parameter of Swagger 2.0 cannot have: null, and a second title and description."""
     return {name: value for name, value in schema.items() if name not in ("x-nullable", "title", "description")}
 
 
-def _older(schema: Any) -> Any:
+def _to_swagger2(schema: Any) -> Any:
     """Translate a schema of OpenAPI 3.1 to Swagger 2.0."""
     if isinstance(schema, list):
-        return [_older(each) for each in schema]
+        return [_to_swagger2(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    schema = {name: _older(value) for name, value in schema.items()}
+    schema = {name: _to_swagger2(value) for name, value in schema.items()}
     if "anyOf" in schema:  # here always: something or null
         (something,) = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
         return {**schema, **something, "x-nullable": True}
@@ -111,8 +112,8 @@ def _older(schema: Any) -> Any:
     return schema
 
 
-def _used(paths: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Keep the definitions that are referred to, however far down."""
+def _referenced(paths: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the definitions that are referred to, however far down."""
     used: dict[str, Any] = {}
     waiting = [paths]
     while waiting:

@@ -77,7 +77,7 @@ class Readiness:
         self._counts = Look("the task table", queue.table.counts, timeout)
 
     async def check(self) -> None:
-        """Look at all of them.
+        """Check all of them.
 
         Raises:
             UnavailableError: One of them cannot be used; the reason of the first such one.

@@ -44,8 +44,8 @@ class TrainingData(BaseModel):
     """What a model was trained on."""
 
     datasets: list[DatasetFacts]
-    images: dict[str, int] = Field(description="Images of each split.")
-    sha256: str | None = Field(description="Over all images and label images.")
+    images: dict[str, int] = Field(description="Number of images in each split.")
+    sha256: str | None = Field(description="SHA-256 over all images and label images.")
 
 
 class MetadataAnswer(BaseModel):
@@ -58,11 +58,11 @@ class MetadataAnswer(BaseModel):
     license: str
     source: str
     model: str = Field(description="The name to ask for it by.")
-    kind: str | None = Field(description="Of network.")
-    version: str = Field(description="Of the model's content: changes when any of its files does.")
+    kind: str | None = Field(description="Kind of network.")
+    version: str = Field(description="Hash of the model's content: changes when any of its files does.")
     created: str | None
     training_data: TrainingData
-    scores: dict[str, Any] = Field(description="On the validation split.")
+    scores: dict[str, Any] = Field(description="Scores on the validation split.")
 
 
 class Label(BaseModel):
@@ -99,13 +99,13 @@ class TaskAnswer(BaseModel):
     id: str
     status: Literal["QUEUED", "PROCESSING", "FINISHED", "FAILED"]
     progress: float = Field(ge=0, le=1, description="The fraction that is done, roughly.")
-    attempts: int = Field(description="Times that a worker took it.")
+    attempts: int = Field(description="Number of attempts.")
     created: datetime
     started: datetime | None
     finished: datetime | None
     expires: datetime | None = Field(description="When the result is removed.")
-    nuclei: int | None = Field(description="Found, where it is finished.")
-    error: str | None = Field(description="Of the last try that failed.")
+    nuclei: int | None = Field(description="Number of nuclei, once finished.")
+    error: str | None = Field(description="Error of the last failed attempt.")
 
 
 class HealthAnswer(BaseModel):

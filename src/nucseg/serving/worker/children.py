@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def worker_processes(settings: Settings, command: Sequence[str] = COMMAND) -> Iterator[None]:
-    """Keep `settings.workers` worker processes running as long as the block runs.
+    """Run `settings.workers` worker processes as long as the block runs.
 
     They end when this process does, however it ends: their standard input is a pipe from it. A SIGTERM or SIGINT to
     this process is passed on at once, so that they give back their tasks while the last requests are answered.

@@ -1,4 +1,4 @@
-"""Takes keys of images from an SQS queue, predicts, and writes the masks to where the queue's owner wants them."""
+"""Take keys of images from an SQS queue, predict, and write the masks to where the queue's owner wants them."""
 
 import logging
 import threading
@@ -10,10 +10,8 @@ from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import FILES, ResultFormat, write_result
-from nucseg.serving.service import build_plane
-from nucseg.serving.settings import Settings
 from nucseg.serving.temporary import sweep_temporary, temporary_folder
-from nucseg.serving.worker.background import every
+from nucseg.serving.worker.heartbeat import heartbeat
 
 _WAIT = 10  # seconds of a long poll
 _log = logging.getLogger(__name__)
@@ -85,7 +83,7 @@ class SqsWorker:
                 self._client.change_message_visibility(**receipt, VisibilityTimeout=self._visibility)
 
             try:
-                with every(self._visibility / 3, extend):
+                with heartbeat(self._visibility / 3, extend):
                     self._work(message["Body"])
             except Exception as error:
                 known = isinstance(error, InputError | FileNotFoundError | UnavailableError)
@@ -110,12 +108,12 @@ class SqsWorker:
 
 
 def result_names(formats: Sequence[ResultFormat]) -> list[str]:
-    """Give what is appended to the key of an image, after a dot, for each of its masks."""
+    """Return what is appended to the key of an image, after a dot, for each of its masks."""
     return [FILES[given].name for given in formats]
 
 
 def sqs_client() -> Any:
-    """Make boto3's client; region, credentials and endpoint come from where boto3 looks for them.
+    """Create boto3's client; region, credentials and endpoint come from where boto3 looks for them.
 
     Raises:
         ConfigError: boto3 is missing, or no region is set.
@@ -128,23 +126,3 @@ def sqs_client() -> Any:
     if session.region_name is None:
         raise ConfigError("SQS needs a region: set AWS_DEFAULT_REGION.")
     return session.client("sqs")
-
-
-def build_sqs_worker(
-    settings: Settings, *, queue_url: str, source: str, target: str, own_key: bool = False
-) -> SqsWorker:
-    """Create a worker from the settings.
-
-    Raises:
-        ConfigError: Something of it cannot be used.
-        ModelError: The default model does not exist.
-    """
-    return SqsWorker(
-        sqs_client(),
-        queue_url,
-        Storage(source),
-        Storage(target),
-        build_plane(settings, settings.max_task_pixels),
-        visibility=max(1, round(settings.lease)),
-        own_key=own_key,
-    )

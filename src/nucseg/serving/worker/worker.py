@@ -1,4 +1,4 @@
-"""Takes jobs from the table, predicts, and publishes the results, one job after the other."""
+"""Take jobs from the table, predict, and publish the results, one job after the other."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from nucseg.serving.jobs.schema import Job
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import write_result
 from nucseg.serving.temporary import check_temporary, sweep_temporary, temporary_folder
-from nucseg.serving.worker.background import LONGEST_PAUSE, every
+from nucseg.serving.worker.heartbeat import LONGEST_PAUSE, heartbeat
 
 T = TypeVar("T")
 _SWEEP_SECONDS = 60
@@ -114,14 +114,14 @@ class Worker:
         _log.info("Task %s, try %d.", job.id, job.attempts)
         self._claim = claim = _Claim(job)
         try:
-            with every(min(self._lease / 3, _BEAT_SECONDS), lambda: self._extend(claim)):
+            with heartbeat(min(self._lease / 3, _BEAT_SECONDS), lambda: self._extend(claim)):
                 self._try(claim)
         finally:
             self._claim = None
         return True
 
     def abandon(self) -> None:
-        """Give back the job that is worked on, where there is one; from another thread, before the process ends."""
+        """Put the job that is worked on back into the queue, if any; from another thread, before the process ends."""
         claim = self._claim
         if claim is not None and self._queue.table.give_back(claim.job):
             _log.info("Task %s is given back unfinished.", claim.job.id)

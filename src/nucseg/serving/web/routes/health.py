@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from nucseg.serving.errors import BusyError, UnavailableError
-from nucseg.serving.web.failures import refusals
+from nucseg.serving.web.failures import error_responses
 from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.pool import Pool
 from nucseg.serving.web.readiness import Readiness
@@ -23,8 +23,8 @@ def routes(readiness: Readiness, pool: Pool, metrics: Metrics) -> APIRouter:
         """Report that the process is alive."""
         return HealthAnswer()
 
-    @router.get("/v2/health/ready", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
-    @router.get("/health/ready", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
+    @router.get("/v2/health/ready", responses=error_responses(HTTPStatus.SERVICE_UNAVAILABLE))
+    @router.get("/health/ready", responses=error_responses(HTTPStatus.SERVICE_UNAVAILABLE))
     async def ready() -> HealthAnswer:
         """Report whether the model is loaded, and task table, storage and temporary folder can be used."""
         if not pool.ready:

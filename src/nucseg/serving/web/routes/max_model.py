@@ -7,8 +7,8 @@ from starlette.concurrency import run_in_threadpool
 
 from nucseg.serving.plane import answer
 from nucseg.serving.service import Service
-from nucseg.serving.web.at_once import AtOnce
-from nucseg.serving.web.failures import refusals
+from nucseg.serving.web.failures import error_responses
+from nucseg.serving.web.pool import PredictNow
 from nucseg.serving.web.schemas import (
     Label,
     LabelsAnswer,
@@ -22,7 +22,7 @@ from nucseg.serving.web.uploads import FORM, ModelName, Threshold, body, read_up
 _NUCLEUS = Label(id=1, name="nucleus")
 
 
-def routes(service: Service, at_once: AtOnce) -> APIRouter:
+def routes(service: Service, predict_now: PredictNow) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["model"])
     models = service.plane.models
@@ -30,7 +30,7 @@ def routes(service: Service, at_once: AtOnce) -> APIRouter:
     @router.post(
         "/model/predict",
         response_model=PredictAnswer,
-        responses=refusals(
+        responses=error_responses(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.NOT_FOUND,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -42,10 +42,10 @@ def routes(service: Service, at_once: AtOnce) -> APIRouter:
     async def predict(request: Request, model: ModelName = None, threshold: Threshold = None) -> Response:
         """Find the nuclei of an image at once; large images go to POST /tasks."""
         with await read_upload(request, form=True, raw=False) as upload:
-            found = await at_once.predict(request, upload, model=model, threshold=threshold)
+            found = await predict_now(request, upload, model=model, threshold=threshold)
         return Response(await run_in_threadpool(answer, found), media_type="application/json")
 
-    @router.get("/model/metadata", responses=refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))
+    @router.get("/model/metadata", responses=error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))
     def metadata(model: ModelName = None) -> MetadataAnswer:
         """Describe a model: where it comes from, what it was trained on, how well it does."""
         return MetadataAnswer.model_validate(models.metadata(model))

@@ -10,18 +10,17 @@ from starlette.concurrency import run_in_threadpool
 
 from nucseg.serving.errors import BusyError
 from nucseg.serving.plane import answer, mask_png
-from nucseg.serving.web.at_once import AtOnce
-from nucseg.serving.web.failures import refusals
-from nucseg.serving.web.pool import Pool
+from nucseg.serving.web.failures import error_responses
+from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.schemas import HealthAnswer, PredictAnswer
 from nucseg.serving.web.uploads import RAW, body, read_upload
 
 
-def routes(at_once: AtOnce, pool: Pool) -> APIRouter:
+def routes(predict_now: PredictNow, pool: Pool) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["sagemaker"])
 
-    @router.get("/ping", responses=refusals(HTTPStatus.SERVICE_UNAVAILABLE))
+    @router.get("/ping", responses=error_responses(HTTPStatus.SERVICE_UNAVAILABLE))
     async def ping() -> HealthAnswer:
         """Report whether the model is loaded."""
         if not pool.ready:
@@ -32,7 +31,7 @@ def routes(at_once: AtOnce, pool: Pool) -> APIRouter:
         "/invocations",
         response_model=PredictAnswer,
         responses={
-            **refusals(
+            **error_responses(
                 HTTPStatus.BAD_REQUEST,
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -49,7 +48,7 @@ def routes(at_once: AtOnce, pool: Pool) -> APIRouter:
         `Accept: image/png` or `application/x-image` asks for the mask as PNG, 255 where any nucleus is.
         """
         with await read_upload(request, form=False) as upload:
-            found = await at_once.predict(request, upload)
+            found = await predict_now(request, upload)
         if wants_mask(request.headers.get("accept", "")):
             return Response(await run_in_threadpool(mask_png, found), media_type="image/png")
         return Response(await run_in_threadpool(answer, found), media_type="application/json")

@@ -14,12 +14,12 @@ from nucseg.serving.jobs.schema import Job
 from nucseg.serving.results import FILES, ResultFormat
 from nucseg.serving.service import Service
 from nucseg.serving.web.backend import Backend
-from nucseg.serving.web.failures import refusals
+from nucseg.serving.web.failures import error_responses
 from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.schemas import TaskAnswer
 from nucseg.serving.web.uploads import FORM, RAW, ModelName, Threshold, body, read_upload
 
-TaskId = Annotated[str, Path(description="As POST /tasks gave it.")]
+TaskId = Annotated[str, Path(description="Id that POST /tasks returned.")]
 Key = Annotated[
     str | None,
     Header(
@@ -31,7 +31,7 @@ Key = Annotated[
 ]
 Formats = Annotated[
     list[ResultFormat],
-    Query(max_length=len(FILES), description="Those that GET /masks will be asked for; all of them otherwise."),
+    Query(max_length=len(FILES), description="Formats in which the result is written; all of them otherwise."),
 ]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -47,7 +47,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
         "/tasks",
         status_code=HTTPStatus.CREATED,
         responses={
-            **refusals(
+            **error_responses(
                 HTTPStatus.BAD_REQUEST,
                 HTTPStatus.NOT_FOUND,
                 HTTPStatus.CONFLICT,
@@ -86,12 +86,12 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
                 job = await backend.table(queue.get, task_id)
             except (asyncio.CancelledError, UnavailableError):
                 # The client is told that it failed, so it must not be done all the same.
-                backend.beside(queue.withdraw, submission)
+                backend.in_background(queue.withdraw, submission)
                 raise
         response.headers["Location"] = f"/tasks/{task_id}"
         return _answer(job)
 
-    @router.get("/tasks/{task_id}", responses=refusals(*_GONE, *_UNAVAILABLE))
+    @router.get("/tasks/{task_id}", responses=error_responses(*_GONE, *_UNAVAILABLE))
     async def read(task_id: TaskId, response: Response) -> TaskAnswer:
         """Return how a task stands; Retry-After says when to ask again."""
         job = await backend.table(queue.get, task_id)
@@ -102,7 +102,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
     @router.delete(
         "/tasks/{task_id}",
         status_code=HTTPStatus.NO_CONTENT,
-        responses=refusals(HTTPStatus.NOT_FOUND, *_UNAVAILABLE),
+        responses=error_responses(HTTPStatus.NOT_FOUND, *_UNAVAILABLE),
     )
     async def delete(task_id: TaskId) -> None:
         """Remove a task with its image and result, whatever its state; a worker that has it stops."""
@@ -112,7 +112,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
         "/masks/{task_id}",
         response_class=StreamingResponse,
         responses={
-            **refusals(HTTPStatus.BAD_REQUEST, *_GONE, HTTPStatus.CONFLICT, *_UNAVAILABLE),
+            **error_responses(HTTPStatus.BAD_REQUEST, *_GONE, HTTPStatus.CONFLICT, *_UNAVAILABLE),
             200: {
                 "description": "The result.",
                 "content": {

@@ -1,4 +1,4 @@
-"""Small things that go on beside the work."""
+"""A function that is called again and again while the work goes on."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+def heartbeat(seconds: float, call: Callable[[], None]) -> Iterator[None]:
     """Call a function again and again, from a thread, as long as the block runs.
 
     Args:

@@ -16,6 +16,8 @@ from types import ModuleType
 import numpy as np
 from skimage.measure import label
 
+sys.path.append(str(Path(__file__).parents[1]))  # where this is run as a script
+
 from mosaics import mosaic_of
 from nucseg.core.types import Instances
 from nucseg.core.window import Window

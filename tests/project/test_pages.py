@@ -300,4 +300,4 @@ def test_the_protocol_of_the_design_is_python() -> None:
     names: dict[str, Any] = {"__name__": __name__}
     exec(block.text, names)
 
-    assert {"propose", "join", "reach", "decode"} <= vars(names["InstanceSegmenter"]).keys()
+    assert {"propose", "join", "decode"} <= vars(names["InstanceSegmenter"]).keys()

@@ -14,7 +14,7 @@ from nucseg.masks.polygons import outlines
 def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
     """Write a FeatureCollection that QuPath (0.4 or newer) opens as detections, one feature a line.
 
-    Each nucleus is the outer outline of its largest piece. Coordinates are as in `nucseg.reporting.exports`.
+    Each nucleus is the outer outline of its largest piece. Coordinates are as in `nucseg.masks.polygons`.
     Source: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
 
     Args:

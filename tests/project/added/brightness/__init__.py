@@ -1,0 +1,1 @@
+"""Whatever is bright is a nucleus: an example of a model."""

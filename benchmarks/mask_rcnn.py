@@ -111,7 +111,7 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
         "precision": effective,
         "seconds": round(total, 3),
         "peak MB": round(_peak_mb()),
-        "of it before": round(before),
+        "MB before predicting": round(before),
         **shares,
     }
 

@@ -31,15 +31,18 @@ class _Transform(BaseModel):
 
 
 class Affine(_Transform):
-    """Zoom by one factor and turn about the centre; the context around the patch fills the corners."""
+    """Zoom and rotate about the centre; the context around the patch fills the corners."""
 
     stage = "affine"
     name: Literal["affine"] = "affine"
     scale: PositiveInterval = Field(
-        (0.5, 2.0), description="Smallest and largest zoom; below 1 what is seen shrinks. Both ways are equally likely."
+        (0.5, 2.0),
+        description="Smallest and largest zoom; below 1 the content shrinks. Both directions are equally likely.",
     )
-    rotate: Interval = Field((-180.0, 180.0), description="Smallest and largest turn in degrees.")
-    shear: float = Field(0.0, ge=0, le=30, description="Largest shear in degrees, either way; 0 keeps shapes.")
+    rotate: Interval = Field((-180.0, 180.0), description="Smallest and largest rotation in degrees.")
+    shear: float = Field(
+        0.0, ge=0, le=30, description="Largest shear in degrees, in either direction; 0 turns shearing off."
+    )
 
 
 class Flip(_Transform):
@@ -50,14 +53,14 @@ class Flip(_Transform):
 
 
 class Rotate90(_Transform):
-    """Turn by 0, 90, 180 or 270 degrees."""
+    """Rotate by 0, 90, 180 or 270 degrees."""
 
     stage = "geometry"
     name: Literal["rotate90"] = "rotate90"
 
 
 class Elastic(_Transform):
-    """Bend by a smooth random displacement field."""
+    """Deform with a smooth random displacement field."""
 
     stage = "geometry"
     name: Literal["elastic"] = "elastic"
@@ -70,8 +73,10 @@ class HEStain(_Transform):
 
     stage = "colour"
     name: Literal["he_stain"] = "he_stain"
-    scale: PositiveInterval = Field((0.7, 1.3), description="Factor of each stain's concentration.")
-    shift: Interval = Field((-0.1, 0.1), description="Added to each stain's concentration.")
+    scale: PositiveInterval = Field(
+        (0.7, 1.3), description="Smallest and largest factor for each stain's concentration."
+    )
+    shift: Interval = Field((-0.1, 0.1), description="Smallest and largest value added to each stain's concentration.")
 
 
 class HueSaturation(_Transform):
@@ -79,12 +84,12 @@ class HueSaturation(_Transform):
 
     stage = "colour"
     name: Literal["hue_saturation"] = "hue_saturation"
-    hue: float = Field(10.0, ge=0, le=180, description="Largest shift of the hue in degrees, either way.")
-    saturation: float = Field(0.15, ge=0, le=1, description="Largest shift of the saturation, either way.")
+    hue: float = Field(10.0, ge=0, le=180, description="Largest hue shift in degrees, in either direction.")
+    saturation: float = Field(0.15, ge=0, le=1, description="Largest saturation shift, in either direction.")
 
 
 class ToGray(_Transform):
-    """Take the colour away (the channels become equal); RGB only. Makes histology look like brightfield."""
+    """Remove the colour (the channels become equal), so that histology looks like brightfield; RGB only."""
 
     stage = "colour"
     name: Literal["to_gray"] = "to_gray"
@@ -92,7 +97,7 @@ class ToGray(_Transform):
 
 
 class ChannelShuffle(_Transform):
-    """Exchange the channels at random; RGB only."""
+    """Permute the channels at random; RGB only."""
 
     stage = "colour"
     name: Literal["channel_shuffle"] = "channel_shuffle"
@@ -100,7 +105,7 @@ class ChannelShuffle(_Transform):
 
 
 class Invert(_Transform):
-    """Exchange bright and dark."""
+    """Invert the intensities."""
 
     stage = "intensity"
     name: Literal["invert"] = "invert"
@@ -108,24 +113,24 @@ class Invert(_Transform):
 
 
 class BrightnessContrast(_Transform):
-    """Add to the intensities and stretch them; as fractions of the image's own range."""
+    """Shift and stretch the intensities, by fractions of the image's range."""
 
     stage = "intensity"
     name: Literal["brightness_contrast"] = "brightness_contrast"
-    brightness: float = Field(0.1, ge=0, le=1, description="Largest addition, either way.")
-    contrast: float = Field(0.3, ge=0, lt=1, description="Largest relative change of the slope, either way.")
+    brightness: float = Field(0.1, ge=0, le=1, description="Largest value added or subtracted.")
+    contrast: float = Field(0.3, ge=0, lt=1, description="Largest relative change of the slope, in either direction.")
 
 
 class Gamma(_Transform):
-    """Raise the intensities, in the image's own range, to a power."""
+    """Raise the intensities, scaled to the image's range, to a power."""
 
     stage = "intensity"
     name: Literal["gamma"] = "gamma"
-    gamma: PositiveInterval = Field((0.7, 1.5), description="Smallest and largest power.")
+    gamma: PositiveInterval = Field((0.7, 1.5), description="Smallest and largest exponent.")
 
 
 class Illumination(_Transform):
-    """Lay an uneven illumination (a linear gradient) over the patch."""
+    """Add uneven illumination (a linear gradient) to the patch."""
 
     stage = "intensity"
     name: Literal["illumination"] = "illumination"
@@ -135,7 +140,7 @@ class Illumination(_Transform):
 
 
 class Blur(_Transform):
-    """Blur by a Gaussian, as an image out of focus."""
+    """Blur with a Gaussian, as if out of focus."""
 
     stage = "intensity"
     name: Literal["blur"] = "blur"
@@ -143,20 +148,22 @@ class Blur(_Transform):
 
 
 class Noise(_Transform):
-    """Add Gaussian noise, as of a camera's electronics."""
+    """Add Gaussian noise, like that of camera electronics."""
 
     stage = "intensity"
     name: Literal["noise"] = "noise"
-    std: FractionInterval = Field((0.01, 0.05), description="Standard deviation, as a part of the image's own range.")
+    std: FractionInterval = Field(
+        (0.01, 0.05), description="Smallest and largest standard deviation, as a fraction of the image's range."
+    )
 
 
 class ShotNoise(_Transform):
-    """Replace the intensities by Poisson-distributed ones, as of few photons."""
+    """Replace the intensities by Poisson-distributed ones, as if few photons were counted."""
 
     stage = "intensity"
     name: Literal["shot_noise"] = "shot_noise"
     scale: NotNegativeInterval = Field(
-        (0.001, 0.01), description="The inverse of the photons counted at the brightest pixel; larger is noisier."
+        (0.001, 0.01), description="Inverse of the photon count at the brightest pixel; larger is noisier."
     )
 
 
@@ -206,5 +213,5 @@ class AugmentationConfig(BaseModel):
             Noise(p=0.3),
             ShotNoise(p=0.1),
         ),
-        description="The random transforms; an empty list turns augmentation off.",
+        description="Random transforms; an empty list turns augmentation off.",
     )

@@ -11,7 +11,7 @@ from nucseg.images.transforms import LABEL_RULE, Transforms
 
 
 class _Chosen(BaseModel):
-    datasets: tuple[str, ...] = Field(min_length=1, description=f"One name or a list, of {', '.join(DATASETS)}.")
+    datasets: tuple[str, ...] = Field(min_length=1, description=f"One or several of {', '.join(DATASETS)}.")
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -89,12 +89,14 @@ class SplitConfig(BaseModel):
 
     # Of 3,000 salts the one whose shares come closest to 70/10/20 in each modality and image size of 563 images of
     # BBBC038; else a rare kind might miss from a split. Chosen before any model was trained.
-    salt: str = Field("nucseg-427", description="Another salt gives another split.")
-    train: float = Field(0.7, ge=0, le=1, description="Share of the samples to train on.")
-    val: float = Field(0.1, ge=0, le=1, description="Share to choose weights and thresholds on.")
-    test: float = Field(0.2, ge=0, le=1, description="Share to judge the finished model on.")
+    salt: str = Field(
+        "nucseg-427", description="Salt of the hash that assigns the splits; another salt gives another split."
+    )
+    train: float = Field(0.7, ge=0, le=1, description="Share of the samples for training.")
+    val: float = Field(0.1, ge=0, le=1, description="Share for choosing weights and thresholds.")
+    test: float = Field(0.2, ge=0, le=1, description="Share for the final evaluation.")
     group_near_duplicates: bool = Field(
-        True, description="Keep neighbouring and near-identical images of one field in one split."
+        True, description="Whether neighbouring and near-identical images of one field stay in one split."
     )
 
     @model_validator(mode="after")
@@ -115,10 +117,10 @@ class ProcessingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fill_label_holes: bool = Field(
-        True, description="Fill the holes of each nucleus in the label images, when they are stored."
+        True, description="Whether holes in nuclei are filled when the label images are stored."
     )
     transforms: Transforms = Field(
-        description="Transforms of the image, applied in this order by training, evaluation and serving alike."
+        description="Image transforms, applied in this order in training, evaluation and serving alike."
     )
     split: SplitConfig = Field(SplitConfig(), description="The rules of the split.")
 

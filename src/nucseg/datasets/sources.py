@@ -10,11 +10,11 @@ class ArchiveSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(min_length=1, description="http(s) address, or path of an archive that is already on disk.")
+    url: str = Field(min_length=1, description="URL, or path of an archive that is already on disk.")
     sha256: str | None = Field(
         None,
         pattern="^[0-9a-f]{64}$",
-        description="Checksum of the archive; null: record it at first use, compare later.",
+        description="SHA-256 checksum of the archive; null: recorded at first use and compared later.",
     )
 
     @field_validator("url")
@@ -30,4 +30,6 @@ class FolderSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Path = Field(description="Folder with `images` and `labels` of the same file names; read where it lies.")
+    path: Path = Field(
+        description="Folder with the subfolders `images` and `labels`, with matching file names; read in place."
+    )

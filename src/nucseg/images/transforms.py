@@ -19,17 +19,17 @@ class Normalize(_Transform):
     """Map intensity percentiles of the whole image to 0 and 1, without clipping."""
 
     name: Literal["normalize"] = "normalize"
-    pmin: float = Field(1.0, ge=0, lt=100, description="Percentile that becomes 0.")
-    pmax: float = Field(99.8, gt=0, le=100, description="Percentile that becomes 1.")
+    pmin: float = Field(1.0, ge=0, lt=100, description="Percentile that is mapped to 0.")
+    pmax: float = Field(99.8, gt=0, le=100, description="Percentile that is mapped to 1.")
     axis: Literal["image", "channel"] = Field(
-        "image", description="Percentiles over all channels together (`image`) or of each channel (`channel`)."
+        "image", description="Whether percentiles are over all channels together (`image`) or per channel (`channel`)."
     )
     min_range: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Smallest span between the percentiles, as a part of the dtype's range, so that a blank image's "
-        "noise is not blown up.",
+        description="Smallest span between the percentiles, as a fraction of the dtype's range, so that the noise of a "
+        "blank image is not amplified.",
     )
 
     @model_validator(mode="after")
@@ -40,7 +40,7 @@ class Normalize(_Transform):
 
 
 class Rescale(_Transform):
-    """Resize the image by a factor, or to the pixel size of a magnification; the answer is resized back.
+    """Resize the image by a factor, or to the pixel size of a magnification; the result is resized back.
 
     An image whose magnification is not known is left at its own scale by `magnification`.
     """
@@ -50,7 +50,7 @@ class Rescale(_Transform):
     magnification: float | None = Field(
         None,
         gt=0,
-        description="Magnification to bring each image to: the factor is this over the image's own.",
+        description="Magnification to which each image is resized; the factor is this divided by the image's own.",
     )
 
     @model_validator(mode="after")
@@ -61,7 +61,7 @@ class Rescale(_Transform):
 
 
 class ToGrayscale(_Transform):
-    """Turn RGB into its luminance."""
+    """Convert RGB to luminance."""
 
     name: Literal["to_grayscale"] = "to_grayscale"
 

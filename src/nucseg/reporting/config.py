@@ -24,16 +24,18 @@ class VisualizationConfig(BaseModel):
         default=[],
         description="Test images to draw, as `<image_id>` or `<dataset>/<image_id>`; empty: best, median and worst.",
     )
-    best: int = Field(default=1, ge=0, le=100, description="How many of the images with the highest score to draw.")
-    median: int = Field(default=1, ge=0, le=100, description="How many of the images around the median to draw.")
-    worst: int = Field(default=2, ge=0, le=100, description="How many of the images with the lowest score to draw.")
-    differ: int = Field(default=2, ge=0, le=100, description="How many images to draw on which models differ most.")
+    best: int = Field(default=1, ge=0, le=100, description="Number of images with the highest score to draw.")
+    median: int = Field(default=1, ge=0, le=100, description="Number of images around the median to draw.")
+    worst: int = Field(default=2, ge=0, le=100, description="Number of images with the lowest score to draw.")
+    differ: int = Field(
+        default=2, ge=0, le=100, description="Number of images to draw on which the models differ most."
+    )
     rank_by: Literal["ap_mean_50_90", "dsb2018_score", "f1_50", "aji", "pq"] = Field(
-        default="ap_mean_50_90", description="Column of `per_image.csv` by which images are best, median and worst."
+        default="ap_mean_50_90", description="Column of `per_image.csv` by which images are ranked."
     )
     stretch: tuple[float, float] = Field(
         default=(0.5, 99.8),
-        description="Percentiles of an image's pixels that are drawn black and white; drawing only, not the model.",
+        description="Percentiles of an image's pixels drawn as black and white; affects pictures only, not the model.",
     )
 
     @model_validator(mode="after")

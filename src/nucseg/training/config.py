@@ -24,16 +24,16 @@ class SamplingConfig(BaseModel):
 
     balance: Literal["none", "modality"] = Field(
         "none",
-        description="`none`: all images are equally likely; `modality`: modalities are as likely as their weights.",
+        description="`none`: all images are equally likely; `modality`: modalities are sampled by their weights.",
     )
     modality_weights: dict[Modality, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="Weights of the modalities for `balance: modality`; 1 for one that is not named."
+        {}, description="Weights of the modalities for `balance: modality`; 1 for modalities that are not listed."
     )
     foreground_probability: float = Field(
-        0.9, ge=0, le=1, description="Share of the patches that are placed on a nucleus rather than anywhere."
+        0.9, ge=0, le=1, description="Share of the patches that are placed on a nucleus; the rest are placed anywhere."
     )
     background_probability: float = Field(
-        0.0, ge=0, le=1, description="Share of the patches that show an image without nuclei, generated or cut out."
+        0.0, ge=0, le=1, description="Share of the patches without any nucleus, generated or cut out of real images."
     )
     diameters: Diameters | None = Field(
         None,
@@ -41,7 +41,7 @@ class SamplingConfig(BaseModel):
         "enlarged at most 4 times or shrunk 8 times; null: patches keep the image's pixels.",
     )
     min_nucleus_pixels: int = Field(
-        8, ge=1, description="Nuclei of which fewer pixels are left in a patch become background."
+        8, ge=1, description="Minimum number of a nucleus's pixels in a patch; nuclei with fewer become background."
     )
 
 
@@ -58,18 +58,24 @@ class TrainingConfig(BaseModel):
     learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak learning rate (of Adam).")
     schedule: Literal["cosine", "plateau", "constant"] = Field(
         "cosine",
-        description="`cosine`: warm up, then fall to 0 at the last step; `plateau`: fall by `plateau_factor` when the "
-        "validation loss has not fallen for `plateau_patience` epochs; `constant`: stay.",
+        description="`cosine`: warm up, then decay to 0 at the last step; `plateau`: multiply by `plateau_factor` when "
+        "the validation loss has not fallen for `plateau_patience` epochs; `constant`: no change.",
     )
-    warmup_steps: int = Field(200, ge=0, description="Steps in which `cosine` rises from 0 to `learning_rate`.")
-    cycles: int = Field(1, ge=1, le=100, description="Equally long cycles of epochs; `cosine` restarts in each.")
-    cycle_decay: float = Field(0.5, gt=0, le=1, description="Factor of `learning_rate` from cycle to cycle.")
-    plateau_factor: float = Field(0.5, gt=0, lt=1, description="Factor of the learning rate on a plateau.")
-    plateau_patience: int = Field(20, ge=1, description="Epochs without a better validation loss on a plateau.")
+    warmup_steps: int = Field(200, ge=0, description="Steps in which `cosine` increases from 0 to `learning_rate`.")
+    cycles: int = Field(
+        1, ge=1, le=100, description="Number of equally long cycles of epochs; `cosine` restarts in each."
+    )
+    cycle_decay: float = Field(0.5, gt=0, le=1, description="Factor applied to `learning_rate` after each cycle.")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="Factor applied to the learning rate on a plateau.")
+    plateau_patience: int = Field(
+        20, ge=1, description="Epochs without a better validation loss that count as a plateau."
+    )
     weight_decay: float = Field(0.0, ge=0, lt=1, description="Decoupled weight decay (AdamW); 0 is Adam.")
     clip_norm: float | None = Field(None, gt=0, description="Maximum global norm of the gradients; null: no limit.")
     early_stopping_patience: int | None = Field(
-        None, ge=1, description="Stop after that many epochs without a better validation loss; null: never."
+        None,
+        ge=1,
+        description="Number of epochs without a better validation loss after which training stops; null: never.",
     )
 
     validation_patches: int = Field(

@@ -28,7 +28,7 @@ class MetricsConfig(BaseModel):
     thresholds: tuple[float, ...] = Field(
         THRESHOLDS,
         min_length=1,
-        description="IoU thresholds t at which `ap` is given, from 0.50, 0.55, ..., 0.95, or `all`; the means over "
+        description="IoU thresholds t at which `ap` is reported, among 0.50, 0.55, ..., 0.95, or `all`; the means over "
         "thresholds keep those of their definition.",
     )
 

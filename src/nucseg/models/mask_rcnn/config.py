@@ -59,52 +59,76 @@ class MaskRCNNConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: Literal["small", "resnet50"] = Field("small", description="Gives every parameter below that no file names.")
-    in_channels: Literal[1, 3] = Field(3, description="Channels of the images that the network sees: 1 grey, 3 RGB.")
+    preset: Literal["small", "resnet50"] = Field(
+        "small", description="Default of every parameter below that is not set."
+    )
+    in_channels: Literal[1, 3] = Field(3, description="Channels of the network's input: 1 (grey) or 3 (RGB).")
 
-    backbone: Literal["light", "resnet50"] = Field(description="The network that sees the image.")
-    filters: tuple[Filters, ...] = Field((32, 64, 128, 256), description="Filters of the stages of the light backbone.")
-    blocks: tuple[Blocks, ...] = Field((1, 2, 2, 2), description="Residual blocks of the stages of the light backbone.")
-    strides: tuple[int, ...] = Field(max_length=6, description="Pixels of a cell of each level of the pyramid.")
-    pyramid_channels: int = Field(ge=8, le=512, description="Channels of each level of the pyramid.")
+    backbone: Literal["light", "resnet50"] = Field(description="Backbone network.")
+    filters: tuple[Filters, ...] = Field((32, 64, 128, 256), description="Filters of each stage of the light backbone.")
+    blocks: tuple[Blocks, ...] = Field((1, 2, 2, 2), description="Residual blocks in each stage of the light backbone.")
+    strides: tuple[int, ...] = Field(max_length=6, description="Stride of each pyramid level in pixels.")
+    pyramid_channels: int = Field(ge=8, le=512, description="Channels of each pyramid level.")
 
     anchor_sizes: tuple[tuple[float, ...], ...] = Field(
-        description="Sides of the anchors in pixels: a list for each of the coarsest levels, all equally long."
+        description="Anchor sizes in pixels: one list per level, for the coarsest levels, all of the same length."
     )
-    anchor_ratios: tuple[float, ...] = Field(description="Heights of the anchors divided by their widths.")
-    rpn_low: float = Field(0.3, ge=0, le=1, description="An anchor with less overlap is background.")
-    rpn_high: float = Field(0.6, ge=0, le=1, description="An anchor with that overlap is a nucleus; none in between.")
-    rpn_nms: float = Field(0.7, gt=0, le=1, description="Overlap from which on the weaker of two proposals is dropped.")
+    anchor_ratios: tuple[float, ...] = Field(description="Aspect ratios of the anchors, height divided by width.")
+    rpn_low: float = Field(0.3, ge=0, le=1, description="IoU with a nucleus below which an anchor is background.")
+    rpn_high: float = Field(
+        0.6, ge=0, le=1, description="IoU from which an anchor counts as a nucleus; anchors in between are ignored."
+    )
+    rpn_nms: float = Field(0.7, gt=0, le=1, description="IoU above which the weaker of two proposals is dropped.")
     rpn_score: float = Field(
-        0.25, ge=0, lt=1, description="Objectness from which on an anchor may become a proposal in prediction."
+        0.25, ge=0, lt=1, description="Minimum objectness of an anchor to become a proposal in prediction."
     )
-    before_nms: int = Field(2000, ge=1, le=20000, description="Anchors that may become proposals in prediction.")
-    proposals: int = Field(1000, ge=1, le=10000, description="Proposals of an image (or tile) in prediction.")
-    training_before_nms: int = Field(512, ge=1, le=20000, description="Anchors that may become proposals in training.")
-    training_proposals: int = Field(256, ge=1, le=10000, description="Proposals of a patch in training.")
+    before_nms: int = Field(
+        2000, ge=1, le=20000, description="Maximum number of anchors before suppression, in prediction."
+    )
+    proposals: int = Field(
+        1000, ge=1, le=10000, description="Maximum number of proposals per image (or tile) in prediction."
+    )
+    training_before_nms: int = Field(
+        512, ge=1, le=20000, description="Maximum number of anchors before suppression, in training."
+    )
+    training_proposals: int = Field(
+        256, ge=1, le=10000, description="Maximum number of proposals per patch in training."
+    )
 
-    positive_rois: int = Field(32, ge=1, le=512, description="Proposals of a patch that learn box and mask.")
-    negative_rois: int = Field(64, ge=1, le=512, description="Proposals of a patch that learn to be background.")
-    roi_overlap: float = Field(0.5, gt=0, le=1, description="A proposal with that overlap stands for a nucleus.")
-    max_nuclei: int = Field(256, ge=1, le=4096, description="Nuclei of a patch that are learned; the largest.")
+    positive_rois: int = Field(
+        32, ge=1, le=512, description="Maximum number of positive proposals per patch, which train box and mask."
+    )
+    negative_rois: int = Field(64, ge=1, le=512, description="Maximum number of background proposals per patch.")
+    roi_overlap: float = Field(0.5, gt=0, le=1, description="IoU from which a proposal is matched to a nucleus.")
+    max_nuclei: int = Field(
+        256, ge=1, le=4096, description="Maximum number of nuclei per patch used in training; the largest are kept."
+    )
 
-    box_size: int = Field(7, ge=1, le=28, description="Cells a side of what the box head sees.")
-    box_canonical: float = Field(56.0, gt=0, description="Nuclei from that size on are boxed on the second level.")
-    box_units: int = Field(ge=8, le=4096, description="Units of the hidden layers of the box head.")
-    mask_size: int = Field(14, ge=2, le=56, description="Cells a side of what the mask head sees; it draws twice that.")
-    mask_canonical: float = Field(40.0, gt=0, description="Nuclei from that size on are drawn on the second level.")
-    mask_margin: float = Field(0.1, ge=0, le=1, description="Part of a box's side by which the mask reaches beyond it.")
-    mask_convolutions: int = Field(ge=0, le=8, description="Convolutions of the mask head.")
-    mask_channels: int = Field(ge=4, le=512, description="Filters of each of them.")
-    detections: int = Field(1000, ge=1, le=10000, description="Nuclei of an image (or tile) at most.")
+    box_size: int = Field(7, ge=1, le=28, description="Side of the box head's input in cells.")
+    box_canonical: float = Field(
+        56.0, gt=0, description="Size in pixels from which nuclei are boxed on the second pyramid level."
+    )
+    box_units: int = Field(ge=8, le=4096, description="Units in each hidden layer of the box head.")
+    mask_size: int = Field(
+        14, ge=2, le=56, description="Side of the mask head's input in cells; masks have twice as many."
+    )
+    mask_canonical: float = Field(
+        40.0, gt=0, description="Size in pixels from which nuclei are drawn on the second pyramid level."
+    )
+    mask_margin: float = Field(
+        0.1, ge=0, le=1, description="Margin of the mask around its box, as a fraction of the box's side."
+    )
+    mask_convolutions: int = Field(ge=0, le=8, description="Number of convolutions in the mask head.")
+    mask_channels: int = Field(ge=4, le=512, description="Filters of each convolution in the mask head.")
+    detections: int = Field(1000, ge=1, le=10000, description="Maximum number of nuclei per image (or tile).")
 
     pretrained: str | None = Field(
-        None, description=f"First weights: null for random ones, a model folder, or (resnet50) `{IMAGENET}`."
+        None, description=f"Initial weights: null for random ones, a model folder, or (resnet50) `{IMAGENET}`."
     )
     fine_tune: bool | Literal["mask_head"] = Field(
         True,
         description="Whether a pretrained model is trained further or used as it is; `mask_head`: only "
-        "its mask head is trained, anew, and may have another shape.",
+        "its mask head is trained, from random weights, and may have another shape.",
     )
 
     @model_validator(mode="before")

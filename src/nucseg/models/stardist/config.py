@@ -21,36 +21,42 @@ class StarDistConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    in_channels: Literal[1, 3] = Field(3, description="Channels of the images that the network sees: 1 grey, 3 RGB.")
+    in_channels: Literal[1, 3] = Field(3, description="Channels of the network's input: 1 (grey) or 3 (RGB).")
     backbone: Literal["unet", "efficientnet_lite0"] = Field(
         "unet",
         description="`unet`: the U-Net of the `stardist` package; `efficientnet_lite0`: a decoder on "
         "EfficientNet-Lite0, which can start from the weights of ImageNet.",
     )
-    n_rays: int = Field(32, ge=8, le=256, description="Rays of a polygon.")
-    grid: Literal[1, 2, 4] = Field(2, description="Pixels, along each axis, for which one polygon is predicted.")
-    decoder_filters: tuple[Filters, Filters, Filters, Filters] = Field(
-        (128, 96, 64, 64), description="Filters of the decoder on a trunk, at strides 16, 8, 4 and 2."
+    n_rays: int = Field(32, ge=8, le=256, description="Number of rays of a polygon.")
+    grid: Literal[1, 2, 4] = Field(
+        2, description="Side in pixels of the grid cells; one polygon is predicted per cell."
     )
-    unet_n_depth: int = Field(3, ge=1, le=6, description="Times that the U-Net halves the resolution.")
+    decoder_filters: tuple[Filters, Filters, Filters, Filters] = Field(
+        (128, 96, 64, 64), description="Filters of the decoder on a pretrained backbone, at strides 16, 8, 4 and 2."
+    )
+    unet_n_depth: int = Field(3, ge=1, le=6, description="Number of times that the U-Net halves the resolution.")
     unet_n_filter_base: int = Field(32, ge=4, le=256, description="Filters of the U-Net's first level.")
-    unet_n_conv_per_depth: int = Field(2, ge=1, le=4, description="Convolutions of each level.")
-    net_conv_after_unet: int = Field(128, ge=0, le=1024, description="Filters of the last common layer; 0: none.")
-    train_dist_loss: Literal["mae", "mse", "iou"] = Field("mae", description="Loss of the distances along the rays.")
-    train_background_reg: float = Field(1e-4, ge=0, description="Weight that pulls distances to 0 in the background.")
+    unet_n_conv_per_depth: int = Field(2, ge=1, le=4, description="Number of convolutions per level of the U-Net.")
+    net_conv_after_unet: int = Field(
+        128, ge=0, le=1024, description="Filters of the last layer shared by all heads; 0: no such layer."
+    )
+    train_dist_loss: Literal["mae", "mse", "iou"] = Field("mae", description="Loss for the distances along the rays.")
+    train_background_reg: float = Field(
+        1e-4, ge=0, description="Weight of the penalty that pulls distances to 0 in the background."
+    )
     train_loss_weights: tuple[float, float, float] = Field(
-        (1.0, 0.2, 1.0), description="Weights of the losses of (object probability, distances, foreground)."
+        (1.0, 0.2, 1.0), description="Weights of the losses for object probability, distances and foreground."
     )
     refine_radius: int = Field(
         3,
         ge=0,
         le=32,
-        description="Pixels on both sides of a polygon's border in which a foreground map decides; 0: plain StarDist.",
+        description="Pixels from a polygon's border up to which the foreground map decides; 0: plain StarDist.",
     )
-    refine_filters: int = Field(32, ge=1, le=256, description="Filters of the layers that make the foreground map.")
+    refine_filters: int = Field(32, ge=1, le=256, description="Filters of the layers that compute the foreground map.")
     pretrained: str | None = Field(
         None,
-        description="First weights: null for random ones, a model folder, `imagenet` (efficientnet_lite0), or one of "
+        description="Initial weights: null for random ones, a model folder, `imagenet` (efficientnet_lite0), or one of "
         + ", ".join(PRETRAINED)
         + " (unet).",
     )

@@ -25,6 +25,7 @@ from nucseg.core.types import Instances
 from nucseg.images.io import read_image, read_labels
 from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.metrics.instances.config import MetricsConfig
@@ -46,8 +47,8 @@ def main() -> None:
     folder = resolve_model(given.model)
     with tempfile.TemporaryDirectory() as work:
         plain_model(folder, Path(work) / "plain")
-        plain = Predictor.load(Path(work) / "plain", scale=1.0)
-    ours = Predictor.load(folder, scale=1.0)
+        plain = Predictor.load(Path(work) / "plain", PredictOptions(scale=1.0))
+    ours = Predictor.load(folder, PredictOptions(scale=1.0))
     package, options = stock_stardist(ours.bundle.model)
     # Scores at a threshold only: what is below the model's own is not predicted here.
     config = MetricsConfig(metrics=tuple(name for name in MetricsConfig().metrics if name != "map"))
@@ -67,7 +68,9 @@ def main() -> None:
         found = {stock_name: Instances(labels.astype(np.int32), np.asarray(details["prob"], np.float32))}
         use_precision("auto")
         for name, predictor in ((plain_name, plain), (ours_name, ours)):
-            job = predictor.job(array_source(image), tile=TILE, magnification=sample.magnification)
+            job = predictor.job(
+                array_source(image), predictor.options.changed(tile=TILE, magnification=sample.magnification)
+            )
             found[name] = predict_tiled(job, LocalEngine(predictor.bundle.model)).instances()
         for name, instances in found.items():
             evaluators[name].update(sample, truth, instances, 0.0)

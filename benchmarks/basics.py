@@ -196,10 +196,11 @@ def prediction(repeat: int) -> list[Row]:
     from csbdeep.utils import normalize
     from stock import stock_stardist
 
+    from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
     from nucseg.models.registry import resolve_model
 
-    predictor = Predictor.load(resolve_model("stardist"), scale=1.0)
+    predictor = Predictor.load(resolve_model("stardist"), PredictOptions(scale=1.0))
     stock, options = stock_stardist(predictor.bundle.model)
     image = drawn_image(1024, 400)
     rgb = np.repeat(image[..., None], 3, -1)

@@ -78,6 +78,7 @@ def run_stages(image: Path, model: str) -> None:
 
     stage("import of TensorFlow and Keras")
     import nucseg.batch.predict
+    import nucseg.reporting.options
 
     stage("import of nucseg")
     from nucseg.inference.predictor import Predictor
@@ -86,7 +87,7 @@ def run_stages(image: Path, model: str) -> None:
     stage("import of the model's packages, the model and its weights")
     from nucseg.inference.engine import LocalEngine
 
-    engine, options = LocalEngine(predictor.bundle.model), nucseg.batch.predict.BatchOptions()
+    engine, options = LocalEngine(predictor.bundle.model), nucseg.reporting.options.BatchOptions()
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first image, read to written", "second image"):
             output = Path(folder) / name

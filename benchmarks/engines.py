@@ -20,6 +20,7 @@ import numpy as np
 import openvino
 import tensorflow as tf
 
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 
 REPEAT = 7
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--model", default="stardist")
     parser.add_argument("--size", type=int, default=1536)
     given = parser.parse_args()
-    predictor = Predictor.load(given.model, scale=1.0)
+    predictor = Predictor.load(given.model, PredictOptions(scale=1.0))
     segmenter = predictor.bundle.model
     image = np.random.default_rng(0).random((1, given.size, given.size, segmenter.in_channels), np.float32)
     network = tf.function(segmenter.network, autograph=False)

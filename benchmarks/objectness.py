@@ -16,6 +16,7 @@ from data import split_samples
 from tqdm import tqdm
 
 from nucseg.images.io import read_image, read_labels
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.metrics.instances.config import MetricsConfig
 from nucseg.metrics.instances.evaluator import Evaluator
@@ -40,11 +41,13 @@ def main() -> None:
         model = MaskRCNNSegmenter(bundle.model.config.model_copy(update={"rpn_score": value}))
         model.keras_model.set_weights(bundle.model.keras_model.get_weights())
         model.thresholds = bundle.model.thresholds
-        predictor = Predictor(replace(bundle, model=model), scale=1)
+        predictor = Predictor(replace(bundle, model=model), PredictOptions(scale=1))
         evaluator = Evaluator(str(value), MetricsConfig(metrics=("ap",)))
         for sample in tqdm(samples, unit="image"):
             image = read_image(sample.image_path)
-            found = predictor.predict(image, magnification=sample.magnification, score_threshold=given.score)
+            found = predictor.predict(
+                image, predictor.options.changed(magnification=sample.magnification, score_threshold=given.score)
+            )
             evaluator.update(sample, read_labels(sample.label_file()), found, 0.0)
         scores = evaluator.result()["by"]["modality"]
         cells = " | ".join(f"{scores[name]['ap_50']:.3f}" for name in modalities)

@@ -73,19 +73,24 @@ def timed(run: Callable[[list[Path]], None], images: list[Path], side: int) -> f
 
 def ours(model: Path, images: list[Path], output: Path, side: int, workers: int) -> dict[str, Any]:
     """Measure `nucseg predict` with label images as its output."""
-    from nucseg.batch.predict import BatchOptions, predict_images
+    from nucseg.batch.predict import predict_images
     from nucseg.images.find import find_images
     from nucseg.inference.cluster import DaskEngine, connected
     from nucseg.inference.engine import LocalEngine
+    from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
+    from nucseg.reporting.options import BatchOptions
 
-    predictor = Predictor.load(model, scale=1.0)
+    predictor = Predictor.load(model, PredictOptions(scale=1.0))
     predictor.predict(SMALL)
     outcomes = []
 
     def measured(engine: Any) -> dict[str, Any]:
         def run(images: list[Path]) -> None:
-            found, options = find_images([str(image) for image in images]).images, BatchOptions(overwrite=True)
+            found, options = (
+                find_images([str(image) for image in images]).images,
+                BatchOptions(scale=1.0, overwrite=True),
+            )
             outcomes[:] = predict_images(found, output, predictor, engine, options, model=model)
             if outcomes[0].error:
                 raise SystemExit(outcomes[0].error)
@@ -120,9 +125,10 @@ def stock(model: Path, images: list[Path], output: Path, side: int, function: st
     import tifffile
     from stock import stock_stardist
 
+    from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
 
-    predictor = Predictor.load(model, scale=1.0, precision="float32")
+    predictor = Predictor.load(model, PredictOptions(scale=1.0, precision="float32"))
     segmenter = predictor.bundle.model
     package, options = stock_stardist(segmenter)
     # The package leaves out what is proposed within two cells of the border; without that both see the same.

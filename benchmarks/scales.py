@@ -18,6 +18,7 @@ from skimage.transform import rescale
 from tqdm import tqdm
 
 from nucseg.images.io import read_image, read_labels
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.metrics.instances.counts import Counts, count, pool
 from nucseg.metrics.instances.overlap import overlaps
@@ -43,7 +44,7 @@ def main() -> None:
     for sample in tqdm(samples, unit="image"):
         image, truth = read_image(sample.image_path), read_labels(sample.label_file())
         for name, (factor, scale) in WAYS.items():
-            found = Predictor(bundle, scale=scale).predict(enlarged(image, factor))
+            found = Predictor(bundle, PredictOptions(scale=scale)).predict(enlarged(image, factor))
             counts[name].append(count(overlaps(np.kron(truth, np.ones((factor, factor), truth.dtype)), found.labels)))
     scores = {name: pooled_scores(pool(each))["f1_50"] for name, each in counts.items()}
     print(f"| {len(samples)} images of {given.split} | f1_50 | difference |\n|---|---|---|")

@@ -56,11 +56,12 @@ def serve_flask(model: str, port: int, kind: str) -> None:
 
     from nucseg.core.types import Instances
     from nucseg.images.io import decode_image
+    from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
     from nucseg.models.registry import resolve_model
     from nucseg.serving.plane import predictions
 
-    predictor = Predictor.load(resolve_model(model), precision="auto" if kind == "flask" else "float32")
+    predictor = Predictor.load(resolve_model(model), PredictOptions(precision="auto" if kind == "flask" else "float32"))
     find = predictor.predict
     if kind == "stock":
         from csbdeep.utils import normalize

@@ -26,11 +26,13 @@ from nucseg.batch import predict as batch
 from nucseg.images.find import FoundImage
 from nucseg.inference import mosaic
 from nucseg.inference.engine import LocalEngine
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.view import NetworkView
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
 from nucseg.models.stardist import model as stardist_model
+from nucseg.reporting.options import BatchOptions
 
 REPEAT = 5
 
@@ -87,7 +89,7 @@ def main() -> None:
             ("drawing", stardist.models.model2d, "polygons_to_label"),
         ):
             stock.watch(name, owner, function)
-        predictor = Predictor.load(folder, scale=1.0)
+        predictor = Predictor.load(folder, PredictOptions(scale=1.0))
         package, options = stock_stardist(predictor.bundle.model)
         stock.watch("network", package.keras_model, "predict")
         pixels = tifffile.imread(image)
@@ -108,9 +110,9 @@ def main() -> None:
         ):
             ours.watch(name, owner, function)
         for what, model in (("nucseg, plain", work / "plain"), ("nucseg", folder)):
-            predictor = Predictor.load(model, scale=1.0)
+            predictor = Predictor.load(model, PredictOptions(scale=1.0))
             ours.watch("network", predictor.bundle.model, "_run")
-            arguments = (predictor, LocalEngine(predictor.bundle.model), batch.BatchOptions(overwrite=True))
+            arguments = (predictor, LocalEngine(predictor.bundle.model), BatchOptions(scale=1.0, overwrite=True))
 
             def predict(arguments: Any = arguments, model: Path = model) -> None:
                 batch.predict_images([FoundImage(str(image), image.stem)], work / "out", *arguments, model=model)

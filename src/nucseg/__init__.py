@@ -35,10 +35,10 @@ def predict(
         model: Name or folder of a model; it is loaded once.
         channel: Name of a channel, or its number from 0; None takes a grey or a colour image as it is.
         scale: Factor by which the image is resized before the network sees it: below 1 for nuclei larger than those
-            that the model knows, above 1 for smaller ones. `auto` finds it.
+            that the model knows, above 1 for smaller ones; from 0.05 to 20. `auto` finds it.
         magnification: Magnification of the objective, where known; only a model that rescales to one uses it.
         score_threshold: Lowest score to keep, from 0.05 to 1; None takes the model's own.
-        tile: Side of a tile in pixels, as the network sees them; None takes the default. Seams do not show.
+        tile: Side of a tile in pixels, as the network sees them, 64 or more; None takes the default. Seams do not show.
         precision: Number format of the network: `float32`, `bfloat16`, or `auto`, which is bfloat16 where the processor
             has it and there is no GPU.
 
@@ -48,17 +48,16 @@ def predict(
     Raises:
         InputError: It is not one image, neither an array nor a path, or has no such channel.
         ModelError: There is no such model.
-        ConfigError: An option is out of range.
+        ConfigError: An option is not allowed.
     """
     from nucseg.inference.call import predict_image  # with TensorFlow, which takes seconds
 
-    return predict_image(
-        image,
-        model,
-        channel=channel,
-        scale=scale,
-        magnification=magnification,
-        score_threshold=score_threshold,
-        tile=tile,
-        precision=precision,
-    )
+    options = {
+        "channel": channel,
+        "scale": scale,
+        "magnification": magnification,
+        "score_threshold": score_threshold,
+        "tile": tile,
+        "precision": precision,
+    }
+    return predict_image(image, model, options)

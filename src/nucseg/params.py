@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
@@ -14,10 +14,9 @@ from nucseg.core.types import Precision
 from nucseg.core.validation import plain_words
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.instances.config import MetricsConfig
-from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.models.registry import MODELS, config_class
 from nucseg.reporting.config import VisualizationConfig
-from nucseg.reporting.formats.registry import FORMATS
+from nucseg.reporting.options import BatchOptions
 from nucseg.training.config import SamplingConfig, TrainingConfig
 
 
@@ -32,35 +31,12 @@ class EvaluationConfig(MetricsConfig):
     )
 
 
-class InferenceConfig(BaseModel):
+class InferenceConfig(BatchOptions):
     """`inference.yml`: how new images are predicted; the options of `nucseg predict`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     model: str = Field("stardist", description="A model's name, or its folder.")
-    formats: tuple[str, ...] = Field(("labels",), min_length=1, description=f"Some of {', '.join(FORMATS)}.")
-    scale: Literal["auto"] | float = Field("auto", description="Factor to predict at; `auto` finds it.")
-    precision: Precision = Field("auto", description="Precision of the network.")
-    channel: str | None = Field(None, coerce_numbers_to_str=True, description="Number or name of a channel.")
-    pixel_size: float | None = Field(None, gt=0, description="Micrometres, instead of what the images say.")
-    tile: int | None = Field(None, ge=64, description="Side of a tile in pixels; null takes the default.")
-    score_threshold: float | None = Field(None, ge=LOWEST_SCORE, le=1, description="Instead of the model's own.")
-    resume: bool = Field(True, description="Whether what an earlier run has finished is skipped.")
-
-    @field_validator("formats")
-    @classmethod
-    def _are_known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [given for given in formats if given not in FORMATS]
-        if unknown:
-            raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(FORMATS)}")
-        return formats
-
-    @field_validator("scale")
-    @classmethod
-    def _is_above_zero(cls, scale: Literal["auto"] | float) -> Literal["auto"] | float:
-        if scale != "auto" and not 0.05 <= scale <= 20:
-            raise ValueError("allowed are auto and factors from 0.05 to 20")
-        return scale
+    resume: bool = Field(True, description=BatchOptions.model_fields["resume"].description)
+    overwrite: bool = Field(True, description=BatchOptions.model_fields["overwrite"].description)
 
 
 Architecture = TypeVar("Architecture", bound=BaseModel)

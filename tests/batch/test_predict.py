@@ -16,7 +16,7 @@ import zarr
 from moto.server import ThreadedMotoServer
 
 from nucseg.batch import predict as batch_module
-from nucseg.batch.predict import BatchOptions, predict_images
+from nucseg.batch.predict import predict_images
 from nucseg.core.errors import InputError
 from nucseg.images.find import find_images
 from nucseg.images.open import open_image
@@ -26,6 +26,7 @@ from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.reporting.formats import FORMATS
+from nucseg.reporting.options import BatchOptions
 
 
 @pytest.fixture
@@ -33,15 +34,17 @@ def run(tmp_path, bright):
     """Predict images as `nucseg predict` does, into `tmp_path / "out"`."""
     (tmp_path / "model").mkdir(exist_ok=True)
     bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
-    predictor = Predictor(bundle, scale=1.0, precision="float32")
 
-    def run(*images, engine=None, output="out", progress=None, **options):
+    def run(*images, engine=None, at_once=2, output="out", progress=None, **options):
+        engine = engine or LocalEngine(bundle.model)
+        engine.images_at_once = at_once
+        given = BatchOptions(scale=1.0, precision="float32", **options)
         return predict_images(
             find_images([str(image) for image in images]).images,
             tmp_path / output,
-            predictor,
-            engine or LocalEngine(bundle.model),
-            BatchOptions(**options),
+            Predictor(bundle, given),
+            engine,
+            given,
             model=tmp_path / "model",
             progress=progress,
         )
@@ -212,7 +215,7 @@ def test_two_images_of_one_name(run, slide, tmp_path):
     for folder in ("b", "c"):
         (tmp_path / folder).mkdir()
         shutil.copy(slide[0], tmp_path / folder / "slide.tif")
-    outcomes = run(tmp_path / "b/slide.tif", tmp_path / "c/slide.tif", images_at_once=1)
+    outcomes = run(tmp_path / "b/slide.tif", tmp_path / "c/slide.tif", at_once=1)
     assert [outcome.nuclei for outcome in outcomes] == [30, 30]
     assert [outcome.name for outcome in outcomes] == ["b/slide", "c/slide"]
     for folder in ("b", "c"):
@@ -267,7 +270,7 @@ def test_outcomes_come_in_the_order_of_the_images(run, slide, tmp_path):
     told = []
     images = [slide[0], tmp_path / "missing.tif", tmp_path / "empty", tmp_path / "no.tif"]
     (tmp_path / "empty").mkdir()
-    run(*images, progress=told.append, images_at_once=3)
+    run(*images, progress=told.append, at_once=3)
     assert [outcome.image for outcome in told] == [str(image) for image in images]
     assert [bool(outcome.error) for outcome in told] == [False, True, True, True]
 
@@ -289,13 +292,13 @@ class Interrupted(LocalEngine):
 
 
 def test_resume_goes_on_with_the_tiles_that_are_missing(run, bright, slide, tmp_path):
-    (broken,) = run(slide[0], engine=Interrupted(bright(), 5), tile=40)
+    (broken,) = run(slide[0], engine=Interrupted(bright(), 5), tile=64)
     assert "killed" in broken.error
     saved = list((tmp_path / "out/.nucseg/slide.tiles").rglob("*.npz"))
     assert len(saved) == 5
     saved[0].write_bytes(b"half a file")
     engine = Interrupted(bright(), 1000)
-    (resumed,) = run(slide[0], engine=engine, tile=40, resume=True)
+    (resumed,) = run(slide[0], engine=engine, tile=64, resume=True)
     assert len(engine.skipped) == 4
     run(slide[0], output="whole")
     first, second = (tifffile.imread(tmp_path / folder / "labels/slide.tif") for folder in ("out", "whole"))

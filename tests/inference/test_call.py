@@ -12,6 +12,7 @@ import nucseg
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.images.transforms import Normalize
 from nucseg.inference import call
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
 
@@ -20,7 +21,9 @@ from nucseg.models.bundle import ModelBundle
 def _fake_model(bright, monkeypatch, tmp_path):
     bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
     monkeypatch.setattr(call, "resolve_model", lambda model: tmp_path)
-    monkeypatch.setattr(call, "_predictor", lambda *_: Predictor(bundle, scale=1.0, precision="float32"))
+    monkeypatch.setattr(
+        call, "_predictor", lambda *_: Predictor(bundle, PredictOptions(scale=1.0, precision="float32"))
+    )
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def test_a_channel_is_chosen_by_number_and_name_in_files_and_arrays(stack, tmp_p
 def test_what_is_no_channel_is_told_and_the_file_is_not_called_damaged(stack, tmp_path, channel):
     tifffile.imwrite(tmp_path / "a.tif", stack[1])
     for image in (tmp_path / "a.tif", stack[1]):
-        with pytest.raises(InputError, match=r"^channel: .* allowed are its name"):
+        with pytest.raises(ConfigError, match=r"^channel: .* is not allowed; it must be a channel's name, or"):
             nucseg.predict(image, channel=channel)
     with pytest.raises(InputError, match="image: has no channel '3'"):
         nucseg.predict(np.moveaxis(stack, 0, -1), channel=3)
@@ -62,7 +65,15 @@ def test_what_is_no_image_is_refused_in_one_sentence(image):
         nucseg.predict(image)
 
 
-@pytest.mark.parametrize("option, said", [({"score_threshold": 1.5}, "0.05 to 1"), ({"scale": 0}, "above 0")])
+@pytest.mark.parametrize(
+    "option, said",
+    [
+        ({"score_threshold": 1.5}, "score_threshold: 1.5 is not allowed; it must be less than or equal to 1"),
+        ({"scale": 0}, "scale: 0 is not allowed; it must be 'auto' or must be greater than or equal to 0.05"),
+        ({"tile": 10}, "tile: 10 is not allowed; it must be greater than or equal to 64"),
+        ({"precision": "half"}, "precision: 'half' is not allowed; it must be 'auto', 'float32' or 'bfloat16'"),
+    ],
+)
 def test_an_option_out_of_range_is_refused(stack, option, said):
     with pytest.raises(ConfigError, match=said):
         nucseg.predict(stack[1], **option)
@@ -72,10 +83,11 @@ def test_the_answer_is_of_the_exported_class(stack):
     assert isinstance(nucseg.predict(stack[1]), nucseg.Instances)
 
 
-def test_every_option_is_named_documented_and_has_a_default():
+def test_every_option_of_predicting_is_a_documented_argument_with_the_same_default():
     parameters = dict(inspect.signature(nucseg.predict).parameters)
-    del parameters["image"]
+    del parameters["image"], parameters["model"]
     text = inspect.getdoc(nucseg.predict)
+    assert {name: parameter.default for name, parameter in parameters.items()} == PredictOptions().model_dump()
     for name, parameter in parameters.items():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
         assert parameter.default is not inspect.Parameter.empty

@@ -14,6 +14,7 @@ from nucseg.images.transforms import Normalize
 from nucseg.inference import cluster
 from nucseg.inference.cluster import DaskEngine, connected
 from nucseg.inference.engine import LocalEngine
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.models.bundle import ModelBundle
@@ -31,12 +32,14 @@ def test_a_killed_worker_loses_nothing(small_stardist, draw_nuclei, tmp_path):
     folder = tmp_path / "model"
     ModelBundle("small", small_stardist, (Normalize(pmin=0, pmax=100, min_range=1),)).save(folder)
     tifffile.imwrite(tmp_path / "a.tif", draw_nuclei((300, 420), 150, seed=7, gap=1)[0])
-    predictor = Predictor.load(folder, scale=1.0, precision="float32")
+    predictor = Predictor.load(folder, PredictOptions(scale=1.0, precision="float32"))
     source = open_image(tmp_path / "a.tif")
-    expected = predict_tiled(predictor.job(source, tile=64), LocalEngine(predictor.bundle.model)).instances()
+    expected = predict_tiled(
+        predictor.job(source, predictor.options.changed(tile=64)), LocalEngine(predictor.bundle.model)
+    ).instances()
     with connected(2, None) as client:
         engine = DaskEngine(client, folder, predictor)
-        job = predictor.job(source, tile=64)
+        job = predictor.job(source, predictor.options.changed(tile=64))
         workers = [int(pid) for pid in client.run(os.getpid).values()]
         killed = []
         parts = {}
@@ -47,10 +50,15 @@ def test_a_killed_worker_loses_nothing(small_stardist, draw_nuclei, tmp_path):
                 killed.append(workers[0])
         assert killed
         assert killed[0] not in client.run(os.getpid).values()
-        again = predict_tiled(predictor.job(source, tile=64), engine).instances()
+        again = predict_tiled(predictor.job(source, predictor.options.changed(tile=64)), engine).instances()
         # Several images at a time, as `nucseg predict` does.
         with ThreadPoolExecutor(2) as pool:
-            counts = list(pool.map(lambda _: len(predict_tiled(predictor.job(source, tile=128), engine)), range(2)))
+            counts = list(
+                pool.map(
+                    lambda _: len(predict_tiled(predictor.job(source, predictor.options.changed(tile=128)), engine)),
+                    range(2),
+                )
+            )
     assert sorted(parts) == list(job.grid)
     np.testing.assert_array_equal(again.labels, expected.labels)
     np.testing.assert_array_equal(again.scores, expected.scores)

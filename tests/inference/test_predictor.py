@@ -6,11 +6,12 @@ from skimage.draw import disk
 from stardist.matching import matching
 
 from fake_segmenter import FakeSegmenter
-from nucseg.core.errors import ConfigError, InputError, ModelError
+from nucseg.core.errors import InputError, ModelError
 from nucseg.core.types import Instances
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.source import array_source
 from nucseg.images.transforms import Normalize, Rescale, ToGrayscale
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
@@ -46,7 +47,9 @@ def levels(image):
 
 
 def echo(*transforms, scale=1.0):
-    return Predictor(ModelBundle("echo", FakeSegmenter(levels), transforms, {}), scale=scale, precision="float32")
+    return Predictor(
+        ModelBundle("echo", FakeSegmenter(levels), transforms, {}), PredictOptions(scale=scale, precision="float32")
+    )
 
 
 def test_it_finds_nuclei_in_the_frame_of_the_image(bundle, drawn):
@@ -58,10 +61,10 @@ def test_it_finds_nuclei_in_the_frame_of_the_image(bundle, drawn):
 
 def test_a_higher_threshold_only_takes_nuclei_away(bundle, drawn):
     for scale in (0.8, 1.0):
-        predictor = Predictor(bundle, scale=scale)
-        candidates = predictor.predict(drawn[0], score_threshold=0.05)
+        predictor = Predictor(bundle, PredictOptions(scale=scale))
+        candidates = predictor.predict(drawn[0], predictor.options.changed(score_threshold=0.05))
         for threshold in (None, 0.2, float(np.median(candidates.scores))):
-            found = predictor.predict(drawn[0], score_threshold=threshold)
+            found = predictor.predict(drawn[0], predictor.options.changed(score_threshold=threshold))
             expected = candidates.above(predictor.score_threshold if threshold is None else threshold)
             np.testing.assert_array_equal(found.labels, expected.labels)
             np.testing.assert_array_equal(found.scores, expected.scores)
@@ -72,7 +75,7 @@ def test_large_and_small_nuclei_are_found_at_the_right_scale(bundle, draw_nuclei
     """Nuclei of twice, or half, the size that the model knows, at half, or twice, the scale."""
     radius = (5 / scale, 9 / scale)
     image, labels = draw_nuclei((int(100 / scale), int(140 / scale)), 12, seed=3, radius=radius)
-    found = Predictor(bundle, scale=scale).predict(image)
+    found = Predictor(bundle, PredictOptions(scale=scale)).predict(image)
     assert found.labels.shape == labels.shape
     assert matching(labels, found.labels, thresh=0.5).f1 > 0.8
 
@@ -81,7 +84,7 @@ def test_large_and_small_nuclei_are_found_at_the_right_scale(bundle, draw_nuclei
 def test_scale_and_rescale_multiply_and_are_undone(factor, scale):
     blocks = np.kron(np.arange(12).reshape(3, 4), np.ones((8, 8))).astype(np.uint8) * 20
     predictor = echo(Rescale(factor=factor), scale=scale)
-    found = predictor.predict(blocks, score_threshold=0)
+    found = predictor.predict(blocks, predictor.options.changed(score_threshold=0.05))
     assert predictor.bundle.model.seen[-1].shape == (12, 16, 1)
     if scale <= 1:  # enlarging blurs the borders of the blocks
         np.testing.assert_array_equal(found.labels, blocks // 20)
@@ -91,7 +94,7 @@ def test_a_nucleus_that_vanishes_on_the_way_back_is_dropped():
     image = np.zeros((4, 4), np.uint8)
     image[0, 0], image[2:, 2:] = 100, 200
     predictor = echo(scale=3.0)
-    found = predictor.predict(image, score_threshold=0)
+    found = predictor.predict(image, predictor.options.changed(score_threshold=0.05))
     np.testing.assert_array_equal(np.unique(found.labels), np.arange(len(found) + 1))
     # Enlarging interpolates: more levels than there are pixels to come back to.
     seen = len(np.unique(predictor.bundle.model.seen[-1])) - 1
@@ -102,7 +105,7 @@ def test_a_nucleus_that_vanishes_on_the_way_back_is_dropped():
 def test_the_magnification_reaches_the_transforms():
     predictor = echo(Rescale(magnification=20))
     for magnification in (40, None):
-        predictor.predict(np.zeros((40, 60), np.uint8), magnification=magnification)
+        predictor.predict(np.zeros((40, 60), np.uint8), predictor.options.changed(magnification=magnification))
     assert [image.shape for image in predictor.bundle.model.seen] == [(20, 30, 1), (40, 60, 1)]
 
 
@@ -121,7 +124,7 @@ def test_any_image_is_taken_and_not_changed(bundle, dtype, channels):
 def test_a_constant_image_has_no_nuclei(bundle, shape, value):
     for transforms in (PLAIN, (Normalize(),)):
         predictor = Predictor(ModelBundle("small", bundle.model, transforms, {}))
-        found = predictor.predict(np.full(shape, value, np.uint8), score_threshold=0.05)
+        found = predictor.predict(np.full(shape, value, np.uint8), predictor.options.changed(score_threshold=0.05))
         assert found.labels.shape == shape
         assert len(found) == 0
 
@@ -134,19 +137,13 @@ def test_what_is_no_image_is_refused_by_name(bundle, image):
         Predictor(bundle).predict(image, name="slide 7")
 
 
-@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
-def test_bad_scales_are_refused(bundle, scale):
-    with pytest.raises(ConfigError, match="scale"):
-        Predictor(bundle, scale=scale)
-
-
 def test_loading_by_name(bundle, drawn, tmp_path, monkeypatch):
     bundle.save(tmp_path / "small")
     monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path))
-    predictor = Predictor.load("small", precision="float32")
+    predictor = Predictor.load("small", PredictOptions(precision="float32"))
     assert predictor.precision == "float32"
     assert predictor.score_threshold == bundle.model.thresholds["score"]
-    expected = Predictor(bundle, precision="float32").predict(drawn[0])
+    expected = Predictor(bundle, PredictOptions(precision="float32")).predict(drawn[0])
     np.testing.assert_array_equal(predictor.predict(drawn[0]).labels, expected.labels)
     with pytest.raises(ModelError, match="'large'"):
         Predictor.load("large")
@@ -205,26 +202,20 @@ def test_large_nuclei_are_found_without_a_hint(side):
             place = disk((row, column), diameter / 2)
             image[place], truth[place] = 200, 1 + number * (side // 200) + column // 200
     model = ModelBundle("nearsighted", FakeSegmenter(nearsighted), PLAIN, {})
-    found = Predictor(model, precision="float32").predict(image)
+    found = Predictor(model, PredictOptions(precision="float32")).predict(image)
     assert matching(truth, found.labels, thresh=0.9).f1 == 1
-    small_too = Predictor(model, precision="float32").predict(image, score_threshold=0.05)
+    small_too = Predictor(model, PredictOptions(precision="float32", score_threshold=0.05)).predict(image)
     assert matching(truth, small_too.labels, thresh=0.9).f1 == 1
     np.testing.assert_array_equal(small_too.above(0.5).labels, found.labels)
-    fixed = Predictor(model, scale=1.0, precision="float32").predict(image, score_threshold=0.05)
+    fixed = Predictor(model, PredictOptions(scale=1.0, precision="float32", score_threshold=0.05)).predict(image)
     assert matching(truth, fixed.labels, thresh=0.5).recall == 0
-
-
-def test_a_scale_that_is_no_factor_is_refused(bundle):
-    for scale in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match="scale"):
-            Predictor(bundle, scale=scale)
 
 
 def test_no_pixel_passes_through_the_network_twice(draw_nuclei):
     """The scale of an image of one window is found on the image itself: what was proposed there is the answer."""
     image = draw_nuclei((600, 520), 40, seed=1)[0]
     for segmenter, scale in ((FakeSegmenter(nearsighted), 1.0), (FakeSegmenter(levels), 1.0)):
-        Predictor(ModelBundle("fake", segmenter, PLAIN, {}), precision="float32").predict(image)
+        Predictor(ModelBundle("fake", segmenter, PLAIN, {}), PredictOptions(precision="float32")).predict(image)
         shapes = [seen.shape[:2] for seen in segmenter.seen]
         assert shapes.count((600, 520)) == scale
         assert len(set(shapes)) == len(shapes)
@@ -234,10 +225,14 @@ def test_the_nuclei_of_several_tiles_come_in_the_order_of_falling_score(bright, 
     image = draw_nuclei((300, 260), 60, seed=4)[0]
     segmenter = bright(halo=16)
     segmenter.max_side = 128
-    found = Predictor(ModelBundle("fake", segmenter, PLAIN, {}), scale=1.0, precision="float32").predict(image)
+    found = Predictor(
+        ModelBundle("fake", segmenter, PLAIN, {}), PredictOptions(scale=1.0, precision="float32")
+    ).predict(image)
     assert len(segmenter.seen) > 4
     assert (np.diff(found.scores) <= 0).all()
-    whole = Predictor(ModelBundle("fake", bright(), PLAIN, {}), scale=1.0, precision="float32").predict(image)
+    whole = Predictor(ModelBundle("fake", bright(), PLAIN, {}), PredictOptions(scale=1.0, precision="float32")).predict(
+        image
+    )
     np.testing.assert_array_equal(found.labels > 0, whole.labels > 0)
     np.testing.assert_array_equal(found.scores, whole.scores)
 
@@ -249,7 +244,7 @@ class StopError(Exception):
 def test_whoever_is_told_of_progress_can_end_it_before_the_next_tile_is_read(bright, draw_nuclei) -> None:
     image = draw_nuclei((512, 2048), 40, seed=1)[0]
     bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
-    predictor = Predictor(bundle, scale=1.0, precision="float32")
+    predictor = Predictor(bundle, PredictOptions(scale=1.0, precision="float32"))
     told: list[float] = []
     predictor.predict_source(array_source(image), progress=told.append)
     assert (min(told), max(told)) == (0.0, 1.0)

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nucseg.core.errors import ConfigError
 from nucseg.core.window import Window
 from nucseg.inference.parts import Part, make_part
 from nucseg.inference.tiles import make_grid
@@ -42,11 +41,6 @@ def test_no_tile_is_larger_than_the_model_takes_beside_its_halo():
     model = {"stride": 16, "halo": 32, "max_side": 512}
     assert make_grid((1000, 1000), 4000, **model).side == make_grid((1000, 1000), None, **model).side == 448
     assert len(make_grid((500, 300), 4000, **model)) == 1
-
-
-def test_a_tile_of_no_size_is_refused():
-    with pytest.raises(ConfigError, match="tile: 0"):
-        make_grid((10, 10), 0, stride=16, halo=0, max_side=64)
 
 
 @given(st.integers(0, 2**31), st.integers(0, 12), st.integers(0, 20), st.integers(0, 20))

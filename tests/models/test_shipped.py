@@ -18,6 +18,7 @@ from nucseg.core.errors import ModelError
 from nucseg.images.io import read_image
 from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.masks.labels import make_whole
@@ -197,14 +198,18 @@ def test_the_surroundings_of_a_scan_change_nothing(predictor, value, channels):
     alone = len(predictor.predict(image))
     # Nuclei that the border cuts are now seen with something beside them.
     assert len(predictor.predict(canvas)) == pytest.approx(alone, rel=0.2)
-    tiled = predict_tiled(predictor.job(array_source(canvas), tile=256), LocalEngine(predictor.bundle.model))
+    tiled = predict_tiled(
+        predictor.job(array_source(canvas), predictor.options.changed(tile=256)), LocalEngine(predictor.bundle.model)
+    )
     assert len(tiled) == pytest.approx(alone, rel=0.2)
 
 
 def test_each_nucleus_is_one_piece_without_holes(predictor):
     image = real_tissue()[:256, :256]
     found = predictor.predict(image)
-    tiled = predict_tiled(predictor.job(array_source(image), tile=96), LocalEngine(predictor.bundle.model))
+    tiled = predict_tiled(
+        predictor.job(array_source(image), predictor.options.changed(tile=96)), LocalEngine(predictor.bundle.model)
+    )
     for labels in (found.labels, tiled.instances().labels):
         assert labels.max() > 50
         for number, window in enumerate(find_objects(labels), start=1):
@@ -215,11 +220,11 @@ def test_each_nucleus_is_one_piece_without_holes(predictor):
 @pytest.mark.parametrize("precision", ["float32", "auto"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_no_seam_shows_in_a_real_image(models, name, precision):
-    predictor = Predictor.load(models / name, scale=1.0, precision=precision)
+    predictor = Predictor.load(models / name, PredictOptions(scale=1.0, precision=precision))
     image = real_image()
     try:
         whole = predictor.predict(image)
-        job = predictor.job(array_source(image), tile=192)
+        job = predictor.job(array_source(image), predictor.options.changed(tile=192))
         assert len(job.grid) == 3 * 3
         tiled = predict_tiled(job, LocalEngine(predictor.bundle.model)).instances()
     finally:

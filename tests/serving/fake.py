@@ -21,6 +21,9 @@ sys.path.append(str(Path(__file__).parents[1]))  # where this is run as a script
 from mosaics import mosaic_of
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.inference.options import PredictOptions
+
+DEFAULT = PredictOptions()
 
 
 class Predictor:
@@ -31,11 +34,11 @@ class Predictor:
         self.calls = 0
 
     @classmethod
-    def load(cls, folder: Path, *, precision: str = "auto") -> "Predictor":
+    def load(cls, folder: Path, options: PredictOptions = DEFAULT) -> "Predictor":
         assert (folder / "config.json").is_file()
         return cls(float(os.environ.get("FAKE_SECONDS", "0")))
 
-    def predict(self, image, *, score_threshold=None, name="image", **_):
+    def predict(self, image, options=DEFAULT, *, name="image"):
         self.calls += 1
         time.sleep(self.seconds)
         if str(image.shape[1]) == os.environ.get("FAKE_DEADLY"):
@@ -43,9 +46,9 @@ class Predictor:
         grey = image if image.ndim == 2 else image[..., :3].mean(-1)
         labels = label(grey > 90, connectivity=1).astype(np.int32)
         scores = np.linspace(0.95, 0.2, labels.max(), dtype=np.float32)
-        return Instances(labels, scores).above(0.1 if score_threshold is None else score_threshold)
+        return Instances(labels, scores).above(0.1 if options.score_threshold is None else options.score_threshold)
 
-    def predict_source(self, source, *, score_threshold=None, progress=lambda fraction: None):
+    def predict_source(self, source, options=DEFAULT, *, progress=lambda fraction: None):
         seconds, tiles = (
             float(os.environ.get("FAKE_TASK_SECONDS", self.seconds)),
             int(os.environ.get("FAKE_TILES", "1")),
@@ -54,7 +57,7 @@ class Predictor:
             time.sleep(seconds / tiles)
             progress(tile / tiles)
         quick = type(self)()
-        found = quick.predict(source.read(Window.whole(source.shape)), score_threshold=score_threshold)
+        found = quick.predict(source.read(Window.whole(source.shape)), options)
         progress(1.0)
         return mosaic_of(found)
 

@@ -64,7 +64,7 @@ def test_every_setting_is_an_option_but_the_secret() -> None:
     [
         (["serve", "--model", "nosuchmodel"], "nosuchmodel"),
         (["worker", "--model", "nosuchmodel"], "nosuchmodel"),
-        (["serve", "--port", "70000"], "NUCSEG_PORT"),
+        (["serve", "--port", "70000"], "Invalid value for '--port': '70000': must be less than or equal to 65535"),
         (["serve", "--precision", "half"], "bfloat16"),
         (["worker", "--database", "mysql://x"], "postgresql"),
     ],

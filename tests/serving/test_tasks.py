@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from kaggle_masks import kaggle_decode
+from nucseg.inference.options import PredictOptions
 from nucseg.masks.rle import coco_decode
 
 TIFF = {"Content-Type": "image/tiff"}
@@ -121,7 +122,7 @@ def test_other_bodies_are_refused(server, kind) -> None:
 def test_threshold_and_model_travel_with_the_task(server, make_worker, image, encode) -> None:
     task = submitted(server, encode(image, "tiff"), threshold=0.5, model="fake")
     make_worker().run_one()
-    expected = server.predictor.predict(image, score_threshold=0.5)
+    expected = server.predictor.predict(image, PredictOptions(score_threshold=0.5))
     assert server.get(f"/tasks/{task}").json()["nuclei"] == len(expected)
     assert server.post("/tasks", data=b"x", headers=TIFF, params={"model": "none"}).status_code == 404
 

@@ -27,7 +27,7 @@ class Failing:
     def __init__(self, times: int) -> None:
         self.times = times
 
-    def predict_source(self, source, *, score_threshold, progress):
+    def predict_source(self, source, options, *, progress):
         from mosaics import mosaic_of
         from nucseg.core.types import Instances
 
@@ -51,7 +51,7 @@ def test_a_failure_is_tried_again(server, make_worker, task) -> None:
 
 def test_an_image_that_takes_more_memory_than_there_is_fails_at_once(server, make_worker, task) -> None:
     class Large:
-        def predict_source(self, source, **_):
+        def predict_source(self, source, options, **_):
             np.zeros(2**62, np.uint8)
 
     assert make_worker(Large()).run_one()
@@ -85,7 +85,7 @@ class Slow:
     def __init__(self, seconds: float = 0.0, meanwhile=lambda: None) -> None:
         self.seconds, self.meanwhile = seconds, meanwhile
 
-    def predict_source(self, source, *, score_threshold, progress):
+    def predict_source(self, source, options, *, progress):
         from mosaics import mosaic_of
         from nucseg.core.types import Instances
 

@@ -20,7 +20,6 @@ from nucseg.core.files import atomic_files
 from nucseg.images.find import FoundImage
 from nucseg.images.open import open_image
 from nucseg.images.places import file_system
-from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
 from nucseg.inference.mosaic import Mosaic
@@ -28,33 +27,9 @@ from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.reporting.formats.registry import format_paths, write_format
+from nucseg.reporting.options import BatchOptions
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """How images are predicted and written.
-
-    Attributes:
-        formats: Names in `nucseg.reporting.formats.FORMATS`.
-        channel: As in `open_image`.
-        pixel_size: Micrometres, instead of what the files say.
-        tile: Pixels a side of a tile; None takes the default.
-        score_threshold: The lowest score to keep; None takes the model's own.
-        resume: Whether finished images and tiles of an earlier run are skipped.
-        overwrite: Whether existing results are replaced.
-        images_at_once: Images that are read, predicted and written at a time, where they are no larger than a tile.
-    """
-
-    formats: tuple[str, ...] = ("labels",)
-    channel: Channel = None
-    pixel_size: float | None = None
-    tile: int | None = None
-    score_threshold: float | None = None
-    resume: bool = False
-    overwrite: bool = False
-    images_at_once: int = 2
 
 
 class _ResultsExistError(InputError):
@@ -93,7 +68,7 @@ def predict_images(
     if not options.overwrite:
         check_output(output)
     outcomes = []
-    with Progress(len(images)) as bar, ThreadPoolExecutor(options.images_at_once) as pool:
+    with Progress(len(images)) as bar, ThreadPoolExecutor(engine.images_at_once) as pool:
         run = _Run(output, predictor, engine, options, _fingerprint(model), bar)
         for outcome in pool.map(run.outcome, images):
             outcomes.append(outcome)
@@ -150,9 +125,7 @@ class _Run:
         source = open_image(image.url, options.channel)
         if options.pixel_size:
             source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
-        job = self.predictor.job(
-            source, channel=options.channel, tile=options.tile, score_threshold=options.score_threshold
-        )
+        job = self.predictor.job(source, options)
         is_large = len(job.grid) > 1
         with self.one_large_image if is_large else nullcontext():
             self.bar.open(len(job.grid))
@@ -176,12 +149,8 @@ class _Run:
             "image": image.url,
             "content": _version(image.url),
             "model": self.fingerprint,
+            **self.options.model_dump(exclude={"formats", "resume", "overwrite"}),
             "precision": self.predictor.precision,
-            "channel": self.options.channel,
-            "scale": self.predictor.scale,
-            "tile": self.options.tile,
-            "score_threshold": self.options.score_threshold,
-            "pixel_size": self.options.pixel_size,
         }
 
     def _write(self, nuclei: Mosaic, source: ImageSource, files: list[Path], image: FoundImage) -> None:

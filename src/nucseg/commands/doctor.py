@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from nucseg.core.errors import NucsegError
+from nucseg.core.package import VERSION
 
 _PACKAGES = ("tensorflow", "keras", "stardist", "kedro", "albumentations", "numpy", "tifffile", "zarr", "dask")
 
@@ -26,7 +27,7 @@ def doctor() -> None:
     from nucseg.models.precision import describe_device, use_precision
     from nucseg.models.registry import MODELS, resolve_model
 
-    click.echo(f"nucseg {version('nucseg')} on Python {platform.python_version()}, {platform.platform()}")
+    click.echo(f"nucseg {VERSION} on Python {platform.python_version()}, {platform.platform()}")
     for package in _PACKAGES:
         click.echo(f"{package} {version(package)}")
     click.echo(f"device: {describe_device()}")
@@ -67,13 +68,14 @@ def _test(name: str, folder: Path) -> bool:
     """Predict the image that comes with StarDist and print how it went."""
     from stardist.data import test_image_nuclei_2d
 
+    from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
 
     image = test_image_nuclei_2d()
     click.echo(f"self-test of {name}: ", nl=False)
     started = time.perf_counter()
     try:
-        predictor = Predictor.load(folder, scale=1.0)
+        predictor = Predictor.load(folder, PredictOptions(scale=1.0))
         loaded = time.perf_counter()
         found = predictor.predict(image, name="the demonstration's image")
     except NucsegError as error:

@@ -7,30 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nucseg.commands.options import field_options, given
 from nucseg.core.errors import ConfigError
-from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.reporting.formats.registry import FORMATS
+from nucseg.reporting.options import BatchOptions
 
 if TYPE_CHECKING:
     from nucseg.batch.outcome import Outcome
-
-
-class _Formats(click.ParamType):
-    name = "list"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        given = tuple(dict.fromkeys(each.strip() for each in str(value).split(",")))
-        unknown = [each for each in given if each not in FORMATS]
-        if unknown:
-            self.fail(f"{', '.join(unknown)}; allowed are {', '.join(FORMATS)}", param, ctx)
-        return given
-
-
-class _Scale(click.ParamType):
-    name = "auto|factor"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return "auto" if value == "auto" else click.FloatRange(0.05, 20).convert(value, param, ctx)
 
 
 @click.command()
@@ -39,48 +22,11 @@ class _Scale(click.ParamType):
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
 )
 @click.option("--model", default="stardist", show_default=True, help="Name of a model, or its folder.")
-@click.option(
-    "--format", "formats", default="labels", show_default=True, type=_Formats(), help=f"Some of {', '.join(FORMATS)}."
-)
-@click.option("--channel", help="Channel, page or plane of a file that holds several: its name, or its number from 0.")
-@click.option(
-    "--pixel-size",
-    type=click.FloatRange(0, min_open=True),
-    help="Pixel size in micrometres, instead of the image's.",
-)
-@click.option(
-    "--scale",
-    default="auto",
-    show_default=True,
-    type=_Scale(),
-    help="Predict at this scale: below 1 for nuclei larger than those the model knows. `auto` finds it.",
-)
-@click.option(
-    "--score-threshold",
-    type=click.FloatRange(LOWEST_SCORE, 1),
-    help="Lowest score, instead of the model's own.",
-)
-@click.option("--tile", type=click.IntRange(64), help="Side of a tile of a large image, in pixels.")
-@click.option(
-    "--precision",
-    default="auto",
-    show_default=True,
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    help="Precision of the network.",
-)
+@field_options(BatchOptions, renamed={"formats": "format"})
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes on this machine.")
 @click.option("--scheduler", help="Address of a running Dask cluster, such as tcp://10.0.0.1:8786.")
-@click.option("--resume", is_flag=True, help="Skip the images and tiles that an earlier run has finished.")
-@click.option("--overwrite", is_flag=True, help="Replace existing results.")
 def predict(
-    images: tuple[str, ...],
-    output: Path,
-    model: str,
-    scale: Any,
-    precision: Any,
-    workers: int,
-    scheduler: str | None,
-    **options: Any,
+    images: tuple[str, ...], output: Path, model: str, workers: int, scheduler: str | None, **fields: Any
 ) -> None:
     """Find the nuclei in images of any size.
 
@@ -93,7 +39,7 @@ def predict(
     started = time.perf_counter()
     if scheduler and workers > 1:
         raise click.UsageError("--workers starts processes on this machine; a --scheduler has its own.")
-    from nucseg.batch.predict import BatchOptions, predict_images
+    from nucseg.batch.predict import predict_images
     from nucseg.images.find import find_images
     from nucseg.inference.engine import Engine, LocalEngine
     from nucseg.inference.predictor import Predictor
@@ -109,20 +55,20 @@ def predict(
         for image in found.images:
             click.echo(f"Failed: {image.error}", err=True)
         sys.exit(1)
-    predictor = Predictor.load(folder, scale=scale, precision=precision)
+    options = BatchOptions(**given(fields))
+    predictor = Predictor.load(folder, options)
 
-    def run(engine: Engine, at_once: int) -> "list[Outcome]":
-        batch = BatchOptions(images_at_once=at_once, **options)
-        return predict_images(found.images, output, predictor, engine, batch, model=folder, progress=_tell)
+    def run(engine: Engine) -> "list[Outcome]":
+        return predict_images(found.images, output, predictor, engine, options, model=folder, progress=_tell)
 
     if scheduler or workers > 1:
         from nucseg.inference.cluster import DaskEngine, connected
 
         with connected(workers, scheduler) as client:
-            outcomes = run(DaskEngine(client, folder, predictor), 2 * max(workers, len(client.nthreads())))
+            outcomes = run(DaskEngine(client, folder, predictor))
     else:
-        outcomes = run(LocalEngine(predictor.bundle.model), 2)
-    click.echo(_summary(outcomes, output, options["formats"], time.perf_counter() - started))
+        outcomes = run(LocalEngine(predictor.bundle.model))
+    click.echo(_summary(outcomes, output, options.formats, time.perf_counter() - started))
     if any(outcome.error for outcome in outcomes):
         sys.exit(1)
 

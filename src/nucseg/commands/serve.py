@@ -4,11 +4,12 @@ from typing import Any
 
 import click
 
-from nucseg.serving.options import given, setting_options
+from nucseg.commands.options import field_options, given
+from nucseg.serving.settings import PREFIX, Settings
 
 
 @click.command()
-@setting_options()
+@field_options(Settings, prefix=PREFIX)
 def serve(**options: Any) -> None:
     """Serve the models over HTTP; the page / describes the interface.
 

@@ -4,7 +4,25 @@ from typing import Any
 
 import click
 
-from nucseg.serving.options import COMMON, QUEUE, given, setting_options
+from nucseg.commands.options import field_options, given
+from nucseg.serving.settings import PREFIX, Settings
+
+_SETTINGS = (
+    "model",
+    "models",
+    "precision",
+    "debug",
+    "database",
+    "storage",
+    "lease",
+    "poll",
+    "max_attempts",
+    "retry_delay",
+    "keep_hours",
+    "max_task_pixels",
+    "shutdown_timeout",
+    "max_decode_mb",
+)
 
 
 @click.command()
@@ -13,7 +31,7 @@ from nucseg.serving.options import COMMON, QUEUE, given, setting_options
 @click.option("--output", "target", metavar="URL", help="Where the masks go, such as s3://bucket/masks (with --sqs).")
 @click.option("--own-key", is_flag=True, help="Only the mask as PNG, under the image's own key (with --sqs).")
 @click.option("--until-input-ends", is_flag=True, help="Also stop when the standard input ends.")
-@setting_options(*COMMON, *QUEUE)
+@field_options(Settings, *_SETTINGS, prefix=PREFIX)
 def worker(
     sqs: str | None, source: str | None, target: str | None, own_key: bool, until_input_ends: bool, **options: Any
 ) -> None:

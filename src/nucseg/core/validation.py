@@ -1,7 +1,13 @@
 """What pydantic finds wrong with a value, in plain words."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from nucseg.core.errors import ConfigError
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 _WORDS = {
     "missing": "is needed",
@@ -31,3 +37,21 @@ def plain_words(problem: Mapping[str, Any]) -> str:
         return f"its {problem['ctx']['discriminator']} must be one of {problem['ctx']['expected_tags']}"
     message: str = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return _WORDS.get(problem["type"], message)
+
+
+def checked(kind: type[Checked], values: Mapping[str, Any]) -> Checked:
+    """Create a pydantic model of values that a caller gave.
+
+    Raises:
+        ConfigError: One line for each wrong value, with its name and what is allowed.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        allowed: dict[str, list[str]] = {}
+        for problem in error.errors():  # one for each kind that the value may be of
+            allowed.setdefault(str(problem["loc"][0]), []).append(plain_words(problem))
+        lines = [
+            f"{name}: {values.get(name)!r} is not allowed; it {' or '.join(words)}." for name, words in allowed.items()
+        ]
+        raise ConfigError("\n".join(lines)) from None

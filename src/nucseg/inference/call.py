@@ -2,46 +2,35 @@
 
 import logging
 import reprlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nucseg.core.errors import ConfigError, InputError
+from nucseg.core.errors import InputError
 from nucseg.core.types import Instances, Precision
+from nucseg.core.validation import checked
 from nucseg.core.window import Window
 from nucseg.images.open import open_image
-from nucseg.images.planes import Channel, check_channel, choose_planes
+from nucseg.images.planes import Channel, choose_planes
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine
-from nucseg.inference.predictor import Predictor, Scale
+from nucseg.inference.options import PredictOptions
+from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
-from nucseg.models.precision import use_precision
-from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.models.registry import resolve_model
 
 logger = logging.getLogger(__name__)
 
 
-def predict_image(
-    image: Any,
-    model: str | Path,
-    *,
-    channel: Channel,
-    scale: Scale,
-    magnification: float | None,
-    score_threshold: float | None,
-    tile: int | None,
-    precision: Precision,
-) -> Instances:
+def predict_image(image: Any, model: str | Path, options: Mapping[str, Any]) -> Instances:
     """Find the nuclei of an array, file or URL; see `nucseg.predict`."""
-    source = _source(image, check_channel(channel))
-    if score_threshold is not None and not LOWEST_SCORE <= score_threshold <= 1:
-        raise ConfigError(f"score_threshold: {score_threshold} is not allowed; it must be from {LOWEST_SCORE} to 1.")
-    predictor = _predictor(resolve_model(model).absolute(), precision)
-    use_precision(precision)  # of the whole process: another call may have changed it
-    job = predictor.job(source, tile=tile, scale=scale, magnification=magnification, score_threshold=score_threshold)
+    checked_options = checked(PredictOptions, options)
+    source = _source(image, checked_options.channel)
+    predictor = _predictor(resolve_model(model).absolute(), checked_options.precision)
+    job = predictor.job(source, checked_options)
     for note in job.source.notes:
         logger.warning("%s: %s", source.name, note)
     return predict_tiled(job, LocalEngine(predictor.bundle.model)).instances().by_score()
@@ -61,4 +50,4 @@ def _source(image: Any, channel: Channel) -> ImageSource:
 
 @lru_cache(maxsize=2)
 def _predictor(model: Path, precision: Precision) -> Predictor:
-    return Predictor.load(model, precision=precision)
+    return Predictor.load(model, PredictOptions(precision=precision))

@@ -20,6 +20,7 @@ from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import LocalEngine, TileJob
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tile_steps import decode_tile, propose_tiles
@@ -39,13 +40,11 @@ class _Recipe(NamedTuple):
 
     run: str
     model: str
-    precision: Precision
     image: str
-    channel: Channel
+    options: PredictOptions
     fitted: FittedPreprocessor
     scale: float
     grid: TileGrid
-    score_threshold: float | None
 
 
 class DaskEngine:
@@ -64,6 +63,7 @@ class DaskEngine:
         self._client = client
         self._model = model
         self._precision: Precision = predictor.precision
+        self.images_at_once = 2 * max(1, len(client.nthreads()))
         self._here = LocalEngine(predictor.bundle.model)
         self._run = uuid4().hex
 
@@ -79,13 +79,12 @@ class DaskEngine:
         recipe = _Recipe(
             self._run,
             str(self._model.absolute()),
-            self._precision,
             _absolute(job.source.name),
-            job.channel,
+            # The workers' processors may differ: all take the precision that is in effect here.
+            job.options.changed(precision=self._precision),
             job.fitted,
             job.scale,
             job.grid,
-            job.score_threshold,
         )
         token = uuid4().hex[:8]
         needed = {tile: job.grid.neighbours(tile) for tile in job.grid if tile not in skip}
@@ -122,24 +121,24 @@ def _absolute(name: str) -> str:
 
 def _propose(recipe: _Recipe, tile: int) -> Any:
     model, view = _prepared(recipe)
-    return propose_tiles(model, view, recipe.grid, [tile], recipe.score_threshold)[0]
+    return propose_tiles(model, view, recipe.grid, [tile], recipe.options.score_threshold)[0]
 
 
 def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
     model, view = _prepared(recipe)
-    return decode_tile(model, view, recipe.grid, tile, proposals, recipe.score_threshold)
+    return decode_tile(model, view, recipe.grid, tile, proposals, recipe.options.score_threshold)
 
 
 def _prepared(recipe: _Recipe) -> tuple[InstanceSegmenter, NetworkView]:
     with _loading:
-        model = _predictor(recipe.run, recipe.model, recipe.precision).bundle.model
-    source = _source(recipe.run, recipe.image, recipe.channel)
+        model = _predictor(recipe.run, recipe.model, recipe.options.precision).bundle.model
+    source = _source(recipe.run, recipe.image, recipe.options.channel)
     return model, NetworkView(source, recipe.fitted, recipe.scale)
 
 
 @lru_cache(maxsize=1)
 def _predictor(_run: str, model: str, precision: Precision) -> Predictor:
-    return Predictor.load(model, precision=precision)
+    return Predictor.load(model, PredictOptions(precision=precision))
 
 
 @lru_cache(maxsize=2)

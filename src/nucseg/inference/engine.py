@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.parts import Part
 from nucseg.inference.tile_steps import decode_tile, propose_tiles
 from nucseg.inference.tiles import TileGrid
@@ -25,20 +25,18 @@ class TileJob:
 
     Attributes:
         source: The image; `name` is where other processes find it.
-        channel: The chosen channel of it.
+        options: How it is predicted.
         fitted: The preprocessing with the statistics of the image.
         scale: Factor by which the preprocessed image is resized.
         grid: The tiles.
-        score_threshold: The lowest score to keep; None takes the model's own.
         known: What the network has already proposed for some tiles, by number.
     """
 
     source: ImageSource
-    channel: Channel
+    options: PredictOptions
     fitted: FittedPreprocessor
     scale: float
     grid: TileGrid
-    score_threshold: float | None
     known: Mapping[int, Any] = field(default_factory=dict)
 
     @cached_property
@@ -48,7 +46,13 @@ class TileJob:
 
 
 class Engine(Protocol):
-    """Something that predicts tiles."""
+    """Something that predicts tiles.
+
+    Attributes:
+        images_at_once: Number of images to read, predict and write at a time, where they are no larger than a tile.
+    """
+
+    images_at_once: int
 
     def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict all tiles but those to skip; yield the number and the nuclei of each as soon as they are known."""
@@ -66,6 +70,8 @@ class LocalEngine:
         threads: Number of threads that decode tiles.
         batch: Number of tiles that the network sees at a time; None takes what suits the device.
     """
+
+    images_at_once = 2
 
     def __init__(self, model: InstanceSegmenter, threads: int = 2, batch: int | None = None) -> None:
         self._model = model
@@ -92,7 +98,7 @@ class LocalEngine:
                         job.grid,
                         tile,
                         {near: proposals[near] for near in sorted(needed)},
-                        job.score_threshold,
+                        job.options.score_threshold,
                     )
                     for near in needed:
                         uses[near] -= 1
@@ -109,7 +115,7 @@ class LocalEngine:
 
     def _proposed(self, job: TileJob, tiles: list[int]) -> Iterator[tuple[int, Any]]:
         def propose(some: list[int]) -> list[Any]:
-            return propose_tiles(self._model, job.view, job.grid, some, job.score_threshold)
+            return propose_tiles(self._model, job.view, job.grid, some, job.options.score_threshold)
 
         yield from job.known.items()
         tiles = [tile for tile in tiles if tile not in job.known]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nucseg.core.errors import ConfigError
 from nucseg.core.window import Window
 
 
@@ -66,18 +65,9 @@ def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: in
         stride: Of the model: origins of tiles are multiples of it.
         halo: Of the model.
         max_side: Pixels a side that the model can take at once.
-
-    Raises:
-        ConfigError: The side is not above 0.
     """
     halo = -(-halo // stride) * stride
     default = max(shape) if max(shape) <= max_side else max_side - 2 * halo
-    if side is None:
-        side = default
-    elif side <= 0:
-        raise ConfigError(
-            f"tile: {side} pixels are not allowed; give a side above 0, such as {max(max_side - 2 * halo, stride)}."
-        )
-    side = min(side, default)
+    side = default if side is None else min(side, default)
     # So that neighbours hold all that a tile needs to know of.
     return TileGrid(shape, max(-(-side // stride) * stride, halo), halo)

@@ -16,6 +16,7 @@ from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.options import PredictOptions
 from nucseg.models.registry import MODELS, resolve_model
 from nucseg.models.run import images_seen
 from nucseg.serving.errors import UnknownModelError
@@ -28,12 +29,12 @@ _TITLES = {"bbbc038": "2018 Data Science Bowl dataset"}
 class ServedModel(Protocol):
     """What the service asks of a model: part of `nucseg.inference.predictor.Predictor`."""
 
-    def predict(self, image: NDArray, *, score_threshold: float | None = None, name: str = "image") -> Instances:
+    def predict(self, image: NDArray, options: PredictOptions, *, name: str = "image") -> Instances:
         """Find the nuclei of one image, in the order of falling score."""
         ...
 
     def predict_source(
-        self, source: ImageSource, *, score_threshold: float | None, progress: Callable[[float], None]
+        self, source: ImageSource, options: PredictOptions, *, progress: Callable[[float], None]
     ) -> Mosaic:
         """Find the nuclei of an image of any size; `progress` is told which fraction is done."""
         ...

@@ -14,6 +14,7 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.options import PredictOptions
 from nucseg.masks.rle import kaggle_runs
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.serving.decoding import decode_upload
@@ -32,12 +33,20 @@ class DataPlane:
         models: The models.
         max_pixels: Pixels that an image may have.
         max_memory: Bytes of memory that decoding it may take.
+        options: How images are predicted, but for what a request says.
     """
 
-    def __init__(self, models: ModelStore, max_pixels: int, max_memory: int = DECODE_BYTES) -> None:
+    def __init__(
+        self,
+        models: ModelStore,
+        max_pixels: int,
+        max_memory: int = DECODE_BYTES,
+        options: PredictOptions | None = None,
+    ) -> None:
         self.models = models
         self.max_pixels = max_pixels
         self.max_memory = max_memory
+        self.options = options or PredictOptions()
 
     def predict(
         self,
@@ -65,8 +74,9 @@ class DataPlane:
         waiting()
         image = self.decode(upload, waiting)
         waiting()
+        options = self.options.changed(score_threshold=threshold)
         with _enough_memory():
-            return self.models.predictor(model).predict(image, score_threshold=threshold, name="image")
+            return self.models.predictor(model).predict(image, options)
 
     def predict_source(
         self,
@@ -93,8 +103,9 @@ class DataPlane:
         self.models.folder(model)
         source = self.open(upload, lambda: progress(0.0))
         predictor = self.models.predictor(model)
+        options = self.options.changed(score_threshold=threshold)
         with _enough_memory():
-            return predictor.predict_source(source, score_threshold=threshold, progress=progress), source
+            return predictor.predict_source(source, options, progress=progress), source
 
     def decode(self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None) -> NDArray:
         """Decode an upload within the limits; see `nucseg.images.io.decode_image`.
@@ -129,7 +140,7 @@ class DataPlane:
         """Load the default model and predict once, for a first prediction takes longer than those that follow."""
         rows, columns = np.ogrid[:256, :256]
         disks = (rows % 64 - 32) ** 2 + (columns % 64 - 32) ** 2 < 12**2  # that there is something to draw
-        self.models.predictor().predict(disks * np.uint8(200))
+        self.models.predictor().predict(disks * np.uint8(200), self.options)
 
 
 @contextmanager

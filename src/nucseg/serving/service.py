@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nucseg.core.types import Precision
+from nucseg.inference.options import PredictOptions
 from nucseg.serving.jobs.database import connect
 from nucseg.serving.jobs.queue import JobQueue
 from nucseg.serving.jobs.storage import Storage
@@ -36,7 +37,7 @@ def load_predictor(folder: Path, precision: Precision) -> ServedModel:
     """Load the model of a folder; imports TensorFlow."""
     from nucseg.inference.predictor import Predictor
 
-    return Predictor.load(folder, precision=precision)
+    return Predictor.load(folder, PredictOptions(precision=precision))
 
 
 def build_models(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> ModelStore:
@@ -84,7 +85,8 @@ def build_plane(
     Raises:
         ModelError: The default model does not exist.
     """
-    return DataPlane(build_models(settings, load), max_pixels, settings.max_decode_mb << 20)
+    options = PredictOptions(precision=settings.precision)
+    return DataPlane(build_models(settings, load), max_pixels, settings.max_decode_mb << 20, options)
 
 
 def build_service(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> Service:

@@ -33,17 +33,15 @@ def read_truth(sample: Sample) -> NDArray:
 
 def predictor(bundle: ModelBundle, config: EvaluationConfig) -> Callable[[Sample], Prediction]:
     """Return the function that finds the nuclei of a sample down to the score of the evaluation."""
+    from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
 
-    model = Predictor(bundle, precision=config.precision)
+    options = PredictOptions(precision=config.precision, score_threshold=config.candidate_score)
+    model = Predictor(bundle, options)
 
     def predict(sample: Sample) -> Prediction:
-        found = model.predict(
-            read_image(sample.image_path),
-            magnification=sample.magnification,
-            score_threshold=config.candidate_score,
-            name=sample.key,
-        )
+        own = options.changed(magnification=sample.magnification)
+        found = model.predict(read_image(sample.image_path), own, name=sample.key)
         return found, model.score_threshold
 
     return predict

@@ -5,6 +5,7 @@ from typing import Any
 
 from nucseg.core.types import Precision, Sample
 from nucseg.images.io import read_image, read_labels
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.metrics.instances.config import METRIC_NAMES, MetricsConfig
 from nucseg.metrics.instances.evaluator import Evaluator
@@ -28,10 +29,12 @@ def validation_scores(bundle: ModelBundle, samples: Sequence[Sample], precision:
     Raises:
         InputError: A file is missing or unreadable.
     """
-    predictor = Predictor(bundle, precision=precision)
+    options = PredictOptions(precision=precision)
+    predictor = Predictor(bundle, options)
     evaluator = Evaluator(bundle.name, _METRICS)
     for sample in samples:
-        found = predictor.predict(read_image(sample.image_path), magnification=sample.magnification, name=sample.key)
+        own = options.changed(magnification=sample.magnification)
+        found = predictor.predict(read_image(sample.image_path), own, name=sample.key)
         evaluator.update(sample, read_labels(sample.label_file()), found, predictor.score_threshold)
     result = evaluator.result()
     return {"overall": result["overall"], "by_modality": result["by"]["modality"]}

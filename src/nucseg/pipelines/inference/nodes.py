@@ -26,7 +26,7 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
         InputError: The folder holds no image, or all of its images failed.
         ModelError: There is no such model.
     """
-    from nucseg.batch.predict import BatchOptions, predict_images
+    from nucseg.batch.predict import predict_images
     from nucseg.batch.summary import SUMMARY
     from nucseg.images.find import find_images
     from nucseg.inference.engine import LocalEngine
@@ -39,13 +39,9 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
         logger.info("%s", note)
     if all(image.error for image in found.images):
         raise InputError(str(found.images[0].error))
-    predictor = Predictor.load(model, scale=config.scale, precision=config.precision)
-    options = BatchOptions(
-        **config.model_dump(include={"formats", "channel", "pixel_size", "tile", "score_threshold", "resume"}),
-        overwrite=True,
-    )
+    predictor = Predictor.load(model, config)
     engine = LocalEngine(predictor.bundle.model)
-    outcomes = predict_images(found.images, output, predictor, engine, options, model=model)
+    outcomes = predict_images(found.images, output, predictor, engine, config, model=model)
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if len(failed) == len(outcomes):
         raise InputError(f"{folder}: no image could be predicted: {failed[0]}")

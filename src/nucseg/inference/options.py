@@ -1,0 +1,51 @@
+"""The options of predicting one image: of the command, the parameters and the function alike."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from nucseg.core.errors import InputError
+from nucseg.core.types import Precision
+from nucseg.images.planes import Channel, check_channel
+from nucseg.models.protocols import LOWEST_SCORE
+
+Scale = Literal["auto"] | Annotated[float, Field(ge=0.05, le=20)]
+
+
+def _channel(given: Any) -> Channel:
+    try:
+        return check_channel(given)
+    except InputError:
+        raise ValueError("must be a channel's name, or its number from 0") from None
+
+
+class PredictOptions(BaseModel):
+    """How an image is predicted.
+
+    A field added here is an option of `nucseg predict` and a parameter of `inference.yml`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channel: Annotated[Channel, BeforeValidator(_channel)] = Field(
+        None, description="Channel, page or plane of a file that holds several: its name, or its number from 0."
+    )
+    scale: Scale = Field(
+        "auto",
+        description="Factor by which an image is resized for the network: below 1 for nuclei larger than those the "
+        "model knows. `auto` finds it.",
+    )
+    magnification: float | None = Field(
+        None, gt=0, description="Magnification of the objective; only a model that rescales to one uses it."
+    )
+    score_threshold: float | None = Field(
+        None, ge=LOWEST_SCORE, le=1, description="Lowest score to keep, instead of the model's own."
+    )
+    tile: int | None = Field(None, ge=64, description="Side of a tile of a large image in pixels.")
+    precision: Precision = Field(
+        "auto", description="Compute precision of the network; `auto` is bfloat16 where the processor has it."
+    )
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the same options but for some fields, checked like the others."""
+        return type(self)(**{**self.model_dump(), **changes})

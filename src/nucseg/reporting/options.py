@@ -1,0 +1,26 @@
+"""The options of predicting many images into files."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from nucseg.inference.options import PredictOptions
+from nucseg.reporting.formats.registry import FORMATS
+
+
+def _known(formats: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(formats))
+
+
+class BatchOptions(PredictOptions):
+    """How images are predicted and written."""
+
+    formats: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
+        ("labels",), min_length=1, description=f"Some of {', '.join(FORMATS)}."
+    )
+    pixel_size: float | None = Field(None, gt=0, description="Pixel size in micrometres, instead of the image's.")
+    resume: bool = Field(False, description="Skip the images and tiles that an earlier run has finished.")
+    overwrite: bool = Field(False, description="Replace existing results.")

@@ -13,7 +13,7 @@ from typing import Any
 
 from nucseg.core.files import atomic_file
 from nucseg.models.registry import MODELS
-from nucseg.reporting.curves import training_figure
+from nucseg.reporting.charts import training_figure
 from nucseg.reporting.tables import format_score, metric_rows
 
 ROOT = Path(__file__).parents[1]

@@ -14,10 +14,11 @@ from nucseg.core.errors import InputError
 from nucseg.core.package import VERSION
 from nucseg.metrics.groups import GROUPINGS
 from nucseg.metrics.table import Metric
-from nucseg.reporting.curves import ap_figures, size_figures, training_figure
+from nucseg.reporting.charts import training_figure
 from nucseg.reporting.embed import picture_uri, svg_uri
+from nucseg.reporting.instances.curves import ap_figures, size_figures
+from nucseg.reporting.instances.overlay import COLOURS
 from nucseg.reporting.lineage import read_lineage
-from nucseg.reporting.overlay import COLOURS
 from nucseg.reporting.selection import Choice, image_keys
 from nucseg.reporting.tables import (
     COUNTS,

@@ -16,8 +16,9 @@ from nucseg.metrics.instances.sizes import size_rows
 from nucseg.models.bundle import ModelBundle
 from nucseg.params import EvaluationConfig
 from nucseg.reporting.config import VisualizationConfig
-from nucseg.reporting.exports import coco_results, submission_rows
-from nucseg.reporting.overlay import draw_overlay, rasterize
+from nucseg.reporting.instances.exports import coco_results, submission_rows
+from nucseg.reporting.instances.overlay import draw_overlay
+from nucseg.reporting.pictures import rasterize
 
 TABLES: tuple[str, ...] = ("sizes",)
 EXPORTS: tuple[str, ...] = ("submission", "coco")

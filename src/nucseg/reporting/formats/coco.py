@@ -11,8 +11,8 @@ from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
 from nucseg.masks.boxes import boxes
-from nucseg.reporting.exports import NUCLEUS_CATEGORY
 from nucseg.reporting.formats.runs import nucleus_runs
+from nucseg.reporting.instances.exports import NUCLEUS_CATEGORY
 
 
 def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:

@@ -16,7 +16,7 @@ from nucseg.core.window import Window
 from nucseg.images.channels import to_rgb
 from nucseg.images.source import ImageSource
 from nucseg.inference.mosaic import Mosaic
-from nucseg.reporting.overlay import stretch_contrast
+from nucseg.reporting.pictures import stretch_contrast
 
 LARGEST_SIDE = 4096
 """Pixels; of a larger image every second, third, ... pixel is shown."""

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from kaggle_masks import kaggle_decode
 from nucseg.core.types import Instances
-from nucseg.reporting.exports import coco_results, submission_rows
+from nucseg.reporting.instances.exports import coco_results, submission_rows
 
 
 def instances(seed: int, shape: tuple[int, int] = (12, 17), n: int = 6) -> Instances:

@@ -1,22 +1,17 @@
-"""The report's charts: AP over the IoU threshold, sizes of nuclei, the course of a training."""
+"""The report's charts of instances: AP over the IoU threshold, sizes of nuclei."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 from numpy.typing import ArrayLike
 
+from nucseg.reporting.charts import add_legend, line_look, new_chart
 from nucseg.reporting.embed import FOREGROUND
 from nucseg.reporting.tables import ap_threshold
-
-# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which people with any colour vision tell apart, with the
-# blue a little lighter; in an order that stands out on white and on dark.
-_COLOURS = ("#1F83C4", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "osD^vP"
 
 
 def ap_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
@@ -41,15 +36,15 @@ def ap_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
 
 
 def _ap_figure(scores: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    figure, axes = _chart()
+    figure, axes = new_chart()
     for number, (model, group) in enumerate(scores.items()):
         points = [(t, value) for key, value in group.items() if (t := ap_threshold(key)) and value is not None]
         if points:
-            axes.plot(*zip(*sorted(points), strict=True), label=model, ms=4, **_look(number))
+            axes.plot(*zip(*sorted(points), strict=True), label=model, ms=4, **line_look(number))
     if not axes.lines:
         return None
     axes.set(xlabel="IoU threshold", ylabel="AP = TP / (TP + FP + FN)", ylim=(0, 1.02))
-    _legend(figure)
+    add_legend(figure)
     return figure
 
 
@@ -66,14 +61,14 @@ def size_figure(true_diameters: ArrayLike, predicted: Mapping[str, ArrayLike]) -
     truth = np.asarray(true_diameters, float)
     found = {model: np.asarray(diameters, float) for model, diameters in predicted.items()}
     every = np.concatenate([truth, *found.values()])
-    figure, axes = _chart()
+    figure, axes = new_chart()
     if len(every):
         low, high = every.min() / 1.05, every.max() * 1.05
         bins = np.geomspace(low, high, 31)
         counts, _ = np.histogram(truth, bins)
         axes.stairs(counts, bins, fill=True, color=FOREGROUND, alpha=0.25, label=f"truth ({len(truth):,})")
         for number, (model, diameters) in enumerate(found.items()):
-            look = _look(number)
+            look = line_look(number)
             counts, _ = np.histogram(diameters, bins)
             axes.stairs(counts, bins, color=look["color"], ls=look["ls"], lw=1.8, label=f"{model} ({len(diameters):,})")
         axes.set_xscale("log")
@@ -81,7 +76,7 @@ def size_figure(true_diameters: ArrayLike, predicted: Mapping[str, ArrayLike]) -
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        _legend(figure)
+        add_legend(figure)
     axes.set(xlabel="diameter of the circle of equal area (pixels)", ylabel="nuclei")
     return figure
 
@@ -104,74 +99,3 @@ def size_figures(sizes: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
             {model: rows.loc[rows["source"] == "predicted", "diameter_px"] for model, rows in here.items()},
         )
     return figures
-
-
-def training_figure(history: Sequence[Mapping[str, float | None]]) -> Figure | None:
-    """Draw the losses and the learning rate over the epochs.
-
-    Args:
-        history: `history` of `run.json`: one entry an epoch. Its `loss`, `val_loss` and `learning_rate` are drawn
-            where they are there.
-
-    Returns:
-        The losses above the learning rate, with a mark at the lowest validation loss; None without any loss.
-    """
-    table = pd.DataFrame(list(history), dtype=float).dropna(axis="columns", how="all")
-    table.index += 1  # epochs are counted from 1
-    names = [name for name in ("loss", "val_loss") if name in table]
-    if not names:
-        return None
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
-    heights = [3, 1] if "learning_rate" in table else [1]
-    panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for panel in panels:
-        _style(panel)
-    for number, name in enumerate(names):
-        label = {"loss": "training", "val_loss": "validation"}[name]
-        look = _look(number) if len(table) <= 30 else _look(number) | {"marker": None}  # markers of many epochs touch
-        panels[0].plot(table.index, table[name], label=label, ms=3, **look)
-    if "val_loss" in table:
-        lowest, best = table["val_loss"].min(), int(table["val_loss"].argmin()) + 1
-        panels[0].plot(best, lowest, "*", ms=13, color=FOREGROUND, label=f"lowest: epoch {best}")
-    losses = table[names].to_numpy(float)
-    if 0 < np.nanmin(losses) < np.nanmax(losses) / 10:
-        panels[0].set_yscale("log")
-    panels[0].set_ylabel("loss")
-    _legend(figure)
-    if "learning_rate" in table:
-        panels[1].plot(table.index, table["learning_rate"], color=_COLOURS[2])
-        panels[1].set(ylabel="learning rate", ylim=(0, None))
-    panels[-1].set_xlabel("epoch")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure
-
-
-def _chart() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
-    axes = figure.subplots()
-    _style(axes)
-    return figure, axes
-
-
-def _style(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FOREGROUND)
-    axes.tick_params(colors=FOREGROUND, which="both")
-    axes.xaxis.label.set_color(FOREGROUND)
-    axes.yaxis.label.set_color(FOREGROUND)
-    axes.grid(color=FOREGROUND, alpha=0.15, lw=0.7)
-    axes.set_axisbelow(True)
-
-
-def _look(number: int) -> dict[str, Any]:
-    """Give the colour, marker and line of the n-th line: three ways to tell it from the others."""
-    return {
-        "color": _COLOURS[number % len(_COLOURS)],
-        "marker": _MARKERS[number % len(_MARKERS)],
-        "ls": ("-", "--", "-.", ":")[number % 4],
-    }
-
-
-def _legend(figure: Figure) -> None:
-    """Put the legend above the axes, where it hides no data."""
-    figure.legend(loc="outside upper left", ncols=3, frameon=False, labelcolor=FOREGROUND, fontsize=9)

@@ -5,15 +5,14 @@ from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from PIL import Image
 
 from nucseg.metrics.instances.outcome import outcome
 from nucseg.metrics.instances.overlap import overlaps
+from nucseg.reporting.pictures import stretch_contrast
 from nucseg.reporting.tables import format_score
 
 COLOURS = {
@@ -82,28 +81,6 @@ def draw_overlay(
         fontsize=10,
     )
     return figure
-
-
-def rasterize(figure: Figure) -> Image.Image:
-    """Turn a figure into an RGB picture at its own resolution."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-
-
-def stretch_contrast(image: NDArray, percentiles: tuple[float, float]) -> NDArray[np.float32]:
-    """Spread an image's contrast for the eye, all channels alike so that colours keep their hue.
-
-    Args:
-        image: `(H, W)` or `(H, W, C)`, any integer or float dtype.
-        percentiles: Those of all pixels that become 0 and 1.
-
-    Returns:
-        The same shape, float32 in [0, 1]; all 0 where the image is blank.
-    """
-    low, high = np.percentile(image, percentiles)
-    pixels = image.astype(np.float32)
-    return np.clip((pixels - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1).astype(np.float32)
 
 
 def _kinds(

@@ -4,7 +4,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
 from nucseg.core.errors import InputError
-from nucseg.reporting.overlay import COLOURS, boundary_segments, draw_overlay, rasterize, stretch_contrast
+from nucseg.reporting.instances.overlay import COLOURS, boundary_segments, draw_overlay
+from nucseg.reporting.pictures import rasterize
 
 FACTS = {"dataset": "set1", "image_id": "a<b>", "modality": "fluorescence", "f1_50": 0.5}
 
@@ -74,17 +75,6 @@ def test_boundary_segments_are_the_edges_of_pixels():
         ((1, 0), (1, 1)): 4,  # between the two nuclei: the higher kind
         ((2, 0), (2, 1)): 4,
     }
-
-
-def test_stretch_uses_the_percentiles_of_all_pixels():
-    image = np.arange(101, dtype=np.uint16)[None] * 600
-    stretched = stretch_contrast(image, (10, 90))
-    assert stretched.dtype == np.float32
-    np.testing.assert_allclose(stretched[0, [0, 10, 50, 90, 100]], [0, 0, 0.5, 1, 1])
-
-
-def test_stretch_of_a_blank_image_is_black():
-    assert (stretch_contrast(np.full((4, 4), 7, np.uint8), (1, 99)) == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(10, 400), (400, 10), (1500, 700)])

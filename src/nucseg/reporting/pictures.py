@@ -1,0 +1,29 @@
+"""Pixels for the eye: the contrast of an image, and a figure as a picture."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def rasterize(figure: Figure) -> Image.Image:
+    """Return a figure as an RGB picture at its own resolution."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+
+def stretch_contrast(image: NDArray, percentiles: tuple[float, float]) -> NDArray[np.float32]:
+    """Spread an image's contrast for the eye, all channels alike so that colours keep their hue.
+
+    Args:
+        image: `(H, W)` or `(H, W, C)`, any integer or float dtype.
+        percentiles: Percentiles of all pixels that become 0 and 1.
+
+    Returns:
+        The same shape, float32 in [0, 1]; all 0 where the image is blank.
+    """
+    low, high = np.percentile(image, percentiles)
+    pixels = image.astype(np.float32)
+    return np.clip((pixels - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1).astype(np.float32)

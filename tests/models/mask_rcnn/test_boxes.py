@@ -6,7 +6,7 @@ from keras import ops
 
 from nucseg.models.mask_rcnn.boxes import LARGEST_LOG_RATIO, areas, clip, decode, encode, enlarge, pairwise_iou
 
-DEVIATIONS = (0.1, 0.2)
+BOX_STD = (0.1, 0.2)
 
 
 def to_numpy(value):
@@ -36,13 +36,13 @@ def test_coding_comes_back(seed):
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, 200, (2, 20, 2))
     boxes, references = np.concatenate([corner, corner + rng.uniform(2, 60, (2, 20, 2))], -1).astype(np.float32)
-    again = to_numpy(decode(encode(boxes, references, DEVIATIONS), references, DEVIATIONS))
+    again = to_numpy(decode(encode(boxes, references, BOX_STD), references, BOX_STD))
     np.testing.assert_allclose(again, boxes, rtol=1e-4, atol=1e-2)
 
 
 def test_code_by_hand():
     """From a box of 10 x 20 around (5, 10) to one of 20 x 20 around (10, 10)."""
-    code = to_numpy(encode(np.array([[0, 0, 20, 20]], np.float32), np.array([[0, 0, 10, 20]], np.float32), DEVIATIONS))
+    code = to_numpy(encode(np.array([[0, 0, 20, 20]], np.float32), np.array([[0, 0, 10, 20]], np.float32), BOX_STD))
     np.testing.assert_allclose(code, [[0.5 / 0.1, 0, np.log(2) / 0.2, 0]], atol=1e-5)
 
 

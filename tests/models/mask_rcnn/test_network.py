@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nucseg.models.mask_rcnn.backbone import receptive_radius
+from nucseg.models.mask_rcnn.backbone import build_backbone, build_pyramid, receptive_radius
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 from nucseg.models.mask_rcnn.network import LOSSES, MaskRCNN
@@ -203,3 +203,21 @@ def test_the_small_preset_is_small():
     """As docs/models.md says; in float32 it is half of what a shipped model may take."""
     n_weights = MaskRCNN(MaskRCNNConfig(preset="small")).count_params()
     assert n_weights < 5_000_000
+
+
+def test_a_file_of_weights_of_before_the_backbone_was_shared(tmp_path):
+    """Files go by the order of the layers: on Keras's own ResNet-50, as the backbone was built then."""
+    config = MaskRCNNConfig(**RESNET50)
+    images = keras.Input((None, None, 1))
+    x = keras.ops.flip(keras.layers.Concatenate()([images] * 3), axis=-1)
+    x = keras.layers.Rescaling(255.0, offset=[-103.939, -116.779, -123.68])(x)
+    published = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+    names = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
+    features = keras.Model(published.inputs, [published.get_layer(name).output for name in names])
+    before = build_pyramid(keras.Model(images, features(x), name="backbone"), config)
+    before.save_weights(tmp_path / "before.weights.h5")
+    now = build_pyramid(build_backbone(config), config)
+    now.load_weights(tmp_path / "before.weights.h5")
+    image = np.random.default_rng(0).random((1, 64, 96, 1), np.float32)
+    for one, two in zip(now(image), before(image), strict=True):
+        np.testing.assert_array_equal(one, two)

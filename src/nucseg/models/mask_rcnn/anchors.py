@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def level_anchors(
     shape: tuple[int, int], stride: int, sizes: Sequence[float], ratios: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Give the anchors of one level of the pyramid (Ren et al. 2015, section 3.1.1).
+    """Compute the anchors of one level of the pyramid (Ren et al. 2015, section 3.1.1).
 
     Args:
         shape: Rows and columns of the level.
@@ -33,7 +33,7 @@ def level_anchors(
 def pyramid_anchors(
     shape: tuple[int, int], strides: Sequence[int], sizes: Sequence[Sequence[float]], ratios: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Give the anchors of all levels, the finest first (Lin et al. 2017, feature pyramid networks, section 4.1).
+    """Compute the anchors of all levels, the finest first (Lin et al. 2017, feature pyramid networks, section 4.1).
 
     Args:
         shape: Rows and columns of the image, multiples of the largest stride.

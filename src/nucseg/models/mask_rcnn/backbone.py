@@ -1,14 +1,12 @@
-"""The convolutional networks that see the image."""
+"""The convolutional networks that see the image, and the feature pyramid on them."""
 
 from typing import Any
 
 import keras
 
+from nucseg.models.backbones.resnet import IMAGENET_MEAN, RESNET50, build_trunk
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.standardized_conv import StandardizedConv2D
-
-_RESNET50_LEVELS = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
-_IMAGENET_MEAN = (103.939, 116.779, 123.68)  # of blue, green, red: what the published weights were trained with
 
 
 def build_backbone(config: MaskRCNNConfig) -> keras.Model:
@@ -46,26 +44,33 @@ def _residual(x: Any, filters: int, name: str) -> Any:
 
 
 def _resnet50(config: MaskRCNNConfig) -> keras.Model:
-    """ResNet-50 of Keras (He et al. 2015), whose published weights were trained on ImageNet.
-
-    With those weights its batch normalisation stays as it was trained, as usual for detectors (a batch of few images
-    is too small for it); with random weights it learns, and predicts with the running averages.
-    """
+    """ResNet-50; with the weights of an earlier training its batch normalisation stays as it was trained."""
     images = keras.Input((None, None, config.in_channels))
     x = images if config.in_channels == 3 else keras.layers.Concatenate()([images] * 3)
     # The image is in [0, 1] after the percentile normalisation; the published weights expect bytes less their mean.
-    x = keras.layers.Rescaling(255.0, offset=[-mean for mean in _IMAGENET_MEAN])(keras.ops.flip(x, axis=-1))
-    network = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
-    frozen = config.pretrained is not None
-    for layer in network.layers:
-        if frozen and isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-    features = keras.Model(network.inputs, [network.get_layer(name).output for name in _RESNET50_LEVELS])
-    return keras.Model(images, features(x), name="backbone")
+    x = keras.layers.Rescaling(255.0, offset=[-mean for mean in IMAGENET_MEAN])(keras.ops.flip(x, axis=-1))
+    levels = build_trunk(RESNET50, frozen=config.pretrained is not None)(x)
+    return keras.Model(images, levels[1:], name="backbone")
+
+
+def build_pyramid(backbone: keras.Model, config: MaskRCNNConfig) -> keras.Model:
+    """Build the pyramid, which brings the meaning of the coarser levels to each level (Lin et al. 2017, section 3).
+
+    Returns:
+        From images to one map `(N, h/s, w/s, pyramid_channels)` for each stride s, the finest first.
+    """
+    layers, channels = keras.layers, config.pyramid_channels
+    merged = None
+    levels = []
+    for number, level in reversed(list(enumerate(backbone.outputs))):
+        lateral = layers.Conv2D(channels, 1, name=f"lateral{number}")(level)
+        merged = lateral if merged is None else layers.Add()([lateral, layers.UpSampling2D(2)(merged)])
+        levels.append(layers.Conv2D(channels, 3, padding="same", name=f"level{number}")(merged))
+    return keras.Model(backbone.inputs, levels[::-1], name="pyramid")
 
 
 def receptive_radius(config: MaskRCNNConfig) -> int:
-    """Give how many pixels away a pixel can change what the region proposal network says at another, rounded up.
+    """Return how many pixels away a pixel can change what the region proposal network says at another, rounded up.
 
     The longest way: down the backbone to the coarsest level, through the pyramid's and the proposal network's 3x3
     convolutions there, and up again, which adds a cell for the position within it.

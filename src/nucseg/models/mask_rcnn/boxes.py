@@ -10,12 +10,12 @@ LARGEST_LOG_RATIO = math.log(1000 / 16)
 
 
 def areas(boxes: Any) -> Any:
-    """Give the area of each box: `(..., 4)` to `(...)`; 0 for a box that is inside out."""
+    """Compute the area of each box: `(..., 4)` to `(...)`; 0 for a box that is inside out."""
     return ops.maximum(boxes[..., 2] - boxes[..., 0], 0.0) * ops.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
 
 
 def pairwise_iou(first: Any, second: Any) -> Any:
-    """Give the intersection over union of each box of one list with each of another.
+    """Compute the intersection over union of each box of one list with each of another.
 
     Args:
         first: `(..., N, 4)` float.
@@ -32,13 +32,13 @@ def pairwise_iou(first: Any, second: Any) -> Any:
     return intersection / ops.maximum(union, 1e-6)
 
 
-def encode(boxes: Any, references: Any, deviations: tuple[float, float]) -> Any:
+def encode(boxes: Any, references: Any, std: tuple[float, float]) -> Any:
     """Code boxes relative to reference boxes (Girshick et al. 2014, appendix C; Ren et al. 2015, equation 2).
 
     Args:
         boxes: `(..., 4)` float.
         references: `(..., 4)` float, anchors or proposals, with an area.
-        deviations: What the codes of (position, size) are divided by, so that they are of the size of 1.
+        std: What the codes of (position, size) are divided by, so that they are of the size of 1.
 
     Returns:
         `(..., 4)`: offset of the centre in units of the reference's height and width, log ratio of height and width.
@@ -48,22 +48,22 @@ def encode(boxes: Any, references: Any, deviations: tuple[float, float]) -> Any:
     reference_size = ops.maximum(reference_size, 1e-3)
     return ops.concatenate(
         [
-            (center - reference_center) / reference_size / deviations[0],
-            ops.log(ops.maximum(size, 1e-3) / reference_size) / deviations[1],
+            (center - reference_center) / reference_size / std[0],
+            ops.log(ops.maximum(size, 1e-3) / reference_size) / std[1],
         ],
         axis=-1,
     )
 
 
-def decode(codes: Any, references: Any, deviations: tuple[float, float]) -> Any:
+def decode(codes: Any, references: Any, std: tuple[float, float]) -> Any:
     """Undo `encode`; the ratio of sizes is bounded by `LARGEST_LOG_RATIO`.
 
     Returns:
         `(..., 4)` boxes, not clipped.
     """
     center, size = _center_and_size(references)
-    center = center + codes[..., :2] * deviations[0] * size
-    size = size * ops.exp(ops.minimum(codes[..., 2:] * deviations[1], LARGEST_LOG_RATIO))
+    center = center + codes[..., :2] * std[0] * size
+    size = size * ops.exp(ops.minimum(codes[..., 2:] * std[1], LARGEST_LOG_RATIO))
     return ops.concatenate([center - size / 2, center + size / 2], axis=-1)
 
 

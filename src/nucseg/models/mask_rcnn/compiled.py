@@ -8,7 +8,7 @@ import keras
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that takes arrays and gives tensors, for prediction.
+    """Compile a function from arrays to tensors, for prediction.
 
     TensorFlow traces it once for all sizes of images, JAX once for each; PyTorch runs it as it is, without gradients.
 

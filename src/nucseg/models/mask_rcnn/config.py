@@ -195,5 +195,5 @@ class MaskRCNNConfig(BaseModel):
         return len(self.strides) - len(self.anchor_sizes)
 
     def architecture(self) -> dict[str, Any]:
-        """Give what a model folder must hold to build the network again."""
+        """Return what a model folder must hold to build the network again."""
         return self.model_dump(mode="json", exclude={"pretrained", "fine_tune"})

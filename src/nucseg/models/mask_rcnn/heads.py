@@ -7,7 +7,7 @@ from keras import ops
 
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 
-_RARE = -4.6
+_PRIOR_BIAS = -4.6
 """First bias of what is rarely true, log(0.01 / 0.99): the first steps do not drown in it (Lin et al. 2017)."""
 
 
@@ -22,7 +22,7 @@ def build_rpn(config: MaskRCNNConfig) -> keras.Model:
     anchors = config.anchors_per_cell
     x = layers.Conv2D(config.pyramid_channels, 3, padding="same", activation="relu", name="hidden")(features)
     first = keras.initializers.RandomNormal(stddev=0.01)
-    bias = keras.initializers.Constant(_RARE)
+    bias = keras.initializers.Constant(_PRIOR_BIAS)
     logits = layers.Conv2D(anchors, 1, kernel_initializer=first, bias_initializer=bias, name="objectness")(x)
     codes = layers.Conv2D(4 * anchors, 1, kernel_initializer=first, name="box")(x)
     outputs = [layers.Reshape((-1,))(logits), layers.Reshape((-1, 4))(codes)]
@@ -71,7 +71,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
 
     Each cell gives a block of its own, so a 1x1 convolution computes them (Shi et al. 2016, "Real-time single image and
     video super-resolution", section 3.2), whose bias and activation need no passes of their own over the large map.
-    The blocks stay in rows: `(N, h, w, C)` gives `(N, h, w * side², filters)`; what follows is quicker to rearrange.
+    The blocks stay in rows: `(N, h, w, C)` becomes `(N, h, w * side², filters)`; what follows is quicker to rearrange.
     It is named as the layer of Keras whose weights it has, so that a file of weights fits both.
     """
 
@@ -82,6 +82,6 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
         return ops.reshape(self.activation(blocks), (-1, *self.compute_output_shape(inputs.shape)[1:]))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of what `call` gives."""
+        """Return the shape of what `call` returns."""
         n_inputs, height, width, _ = input_shape
         return (n_inputs, height, width * self.kernel_size[0] * self.kernel_size[1], self.filters)

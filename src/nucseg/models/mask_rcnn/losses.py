@@ -6,12 +6,12 @@ from keras import ops
 
 
 def binary_cross_entropy(logits: Any, targets: Any) -> Any:
-    """Give the cross-entropy of each logit; targets in [0, 1]; same shapes in and out. Stable for large logits."""
+    """Compute the cross-entropy of each logit; targets in [0, 1]; same shapes in and out. Stable for large logits."""
     return ops.maximum(logits, 0.0) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
 def focal_loss(logits: Any, targets: Any, gamma: float = 2.0, alpha: float = 0.25) -> Any:
-    """Give the focal loss of each logit (Lin et al. 2017, focal loss, equation 5): easy places count little.
+    """Compute the focal loss of each logit (Lin et al. 2017, focal loss, equation 5): easy places count little.
 
     It stands in for the sampling of 256 anchors of the paper's first stage: in a field of hundreds of nuclei that would
     look at a small part of the positives, and no random draw is needed.
@@ -29,7 +29,7 @@ def focal_loss(logits: Any, targets: Any, gamma: float = 2.0, alpha: float = 0.2
 
 
 def smooth_l1(predicted: Any, targets: Any, beta: float) -> Any:
-    """Give the smooth L1 distance, summed over the last axis (Girshick 2015, equation 3).
+    """Compute the smooth L1 distance, summed over the last axis (Girshick 2015, equation 3).
 
     Args:
         predicted: `(..., 4)` coded boxes.
@@ -41,5 +41,5 @@ def smooth_l1(predicted: Any, targets: Any, beta: float) -> Any:
 
 
 def weighted_mean(values: Any, weights: Any) -> Any:
-    """Give the mean of values with weights of 0 or 1, of the same shape; 0 where nothing has a weight."""
+    """Compute the mean of values with weights of 0 or 1, of the same shape; 0 where nothing has a weight."""
     return ops.sum(values * weights) / ops.maximum(ops.sum(weights), 1.0)

@@ -22,8 +22,8 @@ from nucseg.models.mask_rcnn.boxes import enlarge
 from nucseg.models.mask_rcnn.compiled import compiled
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.network import MaskRCNN
-from nucseg.models.mask_rcnn.nms import suppress
 from nucseg.models.mask_rcnn.paste import draw_instances
+from nucseg.models.mask_rcnn.proposals import suppress
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import SCORES, search_thresholds
 

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from nucseg.models.mask_rcnn import losses
 from nucseg.models.mask_rcnn.anchors import pyramid_anchors
-from nucseg.models.mask_rcnn.backbone import build_backbone
+from nucseg.models.mask_rcnn.backbone import build_backbone, build_pyramid
 from nucseg.models.mask_rcnn.boxes import clip, decode, encode, enlarge, pairwise_iou
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.heads import build_box_head, build_mask_head, build_rpn
 from nucseg.models.mask_rcnn.mask_targets import crop_masks
-from nucseg.models.mask_rcnn.matcher import IGNORED, match
-from nucseg.models.mask_rcnn.proposals import RPN_DEVIATIONS, propose
-from nucseg.models.mask_rcnn.pyramid import build_pyramid
+from nucseg.models.mask_rcnn.proposals import RPN_BOX_STD, propose
 from nucseg.models.mask_rcnn.roi_align import assign_levels, roi_align
-from nucseg.models.mask_rcnn.sampler import sample
+from nucseg.models.mask_rcnn.sampling import IGNORED, match, sample
 
-BOX_DEVIATIONS = (0.1, 0.2)
+BOX_STD = (0.1, 0.2)
+"""What the box head's codes of (position, size) are divided by."""
+
 NEGATIVE_ANCHOR, IGNORED_ANCHOR = -1, -2
 """What stands for an anchor's true box where it has none: background, or not to be counted."""
 
@@ -63,11 +63,11 @@ class MaskRCNN(keras.Model):
         return {"features": features, "logits": logits, "codes": codes}
 
     def anchors(self, shape: tuple[int, int]) -> NDArray[np.float32]:
-        """Give the anchors of an image of a size, in the order of the outputs of `call`."""
+        """Return the anchors of an image of a size, in the order of the outputs of `call`."""
         return _anchors(self.config, shape)
 
     def score_boxes(self, features: Sequence[Any], proposals: Any, training: bool = False) -> tuple[Any, Any]:
-        """Run the box head on proposals `(N, R, 4)`; give logits `(N, R)` and coded boxes `(N, R, 4)`."""
+        """Run the box head on proposals `(N, R, 4)`; return logits `(N, R)` and coded boxes `(N, R, 4)`."""
         config, finest = self.config, self.config.box_level
         levels = assign_levels(proposals, config.box_canonical, len(config.strides) - finest)
         regions = roi_align(features[finest:], config.strides[finest:], proposals, levels, config.box_size)
@@ -121,7 +121,7 @@ class MaskRCNN(keras.Model):
         )
         logits, codes = self.score_boxes(outputs["features"], proposals)
         scores, order = ops.top_k(ops.where(there, ops.sigmoid(logits), -1.0), config.proposals)
-        boxes = ops.take_along_axis(clip(decode(codes, proposals, BOX_DEVIATIONS), *shape), order[..., None], axis=1)
+        boxes = ops.take_along_axis(clip(decode(codes, proposals, BOX_STD), *shape), order[..., None], axis=1)
         return outputs["features"], boxes, scores, self.mask_levels(boxes)
 
     def mask_levels(self, boxes: Any) -> Any:
@@ -131,12 +131,12 @@ class MaskRCNN(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Give the sum of the five losses (He et al. 2017, section 3); the second stage runs here.
+        """Compute the sum of the five losses (He et al. 2017, section 3); the second stage runs here.
 
         Args:
             x: Images.
-            y: Their targets, as `nucseg.models.mask_rcnn.targets` makes them, with a batch axis.
-            y_pred: What `call` gave.
+            y: Their targets, as `nucseg.models.mask_rcnn.targets` computes them, with a batch axis.
+            y_pred: What `call` returned.
             sample_weight: Not used.
             training: Whether the draw of the proposals differs from step to step.
         """
@@ -156,7 +156,7 @@ class MaskRCNN(keras.Model):
         n_positive = ops.maximum(ops.sum(positive), 1.0)
         score = ops.sum(losses.focal_loss(outputs["logits"], positive) * counted) / n_positive
         matched = ops.take_along_axis(boxes, ops.maximum(matches, 0)[..., None], axis=1)
-        targets = encode(matched, anchors[None], RPN_DEVIATIONS)
+        targets = encode(matched, anchors[None], RPN_BOX_STD)
         distance = losses.smooth_l1(outputs["codes"], targets, beta=1 / 9)
         return score, losses.weighted_mean(distance, positive)
 
@@ -188,7 +188,7 @@ class MaskRCNN(keras.Model):
         n_positive = config.positive_rois
         rois, matches, weight = rois[:, :n_positive], matches[:, :n_positive], weight[:, :n_positive]
         matched = ops.take_along_axis(boxes, matches[..., None], axis=1)
-        targets = encode(matched, rois, BOX_DEVIATIONS)
+        targets = encode(matched, rois, BOX_STD)
         box = losses.weighted_mean(losses.smooth_l1(codes[:, :n_positive], targets, beta=1.0), weight)
 
         mask_logits = self.draw_masks(outputs["features"], config.strides, rois, self.mask_levels(rois), training)

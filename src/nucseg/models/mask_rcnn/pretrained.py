@@ -3,9 +3,8 @@
 import logging
 from pathlib import Path
 
-import keras
-
-from nucseg.core.errors import ConfigError, DownloadError
+from nucseg.core.errors import ConfigError
+from nucseg.models.backbones.resnet import take_imagenet
 from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 
@@ -33,7 +32,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     if config.pretrained is None:
         return model
     if config.pretrained == IMAGENET:
-        _take_imagenet(model)
+        take_imagenet(model.keras_model.pyramid.get_layer("trunk"))
         return model
     folder = Path(config.pretrained)
     if not folder.is_dir():
@@ -57,24 +56,3 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     model.thresholds = source.thresholds
     _log.info("Start from the weights of %s: %s.", folder, ", ".join(parts))
     return model
-
-
-def _take_imagenet(model: MaskRCNNSegmenter) -> None:
-    """Copy the published weights of ResNet-50 into the backbone."""
-    try:
-        published = keras.applications.ResNet50(include_top=False, weights=IMAGENET, input_shape=(None, None, 3))
-    except (OSError, ValueError, Exception) as error:  # Keras raises a bare Exception for a failed download
-        raise DownloadError(
-            f"{_KEYS}.pretrained: the ImageNet weights of ResNet-50 could not be downloaded ({error}). Connect to the "
-            f"network, or put resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 into {_keras_cache()}, then run "
-            "again; or set it to null (random weights) or to a model folder, or use the preset small."
-        ) from error
-    features = next(layer for layer in model.keras_model.pyramid.layers if isinstance(layer, keras.Model))
-    weights = dict(zip((weight.path for weight in published.weights), published.get_weights(), strict=True))
-    for weight in features.weights:
-        weight.assign(weights[weight.path])
-    _log.info("The backbone starts from the weights of ImageNet.")
-
-
-def _keras_cache() -> Path:
-    return Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else Path.home() / ".keras") / "models"

@@ -33,14 +33,14 @@ class StandardizedConv2D(keras.layers.Layer):
         self.first_gain = first_gain
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the kernels, the biases and the gains."""
+        """Create the kernels, the biases and the gains."""
         self.kernel = self.add_weight(name="kernel", shape=(self.size, self.size, input_shape[-1], self.filters))
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
         first = keras.initializers.Constant(self.first_gain)
         self.gain = self.add_weight(name="gain", shape=(self.filters,), initializer=first)
 
     def call(self, inputs: Any) -> Any:
-        """Convolve `(N, h, w, C)` with the standardised kernels; give `(N, h / stride, w / stride, filters)`."""
+        """Convolve `(N, h, w, C)` with the standardised kernels; return `(N, h / stride, w / stride, filters)`."""
         kernel = ops.convert_to_tensor(self.kernel)
         fan_in = kernel.shape[0] * kernel.shape[1] * kernel.shape[2]
         kernel = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
@@ -49,6 +49,6 @@ class StandardizedConv2D(keras.layers.Layer):
         return ops.conv(inputs, kernel * scale, strides=self.stride, padding="same") + self.bias
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of what `call` gives."""
+        """Return the shape of what `call` returns."""
         sides = [None if side is None else -(-side // self.stride) for side in input_shape[1:3]]
         return (input_shape[0], *sides, self.filters)

@@ -8,14 +8,14 @@ from nucseg.masks.boxes import boxes
 from nucseg.masks.labels import relabel
 from nucseg.models.mask_rcnn.boxes import pairwise_iou
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
-from nucseg.models.mask_rcnn.matcher import IGNORED, POSITIVE, match
 from nucseg.models.mask_rcnn.network import IGNORED_ANCHOR, NEGATIVE_ANCHOR
+from nucseg.models.mask_rcnn.sampling import IGNORED, POSITIVE, match
 
 
 def make_targets(
     labels: NDArray[np.int32], anchors: NDArray[np.float32], config: MaskRCNNConfig
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
-    """Make the targets of one patch.
+    """Compute the targets of one patch.
 
     Args:
         labels: `(h, w)` int32; 0 is background, gaps are allowed.

@@ -1,0 +1,145 @@
+"""ResNet-50 and ResNeXt-50: trunks of residual blocks, each level as fine or as wide as a model needs it.
+
+A block is a bottleneck (He et al. 2015, https://arxiv.org/abs/1512.03385); in ResNeXt its 3x3 convolution is wider and
+split into groups (Xie et al. 2017, https://arxiv.org/abs/1611.05431). Levels may keep their resolution, with dilated
+kernels instead (Chen et al. 2017, https://arxiv.org/abs/1706.05587).
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from nucseg.core.errors import DownloadError
+
+STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
+"""Filters of a bottleneck and blocks of each stage; the first stage works at stride 4."""
+
+_WEIGHTS = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How published weights were laid out; a network that is to take them must be built the same way.
+
+    Attributes:
+        groups: Groups of the 3x3 convolution.
+        group_width: Filters of each group in the first stage.
+        strided: Which convolution of a bottleneck halves the resolution: the first 1x1 or the 3x3.
+        bias: Whether convolutions have a bias, which the batch normalisation behind them makes needless.
+        epsilon: What the batch normalisation adds to variances.
+    """
+
+    groups: int
+    group_width: int
+    strided: Literal["1x1", "3x3"]
+    bias: bool
+    epsilon: float
+
+
+RESNET50 = Layout(groups=1, group_width=64, strided="1x1", bias=True, epsilon=1.001e-5)
+"""ResNet-50 as Keras and its authors publish it."""
+
+RESNEXT50 = Layout(groups=32, group_width=4, strided="3x3", bias=False, epsilon=1e-5)
+"""ResNeXt-50 32x4d as torchvision publishes it. Keras has no weights of it."""
+
+
+def build_trunk(layout: Layout, *, coarsest: Literal[8, 16, 32] = 32, frozen: bool = False) -> keras.Model:
+    """Build the trunk with random weights.
+
+    Args:
+        layout: Which network.
+        coarsest: Largest stride; stages beyond it are dilated.
+        frozen: Whether the batch normalisation stays as it is in training, as is usual with published weights: batches
+            of few images are too small for it.
+
+    Returns:
+        From images `(N, H, W, 3)`, as the published weights expect them, sides multiples of `coarsest`, to five maps
+        `(N, H/s, W/s, C)`, the finest first: s is 2, 4, 8, 16 and 32, but at most `coarsest`; C is 64, 256, 512, 1024
+        and 2048.
+    """
+    layers = keras.layers
+    images = keras.Input((None, None, 3))
+    x = layers.ZeroPadding2D(3, name="conv1_pad")(images)
+    x = layers.Conv2D(64, 7, strides=2, use_bias=layout.bias, name="conv1_conv")(x)
+    x = layers.BatchNormalization(epsilon=layout.epsilon, name="conv1_bn")(x)
+    x = layers.Activation("relu", name="conv1_relu")(x)
+    levels = [x]
+    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    x = layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
+    reached, dilation = 4, 1
+    for number, (filters, blocks) in enumerate(STAGES):
+        stride, first_dilation = (2 if number else 1), dilation
+        if reached * stride > coarsest:
+            stride, dilation = 1, 2 * dilation
+        reached *= stride
+        for block in range(blocks):
+            name = f"conv{number + 2}_block{block + 1}"
+            x = _block(x, name, filters, layout, 1 if block else stride, dilation if block else first_dilation)
+        levels.append(x)
+    trunk = keras.Model(images, levels, name="trunk")
+    for layer in trunk.layers:
+        if frozen and isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
+    return trunk
+
+
+def _block(x: Any, name: str, filters: int, layout: Layout, stride: int, dilation: int) -> Any:
+    """Add a bottleneck; where the channels change, its shortcut is a convolution."""
+    layers = keras.layers
+
+    def convolution(x: Any, part: int, filters: int, stride: int = 1, **options: Any) -> Any:
+        x = layers.Conv2D(filters, strides=stride, use_bias=layout.bias, name=f"{name}_{part}_conv", **options)(x)
+        return layers.BatchNormalization(epsilon=layout.epsilon, name=f"{name}_{part}_bn")(x)
+
+    shortcut = x
+    if x.shape[-1] != 4 * filters:
+        shortcut = convolution(x, 0, 4 * filters, stride, kernel_size=1)
+    width = filters * layout.groups * layout.group_width // 64
+    first, second = (stride, 1) if layout.strided == "1x1" else (1, stride)
+    x = convolution(x, 1, width, first, kernel_size=1)
+    x = layers.Activation("relu", name=f"{name}_1_relu")(x)
+    if second > 1:  # where Keras's own padding would be uneven
+        x = layers.ZeroPadding2D(1, name=f"{name}_2_pad")(x)
+    padding = "valid" if second > 1 else "same"
+    x = convolution(x, 2, width, second, kernel_size=3, padding=padding, groups=layout.groups, dilation_rate=dilation)
+    x = layers.Activation("relu", name=f"{name}_2_relu")(x)
+    x = convolution(x, 3, 4 * filters, kernel_size=1)
+    x = layers.Add(name=f"{name}_add")([shortcut, x])
+    return layers.Activation("relu", name=f"{name}_out")(x)
+
+
+def take_imagenet(trunk: keras.Model) -> None:
+    """Set the weights of ImageNet that Keras publishes; it downloads them once.
+
+    They expect images of bytes, channels in the order blue, green, red, less `IMAGENET_MEAN`.
+
+    Args:
+        trunk: As `build_trunk` builds it with the layout `RESNET50`; is changed.
+
+    Raises:
+        DownloadError: The weights cannot be fetched.
+    """
+    try:
+        published = keras.applications.ResNet50(include_top=False, weights="imagenet", input_shape=(None, None, 3))
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        raise DownloadError(
+            f"pretrained: the ImageNet weights of ResNet-50 could not be downloaded ({error}). Connect to the network, "
+            f"or put {_WEIGHTS} into {_keras_cache()}, then run again; or set pretrained to null (random weights) or "
+            "to a model folder."
+        ) from error
+    weights = dict(zip((weight.path for weight in published.weights), published.get_weights(), strict=True))
+    for weight in trunk.weights:
+        weight.assign(weights[weight.path])
+    _log.info("The trunk starts from the weights of ImageNet.")
+
+
+IMAGENET_MEAN = (103.939, 116.779, 123.68)
+"""Of blue, green and red bytes: what Keras's weights of `RESNET50` were trained with."""
+
+
+def _keras_cache() -> Path:
+    return Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else Path.home() / ".keras") / "models"

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nucseg.core.errors import InputError
+from nucseg.core.errors import ConfigError, InputError
 from nucseg.images.channels import canonical_channels, to_rgb
 from nucseg.images.geometry import resize_labels
 from nucseg.images.intensity import to_unit_float
 from nucseg.images.preprocessing import Preprocessor
-from nucseg.images.transforms import Normalize, Rescale, ToGrayscale, ToRGB
+from nucseg.images.transforms import Normalize, Rescale, Standardize, ToGrayscale, ToRGB
 
 TRANSFORMS = [
     (),
@@ -46,6 +46,22 @@ def test_axis_image_takes_all_channels_together_and_axis_channel_each():
     assert together == pytest.approx(image / 200)
     each = Preprocessor((Normalize(pmin=0, pmax=100, axis="channel"),), 3).fit(image).image(image)
     assert each == pytest.approx(np.broadcast_to(np.array([0, 0.5, 1])[None, :, None], (1, 3, 3)))
+
+
+def test_standardize_by_hand():
+    image = np.array([[[255, 0, 51]]], np.uint8)
+    standardize = Standardize(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 0.1))
+    assert Preprocessor((standardize,), 3).fit(image).image(image) == pytest.approx(np.array([[[1, -1, 2]]]))
+    grey = np.full((2, 3), 51, np.uint8)
+    expected = np.broadcast_to([-0.6, -0.2, 2.0], (2, 3, 3))
+    assert Preprocessor((standardize,), 3).fit(grey).image(grey) == pytest.approx(expected, abs=1e-6)
+    # After the percentiles: 0 to 100 is 0 to 1.
+    ramp = np.arange(101, dtype=np.uint16)[None]
+    transforms = (Normalize(pmin=0, pmax=100), standardize)
+    found = Preprocessor(transforms, 3).fit(ramp).image(ramp)
+    assert found[0, 50] == pytest.approx([0, 1, 5], abs=1e-5)
+    with pytest.raises(ConfigError, match="standardize is for a model of three channels"):
+        Preprocessor(transforms, 1)
 
 
 @given(images([np.uint8, np.uint16, np.int32, np.float32]), st.floats(0, 49), st.floats(51, 100))

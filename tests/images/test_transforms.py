@@ -7,6 +7,7 @@ from nucseg.core.errors import ConfigError
 from nucseg.images.transforms import (
     Normalize,
     Rescale,
+    Standardize,
     ToGrayscale,
     ToRGB,
     Transforms,
@@ -35,7 +36,7 @@ def test_the_rule_for_labels_in_an_older_model_folder_is_skipped():
 
 
 def test_transforms_survive_json():
-    transforms = (Normalize(pmax=99.9, min_range=0.1), Rescale(magnification=20))
+    transforms = (Normalize(pmax=99.9, min_range=0.1), Rescale(magnification=20), Standardize())
     stored = json.dumps([transform.model_dump() for transform in transforms])
     assert parse_transforms(json.loads(stored)) == transforms
     assert TypeAdapter(Transforms).validate_python(json.loads(stored)) == transforms
@@ -52,6 +53,8 @@ def test_transforms_survive_json():
         ([{"name": "normalize", "pmax": 101}], "less than or equal to 100"),
         ([{"name": "normalize", "pmin": 60, "pmax": 50}], r"pmin \(60\.0\) must be below pmax \(50\.0\)"),
         ([{"name": "normalize", "axis": "pixel"}], "'image' or 'channel'"),
+        ([{"name": "standardize", "std": (0.2, 0.0, 0.2)}], r"0\.standardize\.std\.1: .*greater than 0"),
+        ([{"name": "standardize", "mean": [0.5]}], r"0\.standardize\.mean"),
         ([{"name": "rescale"}], "exactly one of factor and magnification"),
         ([{"name": "rescale", "factor": 1, "magnification": 20}], "exactly one of factor and magnification"),
         ([{"name": "rescale", "factor": 0}], r"0\.rescale\.factor"),

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.errors import InputError
+from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.window import Window
 from nucseg.images.channels import to_channels, to_grey, to_rgb
 from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
@@ -17,7 +17,7 @@ from nucseg.images.intensity import to_unit_float, unit_value
 from nucseg.images.source import ImageSource, array_source
 from nucseg.images.statistics import range_of_bands
 from nucseg.images.survey import Surroundings, Survey, survey
-from nucseg.images.transforms import Normalize, Rescale, ToGrayscale, ToRGB, Transform
+from nucseg.images.transforms import Normalize, Rescale, Standardize, ToGrayscale, ToRGB, Transform
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +75,21 @@ class FittedPreprocessor:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """The transforms that a model was trained with and the channels that it takes."""
+    """The transforms that a model was trained with and the channels that it takes.
+
+    Raises:
+        ConfigError: `standardize` is among the transforms of a model that takes one channel.
+    """
 
     transforms: tuple[Transform, ...]
     in_channels: Literal[1, 3]
+
+    def __post_init__(self) -> None:
+        if self.in_channels == 1 and any(isinstance(transform, Standardize) for transform in self.transforms):
+            raise ConfigError(
+                "data_preprocessing.transforms: standardize is for a model of three channels and this one takes 1; "
+                "remove it or set in_channels to 3."
+            )
 
     def fit(self, image: NDArray, magnification: float | None = None) -> FittedPreprocessor:
         """Find the statistics of a whole image; see `fit_source`.
@@ -137,6 +148,9 @@ def _transformed(image: NDArray, transforms: tuple[Transform, ...], fitted: Fitt
                 image /= fitted.span
             case Rescale():
                 image = resize_image(to_unit_float(image), scaled_shape(image.shape, fitted.scale))
+            case Standardize():
+                image = to_rgb(to_unit_float(image)) - np.asarray(transform.mean, np.float32)
+                image /= np.asarray(transform.std, np.float32)
             case ToGrayscale():
                 image = to_grey(to_unit_float(image))
             case ToRGB():

@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from nucseg.core.errors import ConfigError
 
@@ -72,6 +81,24 @@ class ToRGB(_Transform):
     name: Literal["to_rgb"] = "to_rgb"
 
 
+_Deviation = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class Standardize(_Transform):
+    """Subtract a mean from each of three channels and divide by a deviation, as published weights expect.
+
+    A grey image is repeated into three channels first. The defaults are those of weights trained on ImageNet.
+    """
+
+    name: Literal["standardize"] = "standardize"
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
+        (0.485, 0.456, 0.406), description="Mean of red, green and blue, in unit range."
+    )
+    std: tuple[_Deviation, _Deviation, _Deviation] = Field(
+        (0.229, 0.224, 0.225), description="Standard deviation of red, green and blue, in unit range."
+    )
+
+
 def _once_each(transforms: tuple[_Transform, ...]) -> tuple[_Transform, ...]:
     kinds = [type(transform) for transform in transforms]
     for kind in kinds:
@@ -80,7 +107,7 @@ def _once_each(transforms: tuple[_Transform, ...]) -> tuple[_Transform, ...]:
     return transforms
 
 
-Transform = Annotated[Normalize | Rescale | ToGrayscale | ToRGB, Field(discriminator="name")]
+Transform = Annotated[Normalize | Rescale | Standardize | ToGrayscale | ToRGB, Field(discriminator="name")]
 Transforms = Annotated[tuple[Transform, ...], AfterValidator(_once_each)]
 
 

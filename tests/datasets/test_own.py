@@ -117,7 +117,7 @@ def test_of_two_images_of_one_name_the_first_is_used(folder: Path) -> None:
 @pytest.mark.parametrize("missing", ["images", "labels"])
 def test_a_folder_without_images_or_labels_is_refused(folder: Path, missing: str) -> None:
     (folder / missing).rename(folder / "other")
-    with pytest.raises(DownloadError, match=f"own.path: .*{missing} holds no image"):
+    with pytest.raises(DownloadError, match=f"own.path: .*{missing} has no image"):
         own.fetch(FolderSource(path=folder), folder / "fetched")
 
 

@@ -97,7 +97,7 @@ def test_an_unknown_magnification_is_none(make: SimpleNamespace, tmp_path: Path)
         ({"image_description.csv": b"Image_Name;Diagnosis\r\na;b\r\n"}, "lacks the columns"),
         ({"image_description.csv": b""}, "lacks the columns"),
         ({"image_description.csv": b"\xff\xfe"}, "is not UTF-8 text"),
-        ({"other.csv": b""}, "holds no image_description.csv"),
+        ({"other.csv": b""}, "has no image_description.csv"),
     ],
 )
 def test_a_broken_description_stops(

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images import source as source_module
-from nucseg.images import survey as survey_module
+from nucseg.images import grid
 from nucseg.images.io import decode_image, read_image
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.source import array_source
@@ -219,7 +219,7 @@ def surrounded_tissue(value: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("quality", ["75", "95"])
 @pytest.mark.parametrize("most_cells", [2**19, 1200])
 def test_the_ringing_of_jpeg_beside_the_data_is_no_data(value, quality, most_cells, monkeypatch):
-    monkeypatch.setattr(survey_module, "_MOST_CELLS", most_cells)
+    monkeypatch.setattr(grid, "_MOST_CELLS", most_cells)
     canvas, holds_data = surrounded_tissue(value)
     canvas = stored(canvas, quality)
     assert np.count_nonzero((canvas != value).any(axis=2) & ~holds_data) > 2000
@@ -287,7 +287,7 @@ def test_one_value_everywhere_is_data():
 
 @pytest.mark.parametrize("most_cells", [2**19, 1200])
 def test_bands_tell_what_the_whole_tells(grey, monkeypatch, most_cells):
-    monkeypatch.setattr(survey_module, "_MOST_CELLS", most_cells)
+    monkeypatch.setattr(grid, "_MOST_CELLS", most_cells)
     image = dark_canvas(coloured(grey, HUES["orange"], np.uint8, 0.1))
     whole = look(image)
     monkeypatch.setattr(source_module, "_BAND_PIXELS", 13 * image.shape[1])

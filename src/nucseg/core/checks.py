@@ -22,7 +22,7 @@ def check_image(image: NDArray, name: str) -> None:
             "(rows, columns, channels) with 1, 3 or 4 channels. Choose one plane or channel first."
         )
     if 0 in image.shape:
-        raise InputError(f"{name}: shape {image.shape} holds no pixel. Remove the file or write it again.")
+        raise InputError(f"{name}: the image is empty (shape {image.shape}). Remove the file or write it again.")
     if image.dtype.kind not in "buif":
         raise InputError(f"{name}: dtype {image.dtype} is not allowed; use an integer or a float dtype.")
     # Written so that NaN fails it too.

@@ -13,7 +13,7 @@ class Window(NamedTuple):
 
     @classmethod
     def whole(cls, shape: tuple[int, ...]) -> "Window":
-        """Give the window of an image of `shape`."""
+        """Return the window of an image of `shape`."""
         return cls(0, 0, shape[0], shape[1])
 
     @property

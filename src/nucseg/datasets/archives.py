@@ -82,7 +82,7 @@ def _is_current(archive: Path, url: str, expected: str | None) -> bool:
     if expected is None or _sha256(archive) != expected:
         return False
     source = _local_path(url)
-    # A file on disk may have been made anew; that is cheap to see.
+    # A file on disk may have been replaced; that is cheap to see.
     return source is None or not source.is_file() or _sha256(source) == expected
 
 

@@ -41,7 +41,7 @@ _THUMBNAIL = 16
 
 
 def fingerprint(image: NDArray) -> str:
-    """Give what the comparison needs of an image, as a short text.
+    """Compute what the comparison needs of an image, as a short text.
 
     Args:
         image: `(H, W)` or `(H, W, C)`, any integer dtype.

@@ -1,4 +1,4 @@
-"""The modality of an image whose dataset does not say it."""
+"""The modality of an image whose dataset does not state it."""
 
 from numpy.typing import NDArray
 
@@ -7,7 +7,7 @@ from nucseg.images.intensity import unit_value
 
 
 def modality_of(image: NDArray) -> str:
-    """Tell the modality from the pixels, by the rule that holds in BBBC038.
+    """Derive the modality from the pixels, by the rule that holds in BBBC038.
 
     Channels that differ are a stain's colour: `histology`. A grey image is `brightfield` where its mean is above half
     of what its dtype can hold, else `fluorescence`. In BBBC038 (8 bit) the means of the one are above 205, those of the

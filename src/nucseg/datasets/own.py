@@ -43,7 +43,7 @@ def fetch(source: FolderSource, folder: Path) -> Path:
     for name in ("images", "labels"):
         if not _files(source.path / name):
             raise DownloadError(
-                f"data_download.own.path: {source.path / name} holds no image. A dataset of one's own is a folder with "
+                f"data_download.own.path: {source.path / name} has no image. A dataset of one's own is a folder with "
                 f"`images` and `labels`, the files of the same names, ending in one of {', '.join(_SUFFIXES)}."
             )
     return source.path

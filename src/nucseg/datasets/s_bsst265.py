@@ -95,7 +95,7 @@ def _description(archive: zipfile.ZipFile, path: Path) -> list[dict[str, str]]:
     """Read the CSV (`;` between columns, CRLF) as one mapping of stripped text a row."""
     name = next((name for name in archive.namelist() if PurePosixPath(name).name == "image_description.csv"), None)
     if name is None:
-        raise InputError(f"{path}: holds no image_description.csv. Fetch the archive again.")
+        raise InputError(f"{path}: has no image_description.csv. Fetch the archive again.")
     try:
         text = read_entry(archive, name).getvalue().decode("utf-8-sig")
     except UnicodeDecodeError as error:

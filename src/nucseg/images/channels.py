@@ -27,7 +27,7 @@ def canonical_channels(image: NDArray) -> NDArray:
 
 
 def to_grey(image: NDArray) -> NDArray:
-    """Turn `(H, W)` or `(H, W, C)` into `(H, W)` of the same dtype: luminance of RGB, alpha ignored.
+    """Convert `(H, W)` or `(H, W, C)` to `(H, W)` of the same dtype: luminance of RGB, alpha ignored.
 
     Integer results are rounded. The same pixel gives the same value whatever lies around it.
     """
@@ -46,12 +46,12 @@ def to_grey(image: NDArray) -> NDArray:
 
 
 def to_rgb(image: NDArray) -> NDArray:
-    """Turn `(H, W)` or `(H, W, C)` into `(H, W, 3)`: grey is repeated, alpha dropped."""
+    """Convert `(H, W)` or `(H, W, C)` to `(H, W, 3)`: grey is repeated, alpha dropped."""
     if image.ndim == 2:
         image = image[..., None]
     return image[..., :3] if image.shape[2] >= 3 else np.repeat(image, 3, axis=2)
 
 
 def to_channels(image: NDArray, n: Literal[1, 3]) -> NDArray:
-    """Turn `(H, W)` or `(H, W, C)` into `(H, W, n)` of the same dtype, by `to_grey` or `to_rgb`."""
+    """Convert `(H, W)` or `(H, W, C)` to `(H, W, n)` of the same dtype, by `to_grey` or `to_rgb`."""
     return to_grey(image)[..., None] if n == 1 else to_rgb(image)

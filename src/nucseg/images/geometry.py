@@ -10,7 +10,7 @@ from nucseg.core.window import Window
 
 
 def scaled_shape(shape: tuple[int, ...], scale: float) -> tuple[int, int]:
-    """Give the `(rows, columns)` of an image of `shape` once it is resized by `scale`; at least one pixel each."""
+    """Compute the `(rows, columns)` of an image of `shape` once it is resized by `scale`; at least one pixel each."""
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
@@ -25,7 +25,7 @@ def resize_image(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[
 
 
 def needed_for(window: Window, shape: tuple[int, int], new_shape: tuple[int, int]) -> Window:
-    """Give the window of an image of `shape` that a window of it, resized to `new_shape`, is computed from."""
+    """Compute the window of an image of `shape` that a window of it, resized to `new_shape`, is computed from."""
     (top, bottom), (left, right) = (
         (max(floor(start * old / new) - 1, 0), min(ceil(stop * old / new) + 1, old))
         for start, stop, old, new in zip(window[:2], window[2:], shape, new_shape, strict=True)
@@ -58,7 +58,7 @@ def resize_part(
 
 
 def _weights(old: int, new: int, wanted: tuple[int, int], given: tuple[int, int]) -> csr_array:
-    """Give what each given pixel adds to each wanted one along an axis of `old` pixels that become `new`."""
+    """Compute what each given pixel adds to each wanted one along an axis of `old` pixels that become `new`."""
     ratio = old / new
     place = np.arange(*wanted)
     if new < old:

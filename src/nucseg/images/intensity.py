@@ -5,12 +5,12 @@ from numpy.typing import NDArray
 
 
 def unit_value(dtype: np.dtype) -> float:
-    """Give the stored value that becomes 1 in unit range: the largest of an integer dtype, 1 of bool and float."""
+    """Return the stored value that becomes 1 in unit range: the largest of an integer dtype, 1 of bool and float."""
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
 
 
 def to_unit_float(image: NDArray) -> NDArray[np.float32]:
-    """Turn an image into float32 in unit range, by its dtype alone (never by its values, so a patch equals the whole).
+    """Convert an image to float32 in unit range, by its dtype alone (never by its values, so a patch equals the whole).
 
     Args:
         image: Any shape, any bool, integer or float dtype.

@@ -165,7 +165,7 @@ def _whole(source: ImageSource) -> NDArray:
 
 @contextmanager
 def _damage_named(name: str) -> Iterator[None]:
-    """Turn whatever exception a decoder meets a broken file with into one that names it."""
+    """Convert any exception of a decoder about a broken file to one that names the file."""
     try:
         yield
     except InputError:

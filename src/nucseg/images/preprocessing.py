@@ -53,7 +53,7 @@ class FittedPreprocessor:
         return self.surroundings.filled(source) if self.surroundings else source
 
     def image(self, image: NDArray) -> NDArray[np.float32]:
-        """Turn the fitted image, or a patch of it, into the model's input.
+        """Convert the fitted image, or a patch of it, to the model's input.
 
         Args:
             image: `(h, w)` or `(h, w, C)` of the stored dtype, or float32 already in unit range (an augmented patch).
@@ -69,7 +69,7 @@ class FittedPreprocessor:
         return to_channels(_transformed(to_unit_float(image), self.transforms, self), self.in_channels)
 
     def labels(self, labels: NDArray) -> NDArray[np.int32]:
-        """Bring labels `(h, w)` of the image or a patch into the frame of `image`'s result, by nearest neighbour."""
+        """Resize labels `(h, w)` of the image or a patch to the frame of `image`'s result, by nearest neighbour."""
         return resize_labels(labels, scaled_shape(labels.shape, self.scale))
 
 
@@ -96,7 +96,7 @@ class Preprocessor:
 
         Args:
             image: `(H, W)` or `(H, W, C)` of any dtype, as stored.
-            magnification: Of the objective, where known.
+            magnification: Magnification of the objective, where known.
 
         Raises:
             InputError: As `fit_source`.
@@ -111,7 +111,7 @@ class Preprocessor:
 
         Args:
             source: The image.
-            magnification: Of the objective, where known.
+            magnification: Magnification of the objective, where known.
 
         Raises:
             InputError: It is not an image, it shows several stains in false colour, or the magnification is not above

@@ -21,7 +21,7 @@ class ImageSource:
     Attributes:
         name: What to call it in messages.
         shape: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4.
-        dtype: Of the pixels.
+        dtype: Dtype of the pixels.
         read: Gives the pixels of a window, `(h, w)` or `(h, w, C)`; safe to call from several threads.
         pixel_size: Micrometres, (row, column), or None where the file does not say.
         notes: What the user should know of how the file was read, each a sentence without the name of the image.
@@ -43,7 +43,7 @@ class ImageSource:
 
 
 def array_source(image: NDArray, name: str = "image", pixel_size: tuple[float, float] | None = None) -> ImageSource:
-    """Take an array in memory as a source.
+    """Create the source of an array in memory.
 
     Raises:
         InputError: It is not an image.
@@ -82,7 +82,7 @@ def sample_windows(source: ImageSource, n: int = 4, side: int = 1024) -> Iterato
 
 
 def _spread(length: int, side: int) -> list[int]:
-    """Give up to three starts of pieces that do not overlap."""
+    """Return up to three starts of pieces that do not overlap."""
     count = min(3, max(1, length // side))
     return [round(place * (length - side) / max(count - 1, 1)) if length > side else 0 for place in range(count)]
 
@@ -100,7 +100,7 @@ class BandCache:
     _lock: Lock = field(default_factory=Lock)
 
     def window(self, window: Window) -> NDArray:
-        """Give the pixels of a window."""
+        """Return the pixels of a window."""
         with self._lock:
             for top, bottom, rows in self._kept:
                 if top <= window.top and window.bottom <= bottom:

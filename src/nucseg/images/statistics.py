@@ -105,7 +105,7 @@ def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, floa
 
 
 def _sortable(values: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Turn float32 into whole numbers of the same order (a negative number's bits count downwards)."""
+    """Convert float32 to whole numbers of the same order (a negative number's bits count downwards)."""
     bits = np.ascontiguousarray(values).ravel().view(np.uint32)
     return bits ^ np.where(bits >> 31 == 1, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
 

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 
 def boxes(labels: NDArray) -> NDArray[np.float32]:
-    """Give the tightest box of each nucleus.
+    """Compute the tightest box of each nucleus.
 
     Args:
         labels: Label image `(H, W)` of an integer dtype.

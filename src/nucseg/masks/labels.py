@@ -1,4 +1,4 @@
-"""Label images: made of masks, numbered, cleaned and measured."""
+"""Label images: built from masks, numbered, cleaned and measured."""
 
 from collections.abc import Iterable
 
@@ -45,7 +45,7 @@ def labels_from_masks(masks: Iterable[NDArray], shape: tuple[int, int]) -> tuple
 
 
 def relabel(labels: NDArray) -> NDArray[np.int32]:
-    """Number the labels of `(H, W)` anew, 1..N without gaps and in the same order; 0 stays 0.
+    """Renumber the labels of `(H, W)`, 1..N without gaps and in the same order; 0 stays 0.
 
     Raises:
         InputError: A label is negative.
@@ -66,7 +66,7 @@ def relabel(labels: NDArray) -> NDArray[np.int32]:
 
 
 def visible_nuclei(labels: NDArray[np.int32], min_pixels: int = 1) -> NDArray[np.int32]:
-    """Number the connected parts of all nuclei anew and remove the smallest.
+    """Renumber the connected parts of all nuclei and remove the smallest.
 
     The rule for a patch: a mirrored border repeats a nucleus, and a cut may leave two ends of a bent one; each part
     becomes a nucleus.
@@ -108,7 +108,7 @@ def keep_largest_pieces(labels: NDArray) -> NDArray:
 
 
 def make_whole(labels: NDArray) -> NDArray:
-    """Make each nucleus one piece without holes: its largest, filled; `(H, W)` in and out, same dtype."""
+    """Reduce each nucleus to one piece without holes: its largest, filled; `(H, W)` in and out, same dtype."""
     return fill_label_holes(keep_largest_pieces(labels))
 
 

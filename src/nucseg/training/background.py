@@ -1,4 +1,4 @@
-"""Images without any nucleus, made up or cut out of real ones, for a model to learn that there is nothing to find.
+"""Images without any nucleus, generated or cut out of real ones, which teach a model that there may be nothing to find.
 
 An image is normalised by its own percentiles, so an empty one is stretched until its noise fills the whole range.
 Patches of images with nuclei never look like that.

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def make_callbacks(config: TrainingConfig, tensorboard: Path) -> list[keras.callbacks.Callback]:
-    """Make the callbacks of a training, without its checkpoint.
+    """Create the callbacks of a training, without its checkpoint.
 
     Args:
         config: Which schedule and stopping.

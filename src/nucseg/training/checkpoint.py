@@ -24,7 +24,7 @@ _STATE_OF = {
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Save the training after each epoch, and bring it back when `fit` begins.
+    """Save the training after each epoch, and restore it when `fit` begins.
 
     The file holds the network's variables (weights and random seeds), the optimizer's (slots, iterations, learning
     rate), the state of early stopping (with the best weights) and of the plateau schedule, and the history. To be the
@@ -56,7 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.history, self.finished = state["history"], state["finished"]
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Bring back what was saved, after the other callbacks have reset theirs."""
+        """Restore what was saved, after the other callbacks have reset theirs."""
         if not self.path.is_file():
             return
         state, arrays = self._read()
@@ -65,7 +65,7 @@ class Checkpoint(keras.callbacks.Callback):
             _assign(self.model.optimizer.variables, arrays["optimizer"])
         except ValueError as error:
             raise StorageError(
-                f"{self.path}: saved by another network or optimizer ({error}). Remove it to train anew."
+                f"{self.path}: saved by another network or optimizer ({error}). Delete it to retrain."
             ) from error
         for name, callback in self._stateful.items():
             for key, value in state["callbacks"][name].items():
@@ -110,12 +110,12 @@ class Checkpoint(keras.callbacks.Callback):
                     for group in ("model", "optimizer", "best")
                 }
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise StorageError(f"{self.path}: not readable ({error}). Remove it to train anew.") from error
+            raise StorageError(f"{self.path}: not readable ({error}). Delete it to retrain.") from error
         return state, arrays
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
-    """Give weights and random seeds; metrics begin anew with each epoch."""
+    """Return weights and random seeds; metrics restart with each epoch."""
     metrics = {id(variable) for variable in model.metrics_variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
 

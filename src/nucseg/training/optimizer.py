@@ -9,7 +9,7 @@ from nucseg.training.config import TrainingConfig
 
 
 def make_optimizer(config: TrainingConfig) -> keras.Optimizer:
-    """Make the optimizer; `plateau` begins at a constant rate, which a callback then lowers."""
+    """Create the optimizer; `plateau` begins at a constant rate, which a callback then lowers."""
     return keras.optimizers.Adam(
         learning_rate=_learning_rate(config),
         weight_decay=config.weight_decay or None,
@@ -33,13 +33,13 @@ def _learning_rate(config: TrainingConfig) -> float | keras.optimizers.schedules
 
 
 class Cycles(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that begins anew, each time lower (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
+    """A schedule that restarts, each time lower (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
 
     Keras's `CosineDecayRestarts` does not warm up.
 
     Args:
         cycle: The schedule of the first cycle.
-        steps: Of a cycle.
+        steps: Length of a cycle.
         decay: Factor of the rates from cycle to cycle.
     """
 
@@ -49,7 +49,7 @@ class Cycles(keras.optimizers.schedules.LearningRateSchedule):
         self._decay = decay
 
     def __call__(self, step: Any) -> Any:
-        """Give the rate at a step, a scalar tensor."""
+        """Compute the rate at a step, a scalar tensor."""
         number = keras.ops.floor(keras.ops.cast(step, "float32") / self._steps)
         within = keras.ops.cast(step, "float32") - number * self._steps
         return self._cycle(within) * self._decay**number

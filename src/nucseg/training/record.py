@@ -41,7 +41,7 @@ def run_record(
     Args:
         samples: All that the training saw: the train and val splits.
         parameters: Everything that was configured, as JSON types.
-        seed: Of weights, patches and augmentation.
+        seed: Random seed of weights, patches and augmentation.
         precision: In effect.
         device: On which the network was trained.
         history: One entry an epoch.
@@ -71,7 +71,7 @@ def run_record(
 
 
 def data_digest(samples: Sequence[Sample]) -> str:
-    """Give the sha256 over the keys, splits, images and label images, whatever the samples' order and folders."""
+    """Compute the sha256 over the keys, splits, images and label images, whatever the samples' order and folders."""
     digest = hashlib.sha256()
     for sample in sorted(samples, key=lambda sample: sample.key):
         digest.update(f"{sample.key}\0{sample.split}\0".encode())
@@ -82,7 +82,7 @@ def data_digest(samples: Sequence[Sample]) -> str:
 
 
 def git_commit() -> str | None:
-    """Give the commit of the checkout that this package runs from, with `+changes` where files differ from it.
+    """Return the commit of the checkout that this package runs from, with `+changes` where files differ from it.
 
     None for an installed package, and where git is missing.
     """

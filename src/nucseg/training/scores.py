@@ -20,8 +20,8 @@ def validation_scores(bundle: ModelBundle, samples: Sequence[Sample], precision:
 
     Args:
         bundle: With its thresholds.
-        samples: Of the val split.
-        precision: Of the network.
+        samples: Samples of the val split.
+        precision: Precision of the network.
 
     Returns:
         `overall` and, by name of the modality, `by_modality`: the metrics of `metrics.json` but `map`.

@@ -56,7 +56,7 @@ def train(
 
     A training that was killed goes on from its last whole epoch when it is called again with the same samples and
     settings, exactly as if it had not been interrupted; one that had finished gives its result at once. Another
-    training begins anew, with a checkpoint file of its own.
+    training starts from the beginning, with a checkpoint file of its own.
 
     Args:
         samples: The manifest; the test split is not looked at.
@@ -75,7 +75,7 @@ def train(
 
     Raises:
         ConfigError: The patch size is not a multiple of the model's stride.
-        InputError: A split holds no image, or a file is not readable.
+        InputError: A split has no image, or a file is not readable.
         ModelError: The record of the pretrained model is damaged.
         StorageError: A checkpoint cannot be written or read.
     """
@@ -141,10 +141,10 @@ def bundle_pretrained(
     """Bundle a pretrained model without training it.
 
     Args:
-        samples: The manifest; of the val split goes into the record what `tune_thresholds` will see of it.
+        samples: The manifest; the record lists the images of the val split, which `tune_thresholds` will see.
         segmenter: With pretrained weights, which stay as they are.
         transforms: The preprocessing, which the bundle then carries.
-        config: Only its precision is looked at.
+        config: Only its precision and seed are used.
         name: What the bundle is called.
         parameters: The model's configuration, as JSON types, for the record.
 
@@ -152,7 +152,7 @@ def bundle_pretrained(
         The bundle, with the pretrained thresholds and a record without history, whose `parameters.training` is None.
 
     Raises:
-        InputError: The val split holds no image.
+        InputError: The val split has no image.
         ModelError: The record of the pretrained model is damaged.
     """
     validation = _split(samples, "val")
@@ -203,7 +203,7 @@ def _split(samples: Sequence[Sample], split: str) -> list[Sample]:
     chosen = [sample for sample in samples if sample.split == split]
     if not chosen:
         raise InputError(
-            f"The manifest holds {len(samples)} images but none of the split {split!r}; training needs train and val. "
+            f"The manifest has {len(samples)} images but none of the split {split!r}; training needs train and val. "
             "Process a dataset that has them (data_download.datasets)."
         )
     return chosen

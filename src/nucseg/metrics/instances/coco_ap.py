@@ -11,7 +11,7 @@ _RECALLS = np.linspace(0, 1, 101)
 
 
 def matched_ious(found: Overlaps, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Give each candidate the IoU with the true nucleus that COCO's greedy matching by score assigns to it.
+    """Compute for each candidate the IoU with the true nucleus that COCO's greedy matching by score assigns to it.
 
     Args:
         found: The overlaps of one image with all its candidates, down to the lowest score.

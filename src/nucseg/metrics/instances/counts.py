@@ -78,7 +78,7 @@ def pool(images: Iterable[Counts]) -> Counts:
 
 
 def _aggregated_jaccard(found: Overlaps) -> tuple[int, int]:
-    """Give numerator and denominator of the AJI in pixels (Kumar et al. 2017, Algorithm 1).
+    """Compute numerator and denominator of the AJI in pixels (Kumar et al. 2017, Algorithm 1).
 
     Each true nucleus is taken with the prediction of the highest IoU (the lower label on a tie; one prediction may
     serve several true nuclei, as in the paper), or alone where none overlaps it; predictions that serve none add

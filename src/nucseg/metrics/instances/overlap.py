@@ -118,7 +118,7 @@ def overlaps(truth: NDArray[np.integer], pred: NDArray[np.integer]) -> Overlaps:
 def _areas(
     labels: NDArray[np.int64], pixels: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Give the labels other than 0, their areas, and the index of each entry's label (-1 for background)."""
+    """Return the labels other than 0, their areas, and the index of each entry's label (-1 for background)."""
     present, index = np.unique(np.append(labels, 0), return_inverse=True)  # background may be absent
     areas = np.bincount(index[:-1], weights=pixels, minlength=len(present)).astype(np.int64)
     return present[1:], areas[1:], index[:-1] - 1

@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
-from nucseg.images import source as source_module
 from nucseg.images import grid
+from nucseg.images import source as source_module
 from nucseg.images.io import decode_image, read_image
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.source import array_source

@@ -1,7 +1,6 @@
 """A repository with two tagged versions of a model, and an S3 server that checks who asks."""
 
 import json
-import logging
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aws_server import aws_server
 from nucseg.images.transforms import parse_transforms
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.registry import create_model
@@ -139,42 +139,36 @@ def documented_exports(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Start an S3 server on a free port of this machine; it checks signatures and rights."""
     import boto3
     import requests
-    from moto.server import ThreadedMotoServer
 
-    # A line for every request would hide what went wrong.
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     bucket = "team-models"
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
     # Not through a proxy of this machine, if it has one.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "127.0.0.1")
-        url = "http://{}:{}".format(*server.get_host_and_port())
-        client = {
-            "endpoint_url": url,
-            "region_name": "eu-central-1",
-            "aws_access_key_id": "root",
-            "aws_secret_access_key": "root",
-        }
-        iam = boto3.client("iam", **client)
-        keys = []
-        for user in ("team", "stranger"):
-            iam.create_user(UserName=user)
-            key = iam.create_access_key(UserName=user)["AccessKey"]
-            keys.append(Keys(key["AccessKeyId"], key["SecretAccessKey"]))
-        everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-        iam.put_user_policy(UserName="team", PolicyName="models", PolicyDocument=policy)
-        location = {"LocationConstraint": "eu-central-1"}
-        boto3.client("s3", **client).create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
-        # From now on no request passes without a valid signature.
-        requests.post(f"{url}/moto-api/reset-auth", data="0", timeout=10).raise_for_status()
-    yield S3Server(url, bucket, *keys)
-    server.stop()
+    with aws_server(tmp_path_factory.mktemp("s3") / "log") as url:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("no_proxy", "127.0.0.1")
+            client = {
+                "endpoint_url": url,
+                "region_name": "eu-central-1",
+                "aws_access_key_id": "root",
+                "aws_secret_access_key": "root",
+            }
+            iam = boto3.client("iam", **client)
+            keys = []
+            for user in ("team", "stranger"):
+                iam.create_user(UserName=user)
+                key = iam.create_access_key(UserName=user)["AccessKey"]
+                keys.append(Keys(key["AccessKeyId"], key["SecretAccessKey"]))
+            everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
+            iam.put_user_policy(UserName="team", PolicyName="models", PolicyDocument=policy)
+            location = {"LocationConstraint": "eu-central-1"}
+            boto3.client("s3", **client).create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
+            # From now on no request passes without a valid signature.
+            requests.post(f"{url}/moto-api/reset-auth", data="0", timeout=10).raise_for_status()
+        yield S3Server(url, bucket, *keys)
 
 
 @pytest.fixture(scope="session")

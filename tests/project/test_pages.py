@@ -6,10 +6,8 @@ import os
 import re
 import runpy
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,8 @@ import pytest
 import tifffile
 import yaml
 from PIL import Image
+
+from aws_server import aws_server, free_port
 
 ROOT = Path(__file__).parents[2]
 PREDICT = "docs/predict.md"
@@ -75,40 +75,16 @@ def run(project: Path, script: list[str], **variables: str) -> None:
     assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
 def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Start a server that speaks S3 and has the bucket `bucket`, in a process of its own; give its URL."""
     import boto3
 
-    port = free_port()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with (tmp_path / "aws.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
-        )
-    try:
-        url, end = f"http://127.0.0.1:{port}", time.monotonic() + 180
-        while not answers(port):
-            assert server.poll() is None, (tmp_path / "aws.log").read_text()
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        known = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    known = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    with aws_server(tmp_path / "aws.log") as url:
         boto3.client("s3", endpoint_url=url, **known).create_bucket(Bucket="bucket")
         yield url
-    finally:
-        server.kill()
-        server.wait()
 
 
 def test_every_command_is_run_or_says_why() -> None:

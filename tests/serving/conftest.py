@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -27,6 +26,7 @@ import requests
 import tifffile
 import uvicorn
 
+from aws_server import aws_server, free_port
 from nucseg.serving.server import server_config
 from nucseg.serving.service import Service, build_service, build_worker
 from nucseg.serving.settings import Settings
@@ -364,18 +364,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start servers of AWS in a process of their own, for another test makes those of this one check who asks."""
-    port = free_port()
-    with (tmp_path_factory.mktemp("aws") / "log").open("wb") as log:
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
-        )
-    try:
-        eventually(lambda: responds(f"http://127.0.0.1:{port}/moto-api/"))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        popen.kill()
-        popen.wait()
+    """Start servers of AWS and return their URL."""
+    with aws_server(tmp_path_factory.mktemp("aws") / "log") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -420,9 +411,3 @@ def responds(url: str) -> bool:
         return requests.get(url, timeout=5).ok
     except requests.RequestException:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

@@ -280,6 +280,7 @@ def test_a_full_disk(processes, small_disk, place, data, draw_nuclei, encode, wa
     value = {"NUCSEG_STORAGE": "", "NUCSEG_DATABASE": "sqlite:///", "TMPDIR": ""}[place]
     value += str(folder / {"NUCSEG_STORAGE": "files", "NUCSEG_DATABASE": "t.sqlite", "TMPDIR": "tmp"}[place])
     more = {place: value, "NUCSEG_MAX_QUEUE": "2", "NUCSEG_WORKERS": "1", "FAKE_TASK_SECONDS": "2", "FAKE_TILES": "2"}
+    more["NUCSEG_LEASE"] = "60"  # no try is lost for a slow machine
     server = processes.server(prefix=prefix, **more)
     large = encode(draw_nuclei((1200, 1200), 4, seed=1)[0], "tiff")
     filler = Path(f"/proc/{server.popen.pid}/root{folder}/filler")

@@ -3,8 +3,8 @@
 import numpy as np
 
 from nucseg.core.window import Window
-from nucseg.inference.mosaic import Mosaic
-from nucseg.inference.parts import make_part
+from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.parts import make_part
 
 
 def mosaic_of(found):

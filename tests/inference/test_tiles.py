@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nucseg.core.window import Window
-from nucseg.inference.parts import Part, make_part
+from nucseg.inference.instances.parts import Part, make_part
 from nucseg.inference.tiles import make_grid
 
 

@@ -22,8 +22,8 @@ from nucseg.images.open import open_image
 from nucseg.images.places import file_system
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
-from nucseg.inference.mosaic import Mosaic
-from nucseg.inference.parts import Part
+from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.parts import Part
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.reporting.formats.registry import format_paths, write_format

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.core.files import atomic_file
-from nucseg.inference.parts import Part
+from nucseg.inference.instances.parts import Part
 from nucseg.inference.tiles import TileGrid
 
 FOLDER = ".nucseg"

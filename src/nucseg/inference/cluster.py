@@ -20,10 +20,10 @@ from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import LocalEngine, TileJob
+from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.steps import decode_tile, propose_tiles
 from nucseg.inference.options import PredictOptions
-from nucseg.inference.parts import Part
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tile_steps import decode_tile, propose_tiles
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.models.protocols import InstanceSegmenter

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
+from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.steps import decode_tile, propose_tiles
 from nucseg.inference.options import PredictOptions
-from nucseg.inference.parts import Part
-from nucseg.inference.tile_steps import decode_tile, propose_tiles
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.models.precision import tiles_at_once

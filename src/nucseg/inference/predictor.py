@@ -12,10 +12,10 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
-from nucseg.inference.look import ScaleLook
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.look import ScaleLook
+from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.parts import Part
 from nucseg.inference.options import PredictOptions
-from nucseg.inference.parts import Part
 from nucseg.inference.tiled import predict_tiled
 from nucseg.inference.tiles import make_grid
 from nucseg.inference.view import NetworkView

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from nucseg.inference.engine import Engine, TileJob
-from nucseg.inference.mosaic import Mosaic
-from nucseg.inference.parts import Part
+from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.parts import Part
 
 
 def predict_tiled(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.options import PredictOptions
 from nucseg.models.registry import MODELS, resolve_model
 from nucseg.models.run import images_seen

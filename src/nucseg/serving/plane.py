@@ -13,7 +13,7 @@ from nucseg.core.checks import check_image
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.options import PredictOptions
 from nucseg.masks.rle import kaggle_runs
 from nucseg.models.protocols import LOWEST_SCORE

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.reporting.formats.registry import FORMATS, write_format
 
 ResultFormat = Literal["mask", "labels", "rle", "coco", "geojson", "table"]

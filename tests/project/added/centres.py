@@ -7,7 +7,7 @@ from scipy.ndimage import center_of_mass
 
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 
 
 def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:

@@ -22,8 +22,8 @@ from nucseg.core.errors import InputError, StorageError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import array_source
-from nucseg.inference.mosaic import Mosaic
-from nucseg.inference.parts import make_part
+from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.parts import make_part
 from nucseg.masks.labels import make_whole, relabel
 from nucseg.reporting.formats import FORMATS, label_tiff, ome_zarr, overlay_png, write_format
 

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.masks.boxes import boxes
 from nucseg.reporting.formats.runs import nucleus_runs
 from nucseg.reporting.instances.exports import NUCLEUS_CATEGORY

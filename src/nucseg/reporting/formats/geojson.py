@@ -7,7 +7,7 @@ import numpy as np
 
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.masks.polygons import outlines
 
 

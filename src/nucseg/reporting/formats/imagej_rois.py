@@ -8,7 +8,7 @@ from roifile import ImagejRoi
 
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.masks.polygons import outlines
 
 

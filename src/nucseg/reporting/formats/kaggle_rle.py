@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.reporting.formats.runs import nucleus_runs
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 
 _TILE = 512  # pixels a side
 _BIG = 2**31  # bytes before compression, above which BigTIFF is used

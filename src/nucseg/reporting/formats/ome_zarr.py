@@ -13,7 +13,7 @@ from nucseg.core.files import atomic_folder
 from nucseg.core.window import Window
 from nucseg.images.planes import ALPHA, COLOURS
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 
 LABELS = "nuclei"
 """The name of the label image in the group `labels`."""

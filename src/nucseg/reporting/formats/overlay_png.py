@@ -15,7 +15,7 @@ from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.images.channels import to_rgb
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.reporting.pictures import stretch_contrast
 
 LARGEST_SIDE = 4096

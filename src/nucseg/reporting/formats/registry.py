@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Mosaic
+from nucseg.inference.instances.mosaic import Mosaic
 
 
 @dataclass(frozen=True)

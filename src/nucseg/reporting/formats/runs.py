@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.inference.mosaic import Group, Mosaic
+from nucseg.inference.instances.mosaic import Group, Mosaic
 from nucseg.masks.rle import kaggle_runs
 
 

@@ -14,7 +14,7 @@ from skimage.measure import regionprops_table
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.mosaic import Group, Mosaic
+from nucseg.inference.instances.mosaic import Group, Mosaic
 
 LENGTHS = ("equivalent_diameter_area", "axis_major_length", "axis_minor_length", "perimeter", "feret_diameter_max")
 """Features that are lengths, in pixels."""

@@ -5,7 +5,7 @@ from skimage.draw import disk
 
 from nucseg.core.types import Instances
 from nucseg.images.geometry import resize_image, scaled_shape
-from nucseg.inference.scale import estimate_scale
+from nucseg.inference.instances.scale import estimate_scale
 
 
 class Nearsighted:

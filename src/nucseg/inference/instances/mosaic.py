@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.parts import Part
-from nucseg.inference.stitching import Numbering, number_nuclei
+from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.stitching import Numbering, number_nuclei
 from nucseg.masks.labels import keep_largest_pieces
 
 

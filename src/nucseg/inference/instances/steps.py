@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.parts import Part, make_part
+from nucseg.inference.instances.parts import Part, make_part
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.masks.labels import make_whole

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.inference.parts import Part
+from nucseg.inference.instances.parts import Part
 
 _SAME_OVERLAP = 0.5
 """Two tiles' nuclei are one where at least this part of the smaller lies in the other."""

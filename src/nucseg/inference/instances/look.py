@@ -8,7 +8,7 @@ from nucseg.core.types import Instances
 from nucseg.images.geometry import resize_image, scaled_shape
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource, sample_windows
-from nucseg.inference.scale import estimate_scale
+from nucseg.inference.instances.scale import estimate_scale
 from nucseg.models.protocols import InstanceSegmenter
 
 

@@ -113,7 +113,7 @@ def test_a_missing_key_names_the_file_that_leads_to_it(tmp_path: Path) -> None:
     parameters = _parameters("cpu")
     del parameters["inference"]
     (tmp_path / "parameters").mkdir()
-    with pytest.raises(ConfigError, match=r"- --params: inference: is needed"):
+    with pytest.raises(ConfigError, match=r"- --params: inference: is required"):
         check_parameters(parameters, [tmp_path])
 
 

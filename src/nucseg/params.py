@@ -24,17 +24,17 @@ class EvaluationConfig(MetricsConfig):
     """`model_evaluation.yml`: how the test split is predicted and which metrics are computed."""
 
     candidate_score: float = Field(
-        0.05, ge=0.05, lt=1, description="Candidates down to this score are kept for `map` and in `coco.json`."
+        0.05, ge=0.05, lt=1, description="Lowest score of the candidates that are kept for `map` and in `coco.json`."
     )
     precision: Precision = Field(
-        "auto", description="Precision of the network; `auto` is bfloat16 where the processor has it."
+        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor supports it."
     )
 
 
 class InferenceConfig(BatchOptions):
     """`inference.yml`: how new images are predicted; the options of `nucseg predict`."""
 
-    model: str = Field("stardist", description="A model's name, or its folder.")
+    model: str = Field("stardist", description="Name of a model, or its folder.")
     resume: bool = Field(True, description=BatchOptions.model_fields["resume"].description)
     overwrite: bool = Field(True, description=BatchOptions.model_fields["overwrite"].description)
 

@@ -18,9 +18,9 @@ _PACKAGES = ("tensorflow", "keras", "stardist", "kedro", "albumentations", "nump
 
 @click.command()
 def doctor() -> None:
-    """Show versions, devices, models and caches, and predict the demonstration's image as a test.
+    """Show versions, devices, models and caches, and test the models on a demonstration image.
 
-    The exit status is 1 where no model can be used or the test fails.
+    The exit status is 1 if no model can be used or a test fails.
     """
     import psutil
 
@@ -48,7 +48,7 @@ def doctor() -> None:
             usable.append((name, folder))
             click.echo(f"model {name}: {folder}")
     if not usable:
-        click.echo("self-test: skipped, as there is no model")
+        click.echo("self-test: skipped, since there is no model")
         sys.exit(1)
     failed = [name for name, folder in usable if not _test(name, folder)]
     if failed:
@@ -83,7 +83,7 @@ def _test(name: str, folder: Path) -> bool:
         return False
     seconds = time.perf_counter() - loaded
     click.echo(
-        f"{len(found)} nuclei in the demonstration's image (125 are outlined); "
+        f"{len(found)} nuclei found in the demonstration image (which has 125); "
         f"loaded in {loaded - started:.1f} s, predicted in {seconds:.1f} s"
     )
     return len(found) > 0

@@ -23,22 +23,26 @@ if TYPE_CHECKING:
 )
 @click.option("--model", default="stardist", show_default=True, help="Name of a model, or its folder.")
 @field_options(BatchOptions, renamed={"formats": "format"})
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes on this machine.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Number of processes on this machine."
+)
 @click.option("--scheduler", help="Address of a running Dask cluster, such as tcp://10.0.0.1:8786.")
 def predict(
     images: tuple[str, ...], output: Path, model: str, workers: int, scheduler: str | None, **fields: Any
 ) -> None:
     """Find the nuclei in images of any size.
 
-    INPUT is an image, a folder, a pattern such as 'slides/*.tif', an OME-Zarr plate, or a URL (s3://, https://). TIFF
-    of any kind, PNG, JPEG and OME-Zarr are read. Results are OUTPUT/<format>/<image>.<suffix>, with one row an image in
-    OUTPUT/summary.csv and, with the format table, all nuclei in OUTPUT/table.csv.
+    INPUT is an image, a folder, a pattern such as 'slides/*.tif', an OME-Zarr plate, or a URL (s3://, https://). Any
+    TIFF, PNG, JPEG or OME-Zarr image can be read. Results are written to OUTPUT/<format>/<image>.<suffix>, with one row
+    per image in OUTPUT/summary.csv and, with the format table, all nuclei in OUTPUT/table.csv.
 
-    An image that fails does not stop the others; the exit status is 1 then.
+    If an image fails, the others are still processed, and the exit status is 1.
     """
     started = time.perf_counter()
     if scheduler and workers > 1:
-        raise click.UsageError("--workers starts processes on this machine; a --scheduler has its own.")
+        raise click.UsageError(
+            "--workers cannot be combined with --scheduler, which has its own workers; leave one of them out."
+        )
     from nucseg.batch.predict import predict_images
     from nucseg.images.find import find_images
     from nucseg.inference.engine import Engine, LocalEngine

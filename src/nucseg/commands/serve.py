@@ -13,8 +13,8 @@ from nucseg.serving.settings import PREFIX, Settings
 def serve(**options: Any) -> None:
     """Serve the models over HTTP; the page / describes the interface.
 
-    Every option is also an environment variable, and may stand in a file .env; the API key only there
-    (NUCSEG_API_KEY).
+    Every option can also be set by an environment variable or in a file .env. The API key (NUCSEG_API_KEY) can be set
+    only there.
     """
     from nucseg.serving.server import run_server
     from nucseg.serving.settings import load_settings

@@ -9,19 +9,19 @@ from nucseg.core.errors import StorageError
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--sqs", required=True, metavar="URL", help="The SQS queue that `nucseg worker --sqs` empties.")
-@click.option("--input", "source", required=True, metavar="URL", help="As given to the workers.")
-@click.option("--output", "target", required=True, metavar="URL", help="As given to the workers.")
+@click.option("--sqs", required=True, metavar="URL", help="The SQS queue that `nucseg worker --sqs` reads from.")
+@click.option("--input", "source", required=True, metavar="URL", help="The workers' --input, for uploads.")
+@click.option("--output", "target", required=True, metavar="URL", help="The workers' --output, for masks.")
 @click.option(
     "--download",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the masks.  [default: FOLDER/masks]",
 )
 @click.option(
-    "--timeout", default=900.0, show_default=True, type=click.FloatRange(0), help="Seconds to wait for a next mask."
+    "--timeout", default=900.0, show_default=True, type=click.FloatRange(0), help="Seconds to wait for the next mask."
 )
 def submit(folder: Path, sqs: str, source: str, target: str, download: Path | None, timeout: float) -> None:
-    """Upload the images of FOLDER, let the workers predict them and download the masks."""
+    """Upload the images of FOLDER, have the workers predict them, and download the masks."""
     from nucseg.serving.errors import UnavailableError
     from nucseg.serving.jobs.storage import Storage
     from nucseg.serving.worker.sqs import sqs_client

@@ -27,19 +27,19 @@ _SETTINGS = (
 
 @click.command()
 @click.option("--sqs", metavar="URL", help="Take object keys from this SQS queue instead of the task table.")
-@click.option("--input", "source", metavar="URL", help="Where the images lie, such as s3://bucket/images (with --sqs).")
+@click.option("--input", "source", metavar="URL", help="Where the images are, such as s3://bucket/images (with --sqs).")
 @click.option("--output", "target", metavar="URL", help="Where the masks go, such as s3://bucket/masks (with --sqs).")
-@click.option("--own-key", is_flag=True, help="Only the mask as PNG, under the image's own key (with --sqs).")
-@click.option("--until-input-ends", is_flag=True, help="Also stop when the standard input ends.")
+@click.option("--own-key", is_flag=True, help="Write only the mask, as PNG under the image's own key (with --sqs).")
+@click.option("--until-input-ends", is_flag=True, help="Also stop when standard input is closed.")
 @field_options(Settings, *_SETTINGS, prefix=PREFIX)
 def worker(
     sqs: str | None, source: str | None, target: str | None, own_key: bool, until_input_ends: bool, **options: Any
 ) -> None:
-    """Predict queued images until SIGTERM; run as many as there are processors for."""
+    """Predict queued images until SIGTERM; start as many workers as the processors can handle."""
     if bool(sqs) != bool(source) or bool(sqs) != bool(target):
-        raise click.UsageError("--sqs, --input and --output belong together.")
+        raise click.UsageError("--sqs, --input and --output must be given together.")
     if own_key and (not sqs or source == target):
-        raise click.UsageError("--own-key needs --sqs, and an --output that is not the --input.")
+        raise click.UsageError("--own-key needs --sqs, and an --output that differs from --input.")
     from nucseg.serving.service import build_sqs_worker, build_worker, set_up_logging
     from nucseg.serving.settings import load_settings
     from nucseg.serving.worker.main import run_until_signalled, stop_event

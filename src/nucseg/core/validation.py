@@ -10,7 +10,7 @@ from nucseg.core.errors import ConfigError
 Checked = TypeVar("Checked", bound=BaseModel)
 
 _WORDS = {
-    "missing": "is needed",
+    "missing": "is required",
     "tuple_type": "must be a list",
     "list_type": "must be a list",
     "dict_type": "must be a mapping of names to values",

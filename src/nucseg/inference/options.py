@@ -28,22 +28,25 @@ class PredictOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     channel: Annotated[Channel, BeforeValidator(_channel)] = Field(
-        None, description="Channel, page or plane of a file that holds several: its name, or its number from 0."
+        None, description="Channel, page or plane to use of a file with several: its name, or its number from 0."
     )
     scale: Scale = Field(
         "auto",
         description="Factor by which an image is resized for the network: below 1 for nuclei larger than those the "
-        "model knows. `auto` finds it.",
+        "model knows; `auto` estimates it.",
     )
     magnification: float | None = Field(
         None, gt=0, description="Magnification of the objective; only a model that rescales to one uses it."
     )
     score_threshold: float | None = Field(
-        None, ge=LOWEST_SCORE, le=1, description="Lowest score to keep, instead of the model's own."
+        None,
+        ge=LOWEST_SCORE,
+        le=1,
+        description="Lowest score of a nucleus to keep; the model's own threshold by default.",
     )
     tile: int | None = Field(None, ge=64, description="Side of a tile of a large image in pixels.")
     precision: Precision = Field(
-        "auto", description="Compute precision of the network; `auto` is bfloat16 where the processor has it."
+        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor supports it."
     )
 
     def changed(self, **changes: Any) -> Self:

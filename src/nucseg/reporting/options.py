@@ -19,8 +19,8 @@ class BatchOptions(PredictOptions):
     """How images are predicted and written."""
 
     formats: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
-        ("labels",), min_length=1, description=f"Some of {', '.join(FORMATS)}."
+        ("labels",), min_length=1, description=f"Formats of the results, among {', '.join(FORMATS)}."
     )
-    pixel_size: float | None = Field(None, gt=0, description="Pixel size in micrometres, instead of the image's.")
+    pixel_size: float | None = Field(None, gt=0, description="Pixel size in micrometres; overrides the image's own.")
     resume: bool = Field(False, description="Skip the images and tiles that an earlier run has finished.")
     overwrite: bool = Field(False, description="Replace existing results.")

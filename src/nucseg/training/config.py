@@ -84,6 +84,7 @@ class TrainingConfig(BaseModel):
     workers: int = Field(2, ge=1, le=64, description="Threads that prepare patches during the training step.")
     cache_mb: int = Field(2048, ge=16, description="Memory in MiB for the cache of images.")
     precision: Precision = Field(
-        "auto", description="`auto`: bfloat16 arithmetic where the processor has it; weights are always float32."
+        "auto",
+        description="Compute precision; `auto` is bfloat16 if the processor supports it; weights are always float32.",
     )
     seed: int = Field(42, ge=0, description="Random seed for weights, patches and augmentation.")

@@ -59,7 +59,7 @@ def serve_flask(model: str, port: int, kind: str) -> None:
     from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
     from nucseg.models.registry import resolve_model
-    from nucseg.serving.plane import predictions
+    from nucseg.serving.answers.instances import predictions
 
     predictor = Predictor.load(resolve_model(model), PredictOptions(precision="auto" if kind == "flask" else "float32"))
     find = predictor.predict

@@ -21,7 +21,7 @@ import requests
 import tifffile
 from nbclient import NotebookClient
 
-from nucseg.serving.plane import predictions
+from nucseg.serving.answers.instances import predictions
 from nucseg.serving.results import FILES
 from nucseg.serving.settings import Settings
 

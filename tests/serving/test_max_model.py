@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from kaggle_masks import kaggle_decode
-from nucseg.models.registry import MODELS
+from nucseg.models.registry import MODELS, ModelEntry
+from nucseg.serving.errors import UnknownModelError
+from nucseg.serving.service import build_models
 
 PREDICT = "/model/predict"
 
@@ -113,6 +115,20 @@ def test_models_are_named_and_never_paths(server, model_folder, encode, monkeypa
     assert server.get("/model/metadata", params={"model": "third"}).status_code == 404
 
 
+def test_models_of_another_task_are_not_offered(settings, model_folder, tmp_path, monkeypatch) -> None:
+    for name, kind in (("nuclei", "mask_rcnn"), ("tissue", "classes"), ("damaged", "")):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "config.json").write_text(f'{{"model": "{kind}"}}' if kind else "[]")
+    monkeypatch.setitem(MODELS, "classes", ModelEntry("semantic_segmentation", "a:b", "a:b", "a:b"))
+    monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path / "models"))
+    models = build_models(settings())
+    assert models.task == "instance_segmentation"
+    # What says no task is told about when it is used.
+    assert [name for name in models.names() if name not in MODELS] == ["fake", "damaged", "nuclei"]
+    with pytest.raises(UnknownModelError, match="'tissue' is unknown"):
+        models.folder("tissue")
+
+
 def test_metadata_are_what_clients_of_max_check(server) -> None:
     metadata = server.get("/model/metadata").json()
 
@@ -132,8 +148,6 @@ def test_metadata_are_what_clients_of_max_check(server) -> None:
 def test_the_version_is_that_of_the_content(server, settings, fake, model_folder, tmp_path) -> None:
     import shutil
 
-    from nucseg.serving.service import build_models
-
     version = server.get("/model/metadata").json()["version"]
     assert len(version) == 16
     versions = []
@@ -151,8 +165,6 @@ def test_labels(server) -> None:
 
 def test_few_models_stay_in_memory(settings, model_folder, tmp_path, monkeypatch) -> None:
     import shutil
-
-    from nucseg.serving.service import build_models
 
     for name in ("a", "b"):
         shutil.copytree(model_folder, tmp_path / "models" / name)
@@ -183,7 +195,6 @@ def test_a_model_that_is_none_is_refused_in_one_line(model_folder, tmp_path, set
 
     from nucseg.core.errors import ModelError
     from nucseg.models.bundle import ModelBundle
-    from nucseg.serving.service import build_models
 
     folder = shutil.copytree(model_folder, tmp_path / "broken")
     (folder / name).write_text(text)

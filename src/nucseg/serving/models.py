@@ -19,11 +19,11 @@ from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.options import PredictOptions
 from nucseg.models.registry import MODELS, resolve_model
 from nucseg.models.run import images_seen
+from nucseg.serving.answers import ANSWERS
 from nucseg.serving.errors import UnknownModelError
 
 _log = logging.getLogger(__name__)
-# What the 2018 challenge's data are called by those who ask for them.
-_TITLES = {"bbbc038": "2018 Data Science Bowl dataset"}
+_TASK = "instance_segmentation"  # where the default model does not say it: it will not be ready, whatever is assumed
 
 
 class ServedModel(Protocol):
@@ -41,12 +41,16 @@ class ServedModel(Protocol):
 
 
 class ModelStore:
-    """The models by name; safe to use from several threads.
+    """The models by name, of one task; safe to use from several threads.
 
     Args:
         default: Name of the model to take where none is named, or its folder.
         load: Makes a predictor from a model's folder.
         loaded: Models kept in memory at most; the one used longest ago goes first.
+
+    Attributes:
+        default: Name of the default model.
+        task: The default model's task.
 
     Raises:
         ModelError: The default model does not exist.
@@ -55,6 +59,7 @@ class ModelStore:
     def __init__(self, default: str, load: Callable[[Path], ServedModel], loaded: int = 2) -> None:
         self._default_folder = resolve_model(default).resolve()
         self.default = self._default_folder.name
+        self.task = _task(self._default_folder) or _TASK
         self._load = load
         self._limit = loaded
         self._loaded: OrderedDict[str, ServedModel] = OrderedDict()
@@ -62,11 +67,11 @@ class ModelStore:
         self._versions: dict[Path, str] = {}
 
     def names(self) -> list[str]:
-        """List the models there are, the default one first."""
+        """List the models of the default one's task, the default one first."""
         more = set(MODELS)
         if folder := os.environ.get("NUCSEG_MODELS"):
             more |= {config.parent.name for config in Path(folder).expanduser().glob("*/config.json")}
-        return [self.default, *sorted(name for name in more - {self.default} if self._found(name))]
+        return [self.default, *sorted(name for name in more - {self.default} if self._offered(name))]
 
     def folder(self, name: str | None) -> Path:
         """Return the folder of a model; only names that `names` lists are looked for, so no name is used as a path.
@@ -111,7 +116,7 @@ class ModelStore:
         return self._versions[folder]
 
     def metadata(self, name: str | None = None) -> dict[str, Any]:
-        """Describe a model: the six facts that clients of MAX-Nucleus-Segmenter know, and where it comes from.
+        """Describe a model: the six facts that clients of the MAX service know, and where it comes from.
 
         Raises:
             UnknownModelError: There is none of this name.
@@ -126,33 +131,34 @@ class ModelStore:
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"model {folder.name}: not a whole model folder; fetch it again.") from error
         splits = images_seen(run)
-        used = sorted({key.split("/")[0] for keys in splits.values() for key in keys})
+        datasets = [_dataset(name) for name in sorted({key.split("/")[0] for keys in splits.values() for key in keys})]
         return {
-            "id": "max-nucleus-segmenter",
-            "name": "MAX Nucleus Segmenter",
-            "description": f"Nucleus image segmentation model trained with Keras on {_named(used)}",
-            "type": "Object Detection",
-            "license": "Apache License 2.0",
-            "source": "nucseg",
+            **ANSWERS[self.task].max_facts({each["name"]: each["title"] for each in datasets}),
             "model": folder.name,
             "kind": config.get("model"),
             "version": self.version(name),
             "created": run.get("created"),
             "training_data": {
-                "datasets": [_dataset(each) for each in used],
+                "datasets": datasets,
                 "images": {split: len(keys) for split, keys in splits.items()},
                 "sha256": run.get("data_sha256"),
             },
             "scores": run.get("validation", {}),
         }
 
-    @staticmethod
-    def _found(name: str) -> bool:
+    def _offered(self, name: str) -> bool:
         try:
-            resolve_model(name)
+            return _task(resolve_model(name)) in (None, self.task)
         except ModelError:
             return False
-        return True
+
+
+def _task(folder: Path) -> str | None:
+    """Return the task of a model; None where its folder does not say it: that is told when it is used."""
+    try:
+        return MODELS[json.loads((folder / "config.json").read_text())["model"]].task
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _dataset(name: str) -> dict[str, Any]:
@@ -165,8 +171,3 @@ def _dataset(name: str) -> dict[str, Any]:
         "license": info.licence if info else None,
         "source": info.homepage if info else None,
     }
-
-
-def _named(datasets: list[str]) -> str:
-    titles = [_TITLES.get(name) or _dataset(name)["title"] for name in datasets]
-    return " and ".join(titles) or "data that its record does not name"

@@ -1,11 +1,9 @@
 """From an upload to its nuclei, whoever asks: knows neither HTTP nor queues."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +13,6 @@ from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.options import PredictOptions
-from nucseg.masks.rle import kaggle_runs
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.serving.decoding import decode_upload
 from nucseg.serving.errors import TooLargeError
@@ -150,25 +147,3 @@ def _enough_memory() -> Iterator[None]:
         yield
     except MemoryError as error:
         raise TooLargeError("image: takes more memory to predict than there is. Cut it.") from error
-
-
-def predictions(found: Instances) -> list[dict[str, Any]]:
-    """Return nuclei as clients of MAX-Nucleus-Segmenter know them, in the order of falling probability.
-
-    Returns:
-        `mask`, a flat list of 1-based starts and lengths in column-major order, and `probability`. Masks do not
-        overlap. JSON types only.
-    """
-    runs = kaggle_runs(found.labels)
-    order = np.argsort(-found.scores, kind="stable")
-    return [{"mask": runs[i].ravel().tolist(), "probability": float(found.scores[i])} for i in order]
-
-
-def mask_png(found: Instances) -> bytes:
-    """Return the mask as PNG: 255 where any nucleus is."""
-    return bytes(imagecodecs.png_encode((found.labels > 0) * np.uint8(255)))
-
-
-def answer(found: Instances) -> bytes:
-    """Return the answer of `/model/predict` as JSON text."""
-    return json.dumps({"status": "ok", "predictions": predictions(found)}, separators=(",", ":")).encode()

@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
+from nucseg.serving.answers import ANSWERS
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.service import Service
 from nucseg.serving.temporary import sweep_temporary
@@ -43,6 +44,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
     metrics, backend, readiness = Metrics(), Backend(settings.backend_timeout), Readiness(service)
     pool = Pool(settings.threads, metrics.running.inc)
     predict_now = PredictNow(service, pool, metrics)
+    answers = ANSWERS[service.plane.models.task]
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -66,10 +68,10 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         lifespan=lifespan,
     )
     routers = (
-        max_model.routes(service, predict_now),
+        max_model.routes(service, predict_now, answers),
         tasks.routes(service, backend, readiness),
         health.routes(readiness, pool, metrics),
-        sagemaker.routes(predict_now, pool),
+        sagemaker.routes(predict_now, pool, answers),
     )
     for router in routers:
         app.include_router(router)

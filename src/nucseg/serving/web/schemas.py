@@ -14,23 +14,6 @@ class ErrorAnswer(BaseModel):
     request_id: str = Field(description="Names the request in the server's log; also the header X-Request-ID.")
 
 
-class Prediction(BaseModel):
-    """One nucleus."""
-
-    mask: list[int] = Field(
-        description="Runs of the mask: start, length, start, length, … Pixels are numbered from 1, column by column; "
-        "masks do not overlap."
-    )
-    probability: float = Field(ge=0, le=1, description="The model's score of this nucleus.")
-
-
-class PredictAnswer(BaseModel):
-    """The nuclei of an image, the most probable ones first."""
-
-    status: Literal["ok"] = "ok"
-    predictions: list[Prediction]
-
-
 class DatasetFacts(BaseModel):
     """A dataset that a model was trained on."""
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from nucseg.serving.plane import answer
+from nucseg.serving.answers import Answers
 from nucseg.serving.service import Service
 from nucseg.serving.web.failures import error_responses
 from nucseg.serving.web.pool import PredictNow
@@ -15,21 +15,18 @@ from nucseg.serving.web.schemas import (
     MetadataAnswer,
     ModelsAnswer,
     ModelSummary,
-    PredictAnswer,
 )
 from nucseg.serving.web.uploads import FORM, ModelName, Threshold, body, read_upload
 
-_NUCLEUS = Label(id=1, name="nucleus")
 
-
-def routes(service: Service, predict_now: PredictNow) -> APIRouter:
+def routes(service: Service, predict_now: PredictNow, answers: Answers) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["model"])
     models = service.plane.models
 
     @router.post(
         "/model/predict",
-        response_model=PredictAnswer,
+        response_model=answers.ANSWER,
         responses=error_responses(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.NOT_FOUND,
@@ -43,7 +40,7 @@ def routes(service: Service, predict_now: PredictNow) -> APIRouter:
         """Find the nuclei of an image at once; large images go to POST /tasks."""
         with await read_upload(request, form=True, raw=False) as upload:
             found = await predict_now(request, upload, model=model, threshold=threshold)
-        return Response(await run_in_threadpool(answer, found), media_type="application/json")
+        return Response(await run_in_threadpool(answers.encode, found), media_type="application/json")
 
     @router.get("/model/metadata", responses=error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))
     def metadata(model: ModelName = None) -> MetadataAnswer:
@@ -53,7 +50,8 @@ def routes(service: Service, predict_now: PredictNow) -> APIRouter:
     @router.get("/model/labels")
     def labels() -> LabelsAnswer:
         """List the classes that the models find."""
-        return LabelsAnswer(count=1, labels=[_NUCLEUS])
+        labels = [Label(id=number, name=name) for number, name in enumerate(answers.CLASSES, start=1)]
+        return LabelsAnswer(count=len(labels), labels=labels)
 
     @router.get("/models")
     def list_models() -> ModelsAnswer:

@@ -8,15 +8,15 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from nucseg.serving.answers import Answers
 from nucseg.serving.errors import BusyError
-from nucseg.serving.plane import answer, mask_png
 from nucseg.serving.web.failures import error_responses
 from nucseg.serving.web.pool import Pool, PredictNow
-from nucseg.serving.web.schemas import HealthAnswer, PredictAnswer
+from nucseg.serving.web.schemas import HealthAnswer
 from nucseg.serving.web.uploads import RAW, body, read_upload
 
 
-def routes(predict_now: PredictNow, pool: Pool) -> APIRouter:
+def routes(predict_now: PredictNow, pool: Pool, answers: Answers) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["sagemaker"])
 
@@ -29,7 +29,7 @@ def routes(predict_now: PredictNow, pool: Pool) -> APIRouter:
 
     @router.post(
         "/invocations",
-        response_model=PredictAnswer,
+        response_model=answers.ANSWER,
         responses={
             **error_responses(
                 HTTPStatus.BAD_REQUEST,
@@ -50,8 +50,8 @@ def routes(predict_now: PredictNow, pool: Pool) -> APIRouter:
         with await read_upload(request, form=False) as upload:
             found = await predict_now(request, upload)
         if wants_mask(request.headers.get("accept", "")):
-            return Response(await run_in_threadpool(mask_png, found), media_type="image/png")
-        return Response(await run_in_threadpool(answer, found), media_type="application/json")
+            return Response(await run_in_threadpool(answers.encode_mask, found), media_type="image/png")
+        return Response(await run_in_threadpool(answers.encode, found), media_type="application/json")
 
     return router
 

@@ -1,0 +1,75 @@
+"""Instance segmentation on the wire: its schema, its encoders, and what clients of MAX-Nucleus-Segmenter are told."""
+
+import json
+from typing import Any, Literal
+
+import imagecodecs
+import numpy as np
+from pydantic import BaseModel, Field
+
+from nucseg.core.types import Instances
+from nucseg.masks.rle import kaggle_runs
+
+CLASSES: tuple[str, ...] = ("nucleus",)
+
+_DATASETS = {"bbbc038": "2018 Data Science Bowl dataset"}  # what clients of MAX know it by
+
+
+class Prediction(BaseModel):
+    """One nucleus."""
+
+    mask: list[int] = Field(
+        description="Runs of the mask: start, length, start, length, … Pixels are numbered from 1, column by column; "
+        "masks do not overlap."
+    )
+    probability: float = Field(ge=0, le=1, description="The model's score of this nucleus.")
+
+
+class PredictAnswer(BaseModel):
+    """The nuclei of an image, the most probable ones first."""
+
+    status: Literal["ok"] = "ok"
+    predictions: list[Prediction]
+
+
+ANSWER: type[BaseModel] = PredictAnswer
+
+
+def max_facts(datasets: dict[str, str]) -> dict[str, str]:
+    """Return the facts that MAX-Nucleus-Segmenter's metadata have.
+
+    Args:
+        datasets: Title of each dataset that the model was trained on, by its name.
+    """
+    titles = [_DATASETS.get(name, title) for name, title in datasets.items()]
+    used = " and ".join(titles) or "data that its record does not name"
+    return {
+        "id": "max-nucleus-segmenter",
+        "name": "MAX Nucleus Segmenter",
+        "description": f"Nucleus image segmentation model trained with Keras on {used}",
+        "type": "Object Detection",
+        "license": "Apache License 2.0",
+        "source": "nucseg",
+    }
+
+
+def predictions(found: Instances) -> list[dict[str, Any]]:
+    """Return nuclei as clients of MAX-Nucleus-Segmenter know them, in the order of falling probability.
+
+    Returns:
+        `mask`, a flat list of 1-based starts and lengths in column-major order, and `probability`. Masks do not
+        overlap. JSON types only.
+    """
+    runs = kaggle_runs(found.labels)
+    order = np.argsort(-found.scores, kind="stable")
+    return [{"mask": runs[i].ravel().tolist(), "probability": float(found.scores[i])} for i in order]
+
+
+def encode(found: Instances) -> bytes:
+    """Return the nuclei as the JSON text of `PredictAnswer`."""
+    return json.dumps({"status": "ok", "predictions": predictions(found)}, separators=(",", ":")).encode()
+
+
+def encode_mask(found: Instances) -> bytes:
+    """Return the mask as PNG: 255 where any nucleus is."""
+    return bytes(imagecodecs.png_encode((found.labels > 0) * np.uint8(255)))

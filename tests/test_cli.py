@@ -65,7 +65,7 @@ def test_predict_goes_on_after_a_bad_image(model: Path, tmp_path: Path, draw_nuc
         (["--scale", "big"], "'--scale': 'big': must be 'auto' or must be a number"),
         (["--tile", "10"], "'--tile': '10': must be greater than or equal to 64"),
         (["--score-threshold", "0.01"], "'--score-threshold': '0.01': must be greater than or equal to 0.05"),
-        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "has its own"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "has its own workers"),
     ],
 )
 def test_predict_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -59,8 +59,8 @@ class RunSummary:
         models = sorted({node.namespace for node in in_turn if node.namespace})
         if len(models) > 1 and "SequentialRunner" not in str(run_params["runner"]):
             raise click.ClickException(
-                f"--runner: {' and '.join(models)} cannot run at the same time, for random seeds and precision belong "
-                f"to the whole process. Leave --runner out, or choose one model with --pipelines {models[0]}."
+                f"--runner: {' and '.join(models)} cannot run at the same time, since random seeds and precision "
+                f"apply to the whole process. Leave --runner out, or choose one model with --pipelines {models[0]}."
             )
         try:
             parts = [*_data_used(pipeline, catalog), *_models_used(pipeline, catalog)]

@@ -166,9 +166,9 @@ def corrupt() -> bytes:
         (lambda: zip_bytes({"readme.txt": b"x"}), r"no entry matches .*images.*masks.*check the address against https"),
         (lambda: zip_bytes({"a/images/a.png": b"x"}), "no entry matches [^ ]*masks"),
         (lambda: zip_bytes({}), "it is empty"),
-        (lambda: b"<html>Sign in</html>", "is not a whole zip archive.*check the address"),
-        (lambda: b"", "is not a whole zip archive"),
-        (corrupt, "corrupt .*Fetch it again|not a whole zip"),
+        (lambda: b"<html>Sign in</html>", "is not a complete zip archive.*check the URL"),
+        (lambda: b"", "is not a complete zip archive"),
+        (corrupt, "corrupt .*Fetch it again|not a complete zip"),
     ],
 )
 def test_refuses_a_bad_archive_and_keeps_nothing(
@@ -198,7 +198,7 @@ def test_refuses_an_archive_above_the_datasets_size(server: Any, good: bytes, tm
 def test_truncated_body(server: Any, good: bytes, tmp_path: Path) -> None:
     server.body, server.announced_length = good[: len(good) // 2], len(good)
 
-    with pytest.raises(DownloadError, match=f"broke off .*Nothing was kept; run again.*{REMEDY}"):
+    with pytest.raises(DownloadError, match=f"was interrupted .*Nothing was kept; run again.*{REMEDY}"):
         fetch(server.url, tmp_path)
 
     assert files_in(tmp_path) == []
@@ -209,7 +209,7 @@ def test_truncated_body(server: Any, good: bytes, tmp_path: Path) -> None:
 def test_truncated_body_of_unannounced_length(server: Any, good: bytes, tmp_path: Path) -> None:
     server.body = good[: len(good) // 2]
 
-    with pytest.raises(DownloadError, match=r"not a whole zip archive.*cut short"):
+    with pytest.raises(DownloadError, match=r"not a complete zip archive.*interrupted"):
         fetch(server.url, tmp_path)
 
     assert files_in(tmp_path) == []

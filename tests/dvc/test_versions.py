@@ -107,7 +107,7 @@ def test_a_model_is_found_after_the_pull_and_the_message_before_it_says_so(
 ) -> None:
     fresh = clone("s3")
     elsewhere(fresh.folder)
-    with pytest.raises(ModelError, match=r"'stardist' is versioned by DVC .*stardist\.dvc.* run `dvc pull` in"):
+    with pytest.raises(ModelError, match=r"'stardist' is versioned with DVC .*stardist\.dvc.* run `dvc pull` in"):
         registry.resolve_model("stardist")
 
     # Where the message says.

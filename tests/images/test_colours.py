@@ -299,7 +299,7 @@ def test_label_images_are_read_as_stored(tmp_path):
         assert np.array_equal(read_labels(tmp_path / name), labels), name
     assert read_image(tmp_path / "indexed.png").shape == (32, 48, 3)
     Image.fromarray(labels).save(tmp_path / "a.jpg")
-    with pytest.raises(InputError, match=r"a\.jpg: is a JPEG, which does not keep the numbers of labels"):
+    with pytest.raises(InputError, match=r"a\.jpg: is a JPEG, which does not preserve labels"):
         read_labels(tmp_path / "a.jpg")
 
 

@@ -61,7 +61,9 @@ def test_notes_are_logged(stack, tmp_path, caplog):
 
 @pytest.mark.parametrize("image", [3, None, [[1, 2], [3, 4]]])
 def test_what_is_no_image_is_refused_in_one_sentence(image):
-    with pytest.raises(InputError, match=r"^image: .* is no image; give an array, or the path or URL of an image\.$"):
+    with pytest.raises(
+        InputError, match=r"^image: .* is not an image; give an array, or the path or URL of an image\.$"
+    ):
         nucseg.predict(image)
 
 

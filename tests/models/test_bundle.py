@@ -78,19 +78,19 @@ def test_values_that_are_no_numbers_are_no_model(folder, small_stardist):
     file = folder / "thresholds.json"
     before = file.read_text()
     file.write_text(before.replace("0.5", "NaN").replace("0.4", "NaN"))
-    with pytest.raises(ModelError, match=r"thresholds\.json has a value that is no number"):
+    with pytest.raises(ModelError, match=r"thresholds\.json has a value that is not a number"):
         ModelBundle.load(folder)
     file.write_text(before)
     with h5py.File(folder / "model.weights.h5", "r+") as weights:
         found = []
         weights.visititems(lambda name, each: found.append(each) if isinstance(each, h5py.Dataset) else None)
         found[-1][...] = np.nan
-    with pytest.raises(ModelError, match=r"model\.weights\.h5 has values that are no numbers"):
+    with pytest.raises(ModelError, match=r"model\.weights\.h5 has values that are not numbers"):
         ModelBundle.load(folder)
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="nowhere: not a whole model folder"):
+    with pytest.raises(ModelError, match="nowhere: not a complete model folder"):
         ModelBundle.load(tmp_path / "nowhere")
 
 
@@ -101,7 +101,7 @@ def test_a_missing_folder_is_refused(tmp_path):
         ({"model": "cellpose"}, "'cellpose' is unknown; allowed are stardist"),
         ({"preprocessing": [{"name": "sharpen"}]}, "'sharpen'"),
         ({"architecture": {"n_rays": 16, "colour": "red"}}, "colour"),
-        ({"architecture": {"n_rays": 32}}, "not a whole StarDist model"),
+        ({"architecture": {"n_rays": 32}}, "not a complete StarDist model"),
     ],
 )
 def test_another_kind_of_model_is_refused(folder, changes, message):

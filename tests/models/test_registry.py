@@ -53,7 +53,7 @@ def test_a_model_that_dvc_has_not_pulled(places, pointer):
     file = places / "work" / pointer
     file.parent.mkdir(parents=True)
     file.write_text("outs: []")
-    with pytest.raises(ModelError, match="neither checked out nor in the bundled store: run `dvc pull`"):
+    with pytest.raises(ModelError, match="is neither checked out nor in the bundled store: run `dvc pull`"):
         resolve_model("stardist")
 
 
@@ -83,4 +83,4 @@ def test_creating_from_parameters(small_stardist):
         create_model("stardist", {"grid": 3, "rays": 8, "fine_tune": False})
     assert "stardist.architecture.grid is 3: must be 1, 2 or 4" in str(error.value)
     assert "stardist.architecture.rays is 8: there is no such parameter" in str(error.value)
-    assert "stardist.architecture.fine_tune is False: false is for a pretrained model" in str(error.value)
+    assert "stardist.architecture.fine_tune is False: false requires a pretrained model" in str(error.value)

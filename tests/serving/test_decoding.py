@@ -126,7 +126,7 @@ def test_what_nobody_waits_for_is_ended(black) -> None:
 @pytest.mark.parametrize(
     "number, kind, says",
     [
-        (signal.SIGKILL, TooLargeError, "takes more memory to decode than there is"),  # so the kernel ends it
+        (signal.SIGKILL, TooLargeError, "needs more memory to decode than is available"),  # so the kernel ends it
         (signal.SIGSEGV, InputError, "cannot be decoded"),
     ],
 )

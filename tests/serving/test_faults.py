@@ -350,7 +350,7 @@ def test_a_database_file_that_is_gone_or_another_one_is_told(serve, data, tmp_pa
     assert ready(server) == 503
     refused(server.get(f"/tasks/{task}"), 503, "task table")
     assert not file.exists()
-    assert "is gone; put it back" in caplog.text
+    assert "is missing; restore it" in caplog.text
     shutil.copy(kept, file)
     time.sleep(1.1)
     assert ready(server) == 200
@@ -434,7 +434,7 @@ def test_a_worker_says_in_one_line_that_the_table_is_away(make_worker, caplog) -
     time.sleep(2)
     stop.set()
     thread.join()
-    lines = [record for record in caplog.records if "Next look" in record.message]
+    lines = [record for record in caplog.records if "Next check" in record.message]
     assert 2 <= len(lines) <= 7  # of forty looks without pauses that grow
     assert all("nowhere" in line.message and not line.exc_info for line in lines)
 

@@ -198,7 +198,7 @@ def test_a_model_that_is_none_is_refused_in_one_line(model_folder, tmp_path, set
 
     folder = shutil.copytree(model_folder, tmp_path / "broken")
     (folder / name).write_text(text)
-    with pytest.raises(ModelError, match="not a whole model folder"):
+    with pytest.raises(ModelError, match="not a complete model folder"):
         ModelBundle.load(folder)
-    with pytest.raises(ModelError, match="not a whole model folder"):
+    with pytest.raises(ModelError, match="not a complete model folder"):
         build_models(settings(model=str(folder))).metadata()

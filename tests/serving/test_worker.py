@@ -57,7 +57,7 @@ def test_an_image_that_takes_more_memory_than_there_is_fails_at_once(server, mak
     assert make_worker(Large()).run_one()
     body = server.get(f"/tasks/{task}").json()
     assert (body["status"], body["attempts"]) == ("FAILED", 1)
-    assert body["error"] == "image: takes more memory to predict than there is. Cut it."
+    assert body["error"] == "image: needs more memory to predict than is available. Crop it."
 
 
 def test_it_gives_up_with_a_reason_that_tells_no_secret(server, make_worker, task) -> None:
@@ -108,7 +108,7 @@ def test_an_upload_that_is_gone_fails(server, make_worker, task, tmp_path) -> No
     (tmp_path / "files" / task / "upload").unlink()
     make_worker().run_one()
     body = server.get(f"/tasks/{task}").json()
-    assert (body["status"], body["error"]) == ("FAILED", "The upload is gone.")
+    assert (body["status"], body["error"]) == ("FAILED", "The upload is missing.")
 
 
 def test_a_heartbeat_keeps_a_long_task(server, make_worker, task) -> None:

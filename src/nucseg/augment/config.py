@@ -10,7 +10,7 @@ Stage = Literal["affine", "geometry", "colour", "intensity"]
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
     if interval[0] > interval[1]:
-        raise ValueError(f"the first number must not be above the second: {list(interval)}")
+        raise ValueError(f"the first number must not exceed the second: {list(interval)}")
     return interval
 
 

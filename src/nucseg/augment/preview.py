@@ -40,7 +40,7 @@ def preview_sheet(
     """
     chosen = _by_turns([sample for sample in samples if sample.split == "train"])[:rows]
     if not chosen:
-        raise InputError("The preview of the augmentation needs an image of the train split; the manifest has none.")
+        raise InputError("The augmentation preview needs an image of the train split, but the manifest has none.")
     figure = Figure(figsize=(2.6 * (versions + 1), 2.75 * len(chosen)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(chosen), versions + 1, squeeze=False)

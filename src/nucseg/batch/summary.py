@@ -98,7 +98,9 @@ def check_output(output: Path) -> None:
     """
     other = next((name for name in (SUMMARY, *TABLES) if (output / name).exists()), None)
     if other and not _is_summary(output / SUMMARY):
-        raise InputError(f"{output / other}: was not written by nucseg and would be replaced; choose another folder.")
+        raise InputError(
+            f"{output / other}: was not written by nucseg and would be overwritten; choose another folder."
+        )
 
 
 def _is_summary(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""`nucseg worker`: predicts tasks of the server's queue, or of SQS."""
+"""`nucseg worker`: predicts the tasks of the server's queue, or of SQS."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ def check_image(image: NDArray, name: str) -> None:
     # Written so that NaN fails it too.
     if image.dtype.kind == "f" and not max(image.max(), -image.min()) <= np.finfo(np.float32).max:
         raise InputError(
-            f"{name}: holds pixels that are NaN, infinite or beyond float32; replace them (for example with "
+            f"{name}: contains pixels that are NaN, infinite or beyond float32; replace them (for example with "
             "numpy.nan_to_num and numpy.clip)."
         )
 
@@ -48,4 +48,4 @@ def check_label_image(labels: NDArray, name: str) -> None:
     if labels.dtype.kind not in "bui":
         raise InputError(f"{name}: dtype {labels.dtype} is not a label image; allowed are integer dtypes.")
     if labels.dtype.kind == "i" and labels.min() < 0:
-        raise InputError(f"{name}: holds the negative label {labels.min()}; allowed are 0 (background) and 1..N.")
+        raise InputError(f"{name}: contains the negative label {labels.min()}; allowed are 0 (background) and 1..N.")

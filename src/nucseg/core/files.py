@@ -106,8 +106,8 @@ _REMEDIES = {
     errno.EROFS: "the disk is read-only; choose another folder",
     errno.EACCES: "writing there is not permitted; change the permissions or choose another folder",
     errno.EPERM: "writing there is not permitted; change the permissions or choose another folder",
-    errno.EEXIST: "a file stands where a folder is needed; move it away or choose another folder",
-    errno.ENOTDIR: "a file stands where a folder is needed; move it away or choose another folder",
+    errno.EEXIST: "a file is in the place of a folder; move it away or choose another folder",
+    errno.ENOTDIR: "a file is in the place of a folder; move it away or choose another folder",
     errno.EISDIR: "a folder of that name is there already; move it away or choose another name",
 }
 

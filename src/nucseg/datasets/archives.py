@@ -73,7 +73,7 @@ def _recorded_sha256(record: Path, url: str) -> str | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        logger.warning("%s cannot be read; the archive is fetched again.", record)
+        logger.warning("%s cannot be read; the archive will be downloaded again.", record)
         return None
 
 
@@ -100,8 +100,8 @@ def _fetch(info: DatasetInfo, url: str, target: Path) -> None:
     if source is not None:
         if not source.is_file():
             raise DownloadError(
-                f"{info.name}: there is no file {source.resolve()}. Correct data_download.{info.name}.url, "
-                "or leave it out to fetch the official archive."
+                f"{info.name}: there is no file {source.resolve()}. Correct data_download.{info.name}.url, or leave "
+                "it out to download the official archive."
             )
         if not os.access(source, os.R_OK):
             raise DownloadError(f"{info.name}: {source.resolve()} is not readable. Change its permissions.")
@@ -124,7 +124,7 @@ def _fetch(info: DatasetInfo, url: str, target: Path) -> None:
         ) from error
     except requests.RequestException as error:
         raise DownloadError(
-            f"{info.name}: the transfer of {url} broke off ({_innermost(error)}). Nothing was kept; {remedy}"
+            f"{info.name}: the download of {url} was interrupted ({_innermost(error)}). Nothing was kept; {remedy}"
         ) from error
 
 

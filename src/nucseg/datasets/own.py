@@ -43,8 +43,9 @@ def fetch(source: FolderSource, folder: Path) -> Path:
     for name in ("images", "labels"):
         if not _files(source.path / name):
             raise DownloadError(
-                f"data_download.own.path: {source.path / name} has no image. A dataset of one's own is a folder with "
-                f"`images` and `labels`, the files of the same names, ending in one of {', '.join(_SUFFIXES)}."
+                f"data_download.own.path: {source.path / name} has no image. Your own dataset must be a folder with "
+                "the subfolders `images` and `labels`, with matching file names ending in one of "
+                f"{', '.join(_SUFFIXES)}."
             )
     return source.path
 
@@ -68,8 +69,8 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     rows = _description(folder / DESCRIPTION)
     if strange := sorted(rows.keys() - {path.stem for path in images}):
         raise InputError(
-            f"{folder / DESCRIPTION}: no image is called {', '.join(map(repr, strange[:5]))}; image_id is the name of "
-            "the file without its ending."
+            f"{folder / DESCRIPTION}: no image is called {', '.join(map(repr, strange[:5]))}; image_id is the name "
+            "of the file without its suffix."
         )
     by_name = {path.stem: path for path in labels}
     for path in images:
@@ -102,14 +103,14 @@ def _description(path: Path) -> dict[str, dict[str, str]]:
     columns = set(rows[0]) if rows else {"image_id"}
     if "image_id" not in columns or columns - set(_COLUMNS):
         raise InputError(
-            f"{path}: has the columns {', '.join(map(str, rows[0]))}; allowed, and to be named in its first line, are "
-            f"image_id and any of {', '.join(_COLUMNS[1:])}."
+            f"{path}: has the columns {', '.join(map(str, rows[0]))}; its first line must name image_id and may name "
+            f"any of {', '.join(_COLUMNS[1:])}."
         )
     found = {
         (row["image_id"] or "").strip(): {name: (row.get(name) or "").strip() for name in _COLUMNS} for row in rows
     }
     if len(found) < len(rows):
-        raise InputError(f"{path}: names an image twice; keep one line for each.")
+        raise InputError(f"{path}: lists an image twice; keep one line per image.")
     return found
 
 

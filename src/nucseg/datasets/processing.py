@@ -79,7 +79,7 @@ def convert_datasets(
                 _check_id(sample.image_id, seen)
                 image, label_image, row = _convert(sample, dataset, config)
             except InputError as error:
-                logger.warning("%s: a sample is set aside: %s", dataset, error)
+                logger.warning("%s: a sample was rejected: %s", dataset, error)
                 rejected.append({"dataset": dataset, "image_id": sample.image_id, "reason": str(error)})
                 continue
             finally:
@@ -182,7 +182,7 @@ def _cleaned(labels: NDArray, image: NDArray, name: str, config: ProcessingConfi
     if config.fill_label_holes:
         labels = relabel(fill_label_holes(labels))
     if not labels.any():
-        raise InputError(f"{name}: the label image is empty.")
+        raise InputError(f"{name}: the label image contains no nucleus.")
     return labels
 
 

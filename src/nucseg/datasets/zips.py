@@ -37,8 +37,8 @@ def check_archive(path: Path, info: DatasetInfo, archive: Archive, source: str) 
             damaged = opened.testzip()
     except _DAMAGE as error:
         raise DownloadError(
-            f"{source}: is not a whole zip archive ({error}). The transfer was cut short or this is another file; "
-            "run again, or check the address."
+            f"{source}: is not a complete zip archive ({error}). The download was interrupted or this is another "
+            "file; run again, or check the URL."
         ) from error
     if damaged:
         raise DownloadError(f"{source}: the entry {damaged} is corrupt (its checksum differs). Fetch it again.")
@@ -63,7 +63,7 @@ def _check_names(entries: list[zipfile.ZipInfo], source: str) -> None:
         if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts or "\0" in name:
             raise DownloadError(
                 f"{source}: holds an entry called {entry.orig_filename!r}, which leads out of the archive's folder. "
-                "The archive is not what it should be; do not use it, and take the official one."
+                "Do not use this archive; use the official one."
             )
 
 
@@ -73,7 +73,7 @@ def _check_sizes(entries: list[zipfile.ZipInfo], packed: int, info: DatasetInfo,
         raise DownloadError(
             f"{source}: unpacks from {packed / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB; allowed for {info.name} "
             f"are {archive.max_unpacked_bytes / 2**20:.0f} MiB and {_MAX_RATIO} times the archive. "
-            "It looks like a zip bomb; do not use it, and take the official archive."
+            "It looks like a zip bomb; do not use it, and use the official archive."
         )
 
 

@@ -37,7 +37,9 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
     attributes: dict[str, Any] = dict(node.attrs)
     ome = attributes.get("ome", attributes)
     if not ome.get("multiscales"):
-        raise InputError(f"{name}: is a Zarr group without `multiscales`: not an OME-Zarr image. Give the image in it.")
+        raise InputError(
+            f"{name}: is a Zarr group without `multiscales`, so not an OME-Zarr image. Give the path of its image."
+        )
     scales, *others = ome["multiscales"]
     if others:
         called = ", ".join(str(each.get("name", number)) for number, each in enumerate(ome["multiscales"]))

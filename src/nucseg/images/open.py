@@ -29,10 +29,10 @@ def open_image(url: str | Path, channel: Channel = None) -> ImageSource:
     except FileNotFoundError as error:
         raise InputError(f"{name}: there is no such file. Check the path.") from error
     except PermissionError as error:
-        raise InputError(f"{name}: may not be read ({error}). Check its permissions, or your credentials.") from error
+        raise InputError(f"{name}: access is denied ({error}). Check its permissions, or your credentials.") from error
     except Exception as error:  # a decoder or a file system meets trouble with whatever exception
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{name}: cannot be read ({why}). It is damaged or of another format.") from error
+        raise InputError(f"{name}: cannot be read ({why}). The file is damaged or of another format.") from error
     if 0 in source.shape or len(source.shape) not in (2, 3) or source.dtype.kind not in "buif":
         check_image(source.read(Window.whole(source.shape)), name)  # raises, saying why
     return source
@@ -47,7 +47,7 @@ def _opened(name: str, channel: Channel) -> ImageSource:
     if is_local(files):
         check_file(Path(path), name)
     if files.isdir(path):
-        raise InputError(f"{name}: is a folder without an OME-Zarr image. Give its images.")
+        raise InputError(f"{name}: is a folder without an OME-Zarr image. Give the paths of its images.")
     stream = files.open(path, "rb")
     source = open_stream(stream, name, channel, path=Path(path) if is_local(files) else None)
     if is_local(files):  # a TIFF has been opened by its path

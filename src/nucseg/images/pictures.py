@@ -42,7 +42,7 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
     if data.startswith(PNG_START):
         image, exif = _png(data, name, as_stored=as_stored)
     elif as_stored:
-        raise InputError(f"{name}: is a JPEG, which does not keep the numbers of labels; use a TIFF or PNG.")
+        raise InputError(f"{name}: is a JPEG, which does not preserve labels; use a TIFF or PNG.")
     else:
         image, exif, end = _jpeg(data, name)
         if data.find(JPEG_START, end) >= 0:  # of a camera, which keeps a preview or a second view there

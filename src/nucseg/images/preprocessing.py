@@ -164,7 +164,7 @@ def _scale(transforms: tuple[Transform, ...], magnification: float | None) -> fl
             if transform.magnification is None:
                 return transform.factor or 1.0
             if magnification is None:
-                logger.info("The image's magnification is not known: it is not rescaled.")
+                logger.info("The image's magnification is not known, so it is not rescaled.")
                 return 1.0
             if not magnification > 0:
                 raise InputError(f"The magnification is {magnification}; it must be above 0, or left out.")

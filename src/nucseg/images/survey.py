@@ -98,7 +98,7 @@ def survey(source: ImageSource) -> Survey:
         return Survey(1, channel, (note,), surroundings)
     if few.are_a_lookup_table():
         raise InputError(
-            f"{source.name}: shows one channel in the colours of a lookup table; save the image itself, in grey."
+            f"{source.name}: shows one channel in the colours of a lookup table; save the original image in grey."
         )
     return Survey(3, 0, _dark_colours(colours, source.name), surroundings)
 

@@ -40,7 +40,9 @@ def _source(image: Any, channel: Channel) -> ImageSource:
     if isinstance(image, str | Path):
         return open_image(image, channel)
     if not hasattr(image, "__array__"):
-        raise InputError(f"image: {reprlib.repr(image)} is no image; give an array, or the path or URL of an image.")
+        raise InputError(
+            f"image: {reprlib.repr(image)} is not an image; give an array, or the path or URL of an image."
+        )
     array = np.asarray(image)
     if channel is not None:
         planes = choose_planes("YXS"[: array.ndim], array.shape, "image", channel=channel)

@@ -108,7 +108,7 @@ class DaskEngine:
         except KilledWorker as error:
             raise StorageError(
                 f"{job.source.name}: a tile crashed its worker {_RETRIES} times, probably out of memory "
-                f"({error}). Use fewer workers a machine, or smaller tiles (--tile)."
+                f"({error}). Use fewer workers per machine, or smaller tiles (--tile)."
             ) from error
         finally:
             self._client.cancel(list(decoded))

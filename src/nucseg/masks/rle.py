@@ -98,7 +98,7 @@ def _uncompressed(counts: str | bytes, number: int) -> NDArray[np.int64]:
     last = np.flatnonzero((codes & 32) == 0)
     first = np.concatenate([[0], last[:-1] + 1])[: last.size]
     if last.size and (last - first).max() > 6:
-        raise InputError(f"COCO mask {number}: {counts[:40]!r} holds a count without end; encode it again.")
+        raise InputError(f"COCO mask {number}: {counts[:40]!r} contains an unterminated count; encode it again.")
     shifts = 5 * (np.arange(codes.size) - np.repeat(first, last - first + 1))
     values = np.add.reduceat((codes & 31) << shifts, first) if last.size else np.zeros(0, np.int64)
     values -= np.where(codes[last] & 16, np.int64(32) << shifts[last], 0)
@@ -116,7 +116,7 @@ def _painted(runs: Sequence[NDArray[np.int64]], shape: tuple[int, int]) -> NDArr
     owners = np.repeat(np.arange(1, len(runs) + 1, dtype=np.int32), [len(nucleus) for nucleus in runs])
     wrong = (starts < 0) | (starts > size) | (lengths < 0) | (lengths > size - starts)
     if wrong.any():
-        raise InputError(f"Mask {owners[wrong][0]} leaves the image of {height} x {width} pixels; check its size.")
+        raise InputError(f"Mask {owners[wrong][0]} exceeds the image of {height} x {width} pixels; check its size.")
     order = np.argsort(starts, kind="stable")
     order = order[lengths[order] > 0]
     starts, owners = starts[order], owners[order]
@@ -124,7 +124,7 @@ def _painted(runs: Sequence[NDArray[np.int64]], shape: tuple[int, int]) -> NDArr
     overlaps = starts[1:] < ends[:-1]
     if overlaps.any():
         one, other = owners[:-1][overlaps][0], owners[1:][overlaps][0]
-        raise InputError(f"Masks {one} and {other} overlap; allowed is one mask a pixel.")
+        raise InputError(f"Masks {one} and {other} overlap; each pixel may belong to one mask only.")
     # The label rises by its number where a run starts and falls by it where the run ends.
     steps = np.zeros(size + 1, np.int32)
     steps[starts] = owners

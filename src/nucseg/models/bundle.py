@@ -69,9 +69,9 @@ class ModelBundle:
             config = json.loads((folder / "config.json").read_text())
             run = json.loads((folder / "run.json").read_text())
             if not isinstance(config, dict) or not isinstance(run, dict):
-                raise ValueError("config.json and run.json hold one object each")
+                raise ValueError("config.json and run.json must contain one object each")
         except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{folder}: not a whole model folder ({error}). {remedy}") from error
+            raise ModelError(f"{folder}: not a complete model folder ({error}). {remedy}") from error
         missing = {"format", "model", "name", "preprocessing"} - set(config)
         if missing:
             raise ModelError(f"{folder / 'config.json'}: no {', '.join(sorted(missing))}: not a nucseg model. {remedy}")

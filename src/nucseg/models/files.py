@@ -60,11 +60,11 @@ def read_files(
         model.thresholds = {name: float(thresholds[name]) for name in model.thresholds}
         network(model).load_weights(folder / WEIGHTS)
         if not np.isfinite(list(model.thresholds.values())).all():
-            raise ValueError(f"{THRESHOLDS} has a value that is no number")
+            raise ValueError(f"{THRESHOLDS} has a value that is not a number")
         if not all(np.isfinite(weights).all() for weights in network(model).get_weights()):
-            raise ValueError(f"{WEIGHTS} has values that are no numbers")
+            raise ValueError(f"{WEIGHTS} has values that are not numbers")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         raise ModelError(
-            f"{folder}: not a whole {title} model ({error}). Fetch it again (`dvc pull`) or train it anew."
+            f"{folder}: not a complete {title} model ({error}). Fetch it again (`dvc pull`) or retrain it."
         ) from error
     return model

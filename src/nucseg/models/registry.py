@@ -98,7 +98,7 @@ def kind_of(model: Model) -> str:
     for kind, entry in MODELS.items():
         if entry.class_path == path:
             return kind
-    raise ModelError(f"{path} is not a listed kind of model; add it to nucseg.models.registry.MODELS.")
+    raise ModelError(f"{path} is not a registered kind of model; add it to nucseg.models.registry.MODELS.")
 
 
 def _entry(kind: str) -> ModelEntry:
@@ -144,8 +144,9 @@ def resolve_model(name_or_folder: str | Path) -> Path:
     for pointer in pointers:
         if pointer.is_file():
             raise ModelError(
-                f"model {str(name_or_folder)!r} is versioned by DVC ({pointer}), but neither checked out nor in the "
-                f"bundled store: run `dvc pull` in {pointer.parent} (with `--remote s3` for a model in your bucket)."
+                f"model {str(name_or_folder)!r} is versioned with DVC ({pointer}), but is neither checked out nor in "
+                f"the bundled store: run `dvc pull` in {pointer.parent} (with `--remote s3` for a model in your "
+                "bucket)."
             )
     known = {folder.parent.name for root in roots for folder in root.glob("[!.]*/config.json")} | MODELS.keys()
     train = f", or train it with `kedro run --pipelines {name.name}`" if name.name in MODELS else ""

@@ -26,7 +26,7 @@ def earlier_run(pretrained: str | None) -> dict[str, Any] | None:
     try:
         run: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
-        raise ModelError(f"{path}: damaged ({error}). Fetch the model again (`dvc pull`) or train it anew.") from error
+        raise ModelError(f"{path}: damaged ({error}). Fetch the model again (`dvc pull`) or retrain it.") from error
     return run
 
 

@@ -88,8 +88,8 @@ def _check_processor() -> None:
     flags = processor_info("flags").split()
     if platform.machine() == "x86_64" and flags and "avx" not in flags:
         raise ConfigError(
-            f"TensorFlow needs a processor with AVX; {processor_info('model name')} has none. Use another machine, or "
-            "let the virtual machine have the processor of its host."
+            f"TensorFlow needs a processor with AVX; {processor_info('model name')} has none. Use another machine, "
+            "or give the virtual machine the CPU model of its host."
         )
 
 

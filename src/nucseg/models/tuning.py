@@ -78,7 +78,7 @@ def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: M
     """
     best = max((value for _, value in tried), default=0.0)
     if best <= 0:
-        _log.warning("No nucleus of the validation images was found: the thresholds stay %s.", dict(before))
+        _log.warning("No nucleus was found in the validation images; the thresholds stay %s.", dict(before))
         return dict(before)
     good = [
         (round(abs(thresholds["score"] - 0.5), 6), -value, thresholds)

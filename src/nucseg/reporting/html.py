@@ -87,7 +87,7 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
         InputError: There is no model, or a chosen image has no row or no picture.
     """
     if not models:
-        raise InputError("report: there is no evaluated model; run model_evaluation for one first.")
+        raise InputError("report: no model has been evaluated; run model_evaluation first.")
     metrics = [model.metrics for model in models]
     datasets = {name: group for model in metrics for name, group in model["by"].get("dataset", {}).items()}
     sizes = {model.metrics["model"]: model.sizes for model in models if model.sizes is not None}

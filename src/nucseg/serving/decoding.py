@@ -124,7 +124,7 @@ def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], 
     if answer is None:
         _log.warning("%s: the process that decoded it ended with %s.", name, code)
         if code == -signal.SIGKILL:  # as the kernel does where memory runs out
-            raise TooLargeError(f"{name}: takes more memory to decode than there is. Save it as a TIFF with tiles.")
+            raise TooLargeError(f"{name}: needs more memory to decode than is available. Save it as a TIFF with tiles.")
         raise InputError(f"{name}: cannot be decoded. The file is damaged; fetch or save it again.")
     return answer
 

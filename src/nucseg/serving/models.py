@@ -82,7 +82,7 @@ class ModelStore:
         if name is None or name == self.default:
             return self._default_folder
         if name not in self.names():
-            raise UnknownModelError(f"model {name[:100]!r} is unknown; GET /models lists those there are.")
+            raise UnknownModelError(f"model {name[:100]!r} is unknown; GET /models lists the available ones.")
         return resolve_model(name)
 
     def predictor(self, name: str | None = None) -> ServedModel:
@@ -127,9 +127,9 @@ class ModelStore:
             config = json.loads((folder / "config.json").read_text())
             run = json.loads((folder / "run.json").read_text())
             if not isinstance(config, dict) or not isinstance(run, dict):
-                raise ValueError("config.json and run.json hold one object each")
+                raise ValueError("config.json and run.json must contain one object each")
         except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"model {folder.name}: not a whole model folder; fetch it again.") from error
+            raise ModelError(f"model {folder.name}: not a complete model folder; fetch it again.") from error
         splits = images_seen(run)
         datasets = [_dataset(name) for name in sorted({key.split("/")[0] for keys in splits.values() for key in keys})]
         return {

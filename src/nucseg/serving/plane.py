@@ -146,4 +146,4 @@ def _enough_memory() -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise TooLargeError("image: takes more memory to predict than there is. Cut it.") from error
+        raise TooLargeError("image: needs more memory to predict than is available. Crop it.") from error

@@ -30,7 +30,9 @@ def run_server(settings: Settings) -> None:
     # uvicorn ends with the signal that it got; this makes that an ordinary end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.api_key is None and settings.host not in _LOCAL:
-        _log.warning("Everyone who reaches %s may use the service: set NUCSEG_API_KEY.", settings.host)
+        _log.warning(
+            "Everyone who can reach %s may use the service: set NUCSEG_API_KEY to restrict access.", settings.host
+        )
     uvicorn.Server(server_config(app, settings)).run()
 
 

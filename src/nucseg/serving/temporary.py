@@ -49,7 +49,7 @@ def sweep_temporary() -> None:
         try:
             if folder.is_dir() and folder.stat().st_uid == os.getuid() and _abandoned(folder):
                 shutil.rmtree(folder)
-                _log.info("Removed %s, which a process left that was killed.", folder)
+                _log.info("Removed %s, left behind by a killed process.", folder)
         except OSError:  # another process was faster
             continue
 

@@ -56,7 +56,7 @@ class EpochLog(keras.callbacks.Callback):
         logs = logs or {}
         now = time.monotonic()
         logger.info(
-            "Epoch %d/%d: loss %.4f, val_loss %.4f, learning rate %.2e, %.0f ms a step, at most %.0f min left.",
+            "Epoch %d/%d: loss %.4f, val_loss %.4f, learning rate %.2e, %.0f ms per step, at most %.0f min left.",
             epoch + 1,
             self._config.epochs,
             logs["loss"],

@@ -9,7 +9,7 @@ from nucseg.core.types import Modality, Precision
 
 def _ordered(diameters: tuple[float, float]) -> tuple[float, float]:
     if diameters[0] > diameters[1]:
-        raise ValueError(f"the first number must not be above the second: {list(diameters)}")
+        raise ValueError(f"the first number must not exceed the second: {list(diameters)}")
     return diameters
 
 

@@ -97,8 +97,8 @@ def train(
 
     if not checkpoint.path.is_file() and any(checkpoint.path.parent.glob("*.npz")):
         logger.info(
-            "%s: the checkpoints there are of other settings, images or first weights, or of an earlier version; this "
-            "training starts from the beginning.",
+            "%s: the existing checkpoints are of other settings, images or initial weights, or of an earlier "
+            "version; training starts from the beginning.",
             checkpoint.path.parent,
         )
 
@@ -157,7 +157,7 @@ def bundle_pretrained(
     """
     validation = _split(samples, "val")
     settings = _settings(parameters, None, None, transforms, None)
-    logger.info("%s keeps its pretrained weights: nothing is trained.", name)
+    logger.info("%s keeps its pretrained weights; nothing is trained.", name)
     record = run_record(
         validation,
         parameters=settings,
@@ -203,7 +203,7 @@ def _split(samples: Sequence[Sample], split: str) -> list[Sample]:
     chosen = [sample for sample in samples if sample.split == split]
     if not chosen:
         raise InputError(
-            f"The manifest has {len(samples)} images but none of the split {split!r}; training needs train and val. "
+            f"The manifest has {len(samples)} images but none in the split {split!r}; training needs train and val. "
             "Process a dataset that has them (data_download.datasets)."
         )
     return chosen
@@ -245,7 +245,7 @@ def _fit(
 ) -> None:
     first_epoch = len(callbacks[-1].history)
     if first_epoch:
-        logger.info("Going on after epoch %d of the interrupted training.", first_epoch)
+        logger.info("Resuming the interrupted training after epoch %d.", first_epoch)
     segmenter.compile(make_optimizer(config))
     segmenter.keras_model.optimizer.build(segmenter.keras_model.trainable_variables)
     try:

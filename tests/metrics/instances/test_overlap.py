@@ -45,7 +45,7 @@ def test_labels_as_high_as_int32_goes():
     [
         (np.zeros((4, 4), int), np.zeros((4, 5), int), r"\(4, 5\).*\(4, 4\)"),
         (np.zeros((4, 4)), np.zeros((4, 4), int), "true label image: dtype float64"),
-        (np.zeros((4, 4), int), np.full((4, 4), -1), "predicted label image: holds the negative label"),
+        (np.zeros((4, 4), int), np.full((4, 4), -1), "predicted label image: contains the negative label"),
         (np.zeros((4, 4), int), np.full((4, 4), 2**31), r"2\*\*31"),
     ],
 )

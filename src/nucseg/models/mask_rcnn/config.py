@@ -143,24 +143,25 @@ class MaskRCNNConfig(BaseModel):
         if not 0 < len(self.anchor_sizes) <= len(self.strides):
             raise ValueError(f"anchor_sizes has {len(self.anchor_sizes)} levels; allowed are 1 to {len(self.strides)}")
         if len({len(sizes) for sizes in self.anchor_sizes}) > 1 or not self.anchor_sizes[0] or not self.anchor_ratios:
-            raise ValueError("anchor_sizes must have as many sizes on each level, at least one, and anchor_ratios one")
+            raise ValueError(
+                "anchor_sizes must have the same number of sizes on each level, at least one, and "
+                "anchor_ratios at least one"
+            )
         if min(*map(min, self.anchor_sizes), *self.anchor_ratios) <= 0:
             raise ValueError("anchor_sizes and anchor_ratios must be above 0")
         if self.backbone == "light":
             if self.strides != tuple(2 ** (level + 1) for level in range(len(self.strides))):
                 raise ValueError(f"strides are {self.strides}; with the light backbone they are 2, 4, 8, ...")
             if not len(self.filters) == len(self.blocks) == len(self.strides):
-                raise ValueError("filters, blocks and strides must have as many entries each")
+                raise ValueError("filters, blocks and strides must have the same number of entries")
         elif self.strides != (4, 8, 16, 32):
             raise ValueError(f"strides are {self.strides}; with the backbone resnet50 they are 4, 8, 16, 32")
         if self.proposals > self.before_nms or self.training_proposals > self.training_before_nms:
-            raise ValueError(
-                "proposals may not be more than before_nms, and training_proposals than training_before_nms"
-            )
+            raise ValueError("proposals must not exceed before_nms, nor training_proposals training_before_nms")
         if max(self.positive_rois, self.negative_rois) > self.training_proposals + self.max_nuclei:
-            raise ValueError("positive_rois and negative_rois may not be more than training_proposals + max_nuclei")
+            raise ValueError("positive_rois and negative_rois must not exceed training_proposals + max_nuclei")
         if self.rpn_low > self.rpn_high:
-            raise ValueError(f"rpn_low is {self.rpn_low}; it may not be above rpn_high, {self.rpn_high}")
+            raise ValueError(f"rpn_low is {self.rpn_low}; it must not exceed rpn_high, {self.rpn_high}")
         if self.pretrained == IMAGENET and self.backbone != "resnet50":
             raise ValueError(f"pretrained: {IMAGENET} weights are those of the backbone resnet50")
         return self
@@ -180,7 +181,7 @@ class MaskRCNNConfig(BaseModel):
     def _has_something_to_use(cls, fine_tune: bool | str, info: ValidationInfo) -> bool | str:
         if fine_tune is not True and info.data.get("pretrained") in (None, IMAGENET):
             raise ValueError(
-                f"{str(fine_tune).lower()} is for a trained model: name its folder in `pretrained`, or set it to true"
+                f"{str(fine_tune).lower()} requires a trained model: set `pretrained` to its folder, or use true"
             )
         return fine_tune
 

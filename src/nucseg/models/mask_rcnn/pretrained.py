@@ -54,5 +54,5 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
         if head_alone:
             ours.trainable = False
     model.thresholds = source.thresholds
-    _log.info("Start from the weights of %s: %s.", folder, ", ".join(parts))
+    _log.info("Starting from the weights of %s: %s.", folder, ", ".join(parts))
     return model

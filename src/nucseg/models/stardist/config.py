@@ -91,7 +91,7 @@ class StarDistConfig(BaseModel):
     @classmethod
     def _has_something_to_use(cls, fine_tune: bool, info: ValidationInfo) -> bool:
         if not fine_tune and info.data.get("pretrained") in (None, IMAGENET):
-            raise ValueError("false is for a pretrained model: name one in `pretrained`, or set it to true")
+            raise ValueError("false requires a pretrained model: set `pretrained`, or use true")
         return fine_tune
 
     def architecture(self) -> dict[str, Any]:

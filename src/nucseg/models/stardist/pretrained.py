@@ -106,12 +106,12 @@ def _read(folder: Path, config: StarDistConfig) -> StarDist:
             model.thresholds = _thresholds(folder, model.thresholds)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{_KEYS}.pretrained: {config.pretrained} is not a whole StarDist model ({error}). It needs config.json "
+            f"{_KEYS}.pretrained: {config.pretrained} is not a complete StarDist model ({error}). It needs config.json "
             "and weights_best.h5 of the stardist package, or to be a model folder of nucseg."
         ) from error
     if config.refine_radius:
         _take_foreground_head(source, model)
-    _log.info("Start from the weights of %s.", config.pretrained)
+    _log.info("Starting from the weights of %s.", config.pretrained)
     return model
 
 
@@ -129,7 +129,7 @@ def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
     if source is None or not source.config.refine_radius:
         if not config.fine_tune:
             raise ConfigError(
-                f"{_KEYS}.refine_radius: {config.refine_radius} is not allowed with {config.pretrained} as it is, "
+                f"{_KEYS}.refine_radius: {config.refine_radius} is not allowed with {config.pretrained} used as is, "
                 "which has no foreground head. Set it to 0, or fine_tune to true so that the head learns."
             )
         return

@@ -110,8 +110,8 @@ def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
     seen = {sample.key for sample in samples}.intersection(images_seen(model.run).get("train", set()))
     if seen:
         logger.warning(
-            "%d of the %d test images, such as %s, were among those that %s was trained on: "
-            "their scores are not those of unseen images.",
+            "%d of the %d test images, such as %s, were used to train %s: their scores are not scores on unseen "
+            "images.",
             len(seen),
             len(samples),
             min(seen),
@@ -128,7 +128,7 @@ def test_split(samples: list[Sample]) -> list[Sample]:
     chosen = [sample for sample in samples if sample.split == "test"]
     if not chosen:
         raise InputError(
-            "samples.csv: no image is in the test split, so there is nothing to evaluate; "
-            "give it a share (data_preprocessing.split.test), or add images."
+            "samples.csv: no image is in the test split, so there is nothing to evaluate; set "
+            "data_preprocessing.split.test above 0, or add images."
         )
     return chosen

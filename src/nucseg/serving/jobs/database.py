@@ -110,9 +110,7 @@ class _SqliteFile:
         if not self._seen:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         elif not self._path.exists():
-            raise sqlite3.OperationalError(
-                f"{self._path} is gone; put it back, or start again with an empty task table"
-            )
+            raise sqlite3.OperationalError(f"{self._path} is missing; restore it, or restart with an empty task table")
         mode = "rw" if self._seen else "rwc"
         connection = sqlite3.connect(
             f"file:{quote(str(self._path))}?mode={mode}",
@@ -143,7 +141,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _check_file(path: Path, file: tuple[int, int] | None) -> None:
     """Refuse a connection to a file that another one has replaced; the pool connects anew."""
     if _identity(path) != file:
-        _log.warning("The task table's file %s is another one than before, or gone.", path)
+        _log.warning("The task table's file %s was replaced or is missing.", path)
         raise DisconnectionError(f"{path} was replaced")
 
 

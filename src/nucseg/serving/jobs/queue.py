@@ -135,7 +135,7 @@ class JobQueue:
         """
         job = self.table.get(_valid(job_id))
         if job is None:
-            raise UnknownJobError("there is no task of this id.")
+            raise UnknownJobError("there is no task with this id.")
         if job.state == "EXPIRED":
             raise ExpiredJobError("the result has expired; submit the image again.")
         return job
@@ -184,7 +184,7 @@ class JobQueue:
                 self.storage.delete(job_id)
                 self.table.delete(job_id)
         if not found:
-            raise UnknownJobError("there is no task of this id.")
+            raise UnknownJobError("there is no task with this id.")
         # Where that fails, it can be asked for again, and the sweep does so, too.
         self.storage.delete(job_id)
         self.table.deleted(job_id)
@@ -209,8 +209,8 @@ class JobQueue:
             raise unavailable(
                 "the storage",
                 FileNotFoundError(
-                    f"{self.storage.url} is not where the waiting tasks' uploads lie: is its disk mounted? Put it "
-                    "back; where it is gone for good, delete the task table, too"
+                    f"{self.storage.url} does not contain the waiting tasks' uploads: is its disk mounted? Restore "
+                    "it; if it is lost for good, delete the task table, too"
                 ),
             )
 
@@ -233,7 +233,7 @@ class JobQueue:
                 self.storage.delete(job_id)
                 self.table.remove(job_id)
         except UnavailableError as error:
-            _log.warning("Task %s was not taken; it is removed later: %s", job_id, error.for_log())
+            _log.warning("Task %s was not accepted; it will be removed later: %s", job_id, error.for_log())
             return False
         return True
 
@@ -262,5 +262,5 @@ def _valid(job_id: str) -> str:
     except ValueError:
         parsed = ""
     if parsed != job_id:
-        raise UnknownJobError("there is no task of this id; it would be 36 characters of 0-9, a-f and '-'.")
+        raise UnknownJobError("there is no task with this id; an id has 36 characters of 0-9, a-f and '-'.")
     return job_id

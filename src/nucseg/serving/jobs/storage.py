@@ -167,13 +167,13 @@ class Storage:
     def _path(self, key: str) -> str:
         parts = key.split("/")
         if not key or any(part in ("", ".", "..") for part in parts) or "\\" in key or "\0" in key:
-            raise InputError(f"{key[:200]!r} is not a key; allowed are names joined by '/'.")
+            raise InputError(f"{key[:200]!r} is not a valid key; allowed are names joined by '/'.")
         return f"{self._root}/{key}"
 
     def _missed(self) -> None:
         """Raise where the folder was there before and is gone: it is not to be made anew."""
         if self._marked and not Path(self._root).is_dir():
-            raise FileNotFoundError(f"{self._root} is gone")
+            raise FileNotFoundError(f"{self._root} is missing")
 
     def _is_file(self, key: str) -> bool:
         path = self._path(key)

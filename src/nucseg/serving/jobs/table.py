@@ -160,7 +160,9 @@ class JobTable:
         if row is None:
             return None
         if row.request_digest != request.digest:
-            raise ReusedKeyError("this Idempotency-Key came with another image or other parameters; send a new key.")
+            raise ReusedKeyError(
+                "this Idempotency-Key was used with another image or other parameters; send a new key."
+            )
         if row.state == "UPLOADING":
             raise BusyError("the same request is being processed; try again later.", retry_after=2)
         return str(row.id)

@@ -123,4 +123,4 @@ class BoundedConnection(HttpToolsProtocol):
         min(waiting, key=lambda each: each.opened, default=self).transport.abort()
         if time.monotonic() - BoundedConnection.warned > 60:
             BoundedConnection.warned = time.monotonic()
-            _log.warning("More than %d connections: those that wait longest for a request are closed.", self.most)
+            _log.warning("More than %d connections: closing those that have been idle longest.", self.most)

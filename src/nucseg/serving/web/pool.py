@@ -46,7 +46,7 @@ class Pool:
             try:
                 call()
             except Exception:
-                _log.exception("The model cannot be used: the service will not get ready.")
+                _log.exception("The model cannot be used: the service will not become ready.")
                 raise
             _log.info("Ready after %.1f s.", time.perf_counter() - started)
 

@@ -40,9 +40,9 @@ class MetadataAnswer(BaseModel):
     type: str
     license: str
     source: str
-    model: str = Field(description="The name to ask for it by.")
+    model: str = Field(description="Name by which it is requested.")
     kind: str | None = Field(description="Kind of network.")
-    version: str = Field(description="Hash of the model's content: changes when any of its files does.")
+    version: str = Field(description="Hash of the model's files.")
     created: str | None
     training_data: TrainingData
     scores: dict[str, Any] = Field(description="Scores on the validation split.")
@@ -81,7 +81,7 @@ class TaskAnswer(BaseModel):
 
     id: str
     status: Literal["QUEUED", "PROCESSING", "FINISHED", "FAILED"]
-    progress: float = Field(ge=0, le=1, description="The fraction that is done, roughly.")
+    progress: float = Field(ge=0, le=1, description="Approximate fraction that is done.")
     attempts: int = Field(description="Number of attempts.")
     created: datetime
     started: datetime | None

@@ -18,11 +18,12 @@ IN_MEMORY = 1 << 20
 
 FIELD = "image"
 ModelName = Annotated[
-    str | None, Query(min_length=1, max_length=200, description="One of GET /models; the default one otherwise.")
+    str | None,
+    Query(min_length=1, max_length=200, description="A model listed by GET /models; the default model if left out."),
 ]
 Threshold = Annotated[
     float | None,
-    Query(ge=LOWEST_THRESHOLD, le=1, description="The lowest probability to keep; the model's own otherwise."),
+    Query(ge=LOWEST_THRESHOLD, le=1, description="Lowest probability to keep; the model's own threshold by default."),
 ]
 
 _BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}

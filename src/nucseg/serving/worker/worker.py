@@ -96,7 +96,7 @@ class Worker:
                 known = isinstance(error, UnavailableError)
                 checked, pause = False, min(max(2 * pause, self._poll), _LONGEST_WAIT)
                 said = error.for_log() if isinstance(error, UnavailableError) else error
-                _log.error("Next look at the queue in %.3g s: %s", pause, said, exc_info=not known)
+                _log.error("Next check of the queue in %.3g s: %s", pause, said, exc_info=not known)
                 stop.wait(pause)
                 continue
             if not worked:
@@ -111,7 +111,7 @@ class Worker:
         job = self._queue.table.claim(self._lease)
         if job is None:
             return False
-        _log.info("Task %s, try %d.", job.id, job.attempts)
+        _log.info("Task %s, attempt %d.", job.id, job.attempts)
         self._claim = claim = _Claim(job)
         try:
             with heartbeat(min(self._lease / 3, _BEAT_SECONDS), lambda: self._extend(claim)):
@@ -124,7 +124,7 @@ class Worker:
         """Put the job that is worked on back into the queue, if any; from another thread, before the process ends."""
         claim = self._claim
         if claim is not None and self._queue.table.give_back(claim.job):
-            _log.info("Task %s is given back unfinished.", claim.job.id)
+            _log.info("Task %s is returned to the queue unfinished.", claim.job.id)
 
     def _try(self, claim: _Claim) -> None:
         job = claim.job
@@ -134,13 +134,13 @@ class Worker:
             self._drop(job)
         except _StoppedError:
             self._reach(lambda: self._queue.table.give_back(job))
-            _log.info("Task %s is given back unfinished.", job.id)
+            _log.info("Task %s is returned to the queue unfinished.", job.id)
         except InputError as error:
             self._fail(job, str(error), retry=False)
         except Exception as error:
             if fault := fault_of_machine(error):
                 self._reach(lambda: self._queue.table.give_back(job, pause=max(self._retry_delay, self._poll)))
-                _log.warning("Task %s is given back: %s", job.id, fault)
+                _log.warning("Task %s is returned to the queue: %s", job.id, fault)
                 raise fault from error
             _log.exception("Task %s failed.", job.id)
             model = isinstance(error, ModelError)
@@ -158,7 +158,7 @@ class Worker:
                 if self._queue.table.get(job.id) is None:
                     raise _LostError from None
                 self._queue.check_storage()
-                raise InputError("The upload is gone.") from None
+                raise InputError("The upload is missing.") from None
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(
                     stream, model=job.model, threshold=job.threshold, progress=lambda done: self._report(claim, done)
@@ -187,7 +187,7 @@ class Worker:
             claim.lost.set()
 
     def _drop(self, job: Job) -> None:
-        _log.warning("Task %s was deleted or taken over; what was found is dropped.", job.id)
+        _log.warning("Task %s was deleted or taken over; its result is dropped.", job.id)
         if self._queue.table.get(job.id) is None:
             self._queue.storage.delete(job.id)
 

@@ -26,12 +26,13 @@ Key = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="Any name of this request, such as a UUID: sent again with the same key, it gives the same task.",
+        description="Any name for this request, such as a UUID: a request repeated with the same key returns the "
+        "same task.",
     ),
 ]
 Formats = Annotated[
     list[ResultFormat],
-    Query(max_length=len(FILES), description="Formats in which the result is written; all of them otherwise."),
+    Query(max_length=len(FILES), description="Formats in which the result is written; all formats by default."),
 ]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -128,7 +129,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
     )
     async def result(
         task_id: TaskId,
-        format: Annotated[ResultFormat, Query(description="mask is a PNG with 255 where any nucleus is.")] = "mask",
+        format: Annotated[ResultFormat, Query(description="mask is a PNG with 255 in every nucleus.")] = "mask",
     ) -> StreamingResponse:
         """Fetch the result of a task."""
         pieces, size = await backend.storage(queue.result, task_id, format)

@@ -23,6 +23,7 @@ from serving_memory import tiff
 from fake_segmenter import WholeNuclei
 from nucseg.core.types import Instances
 from nucseg.images.transforms import Normalize, ToGrayscale
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
 from nucseg.serving.decoding import decode_upload
@@ -47,7 +48,9 @@ class Bright(WholeNuclei):
 def work(upload: Path) -> None:
     """Predict an upload, write its result in every format, and print the highest memory."""
     transforms = (ToGrayscale(), Normalize(pmin=0, pmax=100, min_range=1))
-    predictor = Predictor(ModelBundle("bright", Bright(), transforms, {}), scale=1.0, precision="float32")
+    predictor = Predictor(
+        ModelBundle("bright", Bright(), transforms, {}), PredictOptions(scale=1.0, precision="float32")
+    )
     started = time.monotonic()
     with upload.open("rb") as stream, tempfile.TemporaryDirectory() as folder:
         source = decode_upload(stream, Settings(_env_file=None).max_task_pixels)

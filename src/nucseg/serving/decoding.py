@@ -30,7 +30,7 @@ from nucseg.serving.limits import DECODE_BYTES, Cost, check_size
 
 _THREADS = 2  # that decode strips and tiles of one image
 _OVERHEAD = 192 << 20  # bytes for libraries that are imported late, and stacks of threads
-_PATIENCE = 5  # seconds on the clock for each second of processor time: the processors are shared
+_PATIENCE = 20  # seconds on the clock for each second of processor time: the processors are shared
 _log = logging.getLogger(__name__)
 
 # A server that is asked for a process copies itself for each image: a moment, where a new interpreter takes a second.

@@ -74,6 +74,12 @@ def test_the_oldest_comes_first(table) -> None:
     assert [table.claim(10).id for _ in range(3)] == ids
 
 
+def test_a_clock_that_was_set_back_holds_up_nothing_that_is_queued(table) -> None:
+    ids = queued(table, 2)
+    table._now = table._now - 3600
+    assert [table.claim(10).id for _ in ids] == ids
+
+
 def test_a_silent_worker_loses_its_task_and_may_change_it_no_more(table) -> None:
     queued(table)
     first = table.claim(60)

@@ -123,7 +123,7 @@ def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
     assert run["parameters"]["training"] is None
     assert run["validation"]["thresholds"] == {"score": 0.4}
     assert "nothing is trained" in caplog.text
-    with pytest.raises(InputError, match="none of the split 'val'"):
+    with pytest.raises(InputError, match="none in the split 'val'"):
         bundle_pretrained(samples[:1], segmenter, transforms=(), config=drawn.SMALL, name="mine", parameters={})
 
 
@@ -221,7 +221,7 @@ def test_thresholds_are_tuned_on_the_validation_split(drawn, samples, tmp_path):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_split_without_images_is_named(drawn, samples, tmp_path, split):
-    with pytest.raises(InputError, match="none of the split"):
+    with pytest.raises(InputError, match="none in the split"):
         drawn.run_training(drawn.with_split(samples, split), tmp_path)
 
 

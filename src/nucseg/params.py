@@ -174,7 +174,7 @@ def _source(keys: tuple[str | int, ...], parameters: Any, folders: list[Path]) -
 
 
 def _value(content: Any, keys: Sequence[str | int]) -> tuple[bool, Any]:
-    """Follow the keys into nested mappings and lists, if they lead somewhere."""
+    """Return what the keys lead to in nested mappings and lists, if there is anything."""
     for key in keys:
         try:
             content = content[key]

@@ -64,12 +64,12 @@ class Augmenter:
 
     @property
     def reach(self) -> float:
-        """How many times a patch's side the source window must measure so that it covers the patch however turned."""
+        """Side of the source window, as a multiple of the patch's side, that covers the patch at any rotation."""
         return max([1.0, *(_reach(t) for t in self._stages["affine"].transforms)])
 
     @property
     def largest_zoom(self) -> float:
-        """By which factor the affine transform enlarges at most; at least 1."""
+        """Largest factor by which the affine transform enlarges; at least 1."""
         return max([1.0, *(t.scale["x"][1] for t in self._stages["affine"].transforms)])
 
     def __call__(
@@ -81,7 +81,7 @@ class Augmenter:
         size: tuple[int, int] | None = None,
         value_range: tuple[float, float] = (0.0, 1.0),
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Change an image and its truth.
+        """Transform an image and its truth.
 
         Args:
             image: `(H, W)` or `(H, W, 3)`, uint8, uint16 or float32 in [0, 1].

@@ -51,5 +51,5 @@ class Progress(AbstractContextManager["Progress"]):
             self._bar.set_postfix_str(f"{self._nuclei} nuclei")
 
     def quiet(self) -> AbstractContextManager[None]:
-        """Take the bar away while something else is written to the terminal."""
+        """Hide the bar while something else is written to the terminal."""
         return self._bar.external_write_mode()

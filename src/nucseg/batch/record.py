@@ -39,7 +39,7 @@ class ImageRecord:
         return self.output / FOLDER / f"{self.name}.tiles" / key
 
     def finished(self, files: list[Path]) -> int | None:
-        """Give the number of nuclei of an image that is done, with the same settings and with all these files."""
+        """Return the number of nuclei of an image that was finished with the same settings and all these files."""
         try:
             summary = json.loads(self._done.read_text())
         except (OSError, ValueError):
@@ -48,7 +48,7 @@ class ImageRecord:
         return int(summary["nuclei"]) if same else None
 
     def finish(self, nuclei: int) -> None:
-        """Note that the image is done, and forget its tiles."""
+        """Record that the image is done, and delete its tiles."""
         with atomic_file(self._done) as temporary:
             temporary.write_text(json.dumps({"nuclei": nuclei, "settings": self.settings}, indent=2))
         self.forget_tiles()
@@ -62,7 +62,7 @@ class ImageRecord:
         part.save(self._tiles / f"{tile}.npz")
 
     def saved_tiles(self, grid: TileGrid) -> dict[int, Part]:
-        """Give the tiles that an earlier run has finished; a damaged one does not count."""
+        """Return the tiles that an earlier run has finished, without damaged ones."""
         found = {}
         for tile in grid:
             try:

@@ -125,7 +125,7 @@ def _storage_errors(path: Path) -> Iterator[None]:
 
 
 def _concerns(error: OSError, path: Path) -> bool:
-    """Distinguish an error about the place that is written from one about a file that the block reads."""
+    """Return whether an error concerns the path that is written, not a file that the block reads."""
     if error.filename is None:
         return True
     folder, named = path.absolute().parent, Path(os.fsdecode(error.filename)).absolute()

@@ -36,5 +36,5 @@ class _WithoutFile(io.RawIOBase):
 
 
 def without_file(stream: IO[bytes]) -> BinaryIO:
-    """Hide that a stream is a file: no decoder gets to look for other files beside it."""
+    """Hide that a stream is a file, so that no decoder looks for other files beside it."""
     return cast("BinaryIO", _WithoutFile(stream))

@@ -41,7 +41,7 @@ _QUADRANTS = (
 
 
 def fetch(source: None, folder: Path) -> Path:
-    """Pack the image and its label image out of the installed stardist package, without importing it.
+    """Write an archive of the image and its label image from the installed stardist package, without importing it.
 
     Args:
         source: Not used; there is nothing to choose.

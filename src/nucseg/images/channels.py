@@ -10,7 +10,7 @@ _LUMINANCE = (0.2125, 0.7154, 0.0721)
 
 
 def canonical_channels(image: NDArray) -> NDArray:
-    """Reduce an image to what is stored: grey `(H, W)` or RGB `(H, W, 3)`.
+    """Convert an image to the form in which it is stored: grey `(H, W)` or RGB `(H, W, 3)`.
 
     Args:
         image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any dtype.

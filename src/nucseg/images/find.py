@@ -246,7 +246,7 @@ def _remote(files: Any, base: str, listed: dict[str, Any]) -> Iterator[_Entry]:
 
 
 def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) -> tuple[list[_Entry], _LeftOut]:
-    """Separate the images from what is left out."""
+    """Split paths into images and what is left out."""
     chosen, left_out = [], _LeftOut()
     image_folders: set[str] = set()
     for entry in entries:

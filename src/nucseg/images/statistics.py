@@ -66,7 +66,7 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
 
 
 def without_marks(counts: NDArray[np.int64], percents: tuple[float, float]) -> NDArray[np.int64]:
-    """Leave out what was drawn into an image: one exact value far above, or far below, all others.
+    """Remove what was drawn into an image: one exact value far above, or far below, all others.
 
     A scale bar or text that is burnt in has one value; where it covers more pixels than a percentile leaves out, it
     would set the range, and the nuclei would be lost in its lowest part. Light that saturates a camera has values up to

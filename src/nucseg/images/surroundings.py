@@ -40,7 +40,7 @@ class Area:
 
     @cached_property
     def beside(self) -> NDArray[np.bool_]:
-        """Which cells are neighbours of those: there, pixels of such values belong to the area."""
+        """Cells next to these, in which pixels of such values belong to the area, too."""
         beside: NDArray[np.bool_] = ndimage.binary_dilation(self.cells, np.ones((3, 3))) & ~self.cells
         return beside
 
@@ -71,7 +71,7 @@ class Surroundings:
         return outside
 
     def filled(self, source: ImageSource) -> ImageSource:
-        """Put the median of the data where there is none, so that no edge lies around the data."""
+        """Fill pixels without data with the median of the data, so that there is no edge around the data."""
 
         def read(window: Window) -> NDArray:
             part = source.read(window)

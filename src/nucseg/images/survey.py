@@ -53,14 +53,14 @@ class Survey:
     surroundings: Surroundings | None = None
 
     def canonical(self, image: NDArray) -> NDArray:
-        """Reduce the image, or a part of it, to what is stored: grey `(h, w)` or RGB `(h, w, 3)`; may be a view."""
+        """Convert the image, or a part, to the stored form: grey `(h, w)` or RGB `(h, w, 3)`; may be a view."""
         if image.ndim == 2:
             return image
         return image[..., :3] if self.channels == 3 else image[..., self.channel]
 
 
 def survey(source: ImageSource) -> Survey:
-    """Look at a whole image, band by band.
+    """Survey a whole image, band by band.
 
     Raises:
         InputError: It is not an image, it shows several stains in colour on black, or one in a lookup table's colours.

@@ -95,7 +95,7 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
 
 
 def _check_imagej(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, name: str) -> list[str]:
-    """Note, or refuse where the planes cannot be told, that ImageJ's description names more images than there are."""
+    """Check that ImageJ's description does not name more images than there are; note it, or refuse ambiguous planes."""
     held = len(tiff.pages)
     if series.kind == "generic":
         images = (tiff.imagej_metadata or {}).get("images", 1)

@@ -115,7 +115,7 @@ class DaskEngine:
 
 
 def _absolute(name: str) -> str:
-    """Give the path of an image as a worker that was started elsewhere finds it; a URL stays."""
+    """Return the path of an image as a worker started elsewhere finds it; a URL is unchanged."""
     return name if "://" in name else str(Path(name).absolute())
 
 

@@ -29,21 +29,21 @@ class TileGrid:
         return self.counts[0] * self.counts[1]
 
     def __iter__(self) -> Iterator[int]:
-        """Give the tiles' numbers, row by row."""
+        """Iterate over the tiles' numbers, row by row."""
         return iter(range(len(self)))
 
     def core(self, tile: int) -> Window:
-        """Give what a tile owns: every pixel belongs to one tile."""
+        """Return the window that a tile owns; every pixel belongs to exactly one tile."""
         row, column = divmod(tile, self.counts[1])
         top, left = row * self.side, column * self.side
         return Window(top, left, min(top + self.side, self.shape[0]), min(left + self.side, self.shape[1]))
 
     def reads(self, tile: int) -> Window:
-        """Give what the network must see to know what a tile owns."""
+        """Return the window that the network must see to predict what a tile owns."""
         return self.core(tile).grown(self.halo, self.shape)
 
     def neighbours(self, tile: int) -> list[int]:
-        """Give a tile and those around it, in rising order."""
+        """Return a tile and those around it, in ascending order."""
         rows, columns = self.counts
         row, column = divmod(tile, columns)
         return [
@@ -54,7 +54,7 @@ class TileGrid:
 
 
 def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: int, max_side: int) -> TileGrid:
-    """Lay tiles over an image.
+    """Create the tiles that cover an image.
 
     Where no side is wanted, tiles are as large as the model can take with their halos, and an image that it can take
     as a whole is one tile.

@@ -39,7 +39,7 @@ class NetworkView:
         return resize_image(prepared, self.shape)
 
     def read(self, window: Window) -> NDArray[np.float32]:
-        """Give a window `(h, w, in_channels)` float32, in the frame of the network."""
+        """Read a window `(h, w, in_channels)` float32, in the frame of the network."""
         if self._fitted.scale != 1:
             # A model that rescales among its transforms sees the image at once: they cannot be cut at its seams.
             return self._whole[window.slices]
@@ -50,7 +50,7 @@ class NetworkView:
         return resize_part(part, needed, self._prepared_shape, window, self.shape)
 
     def restore(self, labels: NDArray[np.int32], window: Window) -> tuple[NDArray[np.int32], Window]:
-        """Bring labels of a window of the network's frame into the frame of the image, by nearest neighbour.
+        """Map labels of a window of the network's frame to the frame of the image, by nearest neighbour.
 
         Returns:
             The labels, and the window of the image that they are of.
@@ -63,7 +63,7 @@ class NetworkView:
 
 
 def _nearest(length: int, other: int, start: int, stop: int) -> tuple[NDArray[np.intp], int, int]:
-    """Give, of an axis of `length` pixels, those whose nearest of `other` lie in a range, and the nearest there."""
+    """Return the pixels of an axis of `length` whose nearest of `other` are in a range, and these nearest pixels."""
     nearest = ((np.arange(length) + 0.5) * other / length).astype(np.intp)
     first, last = np.searchsorted(nearest, [start, stop])
     return nearest[first:last] - start, int(first), int(last)

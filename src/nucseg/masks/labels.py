@@ -108,7 +108,7 @@ def keep_largest_pieces(labels: NDArray) -> NDArray:
 
 
 def make_whole(labels: NDArray) -> NDArray:
-    """Reduce each nucleus to one piece without holes: its largest, filled; `(H, W)` in and out, same dtype."""
+    """Keep one piece of each nucleus, without holes: its largest, filled; `(H, W)` in and out, same dtype."""
     return fill_label_holes(keep_largest_pieces(labels))
 
 

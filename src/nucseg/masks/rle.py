@@ -64,7 +64,7 @@ def coco_encode(labels: NDArray) -> list[dict[str, Any]]:
 
 
 def coco_decode(masks: Sequence[dict[str, Any]], shape: tuple[int, int]) -> NDArray[np.int32]:
-    """Paint compressed COCO masks into a label image; mask k gets the label k + 1.
+    """Decode compressed COCO masks into a label image; mask k gets the label k + 1.
 
     Args:
         masks: `{"size": [H, W], "counts": str or bytes}` each.

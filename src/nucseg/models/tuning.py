@@ -45,7 +45,7 @@ def search_thresholds(
     grid: Mapping[str, Sequence[float]],
     before: Mapping[str, float],
 ) -> dict[str, float]:
-    """Try every combination of thresholds on validation images and choose among them, see `choose_thresholds`.
+    """Evaluate every combination of thresholds on validation images and choose one, see `choose_thresholds`.
 
     Args:
         find: Returns what is found in each image with the given thresholds. It is called with those of the first name

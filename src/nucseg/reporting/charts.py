@@ -88,5 +88,5 @@ def line_look(number: int) -> dict[str, Any]:
 
 
 def add_legend(figure: Figure) -> None:
-    """Put the legend above the axes, where it hides no data."""
+    """Draw the legend above the axes, where it hides no data."""
     figure.legend(loc="outside upper left", ncols=3, frameon=False, labelcolor=FOREGROUND, fontsize=9)

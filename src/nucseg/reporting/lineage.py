@@ -29,7 +29,7 @@ class Lineage:
 
 
 def read_lineage(run: Mapping[str, Any]) -> Lineage:
-    """Arrange a run record for reading.
+    """Format a run record for reading.
 
     Args:
         run: `run.json` of a model. Every key is shown but `history`, which is drawn; lists of ids are counted, so that

@@ -15,7 +15,7 @@ def rasterize(figure: Figure) -> Image.Image:
 
 
 def stretch_contrast(image: NDArray, percentiles: tuple[float, float]) -> NDArray[np.float32]:
-    """Spread an image's contrast for the eye, all channels alike so that colours keep their hue.
+    """Stretch an image's contrast for display, all channels alike so that colours keep their hue.
 
     Args:
         image: `(H, W)` or `(H, W, C)`, any integer or float dtype.

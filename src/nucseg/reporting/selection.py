@@ -24,7 +24,7 @@ class Choice:
 
 
 def image_keys(per_image: pd.DataFrame) -> pd.Series:
-    """Give `<dataset>/<image_id>` of each row of `per_image.csv`."""
+    """Return `<dataset>/<image_id>` of each row of `per_image.csv`."""
     return per_image["dataset"].astype(str) + "/" + per_image["image_id"].astype(str)
 
 
@@ -110,7 +110,7 @@ def _ranked(per_image: pd.DataFrame, config: VisualizationConfig) -> list[Choice
 
 
 def _scores(per_image: pd.DataFrame, config: VisualizationConfig) -> pd.Series:
-    """Give the score that ranks the images, by their keys."""
+    """Return the score that ranks the images, by their keys."""
     if config.rank_by not in per_image:
         raise ConfigError(
             f"rank_by: {config.rank_by!r} is not in per_image.csv; choose a score that was computed, "

@@ -196,7 +196,7 @@ def _written(stream: IO[bytes], file: IO[bytes], name: str) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Separate what is wrong with the file from what is wrong with the machine."""
+    """Tell errors of the file from errors of the machine."""
     try:
         yield
     except Exception as error:  # a damaged file meets the libraries with whatever exception

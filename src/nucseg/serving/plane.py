@@ -142,7 +142,7 @@ class DataPlane:
 
 @contextmanager
 def _enough_memory() -> Iterator[None]:
-    """Separate an image that takes too much memory from one that shows a fault."""
+    """Raise `TooLargeError` for an image that needs too much memory, and leave other faults as they are."""
     try:
         yield
     except MemoryError as error:

@@ -41,7 +41,7 @@ class Part:
         return np.cumsum(self.lengths, dtype=np.int64)
 
     def crop(self, window: Window) -> NDArray[np.int32]:
-        """Give the label image of a window of the image that lies within `window`."""
+        """Return the label image of a window of the image that lies within `window`."""
         inner = window.within(self.window)
         width = self.window.shape[1]
         first, last = np.searchsorted(self._ends, [inner.top * width, inner.bottom * width - 1], side="right")
@@ -95,7 +95,7 @@ def make_part(
     *,
     cut: NDArray[np.bool_],
 ) -> Part:
-    """Make a part of a label image.
+    """Create a part from a label image.
 
     Args:
         labels: Of the window `place` of the image: 0 and 1..n, each present.

@@ -77,6 +77,6 @@ def _mean_diameter(found: Sequence[Instances]) -> float:
 
 
 def _cover(found: Sequence[Instances]) -> float:
-    """Give the part of all pixels that nuclei cover, each weighted by its score."""
+    """Return the fraction of all pixels that nuclei cover, each weighted by its score."""
     pixels = sum(instances.labels.size for instances in found)
     return float(sum(instances.areas @ instances.scores for instances in found) / pixels)

@@ -45,7 +45,7 @@ class Overlaps:
         return self.intersection / self.union
 
     def where_pred(self, keep: NDArray[np.bool_]) -> "Overlaps":
-        """Leave out predicted nuclei.
+        """Select some of the predicted nuclei.
 
         Args:
             keep: `(P,)` bool, False for those to leave out.

@@ -33,7 +33,7 @@ def pairwise_iou(first: Any, second: Any) -> Any:
 
 
 def encode(boxes: Any, references: Any, std: tuple[float, float]) -> Any:
-    """Code boxes relative to reference boxes (Girshick et al. 2014, appendix C; Ren et al. 2015, equation 2).
+    """Encode boxes relative to reference boxes (Girshick et al. 2014, appendix C; Ren et al. 2015, equation 2).
 
     Args:
         boxes: `(..., 4)` float.
@@ -56,7 +56,7 @@ def encode(boxes: Any, references: Any, std: tuple[float, float]) -> Any:
 
 
 def decode(codes: Any, references: Any, std: tuple[float, float]) -> Any:
-    """Undo `encode`; the ratio of sizes is bounded by `LARGEST_LOG_RATIO`.
+    """Decode what `encode` returns; the ratio of sizes is bounded by `LARGEST_LOG_RATIO`.
 
     Returns:
         `(..., 4)` boxes, not clipped.

@@ -139,7 +139,7 @@ class MaskRCNNSegmenter:
         return ops.convert_to_numpy(self._suppress(boxes[None], valid[None], np.float32(nms)))[0]
 
     def _kept_of_any(self, boxes: NDArray[np.float32], nms: float) -> NDArray[np.bool_]:
-        """Suppress among any number of boxes; always a multiple of some, so that few sizes are compiled."""
+        """Suppress among any number of boxes, padded to a multiple so that few sizes are compiled."""
         padded = np.pad(boxes, [(0, -len(boxes) % 256), (0, 0)])
         return self._kept(padded, np.arange(len(padded)) < len(boxes), nms)[: len(boxes)]
 
@@ -182,7 +182,7 @@ class MaskRCNNSegmenter:
         return image, make_targets(labels, self.keras_model.anchors(shape), self.config)
 
     def compile(self, optimizer: keras.Optimizer) -> None:
-        """Compile `keras_model`, which brings its losses; XLA where there is a GPU."""
+        """Compile `keras_model`, which has its own losses; with XLA if there is a GPU."""
         # On the CPU, TensorFlow's own convolutions are several times faster than XLA's.
         on_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
         self.keras_model.compile(optimizer, jit_compile=False if on_cpu else "auto")

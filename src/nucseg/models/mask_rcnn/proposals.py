@@ -21,7 +21,7 @@ def propose(
     nms_iou: float,
     lowest: float = 0.0,
 ) -> tuple[Any, Any]:
-    """Take the best anchors, move them, and drop those that better ones overlap (Ren et al. 2015, section 3.3).
+    """Select the best anchors, move them, and drop those that better ones overlap (Ren et al. 2015, section 3.3).
 
     All levels compete together: the same nucleus is often found on two of them.
 

@@ -83,7 +83,7 @@ def roi_align(
 
 
 def _neighbours(position: Any, length: Any) -> tuple[Any, Any, Any]:
-    """Give the two cells around each position (in cells, 0 is the border) and the weight of the second one."""
+    """Return the two cells around each position (in cells, 0 is the border) and the weight of the second one."""
     last = length[..., None] - 1
     position = ops.minimum(ops.maximum(position - 0.5, 0.0), ops.cast(last, "float32"))
     low = ops.floor(position)

@@ -95,5 +95,5 @@ class StarDistConfig(BaseModel):
         return fine_tune
 
     def architecture(self) -> dict[str, Any]:
-        """Give what a model folder must hold to build the network again."""
+        """Return what a model folder must store to rebuild the network."""
         return self.model_dump(mode="json", exclude={"pretrained", "fine_tune"})

@@ -9,7 +9,7 @@ _SAME_IOU = 0.75
 
 
 def deduplicate(points: NDArray[np.int64], distances: NDArray[np.float32], side: int) -> NDArray[np.bool_]:
-    """Decide which proposals stay if in each block of pixels those go that are the same as the block's best one.
+    """Return which proposals remain when, in each block of pixels, duplicates of the block's best one are dropped.
 
     The suppression would drop them, too: the best one covers them far beyond any threshold. A network proposes each
     nucleus at a hundred of its cells, and the time of the suppression grows with the pairs that overlap. (Where the

@@ -20,7 +20,7 @@ _NO_NUCLEUS = np.finfo(np.float32).max  # what OpenCV takes pixels beyond the im
 
 
 def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.Model:
-    """Give a StarDist network a third output: the foreground map at the resolution of the image.
+    """Add a third output to a StarDist network: the foreground map at the resolution of the image.
 
     The features behind the polygons are enlarged to the image's resolution where the grid is coarser, and joined by
     the features of the first layers, as in a U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597).
@@ -45,7 +45,7 @@ def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.
 
 
 def refine(labels: NDArray[np.int32], foreground: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
-    """Let the foreground map decide about the pixels near the nuclei's borders.
+    """Correct the pixels near the nuclei's borders by the foreground map.
 
     A pixel within `radius` outside of a nucleus becomes part of the nearest one (of two at the same distance: of the
     lower label) where the map says foreground; one within `radius` of a border, inside, is lost where it says

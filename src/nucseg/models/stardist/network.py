@@ -61,7 +61,7 @@ def build_network(config: StarDistConfig) -> StarDistNetwork:
 
 
 def stardist_config(config: StarDistConfig) -> Config2D:
-    """Translate to the package's own configuration."""
+    """Convert to the package's own configuration."""
     network = {name: value for name, value in config.architecture().items() if name.startswith(("n_", "unet_", "net_"))}
     return Config2D(n_channel_in=config.in_channels, grid=(config.grid, config.grid), **network)
 

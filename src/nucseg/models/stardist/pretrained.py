@@ -142,7 +142,7 @@ def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
 
 
 def _check_same_network(theirs: StarDistConfig, config: StarDistConfig) -> None:
-    """Compare what shapes the polygons' network of two of our own models.
+    """Check that two of our own models have the same polygon network.
 
     Raises:
         ConfigError: They differ.
@@ -191,5 +191,5 @@ def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Bring tuples and the lists that JSON makes of them to one form."""
+    """Convert tuples to the lists that JSON makes of them, so that both compare equal."""
     return list(value) if isinstance(value, tuple) else value

@@ -21,7 +21,7 @@ LazyRecords = dict[str, Callable[[], dict[str, Any]]]
 
 
 def describe(model: ModelBundle) -> dict[str, Any]:
-    """Put the model's lineage beside its scores.
+    """Add the model's lineage to its scores.
 
     Args:
         model: The model.

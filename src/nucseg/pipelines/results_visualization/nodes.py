@@ -69,7 +69,7 @@ def sectioner(task: Task) -> Callable[..., Section]:
         per_image: pd.DataFrame,
         *tables: pd.DataFrame,
     ) -> Section:
-        """Collect what the report takes of one model.
+        """Collect what the report shows of one model.
 
         Args:
             config: Which images are shown.

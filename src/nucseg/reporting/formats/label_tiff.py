@@ -66,7 +66,7 @@ def _tiles(nuclei: Mosaic, dtype: np.dtype) -> Iterator[NDArray]:
 
 
 def label_bands(nuclei: Mosaic, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
-    """Give the label image in bands of full rows, and where the tiles of a band begin."""
+    """Yield the label image in bands of full rows, and where the tiles of a band begin."""
     height, width = nuclei.shape
     for top in range(0, height, rows):
         yield nuclei.labels(Window(top, 0, min(top + rows, height), width)), range(0, width, rows)

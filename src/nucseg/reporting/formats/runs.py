@@ -10,7 +10,7 @@ from nucseg.masks.rle import kaggle_runs
 
 
 def nucleus_runs(nuclei: Mosaic) -> Iterator[tuple[Group, list[NDArray[np.int64]]]]:
-    """Give each group with its nuclei's runs in the whole image, as `nucseg.masks.rle.kaggle_runs` defines them."""
+    """Yield each group with its nuclei's runs in the whole image, as `nucseg.masks.rle.kaggle_runs` defines them."""
     height = nuclei.shape[0]
     for group in nuclei.groups():
         # A row of background below keeps runs from going on over the end of a column of the group's window.

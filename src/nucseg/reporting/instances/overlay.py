@@ -86,7 +86,7 @@ def draw_overlay(
 def _kinds(
     truth: NDArray[np.integer], predicted: NDArray[np.integer]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, int]]:
-    """Give the kind (index of `_KINDS`) of each pixel's true and predicted nucleus, and the number of each error."""
+    """Return the kind (index of `_KINDS`) of each pixel's true and predicted nucleus, and the count of each error."""
     found = overlaps(truth, predicted)
     errors = outcome(found)
     # A nucleus that is mostly covered by a merged prediction, or a piece that lies mostly in a split nucleus, is part

@@ -76,7 +76,7 @@ class JobTable:
             return mark is not None and connection.scalar(select(checks.c.storage)) == mark
 
     def settle_storage(self, read: Callable[[], str | None], write: Callable[[str], None]) -> bool:
-        """Take a storage for that of the jobs, if none of those that wait has its upload in another one.
+        """Accept a storage as that of the jobs, unless a waiting job has its upload in another one.
 
         Args:
             read: Returns the storage's mark, None where it has none.
@@ -168,7 +168,7 @@ class JobTable:
         return str(row.id)
 
     def enqueue(self, job_id: str) -> bool:
-        """Queue a job whose upload is stored; False where it was removed meanwhile."""
+        """Queue a job whose upload is stored; return False if it was removed meanwhile."""
         return self._change(_is(job_id, "UPLOADING"), state="QUEUED")
 
     def get(self, job_id: str) -> Job | None:
@@ -178,7 +178,7 @@ class JobTable:
         return Job(**row._mapping) if row else None
 
     def claim(self, lease_seconds: float) -> Job | None:
-        """Take the oldest job that waits, or whose worker has been silent for longer than its lease.
+        """Claim the oldest job that waits, or whose worker has been silent for longer than its lease.
 
         One that was taken as often as allowed fails instead: it may be what kills the workers.
 
@@ -219,11 +219,11 @@ class JobTable:
         return Job(**row._mapping)
 
     def extend(self, job: Job, lease_seconds: float, progress: float) -> bool:
-        """Extend the lease of a claimed job; False where it is lost (deleted, or taken over)."""
+        """Extend the lease of a claimed job; return False if it is lost (deleted, or taken over)."""
         return self._change(_held(job), lease_until=self._now + lease_seconds, progress=progress)
 
     def finish(self, job: Job, *, result: str, nuclei: int) -> bool:
-        """Publish the result of a claimed job; False where it is lost, and the result is not to be seen."""
+        """Publish the result of a claimed job; return False if the job is lost and the result must not be seen."""
         return self._change(_held(job), **self._ended("FINISHED", result=result, nuclei=nuclei, progress=1.0))
 
     def fail(self, job: Job, error: str, *, retry_in: float | None) -> bool:
@@ -242,7 +242,7 @@ class JobTable:
         return self._change(_held(job), **_waiting, not_before=self._now + retry_in, error=error)
 
     def give_back(self, job: Job, *, pause: float = 0) -> bool:
-        """Put a claimed job back into the queue as if it had never been tried.
+        """Return a claimed job to the queue as if it had never been tried.
 
         Args:
             job: As claimed.
@@ -263,7 +263,7 @@ class JobTable:
         )
 
     def delete(self, job_id: str, *, uploading: bool = False) -> bool:
-        """Hide a job, whatever its state, from clients and workers; its files are to go now.
+        """Hide a job, whatever its state, from clients and workers; its files are to be deleted now.
 
         Args:
             job_id: The job.
@@ -283,7 +283,7 @@ class JobTable:
         )
 
     def deleted(self, job_id: str) -> None:
-        """Note that the files of a deleted job are gone; they are looked for once more before its row goes.
+        """Record that the files of a deleted job are gone; they are looked for once more before its row is deleted.
 
         A worker that was killed in the middle of it may have left some.
         """
@@ -309,7 +309,7 @@ class JobTable:
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def expire(self, job_id: str) -> None:
-        """Note that the files of a job are gone."""
+        """Record that the files of a job are gone."""
         self._change(jobs.c.id == job_id, state="EXPIRED", expires=self._now, result=None)
 
     def forget(self) -> None:
@@ -378,7 +378,7 @@ _waiting: dict[str, Any] = {"state": "QUEUED", "lease": None, "lease_until": Non
 
 
 def _lock(connection: Connection, name: str) -> None:
-    """Hold up other transactions that lock the same name, until this one ends; SQLite has one writer at a time."""
+    """Block other transactions that lock the same name, until this one ends; SQLite has one writer at a time."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
 

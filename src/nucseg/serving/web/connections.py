@@ -49,7 +49,7 @@ class BoundedConnection(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: Any) -> None:
-        """Bound the time of the first request, and the number of connections."""
+        """Limit the time of the first request, and the number of connections."""
         super().connection_made(transport)
         self.opened = self.loop.time()
         self._wait(self.head_seconds)
@@ -62,7 +62,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what has come, in pieces as small as the bound."""
+        """Pass on received data, in pieces no larger than the limit."""
         for start in range(0, len(data), self.head_bytes):
             if self.transport.is_closing():
                 return
@@ -74,7 +74,7 @@ class BoundedConnection(HttpToolsProtocol):
                 self._refuse(b"431 Request Header Fields Too Large")
 
     def on_message_begin(self) -> None:
-        """Bound the time and bytes of one more request."""
+        """Limit the time and bytes of one more request."""
         super().on_message_begin()
         self.head = self.head or 0
         if self.timer is None:
@@ -92,7 +92,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.head = 0
 
     def pause_writing(self) -> None:
-        """Bound the time in which a client takes up nothing."""
+        """Limit the time in which a client reads nothing."""
         super().pause_writing()
         self._wait(self.idle_seconds)
 

@@ -35,7 +35,7 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        """Whether the warming up ended well."""
+        """Whether warming up has succeeded."""
         return self._warm is not None and self._warm.done() and self._warm.exception() is None
 
     def warm_up(self, call: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_until_signalled(worker: Worker, *, patience: float, until_input_ends: bool = False) -> None:
-    """Work until SIGTERM or SIGINT.
+    """Process jobs until SIGTERM or SIGINT.
 
     Args:
         worker: The worker.

@@ -59,7 +59,7 @@ class SqsWorker:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set."""
+        """Process messages until `stop` is set."""
         sweep_temporary()
         while not stop.is_set():
             try:
@@ -69,7 +69,7 @@ class SqsWorker:
                 stop.wait(_WAIT)
 
     def run_one(self) -> bool:
-        """Work on one message; False where there is none, or it could not be worked on."""
+        """Process one message; return False if there is none, or it could not be processed."""
         answer = self._client.receive_message(
             QueueUrl=self._queue,
             MaxNumberOfMessages=1,

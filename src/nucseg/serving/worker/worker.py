@@ -73,7 +73,7 @@ class Worker:
         self._claim: _Claim | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set."""
+        """Process jobs until `stop` is set."""
         self._stop = stop
         sweep_temporary()
         swept, pause = -_SWEEP_SECONDS * 2.0, 0.0
@@ -103,7 +103,7 @@ class Worker:
                 stop.wait(self._poll)
 
     def run_one(self) -> bool:
-        """Work on one job; False where there is none.
+        """Process one job; return False if there is none.
 
         Raises:
             UnavailableError: Task table, storage or temporary folder cannot be used; the job was given back.
@@ -121,7 +121,7 @@ class Worker:
         return True
 
     def abandon(self) -> None:
-        """Put the job that is worked on back into the queue, if any; from another thread, before the process ends."""
+        """Return the current job, if any, to the queue; called from another thread, before the process ends."""
         claim = self._claim
         if claim is not None and self._queue.table.give_back(claim.job):
             _log.info("Task %s is returned to the queue unfinished.", claim.job.id)
@@ -175,7 +175,7 @@ class Worker:
             raise _LostError
 
     def _report(self, claim: _Claim, done: float) -> None:
-        """Note how far a job is; raise where nobody wants the rest of it."""
+        """Record the progress of a job; raise if nobody wants the rest of it."""
         claim.progress = max(claim.progress, done)
         if claim.lost.is_set():
             raise _LostError

@@ -68,7 +68,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
         formats: Formats = [],  # noqa: B006 - FastAPI copies it
         key: Key = None,
     ) -> TaskAnswer:
-        """Queue an image of any size up to the limit; the answer's Location says where to ask for it."""
+        """Queue an image of any size up to the limit; the response's Location is the URL of the task."""
         name = service.plane.models.folder(model).name if model else None
         # Before the upload is read: there may be no room for it.
         await readiness.check()

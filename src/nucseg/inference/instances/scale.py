@@ -25,9 +25,9 @@ Half of it is still well above the smallest nuclei of the training data (BBBC038
 passes never makes them too small. Anything from 55 to 70 does as well on enlarged validation images.
 """
 
-_REFERENCE = 0.25  # always tried: it costs a sixteenth of the full scale
+_REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
 _SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; an empty field of less looks like a nucleus
-_LEAST = 0.25  # of the nucleus area that is found at the reference scale
+_SMALLEST_COVER = 0.25  # of the nucleus area that is found at the reference scale
 
 
 def estimate_scale(find: Callable[[float], Sequence[Instances]], side: int) -> float:
@@ -39,7 +39,7 @@ def estimate_scale(find: Callable[[float], Sequence[Instances]], side: int) -> f
     enough, but covers next to nothing).
 
     Args:
-        find: Gives what the model finds at a scale, above its own threshold, in the same windows of one image each
+        find: Returns what the model finds at a scale, above its own threshold, in the same windows of one image each
             time; called once a scale at most.
         side: Rows or columns, whichever are fewer, of the smallest window at scale 1, in pixels.
 
@@ -57,15 +57,15 @@ def estimate_scale(find: Callable[[float], Sequence[Instances]], side: int) -> f
         diameter, cover = look(scale)
         return cover > 0 and diameter <= LARGEST
 
-    reference = look(_REFERENCE)[1] if _REFERENCE in allowed and fits(_REFERENCE) else 0.0
+    reference = look(_REFERENCE_SCALE)[1] if _REFERENCE_SCALE in allowed and fits(_REFERENCE_SCALE) else 0.0
     for scale in allowed:
-        if fits(scale) and look(scale)[1] >= _LEAST * reference:
-            return _told(scale)
+        if fits(scale) and look(scale)[1] >= _SMALLEST_COVER * reference:
+            return _log_scale(scale)
     # Where all that is found is too large even at the smallest scale, that is the nearest to what the model knows.
-    return _told(min((scale for scale in allowed if look(scale)[1] > 0), default=1.0))
+    return _log_scale(min((scale for scale in allowed if look(scale)[1] > 0), default=1.0))
 
 
-def _told(scale: float) -> float:
+def _log_scale(scale: float) -> float:
     if scale != 1:
         logger.info("The nuclei are large, so the image is predicted at scale %g.", scale)
     return scale

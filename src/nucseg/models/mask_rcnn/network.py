@@ -52,7 +52,7 @@ class MaskRCNN(keras.Model):
 
         Args:
             images: `(N, h, w, in_channels)`, sides multiples of the largest stride.
-            training: Whether batch normalisation learns, if there is some.
+            training: Whether batch normalisation learns, if there is any.
 
         Returns:
             `features`: one map a level, the finest first; `logits` `(N, A)` and `codes` `(N, A, 4)` of the anchors.
@@ -85,7 +85,7 @@ class MaskRCNN(keras.Model):
             strides: Theirs.
             boxes: Pixels.
             levels: `(N, R)` int32, places in `features`.
-            training: Whether batch normalisation learns, if there is some.
+            training: Whether batch normalisation learns, if there is any.
 
         Returns:
             Logits `(N, R, size, size)`.
@@ -109,7 +109,7 @@ class MaskRCNN(keras.Model):
         """
         config, outputs = self.config, self(images)
         shape = (ops.shape(images)[1], ops.shape(images)[2])
-        proposals, there = propose(
+        proposals, valid = propose(
             outputs["logits"],
             outputs["codes"],
             anchors,
@@ -120,7 +120,7 @@ class MaskRCNN(keras.Model):
             lowest=config.rpn_score,
         )
         logits, codes = self.score_boxes(outputs["features"], proposals)
-        scores, order = ops.top_k(ops.where(there, ops.sigmoid(logits), -1.0), config.proposals)
+        scores, order = ops.top_k(ops.where(valid, ops.sigmoid(logits), -1.0), config.proposals)
         boxes = ops.take_along_axis(clip(decode(codes, proposals, BOX_STD), *shape), order[..., None], axis=1)
         return outputs["features"], boxes, scores, self.mask_levels(boxes)
 
@@ -162,7 +162,7 @@ class MaskRCNN(keras.Model):
 
     def _head_losses(self, outputs: Any, boxes: Any, labels: Any, shape: tuple[int, int], training: bool) -> Any:
         config = self.config
-        proposals, there = propose(
+        proposals, valid = propose(
             outputs["logits"],
             outputs["codes"],
             ops.convert_to_tensor(self.anchors(shape)),
@@ -173,12 +173,12 @@ class MaskRCNN(keras.Model):
         )
         # The true boxes are proposals too, so that the heads learn before the first stage finds anything.
         proposals = ops.concatenate([proposals, boxes], axis=1)
-        there = ops.concatenate([there, boxes[..., 2] > boxes[..., 0]], axis=1)
+        valid = ops.concatenate([valid, boxes[..., 2] > boxes[..., 0]], axis=1)
         matches, kinds = match(pairwise_iou(boxes, proposals), config.roi_overlap, config.roi_overlap, force=False)
         # Validation always draws the same ones.
-        keys = keras.random.uniform(ops.shape(there), seed=self.seeds if training else 0)
+        keys = keras.random.uniform(ops.shape(valid), seed=self.seeds if training else 0)
         chosen, positive, weight = sample(
-            ops.where(there, kinds, IGNORED), keys, config.positive_rois, config.negative_rois
+            ops.where(valid, kinds, IGNORED), keys, config.positive_rois, config.negative_rois
         )
         rois = ops.take_along_axis(proposals, chosen[..., None], axis=1)
         matches = ops.take_along_axis(matches, chosen, axis=1)

@@ -9,7 +9,7 @@ from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 
 _KEYS = "mask_rcnn.architecture"  # where the parameters stand in model_config.yml
-_OF_MASK_HEAD = ("mask_size", "mask_convolutions", "mask_channels")
+_MASK_HEAD_KEYS = ("mask_size", "mask_convolutions", "mask_channels")
 _log = logging.getLogger(__name__)
 
 
@@ -18,7 +18,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
 
     Args:
         config: Its architecture must be that of the pretrained model; with `fine_tune: mask_head` the mask head may
-            differ, begins anew, and is all that is trained.
+            differ, starts from random weights, and is all that is trained.
 
     Returns:
         The model; random weights come from Keras's global seed, an earlier model brings its thresholds.
@@ -45,7 +45,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     parts = ["pyramid", "rpn", "box_head", *([] if head_alone else ["mask_head"])]
     taken = [(getattr(model.keras_model, part), getattr(source.keras_model, part)) for part in parts]
     if any([w.shape for w in ours.weights] != [w.shape for w in theirs.weights] for ours, theirs in taken):
-        free = {"pretrained", "fine_tune", *(_OF_MASK_HEAD if head_alone else ())}
+        free = {"pretrained", "fine_tune", *(_MASK_HEAD_KEYS if head_alone else ())}
         differ = [key for key, value in source.config if key not in free and getattr(config, key) != value]
         wanted = ", ".join(f"{_KEYS}.{key} = {getattr(source.config, key)}" for key in differ)
         raise ConfigError(f"{_KEYS}.pretrained: {folder} has another architecture; set {wanted}.")

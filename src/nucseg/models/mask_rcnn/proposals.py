@@ -46,9 +46,9 @@ def propose(
     codes = ops.take_along_axis(codes, places[..., None], axis=1)
     boxes = clip(decode(codes, ops.take(anchors, places, axis=0), RPN_BOX_STD), *shape)
     valid = (scores > -1e8) & (ops.sigmoid(scores) >= lowest) & (areas(boxes) >= 1.0)
-    kept, there = first_kept(suppress(boxes, valid, nms_iou), after)
+    kept, exists = first_kept(suppress(boxes, valid, nms_iou), after)
     boxes = ops.take_along_axis(boxes, kept[..., None], axis=1)
-    return ops.stop_gradient(ops.where(there[..., None], boxes, 0.0)), there
+    return ops.stop_gradient(ops.where(exists[..., None], boxes, 0.0)), exists
 
 
 def suppress(boxes: Any, valid: Any, threshold: Any) -> Any:

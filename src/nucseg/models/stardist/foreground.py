@@ -22,8 +22,8 @@ _NO_NUCLEUS = np.finfo(np.float32).max  # what OpenCV takes pixels beyond the im
 def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.Model:
     """Add a third output to a StarDist network: the foreground map at the resolution of the image.
 
-    The features behind the polygons are enlarged to the image's resolution where the grid is coarser, and joined by
-    the features of the first layers, as in a U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597).
+    The features behind the polygons are upsampled to the image's resolution where the grid is coarser, and concatenated
+    with the features of the first layers, as in a U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597).
 
     Args:
         network: With the outputs object probability and distances, on the grid.
@@ -34,11 +34,11 @@ def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.
         The network with the map, `(N, H, W, 1)` in [0, 1], as its last output.
     """
     layers = keras.layers
-    # What the object probability is computed from, and the last layer before the resolution is first lowered.
+    # What the object probability is computed from, and the last layer before the first downsampling.
     features = network.get_layer("prob").input
-    lowered = next(layer for layer in network.layers if isinstance(layer, layers.MaxPooling2D))
+    downsampled = next(layer for layer in network.layers if isinstance(layer, layers.MaxPooling2D))
     x = layers.Conv2DTranspose(filters, grid, strides=grid, activation="relu", name="foreground_enlarged")(features)
-    x = layers.Concatenate(name="foreground_joined")([x, lowered.input])
+    x = layers.Concatenate(name="foreground_joined")([x, downsampled.input])
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name="foreground_features")(x)
     foreground = layers.Conv2D(1, 1, activation="sigmoid", name="foreground")(x)
     return keras.Model(network.inputs, [*network.outputs, foreground])

@@ -38,7 +38,8 @@ def predict(
             that the model knows, above 1 for smaller ones; from 0.05 to 20. `auto` finds it.
         magnification: Magnification of the objective, where known; only a model that rescales to one uses it.
         score_threshold: Lowest score to keep, from 0.05 to 1; None takes the model's own.
-        tile: Side of a tile in pixels, as the network sees them, 64 or more; None takes the default. Seams do not show.
+        tile: Side of a tile in pixels, as the network sees them: 64 or more, at most the model's
+            default, which None takes. Seams do not show.
         precision: Number format of the network: `float32`, `bfloat16`, or `auto`, which is bfloat16 where the processor
             has it and there is no GPU.
 

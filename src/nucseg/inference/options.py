@@ -44,7 +44,9 @@ class PredictOptions(BaseModel):
         le=1,
         description="Lowest score of a nucleus to keep; the model's own threshold by default.",
     )
-    tile: int | None = Field(None, ge=64, description="Side of a tile of a large image in pixels.")
+    tile: int | None = Field(
+        None, ge=64, description="Side of a tile of a large image in pixels, at most the model's default."
+    )
     precision: Precision = Field(
         "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor supports it."
     )

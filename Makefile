@@ -72,13 +72,13 @@ docs: setup-dev  ## Build the documentation into site/, and list the commands th
 	$(BIN)/mkdocs build --strict
 	$(BIN)/python docs/list_commands.py
 
-bench: setup-dev  ## Measure the parts beside what they replace (minutes, on an idle machine).
+bench: setup-dev  ## Compare the parts with what they replace (minutes, on an idle machine).
 	$(BIN)/python benchmarks/basics.py
 
 viz: setup  ## Show the pipelines in the browser.
 	$(BIN)/kedro viz run
 
-lock: setup-dev  ## Write requirements.lock anew from pyproject.toml (UPGRADE=1: with the newest versions).
+lock: setup-dev  ## Rewrite requirements.lock from pyproject.toml (UPGRADE=1: with the newest versions).
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 	    --extra dev --extra docs --extra dvc --extra aws --extra postgres --extra imagenet \

@@ -1,4 +1,4 @@
-"""Draw docs/images/samples.png: the two images of samples/ beside their label images, one colour a nucleus.
+"""Draw docs/images/samples.png: the two images of samples/ beside their label images, one colour per nucleus.
 
 python docs/draw_samples.py
 """

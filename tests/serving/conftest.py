@@ -75,7 +75,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(model_folder: Path, tmp_path: Path) -> Callable[..., Settings]:
-    """Give a function that makes settings with a task table and storage of their own."""
+    """Return a function that makes settings with a task table and storage of their own."""
 
     def make(**given: Any) -> Settings:
         own = {
@@ -111,7 +111,7 @@ class Server:
 
 @pytest.fixture
 def serve(settings: Callable[..., Settings], fake: ModuleType) -> Iterator[Callable[..., Server]]:
-    """Give a function that starts a server on a thread of this process; it has no worker."""
+    """Return a function that starts a server on a thread of this process; it has no worker."""
     with contextlib.ExitStack() as stack:
 
         def start(seconds: float = 0.0, *, wait_for: str = "/health/ready", **given: Any) -> Server:
@@ -133,7 +133,7 @@ def serve(settings: Callable[..., Settings], fake: ModuleType) -> Iterator[Calla
 
 @pytest.fixture
 def make_worker(settings: Callable[..., Settings], fake: ModuleType) -> Callable[..., Worker]:
-    """Give a function that makes a worker in this process, of the same table and storage as `serve`."""
+    """Return a function that makes a worker in this process, of the same table and storage as `serve`."""
 
     def make(predictor: Any = None, **given: Any) -> Worker:
         return build_worker(settings(**given), lambda folder, precision: predictor or fake.Predictor())
@@ -350,7 +350,7 @@ def _connects(url: str) -> bool:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of an empty database of each kind."""
+    """Return the URL of an empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tasks.sqlite"
     import psycopg
@@ -371,7 +371,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def encode() -> Callable[..., bytes]:
-    """Give a function that writes an image as PNG, JPEG or TIFF."""
+    """Return a function that writes an image as PNG, JPEG or TIFF."""
 
     def write(image: np.ndarray, suffix: str = "png") -> bytes:
         if suffix == "png":

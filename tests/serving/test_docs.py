@@ -34,7 +34,7 @@ NUCSEG = f'nucseg() {{ {shlex.quote(sys.executable)} {shlex.quote(str(FAKE))} "$
 
 
 def commands(page: str, title: str | None = None) -> list[str]:
-    """Give the commands of a page's blocks with this title; those of the README that ask the server or start it."""
+    """Return the commands of a page's blocks with this title; those of the README that ask the server or start it."""
     blocks = [block for block in LIST["blocks"]() if (block.page, block.language, block.title) == (page, "bash", title)]
     if page == "README.md":
         blocks = [block for block in blocks if "http://localhost:5000" in block.text]
@@ -42,7 +42,7 @@ def commands(page: str, title: str | None = None) -> list[str]:
 
 
 def code(language: str) -> str:
-    """Give the page's decoder in a language."""
+    """Return the page's decoder in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
 
 

@@ -258,7 +258,7 @@ def test_the_pause_of_a_task_that_comes_back_grows(settings) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Give a folder and the command that runs a program for which it is a disk of 4 MB."""
+    """Return a folder and the command that runs a program for which it is a disk of 4 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = f"mount -t tmpfs -o size=4m tmpfs {folder}"

@@ -36,6 +36,7 @@ def fuzzed_server(model_folder, fake, tmp_path_factory):
         storage=str(folder / "f"),
         max_pixels=10_000,
         max_queue=100_000,
+        backend_timeout=30,  # machines are slow at times
     )
     app = create_app(build_service(given, lambda folder, precision: fake.Predictor()))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
@@ -71,7 +72,7 @@ def test_fuzz_along_the_schema(fuzzed_server, images, document, operations, mode
         @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
         @given(case=operation.as_strategy(generation_mode=mode))
         def one(case):
-            case.call_and_validate(timeout=60)
+            case.call_and_validate(timeout=180)
 
         try:
             one()

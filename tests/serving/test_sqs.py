@@ -23,7 +23,7 @@ VISIBLE = 2  # seconds that a message is hidden
 
 @pytest.fixture
 def cloud(aws, monkeypatch):
-    """Give a queue with a dead-letter queue after two tries, and a bucket."""
+    """Return a queue with a dead-letter queue after two tries, and a bucket."""
     import boto3
 
     for name, value in {

@@ -36,7 +36,7 @@ EDITS = {
         Edit("src/nucseg/datasets/__init__.py", "dots, ", before="own, s_bsst265\n"),
         Edit("src/nucseg/datasets/__init__.py", ", dots", before=")}"),
     ],
-    "A format of results": [
+    "A result format": [
         Edit("src/nucseg/reporting/formats/centres.py", new="centres.py"),
         Edit(
             "src/nucseg/reporting/formats/registry.py",
@@ -140,7 +140,7 @@ def dots(folder: Path) -> Path:
 @pytest.mark.parametrize("title", EDITS)
 def test_the_edits_are_those_that_the_page_lists(root: Path, title: str) -> None:
     listed = listed_files((root / "docs/contributing.md").read_text("utf-8"), title)
-    names = {"A dataset": "dots", "A format of results": "centres", "A model": "brightness"}
+    names = {"A dataset": "dots", "A result format": "centres", "A model": "brightness"}
     files = [file.replace("<name>", names.get(title, "")).rstrip("/") for file in listed]
     assert list(dict.fromkeys(edit.file for edit in EDITS[title])) == files
 

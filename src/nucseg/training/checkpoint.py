@@ -43,7 +43,7 @@ class Checkpoint(keras.callbacks.Callback):
         """One entry an epoch: `epoch` (from 1), `learning_rate` (at its end, before it falls on a plateau), losses."""
         self.finished = False
 
-    def peek(self) -> None:
+    def load_history(self) -> None:
         """Read the history of an earlier run, so that it is known where to go on.
 
         Raises:

@@ -37,7 +37,7 @@ from nucseg.training.scores import validation_scores
 logger = logging.getLogger(__name__)
 
 # They change how fast a training is, not what it is; a resumed one may differ in them.
-_NOT_IDENTITY = {"workers", "cache_mb", "precision"}
+_IGNORED_IN_ID = {"workers", "cache_mb", "precision"}
 
 
 def train(
@@ -93,7 +93,7 @@ def train(
     pretrained_run = earlier_run(parameters.get("pretrained"))
     identity = _identity(settings, digest, first_weights)
     checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
-    checkpoint.peek()
+    checkpoint.load_history()
 
     if not checkpoint.path.is_file() and any(checkpoint.path.parent.glob("*.npz")):
         logger.info(
@@ -228,7 +228,7 @@ def _settings(
 
 def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray]) -> str:
     """Compute the name of a training: the same settings, samples and first weights have the same."""
-    training = {key: value for key, value in settings["training"].items() if key not in _NOT_IDENTITY}
+    training = {key: value for key, value in settings["training"].items() if key not in _IGNORED_IN_ID}
     text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
     identity = hashlib.sha256(text.encode())
     for weights in first_weights:

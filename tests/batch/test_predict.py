@@ -77,10 +77,10 @@ def test_one_stain_in_false_colour_is_told_and_several_are_refused(run, tmp_path
     merge = np.dstack([black, rolled - rolled.min(), image - image.min()])
     tifffile.imwrite(tmp_path / "merge.tif", merge, photometric="rgb")
     grey, merged = run(tmp_path / "blue.tif", tmp_path / "merge.tif", tile=64)
-    assert grey.notes == ("one stain in false colour (blue): taken as grey.",)
+    assert grey.notes == ("one stain in false colour (blue): read as grey.",)
     assert grey.nuclei == labels.max()
     assert merged.error.endswith(
-        "several stains in colour on black; choose that of the nuclei with --channel 0, 1 or 2 "
+        "several stains in colour on black; choose the nuclear stain with --channel 0, 1 or 2 "
         "(red, green, blue), or, for one stain in a lookup table or with coloured annotations, save it as a grey image."
     )
     (chosen,) = run(tmp_path / "merge.tif", channel="2", output="chosen")

@@ -99,7 +99,7 @@ def test_storage_errors_name_the_path_the_reason_and_the_remedy(tmp_path, atomic
 def test_a_file_where_a_folder_is_needed_is_a_storage_error(tmp_path, atomic):
     (tmp_path / "taken").touch()
     for path in (tmp_path / "taken" / "a", tmp_path / "taken" / "deeper" / "a"):
-        with pytest.raises(StorageError, match="a file stands where a folder is needed"), atomic(path):
+        with pytest.raises(StorageError, match="a file is in the place of a folder"), atomic(path):
             pass
     assert names(tmp_path) == ["taken"]
 

@@ -140,7 +140,7 @@ def test_broken_samples_are_set_aside_with_their_reason(
     expected = {
         "unreadable": "cannot be read",
         "shapes": "(40, 48) and its label image (48, 48)",
-        "empty": "the label image is empty",
+        "empty": "the label image contains no nucleus",
         "float": "float32 is not a label image",
         "float_image": "allowed are uint8 and uint16",
         "planes": "holds 5 pages",
@@ -151,7 +151,7 @@ def test_broken_samples_are_set_aside_with_their_reason(
     assert reasons.keys() == expected.keys()
     assert all(text in reasons[name] for name, text in expected.items())
     assert "1 samples converted (1 fluorescence), 3 nuclei" in caplog.text
-    assert "9 samples set aside" in caplog.text
+    assert "9 samples rejected" in caplog.text
 
 
 def test_a_broken_mask_sets_its_sample_aside(make: SimpleNamespace, tmp_path: Path, draw_nuclei: Draw) -> None:

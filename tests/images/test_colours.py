@@ -336,7 +336,7 @@ def test_an_unknown_unit_is_told(tmp_path):
     source = open_image(tmp_path / "a.tif")
     assert source.pixel_size is None
     assert source.notes == (
-        "its pixel size is in 'furlong', which is no known unit of length; --pixel-size gives it in micrometres.",
+        "its pixel size is in 'furlong', an unknown unit of length; give it in micrometres with --pixel-size.",
     )
 
 

@@ -76,7 +76,7 @@ def test_links_are_followed_but_for_those_back_to_a_folder_above(there):
     for place, target in {"f/loop": ".", "f/loop2": ".", "f/sub/up": "../..", "other/back": "../f"}.items():
         Path(place).symlink_to(target)
     assert names("f/**/*.tif") == found
-    assert find_images(["f/**/*.tif"]).notes == ["f/**/*.tif: left out 4 links back to a folder above."]
+    assert find_images(["f/**/*.tif"]).notes == ["f/**/*.tif: left out 4 links back to a parent folder."]
     assert names("f/**/sub/**") == {"f/sub/b.tif": "sub/b"}
     assert names("f/loop/*.tif") == {"f/loop/a.tif": "a", "f/loop/file.tif": "file"}  # who names it means it
 

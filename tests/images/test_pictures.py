@@ -47,7 +47,7 @@ def test_a_second_picture_behind_the_end_is_told(tmp_path):
     pictures = [Image.fromarray(SMOOTH), Image.fromarray(SMOOTH[::-1].copy())]
     pictures[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=pictures[1:], quality=98)
     assert np.abs(read(tmp_path / "a.jpg").astype(int) - SMOOTH).max() <= 9
-    assert open_image(tmp_path / "a.jpg").notes == ("a further picture behind its end is left out.",)
+    assert open_image(tmp_path / "a.jpg").notes == ("another picture after its end is left out.",)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -127,7 +127,7 @@ def test_the_colour_table_of_a_png_is_applied(tmp_path):
 def test_an_animated_png_is_several_images(tmp_path):
     first, second = Image.fromarray(GREY), Image.fromarray(GREY[::-1].copy())
     first.save(tmp_path / "a.png", save_all=True, append_images=[second])
-    with pytest.raises(InputError, match=r"a.png: holds 2 images; save the one to use by itself"):
+    with pytest.raises(InputError, match=r"a.png: holds 2 images; save the one to use as a separate file"):
         open_image(tmp_path / "a.png")
 
 

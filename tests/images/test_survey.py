@@ -68,7 +68,7 @@ def look(image) -> Survey:
 def test_one_stain_in_any_hue_is_its_grey_image(grey, hue, dtype, suffix, offset):
     image = stored(coloured(grey, HUES[hue], dtype, offset), suffix)
     seen = look(image)
-    assert (seen.channels, seen.notes) == (1, (f"one stain in false colour ({hue}): taken as grey.",))
+    assert (seen.channels, seen.notes) == (1, (f"one stain in false colour ({hue}): read as grey.",))
     assert np.array_equal(seen.canonical(image), coloured(grey, (1,), dtype, offset)[..., 0])
 
 
@@ -77,7 +77,7 @@ def test_one_stain_in_any_hue_is_its_grey_image(grey, hue, dtype, suffix, offset
 def test_one_stain_is_recognised_through_the_noise_of_jpeg(grey, hue, quality):
     image = stored(coloured(grey, HUES[hue], np.uint8), quality)
     seen = look(image)
-    assert seen.notes == (f"one stain in false colour ({hue}): taken as grey.",)
+    assert seen.notes == (f"one stain in false colour ({hue}): read as grey.",)
     assert np.corrcoef(seen.canonical(image).ravel(), grey.ravel())[0, 1] > 0.98
 
 
@@ -91,7 +91,7 @@ def test_the_channels_are_grey_where_they_are_equal_or_nearly_so(grey):
     image = coloured(grey, (1, 1, 1), np.uint8)
     assert look(image) == Survey(1)
     image[5, 5, 2] ^= 1
-    assert look(image).notes == ("all but grey: taken as grey.",)
+    assert look(image).notes == ("nearly grey: read as grey.",)
 
 
 def dark_canvas(image: np.ndarray, value: int = 0) -> np.ndarray:
@@ -154,7 +154,7 @@ def test_one_stain_in_a_lookup_table_is_refused_with_what_to_do(grey, table, dty
     image = image.astype(dtype)
     image[-6:-3, -40:-5] = image.max()  # a scale bar
     with pytest.raises(
-        InputError, match="one channel in the colours of a lookup table; save the image itself, in grey"
+        InputError, match="one channel in the colours of a lookup table; save the original image in grey"
     ):
         look(image)
 
@@ -176,7 +176,7 @@ def test_a_dark_picture_that_may_be_stains_or_tissue_gets_a_warning(grey):
     pale = 0.5 * stains(grey, 0.3) + 0.5 * (grey - np.median(grey)).clip(0)[..., None]
     seen = look((pale * 255).astype(np.uint8))
     assert seen.channels == 3
-    assert seen.notes[0].startswith("a dark picture in colours")
+    assert seen.notes[0].startswith("a dark colour image, read as stained tissue")
     assert "--channel" in seen.notes[0]
 
 

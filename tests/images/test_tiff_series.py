@@ -149,7 +149,7 @@ def test_a_reduced_copy_is_left_out_and_told_where_the_file_does_not_call_it_so(
     assert open_image(tmp_path / "told").notes == ()
     assert np.array_equal(read(tmp_path / "untold"), A)
     assert open_image(tmp_path / "untold").notes == (
-        "what is smaller in it (10 x 15 pixels) is taken for reduced copies.",
+        "smaller images in it (10 x 15 pixels) are taken for reduced copies.",
     )
 
 
@@ -177,7 +177,7 @@ def test_levels_below_the_first_page_are_no_images(tmp_path, metadata, declared)
         file.write(RGB[::2, ::2], subfiletype=declared, photometric="rgb", metadata=metadata)
         file.write(RGB[::4, ::4], subfiletype=declared, photometric="rgb", metadata=metadata)
     assert np.array_equal(read(tmp_path / "a.tif"), RGB)
-    told = ("what is smaller in it (16 x 24 pixels, 8 x 12 pixels) is taken for reduced copies.",)
+    told = ("smaller images in it (16 x 24 pixels, 8 x 12 pixels) are taken for reduced copies.",)
     assert open_image(tmp_path / "a.tif").notes == (() if declared else told)
 
 
@@ -224,9 +224,9 @@ def test_a_companion_file_of_metadata_is_not_needed(tmp_path):
 def test_an_imagej_description_of_more_images_than_there_are_is_told(tmp_path):
     stale = {"description": "ImageJ=1.54f\nimages=5\nslices=5\n", "metadata": None}
     tifffile.imwrite(tmp_path / "bare.tif", A, **stale)
-    assert open_image(tmp_path / "bare.tif").notes == ("its ImageJ description promises 5 images, but it holds 1.",)
+    assert open_image(tmp_path / "bare.tif").notes == ("its ImageJ description declares 5 images, but it holds 1.",)
     assert np.array_equal(read(tmp_path / "bare.tif"), A)
     for held, planes in ((1, A), (2, np.stack([A, B]))):
         tifffile.imwrite(tmp_path / "a.tif", planes, compression="zlib", photometric="minisblack", **stale)
-        with pytest.raises(InputError, match=f"a.tif: its ImageJ description promises 5 images, but it holds {held}; "):
+        with pytest.raises(InputError, match=f"a.tif: its ImageJ description declares 5 images, but it holds {held}; "):
             open_image(tmp_path / "a.tif")

@@ -101,7 +101,7 @@ def compressed(counts, shape):
         ([{"size": [3, 4], "counts": "é"}], "do not cover"),
         ([{"size": [3, 4], "counts": " "}], "not a compressed count"),
         ([{"size": [3, 4], "counts": "o"}], "not a compressed count"),
-        ([{"size": [3, 4], "counts": "oooooooooooooo0"}], "without end"),
+        ([{"size": [3, 4], "counts": "oooooooooooooo0"}], "unterminated"),
         ([compressed([0, 3, 9], (3, 4)), compressed([2, 3, 7], (3, 4))], "Masks 1 and 2 overlap"),
     ],
 )

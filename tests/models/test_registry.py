@@ -69,7 +69,7 @@ def test_kinds(small_stardist):
     assert kind_of(small_stardist) == "stardist"
     with pytest.raises(ModelError, match=f"'unet' is unknown; allowed are {', '.join(MODELS)}"):
         model_class("unet")
-    with pytest.raises(ModelError, match="not a listed kind"):
+    with pytest.raises(ModelError, match="not a registered kind"):
         kind_of(object())
 
 

@@ -99,7 +99,7 @@ def black() -> bytes:
 
 
 def test_memory_ends(black) -> None:
-    with pytest.raises(TooLargeError, match="takes more than the 10 MB of memory that its header lets expect"):
+    with pytest.raises(TooLargeError, match="takes more than the 10 MB of memory that its header implies"):
         run(black, memory=10 << 20)
 
 

@@ -25,7 +25,7 @@ def upload(image, **options):
 def test_an_upload_of_several_channels_or_pages_is_refused(read, options):
     data = upload(np.moveaxis(RGB, -1, 0).copy(), **options)
     with pytest.raises(
-        InputError, match=r"image: holds 3 \w+ \(numbers 0 to 2\); .* or save the image to use by itself"
+        InputError, match=r"image: holds 3 \w+ \(numbers 0 to 2\); .* or save the image to use as a separate file"
     ):
         getattr(DataPlane(None, 10**6), read)(data)
 

@@ -108,7 +108,7 @@ _REMEDIES = {
     errno.EPERM: "writing there is not permitted; change the permissions or choose another folder",
     errno.EEXIST: "a file is in the place of a folder; move it away or choose another folder",
     errno.ENOTDIR: "a file is in the place of a folder; move it away or choose another folder",
-    errno.EISDIR: "a folder of that name is there already; move it away or choose another name",
+    errno.EISDIR: "a folder of that name already exists; move it away or choose another name",
 }
 
 

@@ -222,7 +222,7 @@ def _log_counts(datasets: list[str], converted: list[dict[str, Any]], rejected: 
         modalities = Counter(row["modality"] for row in rows)
         logger.info(
             "%s: %d samples converted (%s), %d nuclei; %d pixels in %d samples"
-            " claimed by several masks were settled; %d samples set aside",
+            " claimed by several masks were settled; %d samples rejected",
             dataset,
             len(rows),
             ", ".join(f"{count} {modality}" for modality, count in modalities.most_common()),

@@ -93,7 +93,7 @@ class _LeftOut:
             (len(self.others), f"{_counted(len(self.others), 'file')} of other types ({some})"),
             (self.specials, f"{_counted(self.specials, 'special file')} (pipe, socket or device)"),
             (self.folders, _counted(self.folders, "folder")),
-            (self.loops, f"{_counted(self.loops, 'link')} back to a folder above"),
+            (self.loops, f"{_counted(self.loops, 'link')} back to a parent folder"),
         ]
         return ", ".join(text for number, text in parts if number)
 

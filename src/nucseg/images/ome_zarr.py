@@ -43,7 +43,7 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
     scales, *others = ome["multiscales"]
     if others:
         called = ", ".join(str(each.get("name", number)) for number, each in enumerate(ome["multiscales"]))
-        raise InputError(f"{name}: holds {1 + len(others)} images ({called}); save the one to use by itself.")
+        raise InputError(f"{name}: holds {1 + len(others)} images ({called}); save the one to use as a separate file.")
     level = scales["datasets"][0]
     given = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]
     axes = [_axis(str(axis["name"]), axis.get("type")) for axis in given]

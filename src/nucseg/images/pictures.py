@@ -46,7 +46,7 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
     else:
         image, exif, end = _jpeg(data, name)
         if data.find(JPEG_START, end) >= 0:  # of a camera, which keeps a preview or a second view there
-            notes = ("a further picture behind its end is left out.",)
+            notes = ("another picture after its end is left out.",)
     samples = image.shape[2] if image.ndim == 3 else 1
     planes = choose_planes("YXS"[: image.ndim], image.shape, name, channel=channel, channel_names=_SAMPLES[samples])
     index = planes.index[-1] if image.ndim == 3 else "X"
@@ -61,7 +61,7 @@ def _png(data: bytes, name: str, *, as_stored: bool) -> tuple[NDArray, bytes]:
     while place + 8 <= len(data) and kind != b"IEND":
         length, kind = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
         if kind == b"acTL" and (frames := int.from_bytes(data[place + 8 : place + 12])) > 1:
-            raise InputError(f"{name}: holds {frames} images; save the one to use by itself.")
+            raise InputError(f"{name}: holds {frames} images; save the one to use as a separate file.")
         if kind == b"eXIf":
             exif = data[place + 8 : place + 8 + length]
         place += 12 + length

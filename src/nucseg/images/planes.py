@@ -87,7 +87,7 @@ def choose_planes(
     if len(long) > 1 or any(axes[place] not in _KINDS for place in long):
         several = [(shape[place], axes[place]) for place in long if axes[place] != "S"]  # samples are no planes
         planes = ", ".join(f"{length} {_KINDS.get(axis, f'planes along {axis}')}" for length, axis in several)
-        raise InputError(f"{name}: holds {planes}; save the one to use by itself, grey or RGB.")
+        raise InputError(f"{name}: holds {planes}; save the one to use as a separate file, grey or RGB.")
     count = shape[long[0]] if long else 1
     names = [_plain(each) for each in channel_names] if len(channel_names) == count else [""] * count
     if channel is not None:
@@ -101,7 +101,7 @@ def choose_planes(
     if names not in ([*COLOURS], [*COLOURS, ALPHA]):
         raise InputError(
             f"{name}: holds {count} {_KINDS[axes[place]]} ({_called(count, channel_names)}); choose one with --channel "
-            "NAME or NUMBER on the command line, or save the image to use by itself, grey or RGB."
+            "NAME or NUMBER on the command line, or save the image to use as a separate file, grey or RGB."
         )
     index[place] = axes[place]
     return Planes(tuple(index), (*size, count))

@@ -94,7 +94,7 @@ def survey(source: ImageSource) -> Survey:
     stain = _single_stain(colours, source.dtype.kind != "f")
     if stain is not None:
         channel, hue = stain
-        note = f"one stain in false colour ({hue}): taken as grey." if hue else "all but grey: taken as grey."
+        note = f"one stain in false colour ({hue}): read as grey." if hue else "nearly grey: read as grey."
         return Survey(1, channel, (note,), surroundings)
     if few.are_a_lookup_table():
         raise InputError(
@@ -141,7 +141,7 @@ def _dark_colours(colours: NDArray[np.float64], name: str) -> tuple[str, ...]:
     least, largest = colours.min(1), colours.max(1)
     darkness = least.mean() / max(np.percentile(largest, 99.8), 1e-12)
     coloured = ((largest - least) * largest).sum() / max((largest**2).sum(), 1e-12)
-    remedy = "choose that of the nuclei with --channel 0, 1 or 2 (red, green, blue)"
+    remedy = "choose the nuclear stain with --channel 0, 1 or 2 (red, green, blue)"
     if darkness >= _DARK or coloured < _HARDLY_COLOURED:
         return ()
     if darkness < _BLACK and coloured >= _COLOURED:
@@ -149,4 +149,4 @@ def _dark_colours(colours: NDArray[np.float64], name: str) -> tuple[str, ...]:
             f"{name}: shows several stains in colour on black; {remedy}, or, for one stain in a lookup table or with "
             "coloured annotations, save it as a grey image."
         )
-    return (f"a dark picture in colours, taken for stained tissue; if they are several stains, {remedy}.",)
+    return (f"a dark colour image, read as stained tissue; if it shows several stains, {remedy}.",)

@@ -185,4 +185,4 @@ def _plausible(sizes: list[float], units: list[str]) -> tuple[tuple[float, float
 
 def unknown_unit(unit: str) -> str:
     """Return what to say of a unit of length that is not known."""
-    return f"its pixel size is in {unit!r}, which is no known unit of length; --pixel-size gives it in micrometres."
+    return f"its pixel size is in {unit!r}, an unknown unit of length; give it in micrometres with --pixel-size."

@@ -72,7 +72,7 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
     try:
         found = tiff.series
     except ValueError as error:  # of an OME-TIFF that does not say which planes lie in which file
-        raise InputError(f"{name}: cannot be read ({error}); save the image to use by itself.") from error
+        raise InputError(f"{name}: cannot be read ({error}); save the image to use as a separate file.") from error
     if not found:
         raise InputError(f"{name}: cannot be read (it holds no image). The file is damaged; fetch or save it again.")
     stale = _check_imagej(tiff, found[0], name)
@@ -80,7 +80,7 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
     images = [series for series in found if series not in aside] or found
     if len(images) != 1:
         listed = ", ".join(f"{_called(series, number)}" for number, series in enumerate(images))
-        raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use by itself.")
+        raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use as a separate file.")
     notes = [*stale]
     notes += [f"its {series.name.strip().lower()} is left out." for series in aside if series.name.strip()]
     copies = [each for each in aside if each.keyframe.is_subifd and not each.keyframe.is_reduced]
@@ -88,7 +88,7 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
         copies += [level for level in images[0].levels[1:] if not level.keyframe.is_reduced]
     if copies:
         sizes = ", ".join(map(_size, copies))
-        notes.append(f"what is smaller in it ({sizes}) is taken for reduced copies.")
+        notes.append(f"smaller images in it ({sizes}) are taken for reduced copies.")
     ome = _ome_image(tiff, images[0])
     names = _channel_names(tiff, images[0], ome)
     return _own(TiffImage(images[0], names, ome, tuple(notes)), tiff, name)
@@ -105,7 +105,7 @@ def _check_imagej(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, name
         return []
     if images <= held:
         return []
-    stale = f"its ImageJ description promises {images} images, but it holds {held}"
+    stale = f"its ImageJ description declares {images} images, but it holds {held}"
     if series.kind == "generic":
         return [f"{stale}."]
     raise InputError(f"{name}: {stale}; save it again.")
@@ -167,7 +167,7 @@ def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
     outer = axes[:-inner]
     places = [np.unique(numbers) for numbers in np.unravel_index(own, shape[:-inner])] if outer else []
     if np.prod([len(each) for each in places], dtype=int) != len(own):
-        raise InputError(f"{name}: holds {len(own)} of {len(pages)} planes; save the one to use by itself.")
+        raise InputError(f"{name}: holds {len(own)} of {len(pages)} planes; save the one to use as a separate file.")
     files = [each for each in _other_files(image.ome) if each != tiff.filename]
     rest = f"the others are in {_listed(files)}" if files else "it lacks the others"
     kept = tifffile.TiffPageSeries(

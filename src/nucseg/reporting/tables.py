@@ -96,7 +96,7 @@ def leak_warning(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str | No
         return None
     return (
         f"{metrics['model']} began from {names[0]}, which was trained on images of BBBC038: "
-        "its scores on bbbc038 (and overall) are not those of unseen images."
+        "its scores on bbbc038 (and overall) are not scores on unseen images."
     )
 
 

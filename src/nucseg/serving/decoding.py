@@ -118,7 +118,7 @@ def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], 
             process.join()
     code = process.exitcode
     if isinstance(answer, TimeoutError) or code == -signal.SIGXCPU:
-        raise TooLargeError(f"{name}: takes longer than the allowed {cost.seconds} s to decode. Cut or shrink it.")
+        raise TooLargeError(f"{name}: takes longer than the allowed {cost.seconds} s to decode. Crop or shrink it.")
     if isinstance(answer, Exception):
         raise answer
     if answer is None:
@@ -157,7 +157,7 @@ def _decode(connection: Connection, files: list[int], cost: Cost, name: str) -> 
             answer = _written(stream, file, name)
         except MemoryError:
             answer = TooLargeError(
-                f"{name}: takes more than the {cost.memory >> 20} MB of memory that its header lets expect. "
+                f"{name}: takes more than the {cost.memory >> 20} MB of memory that its header implies. "
                 "The file is damaged; save it again, as a TIFF with tiles."
             )
         except Exception as error:

@@ -82,12 +82,12 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image", *, max_m
         stream.seek(0)
     if cost.pixels > max_pixels or cost.size > max_pixels * _BYTES_PER_PIXEL:
         raise TooLargeError(
-            f"{name}: has {cost.pixels} pixels ({cost.size} bytes); allowed are {max_pixels}. Cut or shrink it."
+            f"{name}: has {cost.pixels} pixels ({cost.size} bytes); allowed are {max_pixels}. Crop or shrink it."
         )
     if cost.memory > max_memory:
         raise TooLargeError(
-            f"{name}: takes {cost.memory >> 20} MB of memory to decode; allowed are {max_memory >> 20} MB. "
-            "Save it as a TIFF with tiles, or cut it."
+            f"{name}: takes {cost.memory >> 20} MB of memory to decode; allowed are {max_memory >> 20} MB. Save it "
+            "as a TIFF with tiles, or crop it."
         )
     return cost
 
@@ -123,7 +123,7 @@ def _check_sides(*sides: int) -> None:
     if min(sides) < 1:
         raise InputError("has a side of 0 pixels. The file is damaged; save it again.")
     if max(sides) > LONGEST_SIDE:
-        raise TooLargeError(f"has a side of {max(sides)} pixels; allowed are {LONGEST_SIDE}. Cut or shrink it.")
+        raise TooLargeError(f"has a side of {max(sides)} pixels; allowed are {LONGEST_SIDE}. Crop or shrink it.")
 
 
 def _png(stream: IO[bytes], length: int) -> Cost:
@@ -159,14 +159,16 @@ def _tiff(stream: BinaryIO, length: int) -> Cost:
     with tifffile.TiffFile(stream) as tiff:
         for number, page in enumerate(tiff.pages):
             if number == _MAX_PAGES:
-                raise TooLargeError(f"holds more than the allowed {_MAX_PAGES} pages. Save the one to use by itself.")
+                raise TooLargeError(
+                    f"holds more than the allowed {_MAX_PAGES} pages. Save the one to use as a separate file."
+                )
             described = page.aspage()
             _check_numbers(described)
             samples = max(described.samplesperpixel, 3 if described.photometric == tifffile.PHOTOMETRIC.PALETTE else 1)
             pixel_bytes = samples * _item_bytes(described)
             if pixel_bytes > _MAX_PIXEL_BYTES:
                 raise TooLargeError(
-                    f"has {pixel_bytes} bytes a pixel; allowed are {_MAX_PIXEL_BYTES}. Save grey or RGB alone."
+                    f"has {pixel_bytes} bytes per pixel; allowed are {_MAX_PIXEL_BYTES}. Save it as grey or RGB only."
                 )
             # A tile is decoded whole, however small the image that it is part of.
             chunk = math.prod(described.chunks)
@@ -268,4 +270,4 @@ def _jpeg_frame(stream: IO[bytes], start: int, end: int) -> tuple[int, int, int]
         if is_frame or segment < 2 or marker in (0xD8, 0xD9, 0xDA):
             break
         place += segment
-    raise InputError("holds a JPEG whose size cannot be known (8 bits, baseline or progressive are). Save it again.")
+    raise InputError("holds a JPEG of unknown size; allowed are 8 bits, baseline or progressive. Save it again.")

@@ -44,8 +44,8 @@ _STATUS: tuple[tuple[type[NucsegError], HTTPStatus], ...] = (
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _SENTENCES = {
-    HTTPStatus.NOT_FOUND: "there is nothing at this address; the page / shows what there is.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "this method is not allowed here; the page / shows which are.",
+    HTTPStatus.NOT_FOUND: "there is nothing at this address; the page / lists all routes.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this method is not allowed here; the page / lists the allowed ones.",
 }
 _log = logging.getLogger(__name__)
 

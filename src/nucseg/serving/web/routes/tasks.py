@@ -36,7 +36,7 @@ Formats = Annotated[
 ]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-_LOCATION = {"Location": {"description": "Where to ask how it stands.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "URL of the task.", "schema": {"type": "string"}}}
 
 
 def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRouter:

@@ -71,7 +71,7 @@ def main() -> None:
             job = predictor.job(
                 array_source(image), predictor.options.changed(tile=TILE, magnification=sample.magnification)
             )
-            found[name] = predict_tiled(job, LocalEngine(predictor.bundle.model)).instances()
+            found[name] = predict_tiled(job, LocalEngine()).instances()
         for name, instances in found.items():
             evaluators[name].update(sample, truth, instances, 0.0)
         agreements.append(matching(found[stock_name].labels, found[plain_name].labels, thresh=0.9))

@@ -87,7 +87,7 @@ def run_stages(image: Path, model: str) -> None:
     stage("import of the model's packages, the model and its weights")
     from nucseg.inference.engine import LocalEngine
 
-    engine, options = LocalEngine(predictor.bundle.model), nucseg.reporting.options.BatchOptions()
+    engine, options = LocalEngine(), nucseg.reporting.options.BatchOptions()
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first image, read to written", "second image"):
             output = Path(folder) / name

@@ -99,7 +99,7 @@ def ours(model: Path, images: list[Path], output: Path, side: int, workers: int)
         return {"seconds": seconds, "nuclei": outcomes[0].nuclei, "labels": str(outcomes[0].files[0])}
 
     if workers == 1:
-        return measured(LocalEngine(predictor.bundle.model))
+        return measured(LocalEngine())
     with connected(workers, None) as client:
         engine = DaskEngine(client, model, predictor)
         client.run(_warm, engine._run, str(model), predictor.precision)

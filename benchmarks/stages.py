@@ -112,7 +112,7 @@ def main() -> None:
         for what, model in (("nucseg, plain", work / "plain"), ("nucseg", folder)):
             predictor = Predictor.load(model, PredictOptions(scale=1.0))
             ours.watch("network", predictor.bundle.model, "_run")
-            arguments = (predictor, LocalEngine(predictor.bundle.model), BatchOptions(scale=1.0, overwrite=True))
+            arguments = (predictor, LocalEngine(), BatchOptions(scale=1.0, overwrite=True))
 
             def predict(arguments: Any = arguments, model: Path = model) -> None:
                 batch.predict_images([FoundImage(str(image), image.stem)], work / "out", *arguments, model=model)

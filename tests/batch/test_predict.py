@@ -36,7 +36,7 @@ def run(tmp_path, bright):
     bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
 
     def run(*images, engine=None, at_once=2, output="out", progress=None, **options):
-        engine = engine or LocalEngine(bundle.model)
+        engine = engine or LocalEngine()
         engine.images_at_once = at_once
         given = BatchOptions(scale=1.0, precision="float32", **options)
         return predict_images(

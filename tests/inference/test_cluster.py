@@ -34,9 +34,7 @@ def test_a_killed_worker_loses_nothing(small_stardist, draw_nuclei, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", draw_nuclei((300, 420), 150, seed=7, gap=1)[0])
     predictor = Predictor.load(folder, PredictOptions(scale=1.0, precision="float32"))
     source = open_image(tmp_path / "a.tif")
-    expected = predict_tiled(
-        predictor.job(source, predictor.options.changed(tile=64)), LocalEngine(predictor.bundle.model)
-    ).instances()
+    expected = predict_tiled(predictor.job(source, predictor.options.changed(tile=64)), LocalEngine()).instances()
     with connected(2, None) as client:
         engine = DaskEngine(client, folder, predictor)
         job = predictor.job(source, predictor.options.changed(tile=64))

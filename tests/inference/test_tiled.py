@@ -26,7 +26,7 @@ def predictor(segmenter, *, scale=1.0):
 
 
 def tiled(one, image, **options):
-    return predict_tiled(one.job(array_source(image), one.options.changed(**options)), LocalEngine(one.bundle.model))
+    return predict_tiled(one.job(array_source(image), one.options.changed(**options)), LocalEngine())
 
 
 def same_nuclei(first, second):
@@ -90,11 +90,11 @@ def test_batches_of_tiles_give_the_same_nuclei(small_stardist, draw_nuclei, monk
     image = draw_nuclei((300, 260), 130, seed=4, gap=0)[0]
     one = predictor(small_stardist)
     job = one.job(array_source(image), one.options.changed(tile=64))
-    expected = predict_tiled(job, LocalEngine(small_stardist, batch=1)).instances()
+    expected = predict_tiled(job, LocalEngine(batch=1)).instances()
     batches = []
     propose = small_stardist.propose
     monkeypatch.setattr(small_stardist, "propose", lambda *given: batches.append(len(given[0])) or propose(*given))
-    found = predict_tiled(job, LocalEngine(small_stardist, batch=4)).instances()
+    found = predict_tiled(job, LocalEngine(batch=4)).instances()
     assert set(batches[:-1]) == {4}
     assert same_nuclei(found.labels, expected.labels)
 
@@ -103,7 +103,7 @@ def test_only_the_tiles_that_are_missing_are_predicted(small_stardist, draw_nucl
     image = draw_nuclei((260, 260), 80, seed=5)[0]
     one = predictor(small_stardist)
     job = one.job(array_source(image), one.options.changed(tile=64))
-    engine = LocalEngine(small_stardist)
+    engine = LocalEngine()
     everything = dict(engine.parts(job))
     assert sorted(everything) == list(job.grid)
     last = len(job.grid) - 1
@@ -132,7 +132,7 @@ def test_the_search_for_the_scale_is_the_prediction_where_it_saw_the_whole_image
     one = predictor(bright(), scale="auto")
     job = one.job(array_source(image), one.options.changed(score_threshold=score_threshold))
     looked = len(one.bundle.model.seen)
-    found = predict_tiled(job, LocalEngine(one.bundle.model)).instances()
+    found = predict_tiled(job, LocalEngine()).instances()
     assert len(one.bundle.model.seen) == looked > 0
     shapes = [seen.shape for seen in one.bundle.model.seen]
     assert len(shapes) == len(set(shapes))

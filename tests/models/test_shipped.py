@@ -198,18 +198,14 @@ def test_the_surroundings_of_a_scan_change_nothing(predictor, value, channels):
     alone = len(predictor.predict(image))
     # Nuclei that the border cuts are now seen with something beside them.
     assert len(predictor.predict(canvas)) == pytest.approx(alone, rel=0.2)
-    tiled = predict_tiled(
-        predictor.job(array_source(canvas), predictor.options.changed(tile=256)), LocalEngine(predictor.bundle.model)
-    )
+    tiled = predict_tiled(predictor.job(array_source(canvas), predictor.options.changed(tile=256)), LocalEngine())
     assert len(tiled) == pytest.approx(alone, rel=0.2)
 
 
 def test_each_nucleus_is_one_piece_without_holes(predictor):
     image = real_tissue()[:256, :256]
     found = predictor.predict(image)
-    tiled = predict_tiled(
-        predictor.job(array_source(image), predictor.options.changed(tile=96)), LocalEngine(predictor.bundle.model)
-    )
+    tiled = predict_tiled(predictor.job(array_source(image), predictor.options.changed(tile=96)), LocalEngine())
     for labels in (found.labels, tiled.instances().labels):
         assert labels.max() > 50
         for number, window in enumerate(find_objects(labels), start=1):
@@ -226,7 +222,7 @@ def test_no_seam_shows_in_a_real_image(models, name, precision):
         whole = predictor.predict(image)
         job = predictor.job(array_source(image), predictor.options.changed(tile=192))
         assert len(job.grid) == 3 * 3
-        tiled = predict_tiled(job, LocalEngine(predictor.bundle.model)).instances()
+        tiled = predict_tiled(job, LocalEngine()).instances()
     finally:
         use_precision("auto")
     assert len(whole) > 100

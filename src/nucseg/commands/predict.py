@@ -71,7 +71,7 @@ def predict(
         with connected(workers, scheduler) as client:
             outcomes = run(DaskEngine(client, folder, predictor))
     else:
-        outcomes = run(LocalEngine(predictor.bundle.model))
+        outcomes = run(LocalEngine())
     click.echo(_summary(outcomes, output, options.formats, time.perf_counter() - started))
     if any(outcome.error for outcome in outcomes):
         sys.exit(1)

@@ -33,7 +33,7 @@ def predict_image(image: Any, model: str | Path, options: Mapping[str, Any]) -> 
     job = predictor.job(source, checked_options)
     for note in job.source.notes:
         logger.warning("%s: %s", source.name, note)
-    return predict_tiled(job, LocalEngine(predictor.bundle.model)).instances().by_score()
+    return predict_tiled(job, LocalEngine()).instances().by_score()
 
 
 def _source(image: Any, channel: Channel) -> ImageSource:

@@ -19,14 +19,11 @@ from nucseg.images.open import open_image
 from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
-from nucseg.inference.engine import LocalEngine, TileJob
-from nucseg.inference.instances.parts import Part
-from nucseg.inference.instances.steps import decode_tile, propose_tiles
+from nucseg.inference.engine import LocalEngine, Part, TileJob, TileSteps
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
-from nucseg.models.protocols import InstanceSegmenter
 
 _RETRIES = 3
 _loading = Lock()
@@ -64,10 +61,10 @@ class DaskEngine:
         self._model = model
         self._precision: Precision = predictor.precision
         self.images_at_once = 2 * max(1, len(client.nthreads()))
-        self._here = LocalEngine(predictor.bundle.model)
+        self._here = LocalEngine()
         self._run = uuid4().hex
 
-    def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
+    def parts(self, job: TileJob[Part, Any], skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles, in whatever order they are done; see `Engine.parts`.
 
         Raises:
@@ -87,7 +84,7 @@ class DaskEngine:
             job.grid,
         )
         token = uuid4().hex[:8]
-        needed = {tile: job.grid.neighbours(tile) for tile in job.grid if tile not in skip}
+        needed = {tile: job.steps.needed(job.grid, tile) for tile in job.grid if tile not in skip}
 
         def submit(function: Any, tile: int, *arguments: Any) -> Any:
             key = f"{function.__name__}-{token}-{tile}"
@@ -120,20 +117,20 @@ def _absolute(name: str) -> str:
 
 
 def _propose(recipe: _Recipe, tile: int) -> Any:
-    model, view = _prepared(recipe)
-    return propose_tiles(model, view, recipe.grid, [tile], recipe.options.score_threshold)[0]
+    steps, view = _prepared(recipe)
+    return steps.propose(view, recipe.grid, [tile])[0]
 
 
-def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Part:
-    model, view = _prepared(recipe)
-    return decode_tile(model, view, recipe.grid, tile, proposals, recipe.options.score_threshold)
+def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Any:
+    steps, view = _prepared(recipe)
+    return steps.decode(view, recipe.grid, tile, proposals)
 
 
-def _prepared(recipe: _Recipe) -> tuple[InstanceSegmenter, NetworkView]:
+def _prepared(recipe: _Recipe) -> tuple[TileSteps[Any, Any], NetworkView]:
     with _loading:
-        model = _predictor(recipe.run, recipe.model, recipe.options.precision).bundle.model
+        predictor = _predictor(recipe.run, recipe.model, recipe.options.precision)
     source = _source(recipe.run, recipe.image, recipe.options.channel)
-    return model, NetworkView(source, recipe.fitted, recipe.scale)
+    return predictor.steps(recipe.options), NetworkView(source, recipe.fitted, recipe.scale)
 
 
 @lru_cache(maxsize=1)

@@ -1,26 +1,88 @@
 """Tiles on this machine: the network runs over one tile while others are read, decoded and drawn."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.parts import Part
-from nucseg.inference.instances.steps import decode_tile, propose_tiles
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.models.precision import tiles_at_once
-from nucseg.models.protocols import InstanceSegmenter
 
 _READ_AHEAD = 2
 
+Part = TypeVar("Part")
+"""What is found in a tile, in the frame of the image."""
+
+Whole_co = TypeVar("Whole_co", covariant=True)
+"""What is found in the image."""
+
+
+class TileSteps(Protocol[Part, Whole_co]):
+    """A task's way from tiles to an answer: all that an engine knows of task and model.
+
+    Each step is pure: safe to run twice, in any thread and any process.
+    """
+
+    def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
+        """Find the scale that an image should be predicted at.
+
+        Args:
+            source: The image.
+            fitted: The preprocessing with the statistics of the image.
+
+        Returns:
+            The factor to resize the image by; and what the network proposed for all of it at this scale, as those of
+            tile 0, where all of it was shown to the network.
+        """
+        ...
+
+    def needed(self, grid: TileGrid, tile: int) -> list[int]:
+        """Return the tiles whose proposals `decode` takes for a tile, its own among them."""
+        ...
+
+    def propose(self, view: NetworkView, grid: TileGrid, tiles: Sequence[int]) -> list[Any]:
+        """Run the network over tiles and their halos.
+
+        Args:
+            view: The image.
+            grid: Its tiles.
+            tiles: Numbers of the tiles.
+
+        Returns:
+            What the network proposes for each tile.
+        """
+        ...
+
+    def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> Part:
+        """Decide what is in a tile.
+
+        Args:
+            view: The image.
+            grid: Its tiles.
+            tile: Number of the tile.
+            proposals: What `propose` returned for each of the tiles that `needed` names, by number.
+        """
+        ...
+
+    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part]) -> Whole_co:
+        """Put all tiles together.
+
+        Args:
+            view: The image.
+            grid: Its tiles.
+            parts: What was found in each tile, in the order of their numbers.
+        """
+        ...
+
 
 @dataclass(frozen=True)
-class TileJob:
+class TileJob(Generic[Part, Whole_co]):
     """One image to be predicted tile by tile.
 
     Attributes:
@@ -29,6 +91,7 @@ class TileJob:
         fitted: The preprocessing with the statistics of the image.
         scale: Factor by which the preprocessed image is resized.
         grid: The tiles.
+        steps: The steps of a tile, with the model.
         known: What the network has already proposed for some tiles, by number.
     """
 
@@ -37,6 +100,7 @@ class TileJob:
     fitted: FittedPreprocessor
     scale: float
     grid: TileGrid
+    steps: TileSteps[Part, Whole_co]
     known: Mapping[int, Any] = field(default_factory=dict)
 
     @cached_property
@@ -54,9 +118,44 @@ class Engine(Protocol):
 
     images_at_once: int
 
-    def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
-        """Predict all tiles but those to skip; yield the number and the nuclei of each as soon as they are known."""
+    def parts(self, job: TileJob[Part, Any], skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
+        """Predict all tiles but those to skip; yield number and part of each as soon as it is known."""
         ...
+
+
+class Proposals:
+    """What the network has proposed and some tile still waits for.
+
+    Args:
+        needed: For each tile to decode the tiles whose proposals it takes.
+
+    Attributes:
+        held: Proposals by tile.
+    """
+
+    def __init__(self, needed: Mapping[int, Collection[int]]) -> None:
+        self._waits = {tile: set(tiles) for tile, tiles in needed.items()}
+        self._uses = Counter(tile for tiles in self._waits.values() for tile in tiles)
+        self.held: dict[int, Any] = {}
+
+    @property
+    def wanted(self) -> list[int]:
+        """The tiles whose proposals some tile waits for, in the order of their numbers."""
+        return sorted(self._uses)
+
+    def add(self, tile: int, proposals: Any) -> list[tuple[int, dict[int, Any]]]:
+        """Take the proposals of a tile; those that no tile waits for any longer are let go.
+
+        Returns:
+            The tiles that have all they wait for now, each with the proposals it takes.
+        """
+        self.held[tile] = proposals
+        ready = {tile: needed for tile, needed in self._waits.items() if needed <= self.held.keys()}
+        complete = [(tile, {near: self.held[near] for near in sorted(needed)}) for tile, needed in ready.items()]
+        for done in ready:
+            self._uses.subtract(self._waits.pop(done))
+        self.held = {near: found for near, found in self.held.items() if self._uses[near] > 0}
+        return complete
 
 
 class LocalEngine:
@@ -66,44 +165,24 @@ class LocalEngine:
     read and decoded.
 
     Args:
-        model: The model.
         threads: Number of threads that decode tiles.
         batch: Number of tiles that the network sees at a time; None takes what suits the device.
     """
 
     images_at_once = 2
 
-    def __init__(self, model: InstanceSegmenter, threads: int = 2, batch: int | None = None) -> None:
-        self._model = model
+    def __init__(self, threads: int = 2, batch: int | None = None) -> None:
         self._threads = threads
         self._batch = tiles_at_once() if batch is None else batch
 
-    def parts(self, job: TileJob, skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
+    def parts(self, job: TileJob[Part, Any], skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles, about row by row; see `Engine.parts`."""
-        wanted = [tile for tile in job.grid if tile not in skip]
-        order = sorted({near for tile in wanted for near in job.grid.neighbours(tile)})
-        waits = {tile: set(job.grid.neighbours(tile)) for tile in wanted}
-        uses = {tile: sum(tile in needed for needed in waits.values()) for tile in order}
-        proposals: dict[int, Any] = {}
+        proposals = Proposals({tile: job.steps.needed(job.grid, tile) for tile in job.grid if tile not in skip})
         running: dict[int, Future[Part]] = {}
         with ThreadPoolExecutor(self._threads) as decoders:
-            for number, found in self._proposed(job, order):
-                proposals[number] = found
-                for tile in [tile for tile, needed in waits.items() if needed <= proposals.keys()]:
-                    needed = waits.pop(tile)
-                    running[tile] = decoders.submit(
-                        decode_tile,
-                        self._model,
-                        job.view,
-                        job.grid,
-                        tile,
-                        {near: proposals[near] for near in sorted(needed)},
-                        job.options.score_threshold,
-                    )
-                    for near in needed:
-                        uses[near] -= 1
-                        if not uses[near]:
-                            del proposals[near]
+            for number, found in self._proposed(job, proposals.wanted):
+                for tile, needed in proposals.add(number, found):
+                    running[tile] = decoders.submit(job.steps.decode, job.view, job.grid, tile, needed)
                 # Decoding may not fall behind: what waits holds memory.
                 while len(running) > 2 * self._threads:
                     tile = next(iter(running))
@@ -113,10 +192,7 @@ class LocalEngine:
             for tile, future in running.items():
                 yield tile, future.result()
 
-    def _proposed(self, job: TileJob, tiles: list[int]) -> Iterator[tuple[int, Any]]:
-        def propose(some: list[int]) -> list[Any]:
-            return propose_tiles(self._model, job.view, job.grid, some, job.options.score_threshold)
-
+    def _proposed(self, job: TileJob[Any, Any], tiles: list[int]) -> Iterator[tuple[int, Any]]:
         yield from job.known.items()
         tiles = [tile for tile in tiles if tile not in job.known]
         with ThreadPoolExecutor(_READ_AHEAD) as readers:
@@ -124,7 +200,7 @@ class LocalEngine:
             try:
                 for start in range(0, len(tiles), self._batch):
                     some = tiles[start : start + self._batch]
-                    ahead[readers.submit(propose, some)] = some
+                    ahead[readers.submit(job.steps.propose, job.view, job.grid, some)] = some
                     if len(ahead) >= _READ_AHEAD:
                         # In whatever order the network took them: to wait for the first would leave it idle at times.
                         future = next(as_completed(ahead))

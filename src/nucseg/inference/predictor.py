@@ -12,16 +12,15 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
-from nucseg.inference.instances.look import ScaleLook
 from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.steps import InstanceSteps
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.tiled import predict_tiled
 from nucseg.inference.tiles import make_grid
 from nucseg.inference.view import NetworkView
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
-from nucseg.models.protocols import lowest_score
 from nucseg.models.registry import resolve_model
 
 _DEFAULT = PredictOptions()
@@ -81,7 +80,7 @@ class Predictor:
             InputError: It is not an image, or shows several stains in colour.
         """
         job = self.job(array_source(image, name), options)
-        return predict_tiled(job, LocalEngine(self.bundle.model)).instances().by_score()
+        return predict_tiled(job, LocalEngine()).instances().by_score()
 
     def predict_source(
         self,
@@ -114,9 +113,13 @@ class Predictor:
             done += 1 / len(job.grid)
             progress(min(done, 1.0))
 
-        return predict_tiled(job, LocalEngine(self.bundle.model), on_tile=report)
+        return predict_tiled(job, LocalEngine(), on_tile=report)
 
-    def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob:
+    def steps(self, options: PredictOptions) -> InstanceSteps:
+        """Return the steps of a tile that the model's task takes."""
+        return InstanceSteps(self.bundle.model, options.score_threshold)
+
+    def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[Part, Mosaic]:
         """Compute the statistics of an image (it is read twice for that, band by band) and lay tiles over it.
 
         Args:
@@ -139,13 +142,8 @@ class Predictor:
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
         source = replace(source, notes=source.notes + fitted.notes)
-        model = self.bundle.model
-        lowest = lowest_score(self.score_threshold, options.score_threshold)
-        look = None
-        scale = options.scale
-        if scale == "auto":
-            look = ScaleLook(model, source, fitted, lowest)
-            scale = look.scale()
+        model, steps = self.bundle.model, self.steps(options)
+        scale, known = steps.look(source, fitted) if options.scale == "auto" else (options.scale, {})
         grid = make_grid(
             NetworkView(source, fitted, scale).shape,
             options.tile,
@@ -153,5 +151,4 @@ class Predictor:
             halo=model.halo,
             max_side=model.max_side,
         )
-        known = look.proposals_of_all(scale) if look and len(grid) == 1 else {}
-        return TileJob(source, options, fitted, scale, grid, known)
+        return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {})

@@ -1,32 +1,34 @@
 """Predict an image of any size, tile by tile."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from nucseg.inference.engine import Engine, TileJob
-from nucseg.inference.instances.mosaic import Mosaic
-from nucseg.inference.instances.parts import Part
+
+Part = TypeVar("Part")
+Whole = TypeVar("Whole")
 
 
 def predict_tiled(
-    job: TileJob,
+    job: TileJob[Part, Whole],
     engine: Engine,
     *,
     finished: Mapping[int, Part] | None = None,
     on_tile: Callable[[int, Part], None] = lambda tile, part: None,
-) -> Mosaic:
-    """Find the nuclei of an image of any size.
+) -> Whole:
+    """Predict an image of any size.
 
     Args:
-        job: The image and its tiles, from `Predictor.job`.
-        engine: Where the tiles are predicted, with the same model as the job's.
+        job: The image, its tiles and their steps, from `Predictor.job`.
+        engine: Where the tiles are predicted.
         finished: Tiles that an earlier run has predicted, by number.
-        on_tile: Called with the number and the nuclei of each tile that is not among them, as soon as it is known.
+        on_tile: Called with number and part of each tile that is not among them, as soon as it is known.
 
     Returns:
-        The nuclei, numbered tile by tile.
+        What the steps make of all tiles.
     """
     parts = dict(finished or {})
     for tile, part in engine.parts(job, parts.keys()):
         on_tile(tile, part)
         parts[tile] = part
-    return Mosaic(job.view.image_shape, [parts[tile] for tile in job.grid], job.grid.neighbours)
+    return job.steps.whole(job.view, job.grid, [parts[tile] for tile in job.grid])

@@ -1,6 +1,7 @@
 """The two steps of a tile: running the network, and deciding what is a nucleus. Pure: safe to run twice, anywhere."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ from scipy import ndimage
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.images.preprocessing import FittedPreprocessor
+from nucseg.images.source import ImageSource
+from nucseg.inference.instances.look import ScaleLook
+from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.instances.parts import Part, make_part
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
@@ -20,53 +25,52 @@ _NEIGHBOUR_RADII = 3
 proposal is kept depends on those it overlaps (two radii), and that in turn on theirs."""
 
 
-def propose_tiles(
-    model: InstanceSegmenter, view: NetworkView, grid: TileGrid, tiles: Sequence[int], score_threshold: float | None
-) -> list[Any]:
-    """Run the network over tiles and their halos, those that are alike as one batch.
+@dataclass(frozen=True)
+class InstanceSteps:
+    """The steps of a tile of instance segmentation; see `TileSteps`.
 
-    Args:
+    Attributes:
         model: The model.
-        view: The image.
-        grid: Its tiles.
-        tiles: Which ones.
-        score_threshold: The lowest score to keep; None takes the model's own.
-
-    Returns:
-        For each tile the proposals that it owns, in its frame.
-    """
-    places = [grid.reads(tile) for tile in tiles]
-    images = [view.read(place) for place in places]
-    cores = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
-    lowest = lowest_score(model.thresholds["score"], score_threshold)
-    return model.propose(images, {**model.thresholds, "score": lowest}, cores)
-
-
-def decode_tile(
-    model: InstanceSegmenter,
-    view: NetworkView,
-    grid: TileGrid,
-    tile: int,
-    proposals: Mapping[int, Any],
-    score_threshold: float | None,
-) -> Part:
-    """Decide which proposals are nuclei and keep those that the tile owns: whose middle lies in its core.
-
-    Args:
-        model: The model.
-        view: The image.
-        grid: Its tiles.
-        tile: Which one.
-        proposals: What `propose_tiles` returned for the tile and each of its neighbours.
         score_threshold: The lowest score to keep; None takes the model's own.
     """
-    core = grid.core(tile)
-    radius = max(model.max_radius(found) for found in proposals.values())
-    window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
-    joined = model.join([(found, grid.core(number)) for number, found in proposals.items()], window)
-    threshold = model.thresholds["score"] if score_threshold is None else score_threshold
-    found = model.decode(joined, window.shape, model.thresholds).above(threshold)
-    return _part(found, window, core, view)
+
+    model: InstanceSegmenter
+    score_threshold: float | None
+
+    @property
+    def _lowest(self) -> float:
+        return lowest_score(self.model.thresholds["score"], self.score_threshold)
+
+    def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
+        """Find the scale at which the nuclei have a size that the model knows."""
+        look = ScaleLook(self.model, source, fitted, self._lowest)
+        scale = look.scale()
+        return scale, look.proposals_of_all(scale)
+
+    def needed(self, grid: TileGrid, tile: int) -> list[int]:
+        """Return the tiles around a tile, and itself: they may propose the same nucleus."""
+        return grid.neighbours(tile)
+
+    def propose(self, view: NetworkView, grid: TileGrid, tiles: Sequence[int]) -> list[Any]:
+        """Run the network over tiles and their halos; return the proposals that each owns, in its frame."""
+        places = [grid.reads(tile) for tile in tiles]
+        images = [view.read(place) for place in places]
+        cores = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
+        return self.model.propose(images, {**self.model.thresholds, "score": self._lowest}, cores)
+
+    def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> Part:
+        """Decide which proposals are nuclei and keep those that the tile owns: whose middle lies in its core."""
+        model, core = self.model, grid.core(tile)
+        radius = max(model.max_radius(found) for found in proposals.values())
+        window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
+        joined = model.join([(found, grid.core(number)) for number, found in proposals.items()], window)
+        threshold = model.thresholds["score"] if self.score_threshold is None else self.score_threshold
+        found = model.decode(joined, window.shape, model.thresholds).above(threshold)
+        return _part(found, window, core, view)
+
+    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part]) -> Mosaic:
+        """Number the nuclei of all tiles."""
+        return Mosaic(view.image_shape, list(parts), grid.neighbours)
 
 
 def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> Part:

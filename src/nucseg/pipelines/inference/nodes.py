@@ -40,7 +40,7 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
     if all(image.error for image in found.images):
         raise InputError(str(found.images[0].error))
     predictor = Predictor.load(model, config)
-    engine = LocalEngine(predictor.bundle.model)
+    engine = LocalEngine()
     outcomes = predict_images(found.images, output, predictor, engine, config, model=model)
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if len(failed) == len(outcomes):

@@ -1,6 +1,7 @@
 """The commands of pages, run as a new user would: in a fresh copy, in the page's order, without network."""
 
 import csv
+import inspect
 import json
 import os
 import re
@@ -19,6 +20,9 @@ import yaml
 from PIL import Image
 
 from aws_server import aws_server, free_port
+from nucseg.inference.engine import TileSteps
+from nucseg.models.protocols import InstanceSegmenter
+from nucseg.tasks.base import Task
 
 ROOT = Path(__file__).parents[2]
 PREDICT = "docs/predict.md"
@@ -271,9 +275,13 @@ def test_a_clone_is_set_up_for_changes(project_copy: Path) -> None:
     assert all("pre-commit" in (hooks / name).read_text() for name in ("pre-commit", "pre-push"))
 
 
-def test_the_protocol_of_the_design_is_python() -> None:
-    (block,) = (block for block in LIST["blocks"]() if (block.page, block.language) == ("docs/design.md", "python"))
+def test_the_protocols_of_the_design_are_those_of_the_code() -> None:
     names: dict[str, Any] = {"__name__": __name__}
-    exec(block.text, names)
+    for block in LIST["blocks"]():
+        if (block.page, block.language) == ("docs/design.md", "python"):
+            exec(block.text, names)
 
-    assert {"propose", "join", "decode"} <= vars(names["InstanceSegmenter"]).keys()
+    for protocol in (InstanceSegmenter, Task, TileSteps):
+        written = inspect.getmembers(names[protocol.__name__], inspect.isfunction)
+        built = inspect.getmembers(protocol, inspect.isfunction)
+        assert [name for name, _ in written] == [name for name, _ in built]

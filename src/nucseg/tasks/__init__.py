@@ -1,4 +1,4 @@
-"""The tasks there are: each binds a kind of answer to truth, metrics, pictures and files, with no logic of its own."""
+"""What binds a kind of answer to truth, metrics, pictures and files, one module a task; no logic of its own."""
 
 from collections.abc import Mapping
 

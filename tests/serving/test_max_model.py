@@ -82,6 +82,19 @@ def test_an_image_that_is_not_sent_is_missed(server) -> None:
         assert "image" in answer.json()["message"]
 
 
+def test_misspelt_parameters_are_refused(server, encode) -> None:
+    image = encode(np.zeros((8, 8), np.uint8))
+    answer = server.predict(image, treshold=0.7)
+    assert answer.status_code == 400
+    assert "parameter 'treshold' is unknown; allowed are model, threshold" in answer.json()["message"]
+    form = server.post(PREDICT, files={"image": ("a", image)}, data={"threshold": "0.7"})
+    assert form.status_code == 400
+    assert "unknown field 'threshold'; send the file as 'image', parameters in the URL" in form.json()["message"]
+    png = {"Content-Type": "image/png"}
+    assert server.post("/tasks", data=image, headers=png, params={"format": "mask"}).status_code == 400
+    assert server.get("/health/ready", params={"probe": "1"}).status_code == 200
+
+
 def test_a_threshold_takes_the_weaker_ones_away(server, draw_nuclei, encode) -> None:
     image = encode(draw_nuclei((90, 90), 9, seed=1)[0])
     every = server.predict(image).json()["predictions"]

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +25,7 @@ from nucseg.serving.web.openapi import DESCRIPTION, TITLE, schema, swagger
 from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.routes import health, max_model, sagemaker, tasks
+from nucseg.serving.web.uploads import refuse_unknown_parameters
 
 API_VERSION = "2.0.0"
 """Version of the interface, not of this package: MAX-Nucleus-Segmenter was 1."""
@@ -74,7 +75,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         sagemaker.routes(predict_now, pool, answers),
     )
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
 
     @app.get("/swagger.json", include_in_schema=False)
     async def swagger_json() -> Response:

@@ -34,9 +34,21 @@ FORM = {
             "type": "object",
             "properties": {FIELD: {**_BINARY["schema"], "description": "PNG, TIFF or JPEG."}},
             "required": [FIELD],
+            "additionalProperties": False,
         }
     }
 }
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse a parameter that a route with parameters does not have: misspelt, it would silently count for nothing.
+
+    Raises:
+        InputError: There is one.
+    """
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    if known and (unknown := sorted(set(request.query_params) - set(known))):
+        raise InputError(f"parameter {unknown[0][:100]!r} is unknown; allowed are {', '.join(known)}.")
 
 
 def body(content: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +113,11 @@ async def _field(request: Request) -> IO[bytes]:
         raise InputError(f"the form cannot be read ({error.message.rstrip('.')}).") from error
     except OSError as error:
         raise unavailable("the temporary folder", error) from error
+    if unknown := sorted(set(parsed) - {FIELD}):
+        await parsed.close()
+        raise InputError(
+            f"the form has the unknown field {unknown[0][:99]!r}; send the file as {FIELD!r}, parameters in the URL."
+        )
     given = parsed.get(FIELD)
     if not isinstance(given, UploadFile):
         raise InputError(f"the form has no file {FIELD!r}; send one.")

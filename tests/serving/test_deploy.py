@@ -15,8 +15,9 @@ from nucseg.serving.decoding import _OVERHEAD
 from nucseg.serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-# Bytes as measured (docs/serving.md): of a process with its model; of a pixel predicted at once; of one of a task.
-PROCESS, PREDICTED, OF_TASK = 1300 << 20, 60, 5
+# Bytes as measured (docs/serving.md): of a process with its model; of the tiles of a task that are worked on at a time;
+# of a pixel predicted at once; of one of a task.
+PROCESS, TILES, PREDICTED, OF_TASK = 1300 << 20, 1400 << 20, 60, 2
 SHUTDOWN = Settings.model_fields["shutdown_timeout"].default
 
 
@@ -85,7 +86,7 @@ def test_the_limits_and_the_memory_of_the_pod_belong_together(manifests) -> None
     settings = Settings(_env_file=None)
     decoding = (settings.max_decode_mb << 20) + _OVERHEAD
     server = PROCESS + settings.threads * max(decoding, settings.max_pixels * PREDICTED)
-    worker = PROCESS + max(decoding, settings.max_task_pixels * OF_TASK)
+    worker = PROCESS + max(decoding, TILES + settings.max_task_pixels * OF_TASK)
     assert server + settings.workers * worker <= memory
 
 

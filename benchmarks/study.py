@@ -127,7 +127,7 @@ def make_row(name: str, out: Path) -> None:
     bundle = tune_thresholds(bundle, samples)
     if not row.of:
         bundle.save(out / name / "model")
-    record = {"row": name, "minutes": (time.perf_counter() - began) / 60, **bundle.run["validation"]}
+    record = {"row": name, "minutes": (time.perf_counter() - began) / 60, **bundle.run.content()["validation"]}
     with atomic_file(out / f"{name}.json") as path:
         path.write_text(json.dumps(record, indent=2))
 

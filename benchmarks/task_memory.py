@@ -48,9 +48,7 @@ class Bright(WholeNuclei):
 def work(upload: Path) -> None:
     """Predict an upload, write its result in every format, and print the highest memory."""
     transforms = (ToGrayscale(), Normalize(pmin=0, pmax=100, min_range=1))
-    predictor = Predictor(
-        ModelBundle("bright", Bright(), transforms, {}), PredictOptions(scale=1.0, precision="float32")
-    )
+    predictor = Predictor(ModelBundle("bright", Bright(), transforms), PredictOptions(scale=1.0, precision="float32"))
     started = time.monotonic()
     with upload.open("rb") as stream, tempfile.TemporaryDirectory() as folder:
         source = decode_upload(stream, Settings(_env_file=None).max_task_pixels)

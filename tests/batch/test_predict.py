@@ -33,7 +33,7 @@ from nucseg.reporting.options import BatchOptions
 def run(tmp_path, bright):
     """Predict images as `nucseg predict` does, into `tmp_path / "out"`."""
     (tmp_path / "model").mkdir(exist_ok=True)
-    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),))
 
     def run(*images, engine=None, at_once=2, output="out", progress=None, **options):
         engine = engine or LocalEngine()

@@ -17,6 +17,7 @@ from aws_server import aws_server
 from nucseg.images.transforms import parse_transforms
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.registry import create_model
+from nucseg.models.run import RunRecord
 
 ROOT = Path(__file__).parents[2]
 # What a clone has of the project, as far as these tests need it.
@@ -180,7 +181,7 @@ def versions(small_stardist: Any, tmp_path_factory: pytest.TempPathFactory) -> d
     untrained = create_model("stardist", shape)
     made = {"v1": small_stardist, "v2": untrained}
     for tag, segmenter in made.items():
-        ModelBundle("stardist", segmenter, transforms, {"version": tag}).save(folder / tag)
+        ModelBundle("stardist", segmenter, transforms, RunRecord(version=tag)).save(folder / tag)
     return {tag: folder / tag for tag in made}
 
 

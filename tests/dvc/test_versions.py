@@ -41,7 +41,7 @@ def test_a_tag_brings_its_version(clone: Callable, versions: dict[str, Path], re
         fresh.do("git", "checkout", "--quiet", tag)
         fresh.do(*command, aws=remote == "s3")
         assert files_of(model) == files_of(versions[tag])
-        assert ModelBundle.load(model).run == {"version": tag}
+        assert ModelBundle.load(model).run.content() == {"version": tag}
 
 
 def test_s3_as_the_default_of_one_clone(clone: Callable, versions: dict[str, Path]) -> None:

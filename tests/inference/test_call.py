@@ -19,7 +19,7 @@ from nucseg.models.bundle import ModelBundle
 
 @pytest.fixture(autouse=True)
 def _fake_model(bright, monkeypatch, tmp_path):
-    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),))
     monkeypatch.setattr(call, "resolve_model", lambda model: tmp_path)
     monkeypatch.setattr(
         call, "_predictor", lambda *_: Predictor(bundle, PredictOptions(scale=1.0, precision="float32"))

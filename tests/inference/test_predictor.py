@@ -31,7 +31,7 @@ def _precision_as_before():
 
 @pytest.fixture(scope="module")
 def bundle(small_stardist):
-    return ModelBundle("small", small_stardist, PLAIN, {})
+    return ModelBundle("small", small_stardist, PLAIN)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def levels(image):
 
 def echo(*transforms, scale=1.0):
     return Predictor(
-        ModelBundle("echo", FakeSegmenter(levels), transforms, {}), PredictOptions(scale=scale, precision="float32")
+        ModelBundle("echo", FakeSegmenter(levels), transforms), PredictOptions(scale=scale, precision="float32")
     )
 
 
@@ -123,7 +123,7 @@ def test_any_image_is_taken_and_not_changed(bundle, dtype, channels):
 @pytest.mark.parametrize("value", [0, 17, 255])
 def test_a_constant_image_has_no_nuclei(bundle, shape, value):
     for transforms in (PLAIN, (Normalize(),)):
-        predictor = Predictor(ModelBundle("small", bundle.model, transforms, {}))
+        predictor = Predictor(ModelBundle("small", bundle.model, transforms))
         found = predictor.predict(np.full(shape, value, np.uint8), predictor.options.changed(score_threshold=0.05))
         assert found.labels.shape == shape
         assert len(found) == 0
@@ -171,7 +171,7 @@ def test_the_training_feed_gives_the_same_array(
     write_labels(paths[1], labels)
     facts = {"height": 90, "width": 100, "channels": 1 if image.ndim == 2 else 3, "n_nuclei": 12}
     sample = make_sample(*paths, split="train", magnification=40.0, **facts)
-    bundle = ModelBundle("small", bundle.model, transforms, {})
+    bundle = ModelBundle("small", bundle.model, transforms)
     whole = bundle.preprocessor().fit(image, 40.0).image(image)
     crops = sliding_window_view(whole[..., 0], (64, 64))
     config = TrainingConfig(patch_size=64, batch_size=2, steps_per_epoch=2)
@@ -201,7 +201,7 @@ def test_large_nuclei_are_found_without_a_hint(side):
         for column, diameter in zip(range(100, side, 200), (100, 110, 130) * 4, strict=False):
             place = disk((row, column), diameter / 2)
             image[place], truth[place] = 200, 1 + number * (side // 200) + column // 200
-    model = ModelBundle("nearsighted", FakeSegmenter(nearsighted), PLAIN, {})
+    model = ModelBundle("nearsighted", FakeSegmenter(nearsighted), PLAIN)
     found = Predictor(model, PredictOptions(precision="float32")).predict(image)
     assert matching(truth, found.labels, thresh=0.9).f1 == 1
     small_too = Predictor(model, PredictOptions(precision="float32", score_threshold=0.05)).predict(image)
@@ -215,7 +215,7 @@ def test_no_pixel_passes_through_the_network_twice(draw_nuclei):
     """The scale of an image of one window is found on the image itself: what was proposed there is the answer."""
     image = draw_nuclei((600, 520), 40, seed=1)[0]
     for segmenter, scale in ((FakeSegmenter(nearsighted), 1.0), (FakeSegmenter(levels), 1.0)):
-        Predictor(ModelBundle("fake", segmenter, PLAIN, {}), PredictOptions(precision="float32")).predict(image)
+        Predictor(ModelBundle("fake", segmenter, PLAIN), PredictOptions(precision="float32")).predict(image)
         shapes = [seen.shape[:2] for seen in segmenter.seen]
         assert shapes.count((600, 520)) == scale
         assert len(set(shapes)) == len(shapes)
@@ -225,12 +225,12 @@ def test_the_nuclei_of_several_tiles_come_in_the_order_of_falling_score(bright, 
     image = draw_nuclei((300, 260), 60, seed=4)[0]
     segmenter = bright(halo=16)
     segmenter.max_side = 128
-    found = Predictor(
-        ModelBundle("fake", segmenter, PLAIN, {}), PredictOptions(scale=1.0, precision="float32")
-    ).predict(image)
+    found = Predictor(ModelBundle("fake", segmenter, PLAIN), PredictOptions(scale=1.0, precision="float32")).predict(
+        image
+    )
     assert len(segmenter.seen) > 4
     assert (np.diff(found.scores) <= 0).all()
-    whole = Predictor(ModelBundle("fake", bright(), PLAIN, {}), PredictOptions(scale=1.0, precision="float32")).predict(
+    whole = Predictor(ModelBundle("fake", bright(), PLAIN), PredictOptions(scale=1.0, precision="float32")).predict(
         image
     )
     np.testing.assert_array_equal(found.labels > 0, whole.labels > 0)
@@ -243,7 +243,7 @@ class StopError(Exception):
 
 def test_whoever_is_told_of_progress_can_end_it_before_the_next_tile_is_read(bright, draw_nuclei) -> None:
     image = draw_nuclei((512, 2048), 40, seed=1)[0]
-    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),))
     predictor = Predictor(bundle, PredictOptions(scale=1.0, precision="float32"))
     told: list[float] = []
     predictor.predict_source(array_source(image), progress=told.append)

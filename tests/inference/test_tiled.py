@@ -22,7 +22,7 @@ def _precision_as_before():
 
 
 def predictor(segmenter, *, scale=1.0):
-    return Predictor(ModelBundle("fake", segmenter, PLAIN, {}), PredictOptions(scale=scale, precision="float32"))
+    return Predictor(ModelBundle("fake", segmenter, PLAIN), PredictOptions(scale=scale, precision="float32"))
 
 
 def tiled(one, image, **options):

@@ -7,6 +7,7 @@ import pytest
 from nucseg.core.errors import ModelError
 from nucseg.images.transforms import Normalize, Rescale
 from nucseg.models.bundle import ModelBundle
+from nucseg.models.run import RunRecord
 from whole_images import predict_whole
 
 TRANSFORMS = (Rescale(factor=0.5), Normalize(pmin=2, min_range=0.01))
@@ -14,7 +15,7 @@ TRANSFORMS = (Rescale(factor=0.5), Normalize(pmin=2, min_range=0.01))
 
 @pytest.fixture
 def folder(tmp_path, small_stardist):
-    ModelBundle("mine", small_stardist, TRANSFORMS, {"seed": 1, "history": [{"loss": 0.5}]}).save(tmp_path / "model")
+    ModelBundle("mine", small_stardist, TRANSFORMS, RunRecord(seed=1, history=[{"loss": 0.5}])).save(tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -25,7 +26,7 @@ def edit(file, **changes):
 def test_what_is_saved_is_loaded(folder, small_stardist):
     bundle = ModelBundle.load(folder)
     assert (bundle.name, bundle.transforms) == ("mine", TRANSFORMS)
-    assert bundle.run == {"seed": 1, "history": [{"loss": 0.5}]}
+    assert bundle.run.content() == {"seed": 1, "history": [{"loss": 0.5}]}
     assert bundle.model.thresholds == small_stardist.thresholds
     assert bundle.preprocessor().transforms == TRANSFORMS
     assert bundle.preprocessor().in_channels == 1
@@ -50,14 +51,14 @@ def test_the_folder_holds_what_the_design_says(folder, small_stardist):
 
 def test_saving_replaces_the_whole_folder(folder, small_stardist):
     (folder / "leftover.txt").write_text("old")
-    ModelBundle("new", small_stardist, (), {}).save(folder)
+    ModelBundle("new", small_stardist, ()).save(folder)
     assert not (folder / "leftover.txt").exists()
     assert ModelBundle.load(folder).name == "new"
 
 
 def test_a_failed_save_leaves_the_old_model(folder, small_stardist):
-    with pytest.raises(ValueError, match="JSON"):
-        ModelBundle("new", small_stardist, (), {"loss": float("nan")}).save(folder)
+    with pytest.raises(ValueError, match="serialize"):
+        ModelBundle("new", small_stardist, (), RunRecord(loss=object())).save(folder)
     assert ModelBundle.load(folder).name == "mine"
     assert [file.name for file in folder.parent.iterdir()] == ["model"]
 

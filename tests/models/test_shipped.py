@@ -122,7 +122,7 @@ def test_they_are_small(models, name):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_no_test_image_took_part_in_the_training(predictor, name):
-    assert set(predictor.bundle.run["splits"]) == {"train", "val"}
+    assert set(predictor.bundle.run.splits) == {"train", "val"}
 
 
 def empty_images() -> dict[str, np.ndarray]:

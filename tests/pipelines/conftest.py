@@ -80,8 +80,9 @@ def model(architectures: dict[str, Any]) -> Any:
 
     from nucseg.models.bundle import ModelBundle
     from nucseg.models.registry import create_model
+    from nucseg.models.run import RunRecord
 
     keras.utils.set_random_seed(0)
     return ModelBundle(
-        "stardist", create_model("stardist", architectures["stardist"]), parse_transforms(TRANSFORMS), {"seed": 0}
+        "stardist", create_model("stardist", architectures["stardist"]), parse_transforms(TRANSFORMS), RunRecord(seed=0)
     )

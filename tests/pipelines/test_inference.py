@@ -17,7 +17,7 @@ def config(tmp_path, bright, monkeypatch):
     """Name a model that finds what is bright."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model/config.json").write_text("{}")
-    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),), {})
+    bundle = ModelBundle("fake", bright(), (Normalize(pmin=0, pmax=100, min_range=1),))
     monkeypatch.setattr(Predictor, "load", lambda model, options: Predictor(bundle, options))
     yield InferenceConfig(model=str(tmp_path / "model"), formats=("labels", "table"), scale=1.0, precision="float32")
     use_precision("float32")

@@ -13,6 +13,7 @@ from nucseg.core.types import Sample
 from nucseg.datasets.config import ProcessingConfig
 from nucseg.images.io import read_labels
 from nucseg.masks.rle import coco_encode
+from nucseg.models.run import RunRecord
 from nucseg.params import EvaluationConfig
 from nucseg.pipelines import model_evaluation, model_training, results_visualization
 from nucseg.reporting.config import VisualizationConfig
@@ -65,8 +66,8 @@ def test_training_gives_a_tuned_model_with_its_lineage(
     model = _train(run, samples, tmp_path, architectures[kind], kind)
     assert model.model.in_channels == 1
     assert [transform.name for transform in model.transforms] == ["normalize"]
-    assert len(model.run["history"]) == 2
-    assert "thresholds" in model.run["validation"]
+    assert len(model.run.history) == 2
+    assert "thresholds" in model.run.content()["validation"]
     assert any(tmp_path.rglob("events.out.tfevents*"))
 
 
@@ -79,10 +80,10 @@ def test_without_fine_tuning_a_pretrained_model_stays_as_it_is(
     weights = (each.model.network.get_weights() for each in (made, model))
     for found, expected in zip(*weights, strict=True):
         np.testing.assert_array_equal(found, expected)
-    assert made.run["history"] == []
-    assert made.run["parameters"]["training"] is None
-    assert made.run["parameters"]["model"]["fine_tune"] is False
-    assert "thresholds" in made.run["validation"]
+    assert made.run.history == []
+    assert made.run.parameters.training is None
+    assert made.run.parameters.model["fine_tune"] is False
+    assert "thresholds" in made.run.content()["validation"]
     assert not (tmp_path / "run").exists()
 
 
@@ -105,7 +106,7 @@ def test_a_model_that_saw_test_images_is_named(
     run(
         model_evaluation.create_pipeline("stardist"),
         {
-            "stardist.model": replace(model, run={"splits": {"train": trained_on}}),
+            "stardist.model": replace(model, run=RunRecord(splits={"train": trained_on})),
             "samples": samples,
             "params:model_evaluation": EvaluationConfig(),
         },

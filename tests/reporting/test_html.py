@@ -10,6 +10,7 @@ from PIL import Image
 
 from nucseg.core.errors import InputError
 from nucseg.metrics.instances.sizes import size_rows
+from nucseg.models.run import RunParameters, RunRecord
 from nucseg.reporting.html import Differences, ModelReport, render_report
 from nucseg.reporting.selection import Choice
 
@@ -64,11 +65,11 @@ def report(metrics: dict[str, Any], **changes: Any) -> ModelReport:
         }
     )
     picture = Image.fromarray(np.full((20, 40, 3), 200, np.uint8))
-    run = {
-        "seed": 42,
-        "parameters": {"a": {"b": 1}},
-        "history": [{"loss": 2.0, "val_loss": 2.0}, {"loss": 1.0, "val_loss": 1.5}],
-    }
+    run = RunRecord(
+        seed=42,
+        parameters=RunParameters(model={"b": 1}),
+        history=[{"loss": 2.0, "val_loss": 2.0}, {"loss": 1.0, "val_loss": 1.5}],
+    )
     model = ModelReport(
         metrics=metrics,
         per_image=per_image,
@@ -149,7 +150,7 @@ def test_demo_has_its_banner(metrics):
 
 def test_leaking_weights_have_a_banner(metrics):
     model = metrics[0] | {"by": {"dataset": {"bbbc038": metrics[0]["overall"]}}}
-    leaking = report(model, run={"parameters": {"pretrained": "2D_versatile_fluo"}})
+    leaking = report(model, run=RunRecord(parameters=RunParameters(model={"pretrained": "2D_versatile_fluo"})))
     assert "Leaked test images." in Page(render_report([leaking], NOW)).words
 
 
@@ -158,7 +159,9 @@ def test_names_are_escaped(metrics):
     model = metrics[0] | {"model": evil}
     model["metrics"] = [row | {"definition": evil} for row in model["metrics"]]
     model["by"] = {"dataset": {evil: metrics[0]["overall"], "set1": metrics[0]["overall"]}}
-    page = Page(render_report([report(model, run={"device": evil, "parameters": {"x": {"y": evil}}})], NOW))
+    page = Page(
+        render_report([report(model, run=RunRecord(device=evil, parameters=RunParameters(model={"y": evil})))], NOW)
+    )
     assert "script" not in {tag for tag, _ in page.tags}
     assert page.words.count(evil) > 5
 
@@ -166,7 +169,7 @@ def test_names_are_escaped(metrics):
 def test_page_without_what_was_not_computed(metrics):
     bare = {"model": "m", "overall": {"n_images": 0, "n_true": 0, "n_pred": 0}, "by": {}, "metrics": []}
     empty = pd.DataFrame(columns=["image_id", "dataset"])
-    page = Page(render_report([ModelReport(bare, empty, {})], NOW))
+    page = Page(render_report([ModelReport(bare, empty, RunRecord())], NOW))
     assert page.values("src") == []
     assert "No image was chosen." in page.words
     assert "Nothing is recorded." in page.words

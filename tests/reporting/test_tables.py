@@ -2,6 +2,7 @@ import pytest
 
 from nucseg.metrics.instances.config import MetricsConfig
 from nucseg.metrics.instances.definitions import METRICS
+from nucseg.models.run import RunParameters, RunRecord
 from nucseg.reporting.tables import (
     console_table,
     format_score,
@@ -69,15 +70,19 @@ def test_metric_rows_are_those_of_the_file_and_a_key_without_one_is_its_own_name
     assert metric_rows([older])["n_true"].averaging == "count"
 
 
+def began_from(pretrained, **fields):
+    return RunRecord(parameters=RunParameters(model={"pretrained": pretrained}), **fields)
+
+
 def test_leak_warning_where_pretrained_weights_have_seen_the_test_images(metrics):
-    leaking = {"parameters": {"stardist": [{"architecture": {"pretrained": "2D_paper_dsb2018"}}]}}
+    leaking = began_from("2D_paper_dsb2018")
     on_bbbc038 = metrics[0] | {"by": {"dataset": {"bbbc038": metrics[0]["overall"]}}}
     warning = leak_warning(on_bbbc038, leaking)
     assert warning is not None
     assert "stardist began from 2D_paper_dsb2018" in warning
     assert leak_warning(metrics[0], leaking) is None
-    assert leak_warning(on_bbbc038, {"parameters": {"pretrained": "2D_versatile_he"}}) is None
-    assert leak_warning(on_bbbc038, {"parameters": {"pretrained": None}}) is None
-    at_second_hand = {"parameters": {"pretrained": "models/mine"}, "pretrained_run": leaking}
+    assert leak_warning(on_bbbc038, began_from("2D_versatile_he")) is None
+    assert leak_warning(on_bbbc038, began_from(None)) is None
+    at_second_hand = began_from("models/mine", parent_run=leaking)
     assert leak_warning(on_bbbc038, at_second_hand) == leak_warning(on_bbbc038, leaking)
-    assert leak_warning(on_bbbc038, {}) is None
+    assert leak_warning(on_bbbc038, RunRecord()) is None

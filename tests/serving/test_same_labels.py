@@ -26,7 +26,7 @@ def test_command_server_queue_and_evaluation_agree(
     from nucseg.pipelines.model_evaluation.nodes import predictor
     from nucseg.tasks import instances
 
-    bundle = ModelBundle("small", small_stardist, parse_transforms([{"name": "normalize", "pmin": 0, "pmax": 100}]), {})
+    bundle = ModelBundle("small", small_stardist, parse_transforms([{"name": "normalize", "pmin": 0, "pmax": 100}]))
     bundle.save(tmp_path / "small")
     image = draw_nuclei((130, 170), 18, seed=4)[0]
     file = tmp_path / "picture.tif"

@@ -34,7 +34,7 @@ def test_stardist_trains_is_tuned_and_stored(samples, tmp_path, in_channels):
         name="stardist",
         parameters=architecture.model_dump(mode="json"),
     )
-    first, last = (entry["val_loss"] for entry in trained.run["history"])
+    first, last = (entry["val_loss"] for entry in trained.run.history)
     assert last < first
     bundle = tune_thresholds(trained, samples)
     bundle.save(tmp_path / "model")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from nucseg.core.errors import ConfigError, InputError, StorageError
-from nucseg.models.run import images_seen
 from nucseg.training.train import bundle_pretrained, tune_thresholds
 
 SCHEDULES = {
@@ -20,7 +19,7 @@ KILLED = [("foreground", "plateau"), ("stardist", "cosine"), ("mask_rcnn", "cosi
 
 
 def losses(bundle):
-    return [(entry["loss"], entry["val_loss"]) for entry in bundle.run["history"]]
+    return [(entry["loss"], entry["val_loss"]) for entry in bundle.run.history]
 
 
 def checkpoint(folder):
@@ -85,7 +84,7 @@ def test_the_history_holds_the_learning_rate_of_each_epoch(drawn, samples, tmp_p
     cosine, plateau, constant = (
         [
             entry["learning_rate"]
-            for entry in drawn.run_training(samples, tmp_path, schedule=schedule, **options).run["history"]
+            for entry in drawn.run_training(samples, tmp_path, schedule=schedule, **options).run.history
         ]
         for schedule, options in (
             ("cosine", {"epochs": 3}),
@@ -116,12 +115,12 @@ def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
     for one, two in zip(before, bundle.model.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     run = bundle.run
-    assert json.loads(json.dumps(run, allow_nan=False)) == run
-    assert run["history"] == []
-    assert run["splits"] == {"val": ["drawn/2"]}
-    assert run["parameters"]["model"] == {"pretrained": "models/mine", "fine_tune": False}
-    assert run["parameters"]["training"] is None
-    assert run["validation"]["thresholds"] == {"score": 0.4}
+    assert json.loads(json.dumps(run.content(), allow_nan=False)) == run.content()
+    assert run.history == []
+    assert run.splits == {"val": ["drawn/2"]}
+    assert run.parameters.model == {"pretrained": "models/mine", "fine_tune": False}
+    assert run.parameters.training is None
+    assert run.validation.thresholds == {"score": 0.4}
     assert "nothing is trained" in caplog.text
     with pytest.raises(InputError, match="none in the split 'val'"):
         bundle_pretrained(samples[:1], segmenter, transforms=(), config=drawn.SMALL, name="mine", parameters={})
@@ -131,7 +130,7 @@ def test_an_image_larger_than_the_model_takes_is_tuned_in_windows(drawn, samples
     model = drawn.ForegroundNet()
     model.max_side = 32
     bundle = bundle_pretrained(samples, model, transforms=(), config=drawn.SMALL, name="mine", parameters={})
-    assert tune_thresholds(bundle, samples).run["validation"]["n_images"] == 1
+    assert tune_thresholds(bundle, samples).run.validation.n_images == 1
     assert model.tuned_on == [(32, 32), (32, 16), (16, 32), (16, 16)]  # 48 x 48
 
 
@@ -141,8 +140,8 @@ def test_the_record_holds_that_of_the_model_it_started_from(drawn, samples, tmp_
     parameters = {"pretrained": str(tmp_path), "fine_tune": False}
     options = {"transforms": (), "config": drawn.SMALL, "name": "mine", "parameters": parameters}
     bundle = bundle_pretrained(samples, drawn.ForegroundNet(), **options)
-    assert bundle.run["pretrained_run"] == first
-    assert images_seen(bundle.run) == {"train": {"other/1"}, "val": {"drawn/2"}}
+    assert bundle.run.parent_run.content() == first
+    assert bundle.run.images_seen() == {"train": {"other/1"}, "val": {"drawn/2"}}
 
 
 def test_early_stopping_stops(drawn, samples, tmp_path):
@@ -187,14 +186,14 @@ def test_the_record_tells_where_the_model_came_from(drawn, samples, tmp_path, ca
     test_image = replace(samples[0], image_id="t", split="test")
     bundle = drawn.run_training([*samples, test_image], tmp_path, epochs=1, parameters={"filters": 4})
     run = bundle.run
-    assert json.loads(json.dumps(run, allow_nan=False)) == run
-    assert run["splits"] == {"train": ["drawn/0", "drawn/1", "drawn/3"], "val": ["drawn/2"]}
-    assert run["parameters"]["model"] == {"filters": 4}
-    assert run["parameters"]["training"]["epochs"] == 1
-    assert run["seed"] == 42
-    assert len(run["data_sha256"]) == 64
-    assert run["precision"] in ("float32", "bfloat16")
-    assert {"nucseg", "tensorflow", "python"} <= set(run["versions"])
+    assert json.loads(json.dumps(run.content(), allow_nan=False)) == run.content()
+    assert run.splits == {"train": ["drawn/0", "drawn/1", "drawn/3"], "val": ["drawn/2"]}
+    assert run.parameters.model == {"filters": 4}
+    assert run.parameters.training["epochs"] == 1
+    assert run.seed == 42
+    assert len(run.data_sha256) == 64
+    assert run.precision in ("float32", "bfloat16")
+    assert {"nucseg", "tensorflow", "python"} <= set(run.versions)
     assert list((tmp_path / "tensorboard").rglob("events*"))
     for said in (
         "Train on 3 images (2 fluorescence, 1 histology)",
@@ -209,9 +208,9 @@ def test_the_record_tells_where_the_model_came_from(drawn, samples, tmp_path, ca
 def test_thresholds_are_tuned_on_the_validation_split(drawn, samples, tmp_path):
     bundle = tune_thresholds(drawn.run_training(samples, tmp_path, epochs=1), samples)
     assert bundle.model.thresholds == {"score": 0.4}
-    assert bundle.run["validation"]["thresholds"] == {"score": 0.4}
-    assert bundle.run["validation"]["n_images"] == 1
-    scores = bundle.run["validation"]["scores"]
+    assert bundle.run.validation.thresholds == {"score": 0.4}
+    assert bundle.run.validation.n_images == 1
+    scores = bundle.run.validation.scores
     held_out = [sample for sample in samples if sample.split == "val"]
     assert scores["overall"]["n_images"] == 1
     assert scores["overall"]["n_true"] == sum(sample.n_nuclei for sample in held_out)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.files import atomic_folder
@@ -11,6 +11,7 @@ from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform, parse_transforms
 from nucseg.models.protocols import InstanceSegmenter
 from nucseg.models.registry import kind_of, model_class
+from nucseg.models.run import RunRecord
 
 _FORMAT = 1
 
@@ -23,13 +24,13 @@ class ModelBundle:
         name: What tables and folders call the model.
         model: The network with its thresholds.
         transforms: The preprocessing it was trained with.
-        run: The record of the run that made it (`run.json`): JSON types only.
+        run: The record of the run that made it (`run.json`).
     """
 
     name: str
     model: InstanceSegmenter
     transforms: tuple[Transform, ...]
-    run: dict[str, Any] = field(default_factory=dict)
+    run: RunRecord = field(default_factory=RunRecord)
 
     def preprocessor(self) -> Preprocessor:
         """Return the preprocessing that the model was trained with."""
@@ -55,7 +56,7 @@ class ModelBundle:
                 "preprocessing": [transform.model_dump(mode="json") for transform in self.transforms],
             }
             config_file.write_text(json.dumps(config, indent=2))
-            (temporary / "run.json").write_text(json.dumps(self.run, indent=2, allow_nan=False))
+            (temporary / "run.json").write_text(json.dumps(self.run.content(), indent=2, allow_nan=False))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -67,9 +68,8 @@ class ModelBundle:
         remedy = "Fetch the model again (`dvc pull`), choose another folder or train it anew."
         try:
             config = json.loads((folder / "config.json").read_text())
-            run = json.loads((folder / "run.json").read_text())
-            if not isinstance(config, dict) or not isinstance(run, dict):
-                raise ValueError("config.json and run.json must contain one object each")
+            if not isinstance(config, dict):
+                raise ValueError("config.json must contain one object")
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{folder}: not a complete model folder ({error}). {remedy}") from error
         missing = {"format", "model", "name", "preprocessing"} - set(config)
@@ -84,4 +84,4 @@ class ModelBundle:
             transforms = parse_transforms(config["preprocessing"])
         except ConfigError as error:
             raise ModelError(f"{folder / 'config.json'}: {error} {remedy}") from error
-        return cls(config["name"], model_class(config["model"]).load(folder), transforms, run)
+        return cls(config["name"], model_class(config["model"]).load(folder), transforms, RunRecord.load(folder))

@@ -14,6 +14,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.package import VERSION
 from nucseg.metrics.groups import GROUPINGS
 from nucseg.metrics.table import Metric
+from nucseg.models.run import RunRecord
 from nucseg.reporting.charts import training_figure
 from nucseg.reporting.embed import picture_uri, svg_uri
 from nucseg.reporting.instances.curves import ap_figures, size_figures
@@ -51,7 +52,7 @@ class ModelReport:
 
     metrics: Mapping[str, Any]
     per_image: pd.DataFrame
-    run: Mapping[str, Any]
+    run: RunRecord
     choices: Sequence[Choice] = ()
     pictures: Mapping[str, Image.Image] = field(default_factory=dict)
     sizes: pd.DataFrame | None = None
@@ -110,7 +111,7 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
         groups=[table for by in ("overall", *GROUPINGS) if (table := _group_rows(metrics, by))],
         ap_charts=_charts(ap_figures(metrics)),
         size_charts=_charts(size_figures(sizes)),
-        training_charts=_charts({m.metrics["model"]: training_figure(m.run.get("history") or []) for m in models}),
+        training_charts=_charts({m.metrics["model"]: training_figure(m.run.history) for m in models}),
         differences=_differences(models, differences or Differences()),
         galleries=[{"model": model.metrics["model"], "images": _images(model)} for model in models],
         lineages=[(model.metrics["model"], read_lineage(model.run)) for model in models],

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nucseg.models.run import RunRecord
+
 _LONGEST_ROW = 160
 _NAMES = {
     "data_sha256": "data sha256",
     "git_commit": "git commit",
     "splits": "images in each split",
     "versions": "package versions",
-    "packages": "package versions",
 }
 
 
@@ -28,18 +29,18 @@ class Lineage:
     blocks: list[tuple[str, str]]
 
 
-def read_lineage(run: Mapping[str, Any]) -> Lineage:
+def read_lineage(run: RunRecord) -> Lineage:
     """Format a run record for reading.
 
     Args:
-        run: `run.json` of a model. Every key is shown but `history`, which is drawn; lists of ids are counted, so that
-            the page stays short.
+        run: The record of a model. Every key of `run.json` is shown but `history`, which is drawn; lists of ids are
+            counted, so that the page stays short.
 
     Returns:
         Short values as rows, long ones as blocks, in the order of the record.
     """
     rows, blocks = [], []
-    for key, value in run.items():
+    for key, value in run.content().items():
         if key in ("history", "model"):
             continue
         name = _NAMES.get(key, key.replace("_", " "))
@@ -62,7 +63,7 @@ def _count_lists(value: Any) -> Any:
 
 
 def _line(value: Any) -> str | None:
-    """Write a value on one line, or give None where it is nested too deep for that."""
+    """Write a value on one line, or return None where it is nested too deep for that."""
     if value is None:
         return "-"
     if isinstance(value, bool):

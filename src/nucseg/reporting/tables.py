@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nucseg.metrics.table import Metric
+from nucseg.models.run import RunRecord
+from nucseg.models.stardist.config import TRAINED_ON_BBBC038
 
 COUNTS = ("n_images", "n_true", "n_pred")
 
@@ -14,8 +16,6 @@ KEY_SCORES = ("f1_50", "precision_50", "recall_50", "ap_50", "ap_mean_50_90", "d
 """What a table with one row a group shows; a metric that was not computed is left out."""
 
 _CONSOLE = ("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq")
-
-_LEAKING = ("2D_versatile_fluo", "2D_paper_dsb2018")
 
 
 def metric_rows(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
@@ -79,32 +79,21 @@ def console_table(metrics: Sequence[Mapping[str, Any]]) -> str:
     return table.map(format_score).to_string(index=False)
 
 
-def leak_warning(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
+def leak_warning(metrics: Mapping[str, Any], run: RunRecord) -> str | None:
     """Return where test scores are too good because the pretrained weights have seen the test images.
-
-    `2D_versatile_fluo` and `2D_paper_dsb2018` were trained on images of BBBC038 (Data Science Bowl 2018).
 
     Args:
         metrics: `metrics.json` of one model.
-        run: `run.json` of the same model; that of the model it began from may be in it.
+        run: The record of the same model.
 
     Returns:
         A sentence, or None where nothing is known to leak.
     """
-    names = [name for name in _values_of(run, "pretrained") if name in _LEAKING]
+    origins = [each.parameters.model.get("pretrained") for each in run.ancestry()]
+    names = [name for name in origins if name in TRAINED_ON_BBBC038]
     if not names or "bbbc038" not in metrics["by"].get("dataset", {}):
         return None
     return (
         f"{metrics['model']} began from {names[0]}, which was trained on images of BBBC038: "
         "its scores on bbbc038 (and overall) are not scores on unseen images."
     )
-
-
-def _values_of(tree: Any, key: str) -> list[Any]:
-    """Return the values of `key` anywhere in nested mappings and lists."""
-    if isinstance(tree, Mapping):
-        here = [tree[key]] if key in tree else []
-        return here + [value for branch in tree.values() for value in _values_of(branch, key)]
-    if isinstance(tree, list | tuple):
-        return [value for branch in tree for value in _values_of(branch, key)]
-    return []

@@ -18,7 +18,7 @@ from nucseg.images.source import ImageSource
 from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.options import PredictOptions
 from nucseg.models.registry import MODELS, resolve_model
-from nucseg.models.run import images_seen
+from nucseg.models.run import RunRecord
 from nucseg.serving.answers import ANSWERS
 from nucseg.serving.errors import UnknownModelError
 
@@ -125,25 +125,25 @@ class ModelStore:
         folder = self.folder(name)
         try:
             config = json.loads((folder / "config.json").read_text())
-            run = json.loads((folder / "run.json").read_text())
-            if not isinstance(config, dict) or not isinstance(run, dict):
-                raise ValueError("config.json and run.json must contain one object each")
-        except (OSError, ValueError, RecursionError) as error:
+            if not isinstance(config, dict):
+                raise ValueError("config.json must contain one object")
+            run = RunRecord.load(folder)
+        except (ModelError, OSError, ValueError, RecursionError) as error:
             raise ModelError(f"model {folder.name}: not a complete model folder; fetch it again.") from error
-        splits = images_seen(run)
+        splits = run.images_seen()
         datasets = [_dataset(name) for name in sorted({key.split("/")[0] for keys in splits.values() for key in keys})]
         return {
             **ANSWERS[self.task].max_facts({each["name"]: each["title"] for each in datasets}),
             "model": folder.name,
             "kind": config.get("model"),
             "version": self.version(name),
-            "created": run.get("created"),
+            "created": run.created,
             "training_data": {
                 "datasets": datasets,
                 "images": {split: len(keys) for split, keys in splits.items()},
-                "sha256": run.get("data_sha256"),
+                "sha256": run.data_sha256,
             },
-            "scores": run.get("validation", {}),
+            "scores": run.content().get("validation", {}),
         }
 
     def _offered(self, name: str) -> bool:

@@ -24,14 +24,13 @@ from nucseg.inference.tiles import make_grid
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import describe_device, use_precision
 from nucseg.models.protocols import InstanceSegmenter
-from nucseg.models.run import earlier_run
+from nucseg.models.run import Validation, create_run_record, data_digest, load_parent_run
 from nucseg.training.callbacks import make_callbacks
 from nucseg.training.checkpoint import Checkpoint
 from nucseg.training.config import SamplingConfig, TrainingConfig
 from nucseg.training.feed import PatchFeed, validation_arrays
 from nucseg.training.optimizer import make_optimizer
 from nucseg.training.patches import PatchSource
-from nucseg.training.record import data_digest, run_record
 from nucseg.training.scores import validation_scores
 
 logger = logging.getLogger(__name__)
@@ -90,7 +89,7 @@ def train(
     callbacks = make_callbacks(config, folder / "tensorboard")
     # Random weights follow from the seed; a pretrained model's may change under the same name.
     first_weights = segmenter.keras_model.get_weights() if parameters.get("pretrained") else []
-    pretrained_run = earlier_run(parameters.get("pretrained"))
+    parent_run = load_parent_run(parameters.get("pretrained"))
     identity = _identity(settings, digest, first_weights)
     checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
     checkpoint.load_history()
@@ -116,7 +115,7 @@ def train(
         held_out = validation_arrays(plain, segmenter, config)
         _fit(segmenter, feed, held_out, config, [*callbacks, checkpoint])
     logger.info("%s: best val_loss %.4f.", name, min(entry["val_loss"] for entry in checkpoint.history))
-    record = run_record(
+    record = create_run_record(
         [*training, *validation],
         parameters=settings,
         seed=config.seed,
@@ -124,7 +123,7 @@ def train(
         device=describe_device(),
         history=checkpoint.history,
         data_sha256=digest,
-        pretrained_run=pretrained_run,
+        parent_run=parent_run,
     )
     return ModelBundle(name, segmenter, transforms, record)
 
@@ -158,7 +157,7 @@ def bundle_pretrained(
     validation = _split(samples, "val")
     settings = _settings(parameters, None, None, transforms, None)
     logger.info("%s keeps its pretrained weights; nothing is trained.", name)
-    record = run_record(
+    record = create_run_record(
         validation,
         parameters=settings,
         seed=config.seed,
@@ -166,7 +165,7 @@ def bundle_pretrained(
         device=describe_device(),
         history=[],
         data_sha256=data_digest(validation),
-        pretrained_run=earlier_run(parameters.get("pretrained")),
+        parent_run=load_parent_run(parameters.get("pretrained")),
     )
     return ModelBundle(name, segmenter, transforms, record)
 
@@ -191,12 +190,12 @@ def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBund
             images.append(seen[window.slices])
             labels.append(truth[window.slices])
     model.thresholds = model.tune(images, labels)
-    validation = {
-        "thresholds": dict(model.thresholds),
-        "n_images": len(held_out),
-        "scores": validation_scores(bundle, held_out, bundle.run["precision"]),
-    }
-    return replace(bundle, run={**bundle.run, "validation": validation})
+    validation = Validation(
+        thresholds=dict(model.thresholds),
+        n_images=len(held_out),
+        scores=validation_scores(bundle, held_out, bundle.run.precision),
+    )
+    return replace(bundle, run=bundle.run.model_copy(update={"validation": validation}))
 
 
 def _split(samples: Sequence[Sample], split: str) -> list[Sample]:

@@ -93,7 +93,7 @@ def test_tiles_do_not_show(trained, tiny, draw_nuclei):
     # Caps that no image of this size reaches: they count for a whole image and for a tile alike.
     uncapped = MaskRCNNSegmenter(tiny.model_copy(update={"before_nms": 2000, "proposals": 1000}))
     uncapped.keras_model.set_weights(trained.keras_model.get_weights())
-    predictor = Predictor(ModelBundle("tiny", uncapped, (), {}), PredictOptions(scale=1.0, precision="float32"))
+    predictor = Predictor(ModelBundle("tiny", uncapped, ()), PredictOptions(scale=1.0, precision="float32"))
     whole = predictor.predict(image)
     assert len(whole) > 50
     uncapped.max_side = 4 * uncapped.stride + 2 * uncapped.halo

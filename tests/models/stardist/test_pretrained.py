@@ -115,7 +115,7 @@ def test_from_a_folder_of_the_package(published, options):
 
 def test_a_foreground_head_that_learned_nothing_is_refused(published, small_stardist, tmp_path):
     plain = StarDist(small_stardist.config.model_copy(update={"refine_radius": 0}))
-    ModelBundle("plain", plain, (), {}).save(tmp_path / "plain")
+    ModelBundle("plain", plain, ()).save(tmp_path / "plain")
     for folder in (published[0] / "model", tmp_path / "plain"):
         config = {**CONFIG, "unet_n_filter_base": 8, "net_conv_after_unet": 32} if folder.name == "plain" else CONFIG
         with pytest.raises(ConfigError, match=r"architecture\.refine_radius: 3 is not allowed.*Set it to 0"):
@@ -125,7 +125,7 @@ def test_a_foreground_head_that_learned_nothing_is_refused(published, small_star
 @pytest.fixture(scope="module")
 def model_folder(small_stardist, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "mine"
-    ModelBundle("mine", small_stardist, (), {}).save(folder)
+    ModelBundle("mine", small_stardist, ()).save(folder)
     return str(folder)
 
 
@@ -144,7 +144,7 @@ def test_from_a_model_folder(small_stardist, model_folder, fine_tune):
 def test_the_foreground_head_is_left_out_or_added(small_stardist, model_folder, tmp_path):
     plain = create(small_stardist.config.model_copy(update={"pretrained": model_folder, "refine_radius": 0}))
     assert len(plain.network.outputs) == 2
-    ModelBundle("plain", plain, (), {}).save(tmp_path / "plain")
+    ModelBundle("plain", plain, ()).save(tmp_path / "plain")
     again = create(small_stardist.config.model_copy(update={"pretrained": str(tmp_path / "plain")}))
     assert len(again.network.outputs) == 3
     for model in (plain, again):

@@ -22,6 +22,7 @@ from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import Normalize
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.registry import MODELS, create_model
+from nucseg.models.run import RunRecord
 from nucseg.params import EvaluationConfig, check_parameters
 from nucseg.pipeline_registry import register_pipelines
 from nucseg.reporting.html import ModelReport, render_report
@@ -45,7 +46,7 @@ parameters = check_parameters(
     OmegaConfigLoader("conf", env="cpu", base_env="base", merge_strategy={"parameters": "soft"})["parameters"], []
 )
 model = create_model("brightness", parameters.of_model("brightness").architecture.model_dump())
-ModelBundle("brightness", model, (Normalize(pmin=0, pmax=100),), {}).save(project / "data/06_models/brightness")
+ModelBundle("brightness", model, (Normalize(pmin=0, pmax=100),)).save(project / "data/06_models/brightness")
 said["models"] = list(MODELS)
 said["pipelines"] = [name for name in register_pipelines() if name == "brightness"]
 
@@ -59,6 +60,6 @@ predict = task.predictor(ModelBundle.load(project / "data/06_models/brightness")
 images = ((sample, task.read_truth(sample), predict(sample)) for sample in samples)
 metrics, per_image, *tables = task.evaluate("brightness", images, EvaluationConfig())
 said["metrics"] = metrics
-report = ModelReport(metrics, per_image, {}, **dict(zip(task.TABLES, tables, strict=True)))
+report = ModelReport(metrics, per_image, RunRecord(), **dict(zip(task.TABLES, tables, strict=True)))
 said["report"] = render_report([report], datetime.now(UTC))
 sys.stdout.write(json.dumps(said))

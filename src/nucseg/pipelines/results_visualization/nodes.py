@@ -10,6 +10,7 @@ from PIL import Image
 
 from nucseg.core.types import Sample
 from nucseg.images.io import read_image
+from nucseg.models.run import RunRecord
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.html import Differences, ModelReport, render_report
 from nucseg.reporting.selection import choose_differences, choose_images, image_keys
@@ -84,7 +85,7 @@ def sectioner(task: Task) -> Callable[..., Section]:
         choices = choose_images(per_image, config)
         shown = {choice.key: overlays[choice.key]() for choice in choices}
         further = dict(zip(task.TABLES, tables, strict=True))
-        report = ModelReport(metrics, per_image, run, choices, shown, **further)
+        report = ModelReport(metrics, per_image, RunRecord.model_validate(run), choices, shown, **further)
         return Section(report, _image_drawer(task, candidates, samples, per_image, config))
 
     return section

@@ -62,11 +62,11 @@ def test_the_records_of_shipped_models_are_read_whole(tmp_path, model):
 @pytest.mark.parametrize(
     "content, said",
     [
-        ("{", r"run\.json: missing or damaged \("),
-        ("[1]", r"run\.json: damaged \(its content "),
-        ('{"splits": {"train": "a/1"}}', r"run\.json: damaged \(splits\.train must be a list\)"),
-        ('{"seed": "x"}', r"run\.json: damaged \(seed must be a whole number\)"),
-        (None, r"run\.json: missing or damaged \("),
+        ("{", r"not a complete model folder \(run\.json: Expecting"),
+        ("[1]", r"\(run\.json: its content "),
+        ('{"splits": {"train": "a/1"}}', r"\(run\.json: splits\.train must be a list\)"),
+        ('{"seed": "x"}', r"\(run\.json: seed must be a whole number\)"),
+        (None, r"not a complete model folder \(run\.json: .*No such file"),
     ],
 )
 def test_a_damaged_record_is_refused_in_one_line(tmp_path, content, said):

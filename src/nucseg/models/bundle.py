@@ -70,6 +70,7 @@ class ModelBundle:
             config = json.loads((folder / "config.json").read_text())
             if not isinstance(config, dict):
                 raise ValueError("config.json must contain one object")
+            run = RunRecord.load(folder)
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{folder}: not a complete model folder ({error}). {remedy}") from error
         missing = {"format", "model", "name", "preprocessing"} - set(config)
@@ -84,4 +85,4 @@ class ModelBundle:
             transforms = parse_transforms(config["preprocessing"])
         except ConfigError as error:
             raise ModelError(f"{folder / 'config.json'}: {error} {remedy}") from error
-        return cls(config["name"], model_class(config["model"]).load(folder), transforms, RunRecord.load(folder))
+        return cls(config["name"], model_class(config["model"]).load(folder), transforms, run)

@@ -107,16 +107,17 @@ class RunRecord(_Record):
         Raises:
             ModelError: It is missing or damaged.
         """
-        path = folder / "run.json"
         remedy = "Fetch the model again (`dvc pull`), choose another folder or retrain it."
         try:
-            return cls.model_validate(json.loads(path.read_text("utf-8")))
+            return cls.model_validate(json.loads((folder / "run.json").read_text("utf-8")))
         except ValidationError as error:
             problem = error.errors()[0]
             key = ".".join(map(str, problem["loc"])) or "its content"
-            raise ModelError(f"{path}: damaged ({key} {plain_words(problem)}). {remedy}") from None
+            raise ModelError(
+                f"{folder}: not a complete model folder (run.json: {key} {plain_words(problem)}). {remedy}"
+            ) from None
         except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{path}: missing or damaged ({error}). {remedy}") from error
+            raise ModelError(f"{folder}: not a complete model folder (run.json: {error}). {remedy}") from error
 
     def content(self) -> dict[str, Any]:
         """Return what `run.json` holds: JSON types, with no more keys than the record was created with."""

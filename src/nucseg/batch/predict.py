@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from nucseg.batch.outcome import Outcome
 from nucseg.batch.progress import Progress
 from nucseg.batch.record import ImageRecord
+from nucseg.batch.result import ImageResult
 from nucseg.batch.summary import check_output, write_summary, write_tables
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.files import atomic_files
@@ -44,8 +44,8 @@ def predict_images(
     options: BatchOptions,
     *,
     model: Path,
-    progress: Callable[[Outcome], None] | None = None,
-) -> list[Outcome]:
+    progress: Callable[[ImageResult], None] | None = None,
+) -> list[ImageResult]:
     """Predict images and write `<output>/<format>/<name><suffix>`, a summary and one table of all images.
 
     Args:
@@ -93,7 +93,7 @@ class _Run:
     bar: Progress
     one_large_image: Lock = field(default_factory=Lock)
 
-    def outcome(self, image: FoundImage) -> Outcome:
+    def outcome(self, image: FoundImage) -> ImageResult:
         """Predict one image and write its results; whatever fails is told in the outcome."""
         started = time.perf_counter()
         try:
@@ -102,22 +102,22 @@ class _Run:
             outcome = self._predicted(image)
         except NucsegError as error:
             is_there = isinstance(error, _ResultsExistError)
-            outcome = Outcome(image.url, image.name, error=" ".join(str(error).split()), is_there=is_there)
+            outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()), is_there=is_there)
         except Exception as error:  # a defect met in one image must not cost the results of the others
             logger.debug("Traceback of %s", image.url, exc_info=True)
             why = " ".join(f"{type(error).__name__}: {error}".split())
-            outcome = Outcome(image.url, image.name, error=f"{image.url}: {why}")
+            outcome = ImageResult(image.url, image.name, error=f"{image.url}: {why}")
         self.bar.image()
         return replace(outcome, seconds=time.perf_counter() - started)
 
-    def _predicted(self, image: FoundImage) -> Outcome:
+    def _predicted(self, image: FoundImage) -> ImageResult:
         options = self.options
         files = format_paths(self.output, image.name, list(options.formats))
         record = ImageRecord(self.output, image.name, self._settings(image))
         if options.resume:
             known = record.finished(files)
             if known is not None:
-                return Outcome(image.url, image.name, known, tuple(files), skipped=True)
+                return ImageResult(image.url, image.name, known, tuple(files), skipped=True)
         elif not options.overwrite and (there := next((file for file in files if file.exists()), None)):
             raise _ResultsExistError(f"{image.url}: {there} exists; choose another folder, --resume or --overwrite.")
         else:
@@ -141,7 +141,7 @@ class _Run:
             nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)
             self._write(nuclei, job.source, files, image)
             record.finish(len(nuclei))
-        return Outcome(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes)
+        return ImageResult(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes)
 
     def _settings(self, image: FoundImage) -> dict[str, Any]:
         """Collect all that the nuclei of an image depend on."""

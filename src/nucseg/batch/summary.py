@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from nucseg.batch.outcome import Outcome
+from nucseg.batch.result import ImageResult
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file, atomic_files
 
@@ -22,7 +22,7 @@ TABLES = ("table.csv", "table.parquet")
 COLUMNS = ("image", "status", "nuclei", "seconds", "error", "notes", "source", "files")
 
 
-def write_summary(output: Path, outcomes: Sequence[Outcome]) -> None:
+def write_summary(output: Path, outcomes: Sequence[ImageResult]) -> None:
     """Write `summary.csv`: the images of this run, after those of earlier runs into the same folder.
 
     An image whose results were there already keeps its row.
@@ -118,7 +118,7 @@ def _rows(output: Path) -> Iterator[dict[str, str]]:
             yield from csv.DictReader(file)
 
 
-def _row(outcome: Outcome, output: Path) -> dict[str, str]:
+def _row(outcome: ImageResult, output: Path) -> dict[str, str]:
     done = outcome.error is None
     return {
         "image": outcome.name,

@@ -13,7 +13,7 @@ from nucseg.reporting.formats.registry import FORMATS
 from nucseg.reporting.options import BatchOptions
 
 if TYPE_CHECKING:
-    from nucseg.batch.outcome import Outcome
+    from nucseg.batch.result import ImageResult
 
 
 @click.command()
@@ -62,8 +62,8 @@ def predict(
     options = BatchOptions(**given(fields))
     predictor = Predictor.load(folder, options)
 
-    def run(engine: Engine) -> "list[Outcome]":
-        return predict_images(found.images, output, predictor, engine, options, model=folder, progress=_tell)
+    def run(engine: Engine) -> "list[ImageResult]":
+        return predict_images(found.images, output, predictor, engine, options, model=folder, progress=_report)
 
     if scheduler or workers > 1:
         from nucseg.inference.cluster import DaskEngine, connected
@@ -77,7 +77,7 @@ def predict(
         sys.exit(1)
 
 
-def _tell(outcome: "Outcome") -> None:
+def _report(outcome: "ImageResult") -> None:
     if outcome.error:
         click.echo(f"Failed: {outcome.error}", err=True)
         return
@@ -87,7 +87,7 @@ def _tell(outcome: "Outcome") -> None:
         click.echo(f"  Note: {note}")
 
 
-def _summary(outcomes: "list[Outcome]", output: Path, formats: tuple[str, ...], seconds: float) -> str:
+def _summary(outcomes: "list[ImageResult]", output: Path, formats: tuple[str, ...], seconds: float) -> str:
     failed = sum(1 for outcome in outcomes if outcome.error)
     nuclei = sum(outcome.nuclei or 0 for outcome in outcomes)
     images = f"{len(outcomes)} image{'' if len(outcomes) == 1 else 's'}{f' ({failed} failed)' if failed else ''}"

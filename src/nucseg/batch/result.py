@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImageResult:
     """What became of one image.
 
     Attributes:

@@ -24,8 +24,8 @@ from stock import stock_stardist
 
 from nucseg.batch import predict as batch
 from nucseg.images.find import FoundImage
-from nucseg.inference import mosaic
 from nucseg.inference.engine import LocalEngine
+from nucseg.inference.instances import mosaic
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.view import NetworkView

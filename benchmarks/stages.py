@@ -25,7 +25,7 @@ from stock import stock_stardist
 from nucseg.batch import predict as batch
 from nucseg.images.find import FoundImage
 from nucseg.inference.engine import LocalEngine
-from nucseg.inference.instances import mosaic
+from nucseg.inference.instances import stitched
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.view import NetworkView
@@ -105,7 +105,7 @@ def main() -> None:
             ("reading and preparing tiles", NetworkView, "read"),
             ("non-maximum suppression", stardist_model, "suppress"),
             ("drawing and refining", stardist_model.StarDist, "draw"),
-            ("joining the tiles", mosaic, "number_nuclei"),
+            ("joining the tiles", stitched, "number_nuclei"),
             ("writing the label image", batch, "write_format"),
         ):
             ours.watch(name, owner, function)

@@ -44,7 +44,7 @@ def test_tiles_of_any_segmenter_do_not_show(draw_nuclei, bright, tile, halo):
     assert len(found) == 30
     assert same_nuclei(found.instances().labels, whole.labels)
     assert same_nuclei(found.instances().labels > 0, whole.labels > 0)
-    groups = list(found.groups())
+    groups = list(found.blocks())
     assert sum(len(group.scores) for group in groups) == 30
     joined = np.zeros_like(labels)
     for group in groups:

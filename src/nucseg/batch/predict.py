@@ -22,8 +22,8 @@ from nucseg.images.open import open_image
 from nucseg.images.places import file_system
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
-from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.reporting.formats.registry import format_paths, write_format
@@ -153,7 +153,7 @@ class _Run:
             "precision": self.predictor.precision,
         }
 
-    def _write(self, nuclei: Mosaic, source: ImageSource, files: list[Path], image: FoundImage) -> None:
+    def _write(self, nuclei: StitchedLabels, source: ImageSource, files: list[Path], image: FoundImage) -> None:
         """Write all formats, or none."""
         with atomic_files(self.output, [str(file.relative_to(self.output)) for file in files]) as folder:
             for given in self.options.formats:

@@ -12,9 +12,9 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
-from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.instances.parts import Part
 from nucseg.inference.instances.steps import InstanceSteps
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.tiled import predict_tiled
 from nucseg.inference.tiles import make_grid
@@ -88,7 +88,7 @@ class Predictor:
         options: PredictOptions | None = None,
         *,
         progress: Callable[[float], None] = lambda fraction: None,
-    ) -> Mosaic:
+    ) -> StitchedLabels:
         """Find the nuclei of an image of any size, tile by tile, on this machine.
 
         Args:
@@ -119,7 +119,7 @@ class Predictor:
         """Return the steps of a tile that the model's task takes."""
         return InstanceSteps(self.bundle.model, options.score_threshold)
 
-    def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[Part, Mosaic]:
+    def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[Part, StitchedLabels]:
         """Compute the statistics of an image (it is read twice for that, band by band) and lay tiles over it.
 
         Args:

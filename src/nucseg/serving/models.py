@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
 from nucseg.models.registry import MODELS, resolve_model
 from nucseg.models.run import RunRecord
@@ -35,7 +35,7 @@ class ServedModel(Protocol):
 
     def predict_source(
         self, source: ImageSource, options: PredictOptions, *, progress: Callable[[float], None]
-    ) -> Mosaic:
+    ) -> StitchedLabels:
         """Find the nuclei of an image of any size; `progress` is told which fraction is done."""
         ...
 

@@ -11,7 +11,7 @@ from nucseg.core.checks import check_image
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.serving.decoding import decode_upload
@@ -82,7 +82,7 @@ class DataPlane:
         model: str | None = None,
         threshold: float | None = None,
         progress: Callable[[float], None] = lambda fraction: None,
-    ) -> tuple[Mosaic, ImageSource]:
+    ) -> tuple[StitchedLabels, ImageSource]:
         """Find the nuclei of an upload tile by tile, so that memory does not grow with it.
 
         Args:

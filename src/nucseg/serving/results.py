@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.reporting.formats.registry import FORMATS, write_format
 
 ResultFormat = Literal["mask", "labels", "rle", "coco", "geojson", "table"]
@@ -50,7 +50,7 @@ FILES: dict[ResultFormat, ResultFile] = {given: _file(given) for given in get_ar
 
 
 def write_result(
-    nuclei: Mosaic, source: ImageSource, folder: Path, formats: Collection[ResultFormat] = tuple(FILES)
+    nuclei: StitchedLabels, source: ImageSource, folder: Path, formats: Collection[ResultFormat] = tuple(FILES)
 ) -> list[Path]:
     """Write the nuclei of one image.
 
@@ -66,7 +66,7 @@ def write_result(
     return [_write(nuclei, source, folder, given) for given in formats]
 
 
-def _write(nuclei: Mosaic, source: ImageSource, folder: Path, given: ResultFormat) -> Path:
+def _write(nuclei: StitchedLabels, source: ImageSource, folder: Path, given: ResultFormat) -> Path:
     path = folder / FILES[given].name
     if given == "mask":
         path.write_bytes(imagecodecs.png_encode(_mask(nuclei)))
@@ -74,7 +74,7 @@ def _write(nuclei: Mosaic, source: ImageSource, folder: Path, given: ResultForma
     return write_format(given, nuclei, source, folder, "nuclei")[-1].rename(path)
 
 
-def _mask(nuclei: Mosaic) -> NDArray[np.uint8]:
+def _mask(nuclei: StitchedLabels) -> NDArray[np.uint8]:
     mask = np.zeros(nuclei.shape, np.uint8)
     for top in range(0, nuclei.shape[0], _BAND):
         window = Window(top, 0, min(top + _BAND, nuclei.shape[0]), nuclei.shape[1])

@@ -22,8 +22,8 @@ from nucseg.core.errors import InputError, StorageError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import array_source
-from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.instances.parts import make_part
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.labels import make_whole, relabel
 from nucseg.reporting.formats import FORMATS, label_tiff, ome_zarr, overlay_png, write_format
 
@@ -54,7 +54,7 @@ def nuclei(labels):
         scores = np.linspace(0.9, 0.6, len(chosen), dtype=np.float32)
         made.append(make_part(numbers[labels], scores, Window.whole(labels.shape), cut=none))
         start += len(chosen)
-    return Mosaic((90, 70), made, lambda tile: [0, 1])
+    return StitchedLabels((90, 70), made, lambda tile: [0, 1])
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from nucseg.core.window import Window
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.look import ScaleLook
-from nucseg.inference.instances.mosaic import Mosaic
 from nucseg.inference.instances.parts import Part, make_part
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.masks.labels import make_whole
@@ -68,9 +68,9 @@ class InstanceSteps:
         found = model.decode(joined, window.shape, model.thresholds).above(threshold)
         return _part(found, window, core, view)
 
-    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part]) -> Mosaic:
+    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part]) -> StitchedLabels:
         """Number the nuclei of all tiles."""
-        return Mosaic(view.image_shape, list(parts), grid.neighbours)
+        return StitchedLabels(view.image_shape, list(parts), grid.neighbours)
 
 
 def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> Part:

@@ -9,13 +9,13 @@ from pycocotools import mask as coco_mask
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.boxes import boxes
 from nucseg.reporting.formats.runs import nucleus_runs
 from nucseg.reporting.instances.exports import NUCLEUS_CATEGORY
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write a COCO file: `images`, `categories` and `annotations`, each with `score`.
 
     Source: https://cocodataset.org/#format-data

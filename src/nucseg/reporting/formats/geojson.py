@@ -7,11 +7,11 @@ import numpy as np
 
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.polygons import outlines
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write a FeatureCollection that QuPath (0.4 or newer) opens as detections, one feature a line.
 
     Each nucleus is the outer outline of its largest piece. Coordinates are as in `nucseg.masks.polygons`.
@@ -26,7 +26,7 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
     square = source.pixel_size[0] * source.pixel_size[1] if source.pixel_size else None
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
-        for group in nuclei.groups():
+        for group in nuclei.blocks():
             areas = np.bincount(group.labels.ravel(), minlength=len(group.scores) + 1)[1:].tolist()
             for place, outline in enumerate(outlines(group.labels)):
                 if not len(outline):

@@ -8,11 +8,11 @@ from roifile import ImagejRoi
 
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.polygons import outlines
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write one polygon a nucleus, the outer outline of its largest piece; `nucleus-00001` is label 1.
 
     ImageJ's coordinates are those of pixel corners, (0, 0) at the outer corner of the first pixel.
@@ -24,7 +24,7 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
         name: Not used.
     """
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for group in nuclei.groups():
+        for group in nuclei.blocks():
             for number, outline in enumerate(outlines(group.labels), start=group.first):
                 if not len(outline):
                     continue

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from nucseg.core.files import atomic_file
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.reporting.formats.runs import nucleus_runs
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write one row a nucleus; one row with an empty mask where nothing was found.
 
     Source: https://www.kaggle.com/c/data-science-bowl-2018/overview/evaluation

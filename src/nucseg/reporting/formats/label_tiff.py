@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 
 _TILE = 512  # pixels a side
 _BIG = 2**31  # bytes before compression, above which BigTIFF is used
 _AHEAD = 2**25  # bytes that may wait to be compressed; a second thread compresses while the next tiles are drawn
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write `(H, W)` uint16, or uint32 above 65,535 nuclei; a small image in strips, as every reader takes it.
 
     Args:
@@ -56,7 +56,7 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
             )
 
 
-def _tiles(nuclei: Mosaic, dtype: np.dtype) -> Iterator[NDArray]:
+def _tiles(nuclei: StitchedLabels, dtype: np.dtype) -> Iterator[NDArray]:
     for band, columns in label_bands(nuclei, _TILE):
         for left in columns:
             tile = np.zeros((_TILE, _TILE), dtype)
@@ -65,7 +65,7 @@ def _tiles(nuclei: Mosaic, dtype: np.dtype) -> Iterator[NDArray]:
             yield tile
 
 
-def label_bands(nuclei: Mosaic, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
+def label_bands(nuclei: StitchedLabels, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
     """Yield the label image in bands of full rows, and where the tiles of a band begin."""
     height, width = nuclei.shape
     for top in range(0, height, rows):

@@ -13,7 +13,7 @@ from nucseg.core.files import atomic_folder
 from nucseg.core.window import Window
 from nucseg.images.planes import ALPHA, COLOURS
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 
 LABELS = "nuclei"
 """The name of the label image in the group `labels`."""
@@ -23,7 +23,7 @@ _SMALLEST = 512  # pixels of the longer side of the pyramid's last level
 _VERSION = "0.4"
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write a folder that napari, Fiji and QuPath open.
 
     Version 0.4 (Zarr 2) is what most of them read.

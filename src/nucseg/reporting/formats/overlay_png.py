@@ -15,7 +15,7 @@ from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.images.channels import to_rgb
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.reporting.pictures import stretch_contrast
 
 LARGEST_SIDE = 4096
@@ -28,7 +28,7 @@ _OUTLINE = (255, 200, 0)
 _FONT_SIZES = (9, 26)  # pixels, of numbers in the smallest and the largest nuclei
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write the picture with outlines.
 
     Args:
@@ -40,7 +40,7 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
     _save(Image.fromarray(_drawn(nuclei, source)), path)
 
 
-def write_numbered(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write_numbered(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write the picture with outlines and, in each nucleus, its number: its label and the `label` of its table row.
 
     Args:
@@ -52,7 +52,7 @@ def write_numbered(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -
     picture = Image.fromarray(_drawn(nuclei, source))
     step, factor = _scale(nuclei.shape)
     draw = ImageDraw.Draw(picture)
-    for group in nuclei.groups():
+    for group in nuclei.blocks():
         found = regionprops_table(group.labels, properties=("label", "centroid", "equivalent_diameter_area"))
         rows, columns = ((found[f"centroid-{axis}"] + 0.5 + group.window[axis]) * factor / step for axis in (0, 1))
         sizes = np.clip(0.4 * found["equivalent_diameter_area"] * factor / step, *_FONT_SIZES)
@@ -85,7 +85,7 @@ def _scale(shape: tuple[int, int]) -> tuple[int, int]:
     return -(-longer // LARGEST_SIDE), max(1, -(-SMALLEST_SIDE // longer))
 
 
-def _drawn(nuclei: Mosaic, source: ImageSource) -> NDArray[np.uint8]:
+def _drawn(nuclei: StitchedLabels, source: ImageSource) -> NDArray[np.uint8]:
     height, width = nuclei.shape
     step, factor = _scale(nuclei.shape)
     rows = 256 * step

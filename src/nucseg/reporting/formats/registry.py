@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Mosaic
+from nucseg.inference.instances.stitched import StitchedLabels
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def format_paths(folder: Path, name: str, formats: list[str]) -> list[Path]:
     return [folder / given / f"{name}{suffix}" for given in formats for suffix in FORMATS[given].suffixes]
 
 
-def write_format(given: str, nuclei: Mosaic, source: ImageSource, folder: Path, name: str) -> list[Path]:
+def write_format(given: str, nuclei: StitchedLabels, source: ImageSource, folder: Path, name: str) -> list[Path]:
     """Write the nuclei of one image in one format.
 
     Args:

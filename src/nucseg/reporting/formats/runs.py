@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.inference.instances.mosaic import Group, Mosaic
+from nucseg.inference.instances.stitched import LabelBlock, StitchedLabels
 from nucseg.masks.rle import kaggle_runs
 
 
-def nucleus_runs(nuclei: Mosaic) -> Iterator[tuple[Group, list[NDArray[np.int64]]]]:
+def nucleus_runs(nuclei: StitchedLabels) -> Iterator[tuple[LabelBlock, list[NDArray[np.int64]]]]:
     """Yield each group with its nuclei's runs in the whole image, as `nucseg.masks.rle.kaggle_runs` defines them."""
     height = nuclei.shape[0]
-    for group in nuclei.groups():
+    for group in nuclei.blocks():
         # A row of background below keeps runs from going on over the end of a column of the group's window.
         padded = np.pad(group.labels, ((0, 1), (0, 0)))
         runs = []

@@ -14,7 +14,7 @@ from skimage.measure import regionprops_table
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.mosaic import Group, Mosaic
+from nucseg.inference.instances.stitched import LabelBlock, StitchedLabels
 
 LENGTHS = ("equivalent_diameter_area", "axis_major_length", "axis_minor_length", "perimeter", "feret_diameter_max")
 """Features that are lengths, in pixels."""
@@ -23,7 +23,7 @@ _SHAPE = ("label", "area", "centroid", "bbox", *LENGTHS, "eccentricity", "orient
 _INTENSITY = ("intensity_mean", "intensity_min", "intensity_max")
 
 
-def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
+def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write one row a nucleus into `path` (Parquet) and the same rows as CSV beside it.
 
     Args:
@@ -45,17 +45,17 @@ def write(nuclei: Mosaic, source: ImageSource, path: Path, name: str) -> None:
             frame.to_csv(csv_file, mode="a", header=number == 0, index=False)
 
 
-def _frames(nuclei: Mosaic, source: ImageSource, name: str) -> Iterator[pd.DataFrame]:
+def _frames(nuclei: StitchedLabels, source: ImageSource, name: str) -> Iterator[pd.DataFrame]:
     if not len(nuclei):
-        nothing = Group(
+        nothing = LabelBlock(
             window=Window(0, 0, 1, 1), labels=np.ones((1, 1), np.int32), first=1, scores=np.zeros(1, np.float32)
         )
         yield features(nothing, source, name).iloc[:0]
-    for group in nuclei.groups():
+    for group in nuclei.blocks():
         yield features(group, source, name)
 
 
-def features(group: Group, source: ImageSource, name: str) -> pd.DataFrame:
+def features(group: LabelBlock, source: ImageSource, name: str) -> pd.DataFrame:
     """Measure some nuclei.
 
     Args:

@@ -14,7 +14,7 @@ from nucseg.masks.labels import keep_largest_pieces
 
 
 @dataclass(frozen=True)
-class Group:
+class LabelBlock:
     """Some nuclei with consecutive numbers.
 
     Attributes:
@@ -30,7 +30,7 @@ class Group:
     scores: NDArray[np.float32]
 
 
-class Mosaic:
+class StitchedLabels:
     """The label image of a whole image that need not fit into memory.
 
     Args:
@@ -93,14 +93,14 @@ class Mosaic:
         corners = self._windows[tiles]
         return Window(*corners[:, :2].min(0).tolist(), *corners[:, 2:].max(0).tolist())
 
-    def groups(self) -> Iterator[Group]:
+    def blocks(self) -> Iterator[LabelBlock]:
         """Yield all nuclei, in the order of their numbers, a tile's at a time."""
         for first, last, tiles in self._numbering.groups:
             window = self._window(tiles)
             labels = self.labels(window)
             labels -= first - 1
             labels[(labels < 1) | (labels > last - first + 1)] = 0
-            yield Group(window, labels, first, self.scores[first - 1 : last])
+            yield LabelBlock(window, labels, first, self.scores[first - 1 : last])
 
     def instances(self) -> Instances:
         """Compute the whole label image in memory."""

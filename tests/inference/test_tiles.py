@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nucseg.core.window import Window
-from nucseg.inference.instances.parts import Part, make_part
+from nucseg.inference.instances.parts import TileResult, tile_result_of
 from nucseg.inference.tiles import make_grid
 
 
@@ -52,7 +52,7 @@ def test_a_part_gives_back_every_window(seed, n, top, left):
     place = Window(top, left, top + labels.shape[0], left + labels.shape[1])
     image[place.slices] = labels
     none = np.zeros(n, bool)
-    part = make_part(labels, np.ones(n, np.float32), place, cut=none)
+    part = tile_result_of(labels, np.ones(n, np.float32), place, cut=none)
     np.testing.assert_array_equal(part.areas, np.bincount(labels.ravel(), minlength=n + 1)[1:])
     if part.window:
         rows = np.sort(rng.integers(part.window.top, part.window.bottom + 1, 2))
@@ -67,14 +67,14 @@ def test_a_part_gives_back_every_window(seed, n, top, left):
 
 def test_a_part_is_saved_and_damage_is_noticed(tmp_path):
     labels = np.array([[0, 1, 1], [2, 2, 0]], np.int32)
-    part = make_part(
+    part = tile_result_of(
         labels,
         np.array([0.9, 0.5], np.float32),
         Window(3, 4, 5, 7),
         cut=np.array([True, False]),
     )
     part.save(tmp_path / "a.npz")
-    back = Part.load(tmp_path / "a.npz")
+    back = TileResult.load(tmp_path / "a.npz")
     assert back.window == part.window
     np.testing.assert_array_equal(back.crop(back.window), labels)
     np.testing.assert_array_equal(back.cut, part.cut)
@@ -82,6 +82,6 @@ def test_a_part_is_saved_and_damage_is_noticed(tmp_path):
     for damaged in (b"", b"PK", whole[:200], whole[:-1], b"no zip at all"):
         (tmp_path / "b.npz").write_bytes(damaged)
         with pytest.raises(OSError, match=r"b\.npz"):
-            Part.load(tmp_path / "b.npz")
+            TileResult.load(tmp_path / "b.npz")
     with pytest.raises(OSError, match=r"c\.npz"):
-        Part.load(tmp_path / "c.npz")
+        TileResult.load(tmp_path / "c.npz")

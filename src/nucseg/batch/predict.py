@@ -22,7 +22,7 @@ from nucseg.images.open import open_image
 from nucseg.images.places import file_system
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
-from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
@@ -133,7 +133,7 @@ class _Run:
             for part in saved.values():
                 self.bar.tile(len(part))
 
-            def keep(tile: int, part: Part) -> None:
+            def keep(tile: int, part: TileResult) -> None:
                 if is_large:
                     record.save_tile(tile, part)
                 self.bar.tile(len(part))

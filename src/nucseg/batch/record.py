@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.core.files import atomic_file
-from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.tiles import TileGrid
 
 FOLDER = ".nucseg"
@@ -57,16 +57,16 @@ class ImageRecord:
         """Remove the tiles of this image, of any settings."""
         shutil.rmtree(self._tiles.parent, ignore_errors=True)
 
-    def save_tile(self, tile: int, part: Part) -> None:
+    def save_tile(self, tile: int, part: TileResult) -> None:
         """Keep what was found in a tile."""
         part.save(self._tiles / f"{tile}.npz")
 
-    def saved_tiles(self, grid: TileGrid) -> dict[int, Part]:
+    def saved_tiles(self, grid: TileGrid) -> dict[int, TileResult]:
         """Return the tiles that an earlier run has finished, without damaged ones."""
         found = {}
         for tile in grid:
             try:
-                found[tile] = Part.load(self._tiles / f"{tile}.npz")
+                found[tile] = TileResult.load(self._tiles / f"{tile}.npz")
             except OSError:
                 continue
         return found

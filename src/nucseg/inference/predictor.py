@@ -12,7 +12,7 @@ from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
-from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.steps import InstanceSteps
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
@@ -108,7 +108,7 @@ class Predictor:
 
         job = self.job(replace(source, read=read), options)
 
-        def report(tile: int, part: Part) -> None:
+        def report(tile: int, part: TileResult) -> None:
             nonlocal done
             done += 1 / len(job.grid)
             progress(min(done, 1.0))
@@ -119,7 +119,7 @@ class Predictor:
         """Return the steps of a tile that the model's task takes."""
         return InstanceSteps(self.bundle.model, options.score_threshold)
 
-    def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[Part, StitchedLabels]:
+    def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[TileResult, StitchedLabels]:
         """Compute the statistics of an image (it is read twice for that, band by band) and lay tiles over it.
 
         Args:

@@ -3,7 +3,7 @@ import numpy as np
 from mosaics import mosaic_of
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.instances.parts import make_part
+from nucseg.inference.instances.parts import tile_result_of
 from nucseg.inference.instances.stitched import StitchedLabels
 
 SHAPE = (20, 40)
@@ -15,7 +15,7 @@ def part(*nuclei, scores=None, cut=()):
     for number, window in enumerate(nuclei, start=1):
         labels[Window(*window).slices] = number
     numbers = range(1, len(nuclei) + 1)
-    return make_part(
+    return tile_result_of(
         labels,
         np.array(scores or [0.9] * len(nuclei), np.float32),
         Window.whole(SHAPE),

@@ -22,7 +22,7 @@ from nucseg.core.errors import InputError, StorageError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import array_source
-from nucseg.inference.instances.parts import make_part
+from nucseg.inference.instances.parts import tile_result_of
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.labels import make_whole, relabel
 from nucseg.reporting.formats import FORMATS, label_tiff, ome_zarr, overlay_png, write_format
@@ -52,7 +52,7 @@ def nuclei(labels):
         numbers[chosen] = np.arange(1, len(chosen) + 1)
         none = np.zeros(len(chosen), bool)
         scores = np.linspace(0.9, 0.6, len(chosen), dtype=np.float32)
-        made.append(make_part(numbers[labels], scores, Window.whole(labels.shape), cut=none))
+        made.append(tile_result_of(numbers[labels], scores, Window.whole(labels.shape), cut=none))
         start += len(chosen)
     return StitchedLabels((90, 70), made, lambda tile: [0, 1])
 

@@ -14,7 +14,7 @@ from nucseg.core.window import Window
 
 
 @dataclass(frozen=True)
-class Part:
+class TileResult:
     """The nuclei that one tile found, in the frame of the image.
 
     The label image is kept as runs: lengths of equal pixels, row by row, and their labels.
@@ -88,28 +88,28 @@ class Part:
             raise OSError(f"{path}: damaged ({error})") from error
 
 
-def make_part(
+def tile_result_of(
     labels: NDArray[np.int32],
     scores: NDArray[np.float32],
     place: Window,
     *,
     cut: NDArray[np.bool_],
-) -> Part:
+) -> TileResult:
     """Create a part from a label image.
 
     Args:
         labels: Of the window `place` of the image: 0 and 1..n, each present.
         scores: `(n,)`.
         place: In the frame of the image.
-        cut: As in `Part`.
+        cut: As in `TileResult`.
     """
     rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
     if not len(rows):
         empty = np.zeros(0, np.int32)
-        return Part(Window(place.top, place.left, place.top, place.left), empty, empty, scores, cut)
+        return TileResult(Window(place.top, place.left, place.top, place.left), empty, empty, scores, cut)
     inner = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     pixels = labels[inner.slices].ravel()
     starts = np.concatenate([[0], np.flatnonzero(pixels[1:] != pixels[:-1]) + 1])
     window = Window(*(edge + start for edge, start in zip(inner, place[:2] * 2, strict=True)))
     lengths = np.diff(starts, append=pixels.size).astype(np.int32)
-    return Part(window, lengths, pixels[starts].astype(np.int32), scores, cut)
+    return TileResult(window, lengths, pixels[starts].astype(np.int32), scores, cut)

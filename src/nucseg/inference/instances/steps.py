@@ -13,7 +13,7 @@ from nucseg.core.window import Window
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.look import ScaleLook
-from nucseg.inference.instances.parts import Part, make_part
+from nucseg.inference.instances.parts import TileResult, tile_result_of
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
@@ -58,7 +58,7 @@ class InstanceSteps:
         cores = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
         return self.model.propose(images, {**self.model.thresholds, "score": self._lowest}, cores)
 
-    def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> Part:
+    def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> TileResult:
         """Decide which proposals are nuclei and keep those that the tile owns: whose middle lies in its core."""
         model, core = self.model, grid.core(tile)
         radius = max(model.max_radius(found) for found in proposals.values())
@@ -68,12 +68,12 @@ class InstanceSteps:
         found = model.decode(joined, window.shape, model.thresholds).above(threshold)
         return _part(found, window, core, view)
 
-    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part]) -> StitchedLabels:
+    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[TileResult]) -> StitchedLabels:
         """Number the nuclei of all tiles."""
         return StitchedLabels(view.image_shape, list(parts), grid.neighbours)
 
 
-def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> Part:
+def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> TileResult:
     middles, cut = _middles_and_cuts(found.labels, window, view.shape)
     owned = np.all((middles >= core[:2]) & (middles < core[2:]), axis=1)
     labels, place = view.restore(_renumbered(found.labels, owned), window)
@@ -81,7 +81,7 @@ def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> 
         labels = make_whole(labels)
     visible = np.bincount(labels.ravel(), minlength=np.count_nonzero(owned) + 1)[1:] > 0
     kept = np.flatnonzero(owned)[visible]
-    return make_part(
+    return tile_result_of(
         labels if visible.all() else _renumbered(labels, visible), found.scores[kept], place, cut=cut[kept]
     )
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitching import Numbering, number_nuclei
 from nucseg.masks.labels import keep_largest_pieces
 
@@ -43,7 +43,7 @@ class StitchedLabels:
         scores: `(N,)` float32; `scores[k - 1]` belongs to label k.
     """
 
-    def __init__(self, shape: tuple[int, int], parts: list[Part], neighbours: Callable[[int], list[int]]) -> None:
+    def __init__(self, shape: tuple[int, int], parts: list[TileResult], neighbours: Callable[[int], list[int]]) -> None:
         self.shape = shape
         self._parts = parts
         self._windows = np.array([part.window for part in parts])

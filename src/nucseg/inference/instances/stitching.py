@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.inference.instances.parts import Part
+from nucseg.inference.instances.parts import TileResult
 
 _SAME_OVERLAP = 0.5
 """Two tiles' nuclei are one where at least this part of the smaller lies in the other."""
@@ -33,7 +33,7 @@ class Numbering:
     shared: list[int]
 
 
-def number_nuclei(parts: list[Part], neighbours: Callable[[int], list[int]]) -> Numbering:
+def number_nuclei(parts: list[TileResult], neighbours: Callable[[int], list[int]]) -> Numbering:
     """Number nuclei 1..N, tile by tile and, within a tile, in its own order.
 
     A nucleus that two tiles found (a disagreement at a seam) counts once: that of the higher score. Of a nucleus too
@@ -72,7 +72,7 @@ def number_nuclei(parts: list[Part], neighbours: Callable[[int], list[int]]) -> 
 
 
 def _resolve(
-    parts: list[Part], neighbours: Callable[[int], list[int]]
+    parts: list[TileResult], neighbours: Callable[[int], list[int]]
 ) -> tuple[dict[Nucleus, Nucleus], set[Nucleus], set[Nucleus]]:
     """Decide which pieces are joined (each leads to an earlier one or to itself), and which nuclei are left out.
 
@@ -96,7 +96,7 @@ def _resolve(
 
 
 def _overlaps(
-    parts: list[Part], neighbours: Callable[[int], list[int]]
+    parts: list[TileResult], neighbours: Callable[[int], list[int]]
 ) -> Iterator[tuple[Nucleus, Nucleus, int, float]]:
     """Find the nuclei of two tiles, the lower one first, that share pixels: how many, and which part of the smaller."""
     for tile, part in enumerate(parts):
@@ -122,11 +122,11 @@ def _overlaps(
                 yield (before, one), (tile, two), count, share
 
 
-def _score(parts: list[Part], nucleus: Nucleus) -> float:
+def _score(parts: list[TileResult], nucleus: Nucleus) -> float:
     return float(parts[nucleus[0]].scores[nucleus[1] - 1])
 
 
-def _cut(parts: list[Part], nucleus: Nucleus) -> bool:
+def _cut(parts: list[TileResult], nucleus: Nucleus) -> bool:
     return bool(parts[nucleus[0]].cut[nucleus[1] - 1])
 
 

@@ -94,15 +94,15 @@ class _Run:
     one_large_image: Lock = field(default_factory=Lock)
 
     def outcome(self, image: FoundImage) -> ImageResult:
-        """Predict one image and write its results; whatever fails is told in the outcome."""
+        """Predict one image and write its results; a failure becomes part of the result."""
         started = time.perf_counter()
         try:
             if image.error:
                 raise InputError(image.error)
             outcome = self._predicted(image)
         except NucsegError as error:
-            is_there = isinstance(error, _ResultsExistError)
-            outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()), is_there=is_there)
+            has_results = isinstance(error, _ResultsExistError)
+            outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()), has_results=has_results)
         except Exception as error:  # a defect met in one image must not cost the results of the others
             logger.debug("Traceback of %s", image.url, exc_info=True)
             why = " ".join(f"{type(error).__name__}: {error}".split())
@@ -118,8 +118,8 @@ class _Run:
             known = record.finished(files)
             if known is not None:
                 return ImageResult(image.url, image.name, known, tuple(files), skipped=True)
-        elif not options.overwrite and (there := next((file for file in files if file.exists()), None)):
-            raise _ResultsExistError(f"{image.url}: {there} exists; choose another folder, --resume or --overwrite.")
+        elif not options.overwrite and (existing := next((file for file in files if file.exists()), None)):
+            raise _ResultsExistError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
         else:
             record.forget_tiles()
         source = open_image(image.url, options.channel)

@@ -15,7 +15,7 @@ class ImageResult:
         files: What was written.
         error: One line that says why it failed, or None.
         skipped: Whether an earlier run had finished it.
-        is_there: Whether it failed because it has results already.
+        has_results: Whether it failed because there are results of it already.
         seconds: Spent on it.
         notes: What the user should know of how it was read; see `ImageSource.notes`.
     """
@@ -26,6 +26,6 @@ class ImageResult:
     files: tuple[Path, ...] = ()
     error: str | None = None
     skipped: bool = False
-    is_there: bool = False
+    has_results: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()

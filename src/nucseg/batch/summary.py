@@ -38,7 +38,7 @@ def write_summary(output: Path, outcomes: Sequence[ImageResult]) -> None:
     rows = []
     for outcome in outcomes:
         before = earlier.pop(outcome.name, None)
-        is_kept = before and before["status"] == "done" and (outcome.skipped or outcome.is_there)
+        is_kept = before and before["status"] == "done" and (outcome.skipped or outcome.has_results)
         rows.append(before if before and is_kept else _row(outcome, output))
     with (
         atomic_file(output / SUMMARY) as temporary,

@@ -35,9 +35,9 @@ def doctor() -> None:
     memory = psutil.virtual_memory()
     click.echo(f"memory: {memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free")
     for name, folder in _folders().items():
-        there = next(place for place in (folder, *folder.parents) if place.is_dir())
-        free = shutil.disk_usage(there).free / 2**30
-        click.echo(f"{name}: {folder} ({free:.1f} GiB free{'' if there == folder else '; does not exist yet'})")
+        existing = next(place for place in (folder, *folder.parents) if place.is_dir())
+        free = shutil.disk_usage(existing).free / 2**30
+        click.echo(f"{name}: {folder} ({free:.1f} GiB free{'' if existing == folder else '; does not exist yet'})")
     usable = []
     for name in MODELS:
         try:

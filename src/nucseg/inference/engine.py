@@ -71,7 +71,7 @@ class TileSteps(Protocol[Part, Whole_co]):
         ...
 
     def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part]) -> Whole_co:
-        """Put all tiles together.
+        """Join all tiles.
 
         Args:
             view: The image.

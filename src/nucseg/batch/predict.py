@@ -135,7 +135,7 @@ class _Run:
 
             def keep(tile: int, part: TileResult) -> None:
                 if is_large:
-                    record.save_tile(tile, part)
+                    record.save_tile(tile, job.grid, part)
                 self.bar.tile(len(part))
 
             nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)

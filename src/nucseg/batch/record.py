@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,11 @@ class ImageRecord:
 
     @property
     def _tiles(self) -> Path:
-        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
-        return self.output / FOLDER / f"{self.name}.tiles" / key
+        return self.output / FOLDER / f"{self.name}.tiles"
+
+    def _tile(self, tile: int, grid: TileGrid) -> Path:
+        facts = json.dumps([self.settings, asdict(grid)], sort_keys=True)
+        return self._tiles / hashlib.sha256(facts.encode()).hexdigest()[:16] / f"{tile}.npz"
 
     def finished(self, files: list[Path]) -> int | None:
         """Return the number of nuclei of an image that was finished with the same settings and all these files."""
@@ -55,18 +58,18 @@ class ImageRecord:
 
     def forget_tiles(self) -> None:
         """Remove the tiles of this image, of any settings."""
-        shutil.rmtree(self._tiles.parent, ignore_errors=True)
+        shutil.rmtree(self._tiles, ignore_errors=True)
 
-    def save_tile(self, tile: int, part: TileResult) -> None:
-        """Keep what was found in a tile."""
-        part.save(self._tiles / f"{tile}.npz")
+    def save_tile(self, tile: int, grid: TileGrid, part: TileResult) -> None:
+        """Save what was found in a tile of a grid."""
+        part.save(self._tile(tile, grid))
 
     def saved_tiles(self, grid: TileGrid) -> dict[int, TileResult]:
-        """Return the tiles that an earlier run has finished, without damaged ones."""
+        """Return the tiles of a grid that an earlier run has finished, without damaged ones."""
         found = {}
         for tile in grid:
             try:
-                found[tile] = TileResult.load(self._tiles / f"{tile}.npz")
+                found[tile] = TileResult.load(self._tile(tile, grid))
             except OSError:
                 continue
         return found

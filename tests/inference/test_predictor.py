@@ -109,6 +109,17 @@ def test_the_magnification_reaches_the_transforms():
     assert [image.shape for image in predictor.bundle.model.seen] == [(20, 30, 1), (40, 60, 1)]
 
 
+def test_what_the_user_should_know_is_logged_once(caplog):
+    caplog.set_level("INFO")
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 2] = np.arange(64)[:, None] + np.arange(64)
+    predictor = echo()
+    predictor.predict(image, name="a")
+    predictor.predict_source(array_source(image, "b"))
+    for name in "ab":
+        assert caplog.text.count(f"{name}: one stain in false colour (blue)") == 1
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, bool, np.float32, np.float64])
 @pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
 def test_any_image_is_taken_and_not_changed(bundle, dtype, channels):

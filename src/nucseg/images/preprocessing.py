@@ -118,8 +118,6 @@ class Preprocessor:
                 0.
         """
         seen = survey(source)
-        for note in seen.notes:
-            logger.info("%s: %s", source.name, note)
         fitted = FittedPreprocessor(
             transforms=self.transforms,
             in_channels=self.in_channels,
@@ -135,7 +133,7 @@ class Preprocessor:
             if isinstance(transform, Normalize):
                 pixels = partial(_data_pixels, source, seen, self.transforms[:place], fitted)
                 low, span, marked = _low_and_span(pixels, transform)
-                return replace(fitted, low=low, span=span, notes=fitted.notes + _mark_notes(source.name, marked))
+                return replace(fitted, low=low, span=span, notes=fitted.notes + _mark_notes(marked))
         return fitted
 
 
@@ -193,12 +191,10 @@ def _countable(image: NDArray) -> NDArray:
     return image if image.dtype in (np.uint8, np.uint16) else to_unit_float(image)
 
 
-def _mark_notes(name: str, marked: int) -> tuple[str, ...]:
+def _mark_notes(marked: int) -> tuple[str, ...]:
     if not marked:
         return ()
-    note = f"{marked} pixels of one value far from all others (a scale bar, text?) do not count in its brightness."
-    logger.info("%s: %s", name, note)
-    return (note,)
+    return (f"{marked} pixels of one value far from all others (a scale bar, text?) do not count in its brightness.",)
 
 
 def _low_and_span(

@@ -1,5 +1,6 @@
 """The one way from an image to its nuclei: preprocessing, a scale, tiles, and an engine that runs them."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from nucseg.inference.view import NetworkView
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import resolve_model
+
+logger = logging.getLogger(__name__)
 
 _DEFAULT = PredictOptions()
 
@@ -80,6 +83,7 @@ class Predictor:
             InputError: It is not an image, or shows several stains in colour.
         """
         job = self.job(array_source(image, name), options)
+        _log_notes(job.source)
         return predict_tiled(job, LocalEngine()).instances().by_score()
 
     def predict_source(
@@ -107,6 +111,7 @@ class Predictor:
             return source.read(window)
 
         job = self.job(replace(source, read=read), options)
+        _log_notes(job.source)
 
         def report(tile: int, part: TileResult) -> None:
             nonlocal done
@@ -152,3 +157,8 @@ class Predictor:
             max_side=model.max_side,
         )
         return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {})
+
+
+def _log_notes(source: ImageSource) -> None:
+    for note in source.notes:
+        logger.info("%s: %s", source.name, note)

@@ -13,6 +13,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from nucseg.core.errors import InputError
 from nucseg.hooks import ReadableErrors, RunSummary, ScoreTable
 from nucseg.kedro_datasets import ModelDataset
+from nucseg.params import InferenceConfig
 from nucseg.pipeline_registry import register_pipelines
 
 SCORES = {"n_true": 24782, "n_pred": 24782, "f1_50": 0.5, "ap_50": 0.5, "ap_mean_50_90": 0.25, "map": 0.5}
@@ -91,6 +92,12 @@ def test_a_run_names_its_data_and_models(describe: Callable, name: str, said: st
     assert describe(register_pipelines()[name]) == [f"This run uses {said}."]
 
 
+def test_parameters_may_be_typed_already(describe: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kedro puts the typed parameters of nodes in the place of plain ones."""
+    monkeypatch.setitem(PARAMETERS, "inference", InferenceConfig(model="mask_rcnn"))
+    assert describe(register_pipelines()["inference"]) == ["This run uses the images in new; the model mask_rcnn."]
+
+
 def test_a_model_that_is_only_read_is_named_with_its_folder(describe: Callable, tmp_path: Path) -> None:
     pipeline = register_pipelines()["stardist"].only_nodes_with_tags("model_validation")
     expected = f"the data a (1 images), b (2 images); the model stardist in {tmp_path / 'stardist'}"
@@ -105,3 +112,4 @@ def test_two_models_do_not_run_at_the_same_time(describe: Callable) -> None:
         describe(pipelines["data_processing"], ParallelRunner)
     assert describe(pipelines["stardist"], ThreadRunner)
     describe(pipelines["results_visualization"], ThreadRunner)
+    describe(pipelines["model_evaluation"], lambda: None)  # `KedroSession.run()`: Kedro's own choice, one after another

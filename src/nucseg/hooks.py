@@ -16,7 +16,7 @@ from nucseg.config_loader import ConfigLoader
 from nucseg.core.errors import NucsegError
 from nucseg.datasets.config import DownloadConfig
 from nucseg.models.shipped import trained_or_shipped
-from nucseg.params import check_parameters
+from nucseg.params import InferenceConfig, check_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -50,14 +50,15 @@ class RunSummary:
         Raises:
             ClickException: Two models would be trained or evaluated at the same time, or nodes in several processes.
         """
-        if "ParallelRunner" in str(run_params["runner"]):
+        runner = str(run_params["runner"])
+        if "ParallelRunner" in runner:
             raise click.ClickException(
                 "--runner: ParallelRunner would load TensorFlow in a process for each node; leave --runner out: "
                 "the nodes use all processor cores by themselves."
             )
         in_turn = pipeline.only_nodes_with_tags("model_training", "model_evaluation").nodes
         models = sorted({node.namespace for node in in_turn if node.namespace})
-        if len(models) > 1 and "SequentialRunner" not in str(run_params["runner"]):
+        if len(models) > 1 and "ThreadRunner" in runner:
             raise click.ClickException(
                 f"--runner: {' and '.join(models)} cannot run at the same time, since random seeds and precision "
                 f"apply to the whole process. Leave --runner out, or choose one model with --pipelines {models[0]}."
@@ -95,7 +96,8 @@ def _models_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
         else:
             yield f"what {model} found"
     if "params:inference" in pipeline.inputs():
-        yield f"the model {catalog.load('parameters')['inference']['model']}"
+        # Kedro has put the typed parameters of a node in the place of plain ones.
+        yield f"the model {InferenceConfig.model_validate(catalog.load('parameters')['inference']).model}"
 
 
 class ReadableErrors:

@@ -176,7 +176,7 @@ def test_page_without_what_was_not_computed(metrics):
 
 
 def test_no_model_is_refused():
-    with pytest.raises(InputError, match="no evaluated model"):
+    with pytest.raises(InputError, match="no model has been evaluated"):
         render_report([], NOW)
 
 

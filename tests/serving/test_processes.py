@@ -109,22 +109,24 @@ def test_a_worker_stops_when_its_task_is_deleted(processes, image, encode, wait,
     assert not (tmp_path / "files" / tasks[0]).exists()
 
 
-def test_what_a_killed_worker_left_in_the_temporary_folder_is_removed(processes, image, encode, wait, tmp_path) -> None:
-    (tmp_path / "temporary").mkdir()
-    processes.environment["TMPDIR"] = str(tmp_path / "temporary")
+def test_what_a_killed_worker_left_in_the_temporary_folder_is_removed(
+    processes, image, encode, wait, tmp_path_factory
+) -> None:
+    temporary = tmp_path_factory.mktemp("t")  # short: Python's sockets between processes lie in it
+    processes.environment["TMPDIR"] = str(temporary)
     server = processes.server()
     worker = processes.worker(FAKE_SECONDS="600")
     task = send(server, encode(image, "tiff"))
 
     def left() -> list[Path]:
-        return list((tmp_path / "temporary").glob("nucseg-*/upload"))
+        return list(temporary.glob("nucseg-*/upload"))
 
     wait(left, worker)
     worker.kill()
     assert left()
     processes.worker()
     wait(lambda: state(server, task)["status"] == "FINISHED")
-    wait(lambda: not list((tmp_path / "temporary").glob("nucseg-*")))
+    wait(lambda: not list(temporary.glob("nucseg-*")))
 
 
 def test_a_server_answers_what_it_was_asked_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:

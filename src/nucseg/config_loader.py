@@ -1,7 +1,7 @@
 """How Kedro reads `conf`: as it does by default, and `conf/local` in runs of other environments, too."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
@@ -26,7 +26,7 @@ class ConfigLoader(OmegaConfigLoader):
         local = self.load_and_merge_dir_config(folder, self.config_patterns[key], key, set(), read_variables)
         if self.merge_strategy.get(key) != "soft":
             return config | local
-        return OmegaConf.to_container(OmegaConf.merge(config, local))  # type: ignore[return-value]
+        return cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.merge(config, local)))
 
     @property
     def environments(self) -> list[str]:

@@ -110,7 +110,6 @@ def test_the_magnification_reaches_the_transforms():
 
 
 def test_what_the_user_should_know_is_logged_once(caplog):
-    caplog.set_level("INFO")
     image = np.zeros((64, 64, 3), np.uint8)
     image[..., 2] = np.arange(64)[:, None] + np.arange(64)
     predictor = echo()

@@ -51,6 +51,7 @@ class _Value(click.ParamType):
     """A value that a field allows; several with commas between them where it takes several."""
 
     def __init__(self, field: FieldInfo) -> None:
+        # The annotation is known at run time only, which mypy does not take for a type.
         self._adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
         self._is_list = get_origin(field.annotation) is tuple
         self.name = _shown(field.annotation)

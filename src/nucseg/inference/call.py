@@ -1,6 +1,5 @@
 """What `nucseg.predict` does."""
 
-import logging
 import reprlib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,13 +15,9 @@ from nucseg.core.window import Window
 from nucseg.images.open import open_image
 from nucseg.images.planes import Channel, choose_planes
 from nucseg.images.source import ImageSource, array_source
-from nucseg.inference.engine import LocalEngine
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import predict_tiled
 from nucseg.models.registry import resolve_model
-
-logger = logging.getLogger(__name__)
 
 
 def predict_image(image: Any, model: str | Path, options: Mapping[str, Any]) -> Instances:
@@ -30,10 +25,7 @@ def predict_image(image: Any, model: str | Path, options: Mapping[str, Any]) -> 
     checked_options = checked(PredictOptions, options)
     source = _source(image, checked_options.channel)
     predictor = _predictor(resolve_model(model).absolute(), checked_options.precision)
-    job = predictor.job(source, checked_options)
-    for note in job.source.notes:
-        logger.warning("%s: %s", source.name, note)
-    return predict_tiled(job, LocalEngine()).instances().by_score()
+    return predictor.predict_source(source, checked_options).instances().by_score()
 
 
 def _source(image: Any, channel: Channel) -> ImageSource:

@@ -1,6 +1,6 @@
 """Tiles on this machine: the network runs over one tile while others are read, decoded and drawn."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -135,13 +135,16 @@ class Proposals:
 
     def __init__(self, needed: Mapping[int, Collection[int]]) -> None:
         self._waits = {tile: set(tiles) for tile, tiles in needed.items()}
-        self._uses = Counter(tile for tiles in self._waits.values() for tile in tiles)
+        self._users: defaultdict[int, set[int]] = defaultdict(set)
+        for tile, tiles in needed.items():
+            for near in tiles:
+                self._users[near].add(tile)
         self.held: dict[int, Any] = {}
 
     @property
     def wanted(self) -> list[int]:
         """The tiles whose proposals some tile waits for, in the order of their numbers."""
-        return sorted(self._uses)
+        return sorted(self._users)
 
     def add(self, tile: int, proposals: Any) -> list[tuple[int, dict[int, Any]]]:
         """Take the proposals of a tile; those that no tile waits for any longer are let go.
@@ -150,11 +153,12 @@ class Proposals:
             The tiles that have all they wait for now, each with the proposals it takes.
         """
         self.held[tile] = proposals
-        ready = {tile: needed for tile, needed in self._waits.items() if needed <= self.held.keys()}
-        complete = [(tile, {near: self.held[near] for near in sorted(needed)}) for tile, needed in ready.items()]
-        for done in ready:
-            self._uses.subtract(self._waits.pop(done))
-        self.held = {near: found for near, found in self.held.items() if self._uses[near] > 0}
+        ready = sorted(user for user in self._users[tile] if self._waits[user] <= self.held.keys())
+        complete = [(user, {near: self.held[near] for near in sorted(self._waits[user])}) for user in ready]
+        for user in ready:
+            for near in self._waits[user]:
+                self._users[near].discard(user)
+        self.held = {near: found for near, found in self.held.items() if self._users[near]}
         return complete
 
 

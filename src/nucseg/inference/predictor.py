@@ -82,9 +82,7 @@ class Predictor:
         Raises:
             InputError: It is not an image, or shows several stains in colour.
         """
-        job = self.job(array_source(image, name), options)
-        _log_notes(job.source)
-        return predict_tiled(job, LocalEngine()).instances().by_score()
+        return self.predict_source(array_source(image, name), options).instances().by_score()
 
     def predict_source(
         self,
@@ -93,7 +91,7 @@ class Predictor:
         *,
         progress: Callable[[float], None] = lambda fraction: None,
     ) -> StitchedLabels:
-        """Find the nuclei of an image of any size, tile by tile, on this machine.
+        """Find the nuclei of an image of any size, tile by tile, on this machine, and log the notes on how it was read.
 
         Args:
             source: The image.
@@ -111,7 +109,8 @@ class Predictor:
             return source.read(window)
 
         job = self.job(replace(source, read=read), options)
-        _log_notes(job.source)
+        for note in job.source.notes:
+            logger.warning("%s: %s", source.name, note)
 
         def report(tile: int, part: TileResult) -> None:
             nonlocal done
@@ -157,8 +156,3 @@ class Predictor:
             max_side=model.max_side,
         )
         return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {})
-
-
-def _log_notes(source: ImageSource) -> None:
-    for note in source.notes:
-        logger.info("%s: %s", source.name, note)

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from nucseg.inference.engine import Engine, TileJob
+from nucseg.inference.engine import Engine, Part, TileJob
 
-Part = TypeVar("Part")
 Whole = TypeVar("Whole")
 
 

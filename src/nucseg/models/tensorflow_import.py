@@ -61,7 +61,7 @@ class _Finder(MetaPathFinder):
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
-            # An attribute of this one loader; the class keeps its own.
+            # An attribute of this one loader; the class keeps its own. (mypy: a method is assigned.)
             spec.loader.exec_module = lambda module: self._run(execute, module)  # type: ignore[method-assign]
         return spec
 
@@ -120,5 +120,5 @@ def _quiet() -> Iterator[Callable[[str], None]]:
             held.seek(0)
             lines = held.read().decode(errors="replace").splitlines()
             kept = [line for line in lines if failed or headings or not _LINE.match(line)]
-            for line in headings + kept:
-                print(line, file=sys.stderr)  # noqa: T201
+            # TensorFlow's own lines, where they would have been: they are no log of ours.
+            sys.stderr.writelines(f"{line}\n" for line in headings + kept)

@@ -39,9 +39,9 @@ def training_figure(history: Sequence[Mapping[str, float | None]]) -> Figure | N
         style_axes(panel)
     for number, name in enumerate(names):
         label = {"loss": "training", "val_loss": "validation"}[name]
-        look = (
-            line_look(number) if len(table) <= 30 else line_look(number) | {"marker": None}
-        )  # markers of many epochs touch
+        look = line_look(number)
+        if len(table) > 30:
+            look["marker"] = None  # they would touch
         panels[0].plot(table.index, table[name], label=label, ms=3, **look)
     if "val_loss" in table:
         lowest, best = table["val_loss"].min(), int(table["val_loss"].argmin()) + 1

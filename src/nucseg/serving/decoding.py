@@ -196,7 +196,7 @@ def _written(stream: IO[bytes], file: IO[bytes], name: str) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Tell errors of the file from errors of the machine."""
+    """Raise what a decoder raises as an error of the file, but for want of memory."""
     try:
         yield
     except Exception as error:  # a damaged file meets the libraries with whatever exception

@@ -15,6 +15,7 @@ from nucseg.serving.errors import unavailable
 _PREFIX = "nucseg-"
 _LOCK = ".lock"
 _UNLOCKED_SECONDS = 3600
+_LONGEST_PATH = 75  # bytes: an address of a Unix socket has 108 of them, and multiprocessing adds up to 33
 _PROBE = bytes(1 << 16)
 _log = logging.getLogger(__name__)
 
@@ -55,12 +56,14 @@ def sweep_temporary() -> None:
 
 
 def check_temporary() -> None:
-    """Write a temporary file, to see whether one can be written.
+    """Check that temporary files can be written, and that sockets between processes fit into their folder's path.
 
     Raises:
-        UnavailableError: None can.
+        UnavailableError: They cannot.
     """
     try:
+        if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_PATH:
+            raise OSError(f"{tempfile.gettempdir()} is longer than {_LONGEST_PATH} bytes; set TMPDIR to a shorter path")
         with tempfile.TemporaryFile() as file:
             file.write(_PROBE)
             file.flush()

@@ -95,7 +95,7 @@ def tile_result_of(
     *,
     cut: NDArray[np.bool_],
 ) -> TileResult:
-    """Create a part from a label image.
+    """Create the result of a tile from a label image.
 
     Args:
         labels: Of the window `place` of the image: 0 and 1..n, each present.

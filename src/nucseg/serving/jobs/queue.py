@@ -250,6 +250,7 @@ def wanted_formats(job: Job) -> list[ResultFormat]:
 
 def _request(key: str, upload: IO[bytes], parameters: list[Any]) -> Request:
     upload.seek(0)
+    # Every file has `readinto`, but their type says nothing of it.
     content = hashlib.file_digest(upload, "sha256").hexdigest()  # type: ignore[arg-type]
     upload.seek(0)
     digest = hashlib.sha256(json.dumps([content, *parameters]).encode()).hexdigest()

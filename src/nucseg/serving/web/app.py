@@ -82,7 +82,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         return JSONResponse(swagger(app))
 
     # https://fastapi.tiangolo.com/how-to/extending-openapi/
-    app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]
+    app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]  # as there
     failures.install(app, [route for router in routers for route in router.routes])
     # The last one added is the outermost one.
     app.add_middleware(

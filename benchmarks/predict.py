@@ -87,10 +87,8 @@ def ours(model: Path, images: list[Path], output: Path, side: int, workers: int)
 
     def measured(engine: Any) -> dict[str, Any]:
         def run(images: list[Path]) -> None:
-            found, options = (
-                find_images([str(image) for image in images]).images,
-                BatchOptions(scale=1.0, overwrite=True),
-            )
+            found = find_images([str(image) for image in images]).images
+            options = BatchOptions(scale=1.0, overwrite=True)
             outcomes[:] = predict_images(found, output, predictor, engine, options, model=model)
             if outcomes[0].error:
                 raise SystemExit(outcomes[0].error)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.core.files import atomic_file
-from nucseg.models.registry import MODELS
+from nucseg.models.registry import project_models
 from nucseg.reporting.charts import training_figure
 from nucseg.reporting.tables import format_score, metric_rows
 
@@ -56,13 +56,13 @@ def readme_with(readme: str, results: dict[str, dict[str, Any]]) -> str:
 
 def kept_results() -> dict[str, dict[str, Any]]:
     """Read `docs/results`."""
-    files = [RESULTS / f"{model}.json" for model in MODELS]
+    files = [RESULTS / f"{model}.json" for model in project_models()]
     return {file.stem: json.loads(file.read_text()) for file in files if file.exists()}
 
 
 def main() -> None:
     """Take over what was evaluated last."""
-    for model in MODELS:
+    for model in project_models():
         metrics = ROOT / f"data/08_reporting/{model}/metrics.json"
         run = ROOT / f"data/06_models/{model}/run.json"
         if metrics.exists() and run.exists():

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from nucseg.models.mask_rcnn.config import PRESETS
-from nucseg.models.registry import MODELS
+from nucseg.models.registry import project_models
 from nucseg.params import Parameters
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def describe() -> str:
         lines += [
             f"## `{section}`",
             "",
-            f"In `{'model_config' if section in MODELS else section}.yml`.",
+            f"In `{'model_config' if section in project_models() else section}.yml`.",
             "",
             *_table(section, reference, models, given),
         ]

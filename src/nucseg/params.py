@@ -14,7 +14,7 @@ from nucseg.core.types import Precision
 from nucseg.core.validation import plain_words
 from nucseg.datasets.config import DownloadConfig, ProcessingConfig
 from nucseg.metrics.instances.config import MetricsConfig
-from nucseg.models.registry import MODELS, config_class
+from nucseg.models.registry import config_class, project_models
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.options import BatchOptions
 from nucseg.training.config import SamplingConfig, TrainingConfig
@@ -63,7 +63,9 @@ if TYPE_CHECKING:
 else:
     # One section a model, so that a new one needs no line here.
     _Models = create_model(
-        "_Models", __base__=_Data, **{name: (ModelParameters[config_class(name)], ...) for name in MODELS}
+        "_Models",
+        __base__=_Data,
+        **{name: (ModelParameters[config_class(kind)], ...) for name, kind in project_models().items()},
     )
 
 
@@ -77,7 +79,7 @@ class Parameters(_Models):
     inference: InferenceConfig
 
     def of_model(self, name: str) -> ModelParameters[Any]:
-        """Return the section of a model, a name of `MODELS`."""
+        """Return the section of a model, a name of `project_models`."""
         return getattr(self, name)
 
 

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from nucseg.models.registry import MODELS
+from nucseg.models.registry import project_models
 from nucseg.pipelines import (
     data_augmentations,
     data_download,
@@ -26,19 +26,20 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data_processing": data_processing.create_pipeline(),
         "data_augmentations": data_augmentations.create_pipeline(),
     }
-    training = {model: model_training.create_pipeline(model) for model in MODELS}
-    evaluation = {model: model_evaluation.create_pipeline(model) for model in MODELS}
+    models = list(project_models())
+    training = {model: model_training.create_pipeline(model) for model in models}
+    evaluation = {model: model_evaluation.create_pipeline(model) for model in models}
     stages = data | {
         "model_training": sum(training.values(), Pipeline([])),
         "model_evaluation": sum(evaluation.values(), Pipeline([])),
-        "results_visualization": results_visualization.create_pipeline(list(MODELS)),
+        "results_visualization": results_visualization.create_pipeline(models),
     }
-    models = {
+    whole = {
         model: sum(data.values(), Pipeline([]))
         + training[model]
         + evaluation[model]
         + results_visualization.create_pipeline([model])
-        for model in MODELS
+        for model in models
     }
     new_images = {"inference": inference.create_pipeline()}
-    return stages | models | new_images | {"__default__": sum(stages.values(), Pipeline([]))}
+    return stages | whole | new_images | {"__default__": sum(stages.values(), Pipeline([]))}

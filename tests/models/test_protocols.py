@@ -2,14 +2,16 @@ import inspect
 
 import pytest
 
-from nucseg.models.protocols import InstanceSegmenter, Model
+from nucseg.models.protocols import InstanceSegmenter, Model, PatchClassifier
 from nucseg.models.registry import MODELS, model_class
+
+PROTOCOLS = {"instance_segmentation": InstanceSegmenter, "patch_classification": PatchClassifier}
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("protocol", [Model, InstanceSegmenter])
-def test_every_listed_model_keeps_the_protocol(kind, protocol):
-    model = model_class(kind)
+@pytest.mark.parametrize("general", [True, False])
+def test_every_listed_model_keeps_the_protocol(kind, general):
+    model, protocol = model_class(kind), Model if general else PROTOCOLS[MODELS[kind].task]
     for name, method in inspect.getmembers(protocol, inspect.isfunction):
         if not name.startswith("_"):
             expected = list(inspect.signature(method).parameters)

@@ -69,6 +69,7 @@ EDITS = {
         class_path="nucseg.models.brightness.model:Brightness",
         config_path="nucseg.models.brightness.config:BrightnessConfig",
         create_path="nucseg.models.brightness.model:Brightness",
+        name="brightness",
     ),
 """,
             before='    "mask_rcnn": ModelEntry(',

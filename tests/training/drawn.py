@@ -51,10 +51,10 @@ class ForegroundNet(WholeNuclei):
             ]
         )
 
-    def targets(self, image, labels):
+    def targets(self, image, truth):
         if next(self._calls) == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        return image, ((labels > 0).astype(np.float32)[..., None],)
+        return image, ((truth > 0).astype(np.float32)[..., None],)
 
     def compile(self, optimizer):
         self.keras_model.compile(optimizer, loss="binary_crossentropy")
@@ -64,9 +64,9 @@ class ForegroundNet(WholeNuclei):
         labels, n_found = label(foreground)
         return Instances(labels.astype(np.int32), np.full(n_found, 0.5, np.float32))
 
-    def tune(self, images, labels):
-        assert all(image.shape[:2] == truth.shape for image, truth in zip(images, labels, strict=True))
-        self.tuned_on = [truth.shape for truth in labels]
+    def tune(self, images, truths):
+        assert all(image.shape[:2] == truth.shape for image, truth in zip(images, truths, strict=True))
+        self.tuned_on = [truth.shape for truth in truths]
         return {"score": 0.4}
 
 
@@ -117,10 +117,10 @@ def small_stardist(kill_at=None):
     class Killed(StarDist):
         calls = count()
 
-        def targets(self, image, labels):
+        def targets(self, image, truth):
             if next(self.calls) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().targets(image, labels)
+            return super().targets(image, truth)
 
     return Killed(StarDistConfig(in_channels=1, n_rays=8, unet_n_depth=1, unet_n_filter_base=4, net_conv_after_unet=8))
 
@@ -133,10 +133,10 @@ def small_mask_rcnn(kill_at=None):
     class Killed(MaskRCNNSegmenter):
         calls = count()
 
-        def targets(self, image, labels):
+        def targets(self, image, truth):
             if next(self.calls) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().targets(image, labels)
+            return super().targets(image, truth)
 
     light = {"filters": (8, 8), "blocks": (1, 1), "strides": (2, 4), "anchor_sizes": ((8.0, 13.0),)}
     heads = {"pyramid_channels": 8, "box_units": 8, "mask_convolutions": 1, "mask_channels": 8, "max_nuclei": 8}

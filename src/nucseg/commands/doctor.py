@@ -25,7 +25,7 @@ def doctor() -> None:
     import psutil
 
     from nucseg.models.precision import describe_device, use_precision
-    from nucseg.models.registry import MODELS, resolve_model
+    from nucseg.models.registry import project_models, resolve_model
 
     click.echo(f"nucseg {VERSION} on Python {platform.python_version()}, {platform.platform()}")
     for package in _PACKAGES:
@@ -39,7 +39,7 @@ def doctor() -> None:
         free = shutil.disk_usage(existing).free / 2**30
         click.echo(f"{name}: {folder} ({free:.1f} GiB free{'' if existing == folder else '; does not exist yet'})")
     usable = []
-    for name in MODELS:
+    for name in project_models():
         try:
             folder = resolve_model(name)
         except NucsegError as error:

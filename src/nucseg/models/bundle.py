@@ -3,13 +3,12 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.files import atomic_folder
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform, parse_transforms
-from nucseg.models.protocols import InstanceSegmenter
 from nucseg.models.registry import kind_of, model_class
 from nucseg.models.run import RunRecord
 
@@ -22,13 +21,13 @@ class ModelBundle:
 
     Attributes:
         name: What tables and folders call the model.
-        model: The network with its thresholds.
+        model: The network with its thresholds, which keeps the protocol of its task (`nucseg.models.protocols`).
         transforms: The preprocessing it was trained with.
         run: The record of the run that made it (`run.json`).
     """
 
     name: str
-    model: InstanceSegmenter
+    model: Any
     transforms: tuple[Transform, ...]
     run: RunRecord = field(default_factory=RunRecord)
 

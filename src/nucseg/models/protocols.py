@@ -22,24 +22,29 @@ LOWEST_SCORE = 0.05
 class Model(Protocol):
     """A network that can be trained, saved and loaded, whatever its task.
 
+    What it calls truth is its task's: a label image `(h, w)` int32 (0 is background, gaps are allowed) for instances,
+    the class 0 or 1 for patches.
+
     Attributes:
         in_channels: Channels of its images, 1 or 3.
         stride: Pixels; the sides of patches and the origins of tiles are multiples of it.
         keras_model: The network to fit, from images `(N, h, w, in_channels)` to what `targets` returns.
+        thresholds: What was chosen on validation images and belongs to the weights.
     """
 
     in_channels: Literal[1, 3]
     stride: int
     keras_model: keras.Model
+    thresholds: dict[str, float]
 
     def targets(
-        self, image: NDArray[np.float32], labels: NDArray[np.int32]
+        self, image: NDArray[np.float32], truth: Any
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
         """Compute what the network learns from one patch; called from several threads at once.
 
         Args:
             image: `(h, w, in_channels)` float32, preprocessed; the sides are multiples of `stride`.
-            labels: `(h, w)` int32; 0 is background, gaps are allowed.
+            truth: What the patch shows.
 
         Returns:
             The input and the targets of the network, without the batch axis.
@@ -50,12 +55,13 @@ class Model(Protocol):
         """Compile `keras_model` with the model's losses and metrics."""
         ...
 
-    def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
-        """Choose the decoding thresholds on validation images; the model keeps those it has.
+    def tune(self, images: Sequence[NDArray], truths: Sequence[Any]) -> dict[str, float]:
+        """Choose the thresholds on validation images; the model keeps those it has.
 
         Args:
-            images: Each `(H, W, in_channels)` float32, preprocessed; no side is above what the model takes at once.
-            labels: The true label image of each, `(H, W)`.
+            images: Each as the model takes it: `(H, W, in_channels)` float32, preprocessed, no side above what it takes
+                at once; for a patch classifier as `classify` takes it.
+            truths: What each shows.
 
         Returns:
             The thresholds chosen.
@@ -96,7 +102,6 @@ class InstanceSegmenter(Model, Protocol):
 
     halo: int
     max_side: int
-    thresholds: dict[str, float]
 
     def propose(
         self,
@@ -150,6 +155,35 @@ class InstanceSegmenter(Model, Protocol):
 
         Returns:
             The nuclei in the order of falling score.
+        """
+        ...
+
+
+class PatchClassifier(Model, Protocol):
+    """A model that says of a patch which of two classes it is.
+
+    Attributes:
+        patch_size: Pixels a side of a patch.
+        pixel_size: Micrometres a pixel at which it was trained.
+        classes: Names of the classes 0 and 1, such as `("other", "mitosis")`.
+        thresholds: `probability`: from which on a patch is of class 1; `temperature`: divides the logits.
+    """
+
+    patch_size: int
+    pixel_size: float
+    classes: tuple[str, str]
+
+    def classify(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the calibrated probability of class 1 of each patch; may be called by several threads at once.
+
+        Args:
+            patches: `(N, patch_size, patch_size, 3)` uint8, RGB.
+
+        Returns:
+            `(N,)` float32.
+
+        Raises:
+            InputError: The patches are of another shape or dtype.
         """
         ...
 

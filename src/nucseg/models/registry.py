@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from nucseg.core import package
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.validation import plain_words
-from nucseg.models.protocols import InstanceSegmenter, Model
+from nucseg.models.protocols import Model
 from nucseg.models.shipped import in_wheel, trained_or_shipped
 
 
@@ -25,12 +25,15 @@ class ModelEntry:
         class_path: `module:class`, imported when it is used.
         config_path: `module:class` of its typed configuration.
         create_path: `module:function` that builds it, with first weights, from that configuration.
+        name: What the model of this kind that the project trains is called, in pipelines, parameters and folders; None
+            where it trains none.
     """
 
-    task: Literal["instance_segmentation"]
+    task: Literal["instance_segmentation", "patch_classification"]
     class_path: str
     config_path: str
     create_path: str
+    name: str | None = None
 
 
 MODELS = {
@@ -39,17 +42,30 @@ MODELS = {
         class_path="nucseg.models.stardist.model:StarDist",
         config_path="nucseg.models.stardist.config:StarDistConfig",
         create_path="nucseg.models.stardist.pretrained:create",
+        name="stardist",
     ),
     "mask_rcnn": ModelEntry(
         task="instance_segmentation",
         class_path="nucseg.models.mask_rcnn.model:MaskRCNNSegmenter",
         config_path="nucseg.models.mask_rcnn.config:MaskRCNNConfig",
         create_path="nucseg.models.mask_rcnn.pretrained:create",
+        name="mask_rcnn",
+    ),
+    "patch_classifier": ModelEntry(
+        task="patch_classification",
+        class_path="nucseg.models.patch_classifier.model:PatchNetwork",
+        config_path="nucseg.models.patch_classifier.config:PatchClassifierConfig",
+        create_path="nucseg.models.patch_classifier.pretrained:create",
     ),
 }
 
 
-def model_class(kind: str) -> type[InstanceSegmenter]:
+def project_models() -> dict[str, str]:
+    """Return the models that the project trains: name to kind."""
+    return {entry.name: kind for kind, entry in MODELS.items() if entry.name}
+
+
+def model_class(kind: str) -> type[Any]:
     """Import the class of a kind of model.
 
     Raises:
@@ -67,12 +83,15 @@ def config_class(kind: str) -> type[BaseModel]:
     return _import(_entry(kind).config_path)
 
 
-def create_model(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
+def create_model(kind: str, parameters: Mapping[str, Any]) -> Any:
     """Build a model of a kind with its first weights.
 
     Args:
         kind: A name in `MODELS`.
-        parameters: The model's typed configuration as plain types (`<kind>.architecture` in `model_config.yml`).
+        parameters: The model's typed configuration as plain types (`<name>.architecture` in `model_config.yml`).
+
+    Returns:
+        The model, which keeps the protocol of its task.
 
     Raises:
         ModelError: There is no such kind, or its first weights are no such model's.
@@ -84,7 +103,7 @@ def create_model(kind: str, parameters: Mapping[str, Any]) -> InstanceSegmenter:
         config = config_class(kind).model_validate(parameters)
     except ValidationError as error:
         lines = [
-            f"{'.'.join([kind, 'architecture', *map(str, problem['loc'])])} is {problem['input']!r}: "
+            f"{'.'.join([entry.name or kind, 'architecture', *map(str, problem['loc'])])} is {problem['input']!r}: "
             f"{plain_words(problem)}"
             for problem in error.errors()
         ]
@@ -148,8 +167,10 @@ def resolve_model(name_or_folder: str | Path) -> Path:
                 f"the bundled store: run `dvc pull` in {pointer.parent} (with `--remote s3` for a model in your "
                 "bucket)."
             )
-    known = {folder.parent.name for root in roots for folder in root.glob("[!.]*/config.json")} | MODELS.keys()
-    train = f", or train it with `kedro run --pipelines {name.name}`" if name.name in MODELS else ""
+    known = {
+        folder.parent.name for root in roots for folder in root.glob("[!.]*/config.json")
+    } | project_models().keys()
+    train = f", or train it with `kedro run --pipelines {name.name}`" if name.name in project_models() else ""
     raise ModelError(
         f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Known models are "
         f"{', '.join(sorted(known))}; choose one of them, a model's folder, or set NUCSEG_MODELS{train}."

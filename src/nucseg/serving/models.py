@@ -17,7 +17,7 @@ from nucseg.core.types import Instances
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
-from nucseg.models.registry import MODELS, resolve_model
+from nucseg.models.registry import MODELS, project_models, resolve_model
 from nucseg.models.run import RunRecord
 from nucseg.serving.answers import ANSWERS
 from nucseg.serving.errors import UnknownModelError
@@ -68,7 +68,7 @@ class ModelStore:
 
     def names(self) -> list[str]:
         """List the models of the default one's task, the default one first."""
-        more = set(MODELS)
+        more = set(project_models())
         if folder := os.environ.get("NUCSEG_MODELS"):
             more |= {config.parent.name for config in Path(folder).expanduser().glob("*/config.json")}
         return [self.default, *sorted(name for name in more - {self.default} if self._offered(name))]

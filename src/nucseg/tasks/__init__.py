@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nucseg.models.registry import MODELS
+from nucseg.models.registry import MODELS, project_models
 from nucseg.tasks import instances
 from nucseg.tasks.base import Task
 
@@ -11,5 +11,5 @@ TASKS: Mapping[str, Task] = {"instance_segmentation": instances}
 
 
 def task_of(model: str) -> Task:
-    """Return the task of a kind of model, a name of `nucseg.models.registry.MODELS`."""
-    return TASKS[MODELS[model].task]
+    """Return the task of a model, a name of `nucseg.models.registry.project_models`."""
+    return TASKS[MODELS[project_models()[model]].task]

@@ -175,11 +175,11 @@ class MaskRCNNSegmenter:
         return draw_instances(found.masks, around, found.scores, thresholds["mask"], shape)
 
     def targets(
-        self, image: NDArray[np.float32], labels: NDArray[np.int32]
+        self, image: NDArray[np.float32], truth: NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], tuple[NDArray, ...]]:
         """Compute what the network learns from one patch; see `nucseg.models.mask_rcnn.targets`."""
         shape = (image.shape[0], image.shape[1])
-        return image, make_targets(labels, self.keras_model.anchors(shape), self.config)
+        return image, make_targets(truth, self.keras_model.anchors(shape), self.config)
 
     def compile(self, optimizer: keras.Optimizer) -> None:
         """Compile `keras_model`, which has its own losses; with XLA if there is a GPU."""
@@ -187,12 +187,12 @@ class MaskRCNNSegmenter:
         on_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
         self.keras_model.compile(optimizer, jit_compile=False if on_cpu else "auto")
 
-    def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
+    def tune(self, images: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose the score, suppression and mask threshold with the best `ap_mean_50_90`; see `search_thresholds`.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
-            labels: The true label image of each, `(H, W)`.
+            truths: The true label image of each, `(H, W)`.
 
         Returns:
             The thresholds chosen; the model's own where nothing was found.
@@ -206,13 +206,13 @@ class MaskRCNNSegmenter:
         def drawn(nms: float, mask: float) -> list[Instances]:
             return [
                 self.decode(found, truth.shape, {"nms": nms, "mask": mask})
-                for found, truth in zip(proposals(nms), labels, strict=True)
+                for found, truth in zip(proposals(nms), truths, strict=True)
             ]
 
         def find(thresholds: Mapping[str, float]) -> list[Instances]:
             return [each.above(thresholds["score"]) for each in drawn(thresholds["nms"], thresholds["mask"])]
 
-        return search_thresholds(find, labels, _GRID, self.thresholds)
+        return search_thresholds(find, truths, _GRID, self.thresholds)
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; see `nucseg.models.files`."""

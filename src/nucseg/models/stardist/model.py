@@ -208,13 +208,13 @@ class StarDist:
         return keep_largest_pieces(np.where(strong > 0, strong, weak))
 
     def targets(
-        self, image: NDArray[np.float32], labels: NDArray[np.int32]
+        self, image: NDArray[np.float32], truth: NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
         """Compute what the network learns from one patch, as `stardist.models.StarDistData2D` does.
 
         Args:
             image: `(h, w, in_channels)` float32, preprocessed.
-            labels: `(h, w)` int32; 0 is background, gaps are allowed.
+            truth: The label image `(h, w)` int32; 0 is background, gaps are allowed.
 
         Returns:
             The image, and the object probability `(h/grid, w/grid, 1)`, the distances with their weight
@@ -222,11 +222,11 @@ class StarDist:
         """
         grid = self.config.grid
         # Numbered without gaps, as the package's loop goes over all numbers.
-        probability = edt_prob(relabel_sequential(labels[::grid, ::grid])[0])[..., None]
-        distances = star_distances(labels, self.config.n_rays, grid)
+        probability = edt_prob(relabel_sequential(truth[::grid, ::grid])[0])[..., None]
+        distances = star_distances(truth, self.config.n_rays, grid)
         targets: tuple[NDArray[np.float32], ...] = (probability, np.concatenate([distances, probability], axis=-1))
         if self.config.refine_radius:
-            targets += ((labels > 0).astype(np.float32)[..., None],)
+            targets += ((truth > 0).astype(np.float32)[..., None],)
         return image, targets
 
     def compile(self, optimizer: keras.Optimizer) -> None:
@@ -245,12 +245,12 @@ class StarDist:
         weight = distances_and_weight[..., -1:]
         return loss(weight, reg_weight=self.config.train_background_reg)(distances_and_weight[..., :-1], predicted)
 
-    def tune(self, images: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int32]]) -> dict[str, float]:
+    def tune(self, images: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose the score and the suppression threshold with the best `ap_mean_50_90`; see `search_thresholds`.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
-            labels: The true label image of each, `(H, W)`.
+            truths: The true label image of each, `(H, W)`.
 
         Returns:
             The thresholds chosen; the model's own where nothing was found.
@@ -266,10 +266,10 @@ class StarDist:
             score = thresholds["score"]
             return [
                 self.draw(each.above(score), truth.shape, score)
-                for each, truth in zip(polygons(thresholds["nms"]), labels, strict=True)
+                for each, truth in zip(polygons(thresholds["nms"]), truths, strict=True)
             ]
 
-        return search_thresholds(find, labels, _GRID, self.thresholds)
+        return search_thresholds(find, truths, _GRID, self.thresholds)
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; see `nucseg.models.files`."""

@@ -11,10 +11,10 @@ from nucseg.training.config import SamplingConfig, TrainingConfig
 
 
 def trainer(model: str) -> Callable[..., ModelBundle]:
-    """Create the node function that trains one kind of model.
+    """Create the node function that trains one model.
 
     Args:
-        model: A name of `nucseg.models.registry.MODELS`.
+        model: A name of `nucseg.models.registry.project_models`.
     """
 
     def train(
@@ -45,12 +45,12 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         import keras
 
         from nucseg.augment.augmenter import Augmenter
-        from nucseg.models.registry import create_model
+        from nucseg.models.registry import create_model, project_models
         from nucseg.training.train import bundle_pretrained
         from nucseg.training.train import train as train_segmenter
 
         keras.utils.set_random_seed(training.seed)  # patches are drawn by seeds of their own
-        segmenter = create_model(model, architecture)
+        segmenter = create_model(project_models()[model], architecture)
         if not architecture.get("fine_tune", True):
             return bundle_pretrained(
                 samples,

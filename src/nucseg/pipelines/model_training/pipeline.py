@@ -9,7 +9,7 @@ def create_pipeline(model: str) -> Pipeline:
     """Build the pipeline of one model: `samples` and `augmenter` to `<model>.model`.
 
     Args:
-        model: A name of `nucseg.models.registry.MODELS`, which becomes the namespace.
+        model: A name of `nucseg.models.registry.project_models`, which becomes the namespace.
 
     Returns:
         The namespaced pipeline.

@@ -20,8 +20,8 @@ class Brightness(WholeNuclei):
         self.keras_model = keras.Sequential([keras.Input((None, None, config.in_channels)), pixel])
         pixel.set_weights([np.full((1, 1, 1, 1), config.contrast), np.array([-config.contrast / 2])])
 
-    def targets(self, image, labels):
-        return image, ((labels > 0).astype(np.float32)[..., None],)
+    def targets(self, image, truth):
+        return image, ((truth > 0).astype(np.float32)[..., None],)
 
     def compile(self, optimizer):
         self.keras_model.compile(optimizer, loss="binary_crossentropy")
@@ -30,7 +30,7 @@ class Brightness(WholeNuclei):
         labels, n_found = label(np.asarray(self.keras_model(image[None]))[0, ..., 0] > 0.5)
         return Instances(labels.astype(np.int32), np.full(n_found, 0.9, np.float32))
 
-    def tune(self, images, labels):
+    def tune(self, images, truths):
         return self.thresholds
 
     def save(self, folder):

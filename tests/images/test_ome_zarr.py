@@ -108,6 +108,49 @@ def test_two_images_in_a_group_are_named(tmp_path):
     assert np.array_equal(read(tmp_path / "a.zarr/0"), STACK[0])
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_largest_resolution_is_read(tmp_path, version, first):
+    write(tmp_path / "a.zarr", STACK[0], axes("yx", "micrometer"), version=version, scale=[0.5, 0.5])
+    root = zarr.open_group(tmp_path / "a.zarr")
+    root.create_array("1", data=STACK[0, ::2, ::2])
+    attributes = dict(root.attrs)
+    scales = (attributes if version == "0.4" else attributes["ome"])["multiscales"][0]
+    small = {"path": "1", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}
+    scales["datasets"].insert(first, small)
+    root.attrs.update(attributes)
+    source = open_image(tmp_path / "a.zarr")
+    assert np.array_equal(read(tmp_path / "a.zarr"), STACK[0])
+    assert source.pixel_size == (0.5, 0.5)
+    assert source.notes == (() if first else ("its resolutions are not in order of size; the largest (0) is read.",))
+
+
+def test_a_resolution_that_is_missing_is_named(tmp_path):
+    write(tmp_path / "a.zarr", STACK[0], axes("yx"))
+    root = zarr.open_group(tmp_path / "a.zarr")
+    scales = root.attrs["multiscales"]
+    scales[0]["datasets"].insert(0, {"path": "full"})
+    root.attrs["multiscales"] = scales
+    with pytest.raises(InputError, match=r"a.zarr: lacks its resolution full"):
+        open_image(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("shards", [None, (10, 10)])
+def test_chunks_that_are_not_stored_are_named(tmp_path, zarr_format, shards):
+    if shards and zarr_format == 2:
+        pytest.skip("Zarr 2 has no shards")
+    array = zarr.create_array(
+        tmp_path / "a.zarr", data=STACK[0] | 1, chunks=(5, 5), shards=shards, zarr_format=zarr_format, fill_value=7
+    )
+    assert open_image(tmp_path / "a.zarr").notes == ()
+    array[:10, 20:] = 7  # what is wholly of the fill value is not stored
+    (note,) = open_image(tmp_path / "a.zarr").notes
+    assert note.startswith(
+        f"{1 if shards else 4} of its {6 if shards else 24} chunks are not stored and are read as 7;"
+    )
+
+
 @pytest.mark.parametrize("unit, size", [("micrometer", 0.5), ("angstrom", 0.00005), ("UM", 0.5), ("inch", 12700)])
 def test_units(tmp_path, unit, size):
     write(tmp_path / "a.zarr", STACK[0], axes("yx", unit), scale=[0.5, 0.5])

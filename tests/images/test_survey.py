@@ -16,6 +16,7 @@ from nucseg.core.window import Window
 from nucseg.images import grid
 from nucseg.images import source as source_module
 from nucseg.images.io import decode_image, read_image
+from nucseg.images.open import open_image
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.source import array_source
 from nucseg.images.survey import Survey, survey
@@ -77,8 +78,29 @@ def test_one_stain_in_any_hue_is_its_grey_image(grey, hue, dtype, suffix, offset
 def test_one_stain_is_recognised_through_the_noise_of_jpeg(grey, hue, quality):
     image = stored(coloured(grey, HUES[hue], np.uint8), quality)
     seen = look(image)
-    assert seen.notes == (f"one stain in false colour ({hue}): read as grey.",)
+    assert seen.notes[0] == f"one stain in false colour ({hue}): read as grey."
     assert np.corrcoef(seen.canonical(image).ravel(), grey.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("quality, coarse", [(75, True), (85, True), (90, False), (100, False)])
+@pytest.mark.parametrize("in_tiff", [False, True])
+def test_a_stain_in_a_coarse_jpeg_is_warned_of(grey, tmp_path, quality, coarse, in_tiff):
+    image = coloured(grey, HUES["blue"], np.uint8)
+    file = tmp_path / "image"
+    if in_tiff:
+        options = {"photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": quality}}
+        tifffile.imwrite(file, image, tile=(32, 32), subsampling=(2, 2), **options)
+    else:
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+    notes = survey(open_image(file)).notes
+    assert notes[0] == "one stain in false colour (blue): read as grey."
+    assert [note for note in notes if "JPEG compression is too coarse" in note] == list(notes[1:])
+    assert len(notes) == 1 + coarse
+
+
+def test_a_grey_jpeg_is_not_warned_of(grey, tmp_path):
+    Image.fromarray(np.rint(255 * grey).astype(np.uint8)).save(tmp_path / "a.jpg", quality=50)
+    assert survey(open_image(tmp_path / "a.jpg")).notes == ()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -18,7 +18,7 @@ import tifffile
 
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
-from nucseg.images.io import decode_image
+from nucseg.images.io import decode_image, open_stream
 from nucseg.serving import decoding
 from nucseg.serving.decoding import decode_upload
 from nucseg.serving.errors import TooLargeError
@@ -40,7 +40,7 @@ def uploads() -> dict[str, bytes]:
         "png": imagecodecs.png_encode(rgb),
         "png with alpha": imagecodecs.png_encode(np.dstack([rgb, rgb[..., 0]])),
         "png of 16 bits": imagecodecs.png_encode(grey),
-        "jpeg": imagecodecs.jpeg_encode(rgb),
+        "jpeg": imagecodecs.jpeg_encode(rgb, level=60),
         "strips": tiff(rgb, compression="zlib"),
         "tiles": tiff(rgb, compression="lzw", tile=(64, 64), predictor=True),
         "jpeg tiles": tiff(rgb, compression="jpeg", tile=(64, 64)),
@@ -59,7 +59,10 @@ def test_the_pixels_are_those_of_the_decoder(uploads) -> None:
         assert (source.shape, source.dtype) == (expected.shape, expected.dtype), name
         np.testing.assert_array_equal(source.read(Window.whole(source.shape)), expected, name)
         np.testing.assert_array_equal(source.read(Window(3, 5, 30, 20)), expected[3:30, 5:20], name)
+        there = open_stream(io.BytesIO(data), name)
+        assert dataclasses.replace(source, name=name, read=there.read) == there
     assert decode_upload(io.BytesIO(uploads["float"]), 10**7).pixel_size == (0.5, 0.5)
+    assert decode_upload(io.BytesIO(uploads["jpeg"]), 10**7).coarse_colours
 
 
 def run(data: bytes, **changes) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC
 
 from nucseg.core.errors import InputError
+from nucseg.images.jpeg import is_coarse
 from nucseg.images.planes import ALPHA, COLOURS, GREY
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MASK, PHOTOMETRIC.PALETTE)
@@ -31,7 +32,7 @@ _JPEG_2000 = (
     COMPRESSION.JPEG_2000_LOSSY,
 )
 _AS_STORED = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
-_HEADER_BYTES = 4096  # more than the main header of a JPEG 2000 codestream takes
+_HEADER_BYTES = 4096  # more than the main header of a JPEG 2000 codestream, or that of a JPEG in a TIFF, takes
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class Conversion:
 
     apply: Callable[[NDArray], NDArray]
     note: str = ""
+
+
+def has_coarse_colours(page: tifffile.TiffPage) -> bool:
+    """Return whether a page is a JPEG that is compressed so far that a faint stain in one colour may be lost."""
+    if page.compression not in _JPEG:
+        return False
+    file = page.parent.filehandle
+    file.seek(page.dataoffsets[0])
+    return is_coarse(page.jpegtables or b"") or is_coarse(file.read(min(page.databytecounts[0], _HEADER_BYTES)))
 
 
 def photometric(page: tifffile.TiffPage) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from nucseg.core.errors import InputError
+from nucseg.images.places import file_system
 from nucseg.images.planes import COLOURS, Channel, choose_planes
 from nucseg.images.source import ImageSource
 from nucseg.images.tiff import unknown_unit
@@ -44,7 +45,7 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
     if others:
         called = ", ".join(str(each.get("name", number)) for number, each in enumerate(ome["multiscales"]))
         raise InputError(f"{name}: holds {1 + len(others)} images ({called}); save the one to use as a separate file.")
-    level = scales["datasets"][0]
+    level, level_notes = _full_resolution(node, scales["datasets"], name)
     given = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]
     axes = [_axis(str(axis["name"]), axis.get("type")) for axis in given]
     factors = np.ones(len(axes))
@@ -54,7 +55,35 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
     units = [given[axes.index(axis)].get("unit") for axis in "YX" if axis in axes]
     sizes = [float(factors[axes.index(axis)]) for axis in "YX" if axis in axes]
     names = _channel_names(ome.get("omero") or {}, np.dtype(array.dtype))
-    return _source(array, name, axes, channel, names, sizes, units)
+    return _source(array, name, axes, channel, names, sizes, units, level_notes)
+
+
+def _full_resolution(group: Any, levels: list[dict[str, Any]], name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Find the largest level, which OME-Zarr wants to be the first."""
+    lacking = [level["path"] for level in levels if level["path"] not in group]
+    if lacking:
+        raise InputError(f"{name}: lacks its resolution {', '.join(lacking)}; fetch or save it again.")
+    largest = max(levels, key=lambda level: np.prod(group[level["path"]].shape))  # the first of equal ones
+    if largest is levels[0]:
+        return largest, ()
+    return largest, (f"its resolutions are not in order of size; the largest ({largest['path']}) is read.",)
+
+
+def _missing_chunks(array: Any, name: str) -> tuple[str, ...]:
+    """Return what to say of chunks that are not stored: writers omit those that are empty, and broken copies others."""
+    files, folder = file_system(name)
+    if "http" in files.protocol:
+        return ()  # cannot be listed
+    # Zarr's own `nchunks_initialized` takes time that grows with the square of their number.
+    names = [key.rsplit("/", 1)[-1] for key in files.find(f"{folder}/{array.path}")]
+    stored = sum(name != "zarr.json" and not name.startswith(".") for name in names)
+    count = int(np.prod(np.ceil(np.divide(array.shape, array.shards or array.chunks))))
+    if stored >= count:
+        return ()
+    return (
+        f"{count - stored} of its {count} chunks are not stored and are read as {array.fill_value}; if they should not "
+        "be empty, copy the image again.",
+    )
 
 
 def _array_axes(array: zarr.Array, name: str) -> list[str]:
@@ -103,11 +132,19 @@ def _source(
     names: Sequence[str] = (),
     sizes: Sequence[float] = (),
     units: Sequence[str | None] = (),
+    notes: tuple[str, ...] = (),
 ) -> ImageSource:
     planes = choose_planes(axes, array.shape, name, channel=channel, channel_names=names)
     factors = [micrometres(unit) for unit in units]
-    notes = [unknown_unit(str(unit)) for unit, factor in zip(units, factors, strict=True) if factor is None]
+    unknown = [unknown_unit(str(unit)) for unit, factor in zip(units, factors, strict=True) if factor is None]
     scaled = [size * (factor or 0.0) for size, factor in zip(sizes, factors, strict=True)]
     pixel_size = (scaled[0], scaled[1]) if len(scaled) == 2 and min(scaled) > 0 else None
     read = partial(planes.take, array)
-    return ImageSource(name, planes.shape, np.dtype(array.dtype), read, pixel_size, tuple(notes[:1]))
+    return ImageSource(
+        name,
+        planes.shape,
+        np.dtype(array.dtype),
+        read,
+        pixel_size,
+        (*notes, *unknown[:1], *_missing_chunks(array, name)),
+    )

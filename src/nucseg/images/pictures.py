@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nucseg.core.errors import InputError
+from nucseg.images.jpeg import is_coarse
 from nucseg.images.planes import ALPHA, COLOURS, GREY, Channel, choose_planes
 from nucseg.images.source import ImageSource
 from nucseg.images.tiff import orientation_note
@@ -39,12 +40,14 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
         InputError: It is truncated, holds CMYK colours or several images, or has no such channel.
     """
     notes: tuple[str, ...] = ()
+    coarse = False
     if data.startswith(PNG_START):
         image, exif = _png(data, name, as_stored=as_stored)
     elif as_stored:
         raise InputError(f"{name}: is a JPEG, which does not preserve labels; use a TIFF or PNG.")
     else:
         image, exif, end = _jpeg(data, name)
+        coarse = is_coarse(data)
         if data.find(JPEG_START, end) >= 0:  # of a camera, which keeps a preview or a second view there
             notes = ("another picture after its end is left out.",)
     samples = image.shape[2] if image.ndim == 3 else 1
@@ -52,7 +55,7 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
     index = planes.index[-1] if image.ndim == 3 else "X"
     image = image[..., index] if isinstance(index, int) else image
     notes += orientation_note(_orientation(exif))
-    return ImageSource(name, image.shape, image.dtype, lambda window: image[window.slices], None, notes)
+    return ImageSource(name, image.shape, image.dtype, lambda window: image[window.slices], None, notes, coarse)
 
 
 def _png(data: bytes, name: str, *, as_stored: bool) -> tuple[NDArray, bytes]:

@@ -25,6 +25,7 @@ class ImageSource:
         read: Gives the pixels of a window, `(h, w)` or `(h, w, C)`; safe to call from several threads.
         pixel_size: Micrometres, (row, column), or None where the file does not say.
         notes: What the user should know of how the file was read, each a sentence without the name of the image.
+        coarse_colours: Whether a JPEG is compressed so far that a faint stain in one colour may be lost.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ImageSource:
     read: Callable[[Window], NDArray]
     pixel_size: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    coarse_colours: bool = False
 
     def bands(self) -> Iterator[NDArray]:
         """Read the whole image in bands of full rows, from top to bottom."""

@@ -94,8 +94,12 @@ def survey(source: ImageSource) -> Survey:
     stain = _single_stain(colours, source.dtype.kind != "f")
     if stain is not None:
         channel, hue = stain
-        note = f"one stain in false colour ({hue}): read as grey." if hue else "nearly grey: read as grey."
-        return Survey(1, channel, (note,), surroundings)
+        notes = [f"one stain in false colour ({hue}): read as grey." if hue else "nearly grey: read as grey."]
+        if hue and source.coarse_colours:
+            notes.append(
+                "its JPEG compression is too coarse for colours, so faint nuclei may be missed; use the original image."
+            )
+        return Survey(1, channel, tuple(notes), surroundings)
     if few.are_a_lookup_table():
         raise InputError(
             f"{source.name}: shows one channel in the colours of a lookup table; save the original image in grey."

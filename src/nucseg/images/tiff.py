@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.streams import without_file
 from nucseg.core.window import Window
-from nucseg.images.colours import Conversion, colour_conversion, photometric
+from nucseg.images.colours import Conversion, colour_conversion, has_coarse_colours, photometric
 from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes
 from nucseg.images.source import BandCache, ImageSource
 from nucseg.images.tiff_series import TiffImage, find_image
@@ -68,7 +68,7 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
         read = partial(_inverted, read, planes.shape)
     pixel_size, unit_notes = _pixel_size(tiff, image)
     notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
-    source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes)
+    source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes, has_coarse_colours(page))
     return _in_colour(source, conversion, of_colours) if conversion else source
 
 

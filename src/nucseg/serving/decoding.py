@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -66,14 +67,14 @@ def decode_upload(
     cost = check_size(upload, max_pixels, name, max_memory=max_memory)
     target = tempfile.TemporaryFile()  # noqa: SIM115 - the image keeps it
     with _file(upload) as file:
-        shape, dtype, pixel_size, notes = _run(cost, name, file.fileno(), target.fileno(), waiting)
+        facts: ImageSource = _run(cost, name, file.fileno(), target.fileno(), waiting)
 
     def read(window: Window) -> np.ndarray:
         # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
-        pixels: np.ndarray = np.memmap(target, dtype, "r", shape=shape)
+        pixels: np.ndarray = np.memmap(target, facts.dtype, "r", shape=facts.shape)
         return np.array(pixels[window.slices])
 
-    return ImageSource(name, shape, np.dtype(dtype), read, pixel_size, notes)
+    return replace(facts, read=read)
 
 
 @contextlib.contextmanager
@@ -181,7 +182,8 @@ def _bound(cost: Cost) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def _written(stream: IO[bytes], file: IO[bytes], name: str) -> tuple[Any, ...]:
+def _written(stream: IO[bytes], file: IO[bytes], name: str) -> ImageSource:
+    """Write the pixels; return the image without them."""
     with _reading(name):
         source = open_stream(without_file(stream), name)
         bands = source.bands()
@@ -190,8 +192,12 @@ def _written(stream: IO[bytes], file: IO[bytes], name: str) -> tuple[Any, ...]:
             band = next(bands, None)
         if band is None:
             file.flush()
-            return source.shape, source.dtype.str, source.pixel_size, source.notes
+            return replace(source, read=_elsewhere)
         file.write(np.ascontiguousarray(band).data)
+
+
+def _elsewhere(window: Window) -> np.ndarray:
+    raise AssertionError("the pixels are in the file that they were written to")
 
 
 @contextlib.contextmanager

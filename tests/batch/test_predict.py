@@ -15,7 +15,7 @@ import tifffile
 import zarr
 from moto.server import ThreadedMotoServer
 
-from nucseg.batch import predict as batch_module
+from nucseg.batch import run as batch_module
 from nucseg.batch.predict import predict_images
 from nucseg.core.errors import InputError
 from nucseg.images.find import find_images

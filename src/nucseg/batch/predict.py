@@ -1,39 +1,20 @@
-"""Predict many images and write their nuclei; an image that fails does not stop the others."""
+"""Predict many images and write their nuclei in the formats that were asked for."""
 
-import hashlib
-import logging
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from nucseg.batch.progress import Progress
-from nucseg.batch.record import ImageRecord
 from nucseg.batch.result import ImageResult
-from nucseg.batch.summary import check_output, write_summary, write_tables
+from nucseg.batch.run import run_images
+from nucseg.batch.summary import NUCLEI, write_tables
 from nucseg.core.errors import InputError, NucsegError
-from nucseg.core.files import atomic_files
 from nucseg.images.find import FoundImage
-from nucseg.images.open import open_image
-from nucseg.images.places import file_system
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
-from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.predictor import Predictor
-from nucseg.inference.tiled import predict_tiled
 from nucseg.reporting.formats.registry import format_paths, write_format
 from nucseg.reporting.options import BatchOptions
-
-logger = logging.getLogger(__name__)
-
-
-class _ResultsExistError(InputError):
-    """An image has results, and neither `resume` nor `overwrite` was asked for."""
 
 
 def predict_images(
@@ -65,123 +46,43 @@ def predict_images(
         StorageError: The summary cannot be written.
     """
     format_paths(output, "name", list(options.formats))
-    if not options.overwrite:
-        check_output(output)
-    outcomes = []
-    with Progress(len(images)) as bar, ThreadPoolExecutor(engine.images_at_once) as pool:
-        run = _Run(output, predictor, engine, options, _fingerprint(model), bar)
-        for outcome in pool.map(run.outcome, images):
-            outcomes.append(outcome)
-            if progress:
-                with bar.quiet():
-                    progress(outcome)
-    write_summary(output, outcomes)
+    results = _Formats(options.formats)
+    outcomes = run_images(images, output, predictor, engine, options, results, model=model, progress=progress)
     if "table" in options.formats:
         write_tables(output)
     return outcomes
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What the images of a run share; see `predict_images`."""
+class _Formats:
+    """The nuclei in some formats; see `Results`.
 
-    output: Path
-    predictor: Predictor
-    engine: Engine
-    options: BatchOptions
-    fingerprint: str
-    bar: Progress
-    one_large_image: Lock = field(default_factory=Lock)
+    Args:
+        formats: Names in `FORMATS`.
+    """
 
-    def outcome(self, image: FoundImage) -> ImageResult:
-        """Predict one image and write its results; a failure becomes part of the result."""
-        started = time.perf_counter()
-        try:
-            if image.error:
-                raise InputError(image.error)
-            outcome = self._predicted(image)
-        except NucsegError as error:
-            has_results = isinstance(error, _ResultsExistError)
-            outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()), has_results=has_results)
-        except Exception as error:  # a defect met in one image must not cost the results of the others
-            logger.debug("Traceback of %s", image.url, exc_info=True)
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            outcome = ImageResult(image.url, image.name, error=f"{image.url}: {why}")
-        self.bar.image()
-        return replace(outcome, seconds=time.perf_counter() - started)
+    summary = NUCLEI
 
-    def _predicted(self, image: FoundImage) -> ImageResult:
-        options = self.options
-        files = format_paths(self.output, image.name, list(options.formats))
-        record = ImageRecord(self.output, image.name, self._settings(image))
-        if options.resume:
-            known = record.finished(files)
-            if known is not None:
-                return ImageResult(image.url, image.name, known, tuple(files), skipped=True)
-        elif not options.overwrite and (existing := next((file for file in files if file.exists()), None)):
-            raise _ResultsExistError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
-        else:
-            record.forget_tiles()
-        source = open_image(image.url, options.channel)
-        if options.pixel_size:
-            source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
-        job = self.predictor.job(source, options)
-        is_large = len(job.grid) > 1
-        with self.one_large_image if is_large else nullcontext():
-            self.bar.open(len(job.grid))
-            saved = record.saved_tiles(job.grid) if options.resume and is_large else {}
-            for part in saved.values():
-                self.bar.tile(len(part))
+    def __init__(self, formats: Sequence[str]) -> None:
+        self._formats = list(formats)
+        self.settings: dict[str, Any] = {}
 
-            def keep(tile: int, part: TileResult) -> None:
-                if is_large:
-                    record.save_tile(tile, job.grid, part)
-                self.bar.tile(len(part))
+    def paths(self, folder: Path, name: str) -> list[Path]:
+        """Return the files of all formats."""
+        return format_paths(folder, name, self._formats)
 
-            nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)
-            self._write(nuclei, job.source, files, image)
-            record.finish(len(nuclei))
-        return ImageResult(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes)
-
-    def _settings(self, image: FoundImage) -> dict[str, Any]:
-        """Collect all that the nuclei of an image depend on."""
-        return {
-            "image": image.url,
-            "content": _version(image.url),
-            "model": self.fingerprint,
-            **self.options.model_dump(exclude={"formats", "resume", "overwrite"}),
-            "precision": self.predictor.precision,
-        }
-
-    def _write(self, nuclei: StitchedLabels, source: ImageSource, files: list[Path], image: FoundImage) -> None:
-        """Write all formats, or none."""
-        with atomic_files(self.output, [str(file.relative_to(self.output)) for file in files]) as folder:
-            for given in self.options.formats:
-                try:
-                    write_format(given, nuclei, source, folder, image.name)
-                except NucsegError:
-                    raise
-                except Exception as error:  # a writer meets trouble with whatever exception
-                    why = " ".join(f"{type(error).__name__}: {error}".split())
-                    raise InputError(
-                        f"{image.url}: cannot be written as {given} ({why}); none of its results is written. "
-                        "Choose other formats."
-                    ) from error
-
-
-def _fingerprint(model: Path) -> str:
-    """Compute what tells one model from another: a digest of what decides about its predictions."""
-    digest = hashlib.sha256()
-    for file in sorted(model.iterdir()):
-        if file.is_file() and file.name != "run.json":
-            digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _version(image: str) -> str:
-    """Return what tells one content of a file from another: its size and time of change, or its server's mark."""
-    try:
-        files, path = file_system(image)
-        return str(files.ukey(path))
-    except Exception:  # whatever a file system raises: reading the image will say what is wrong
-        return ""
+    def write(
+        self, nuclei: StitchedLabels, source: ImageSource, folder: Path, image: FoundImage
+    ) -> Mapping[str, str | int | float]:
+        """Write all formats."""
+        for given in self._formats:
+            try:
+                write_format(given, nuclei, source, folder, image.name)
+            except NucsegError:
+                raise
+            except Exception as error:  # a writer meets trouble with whatever exception
+                why = " ".join(f"{type(error).__name__}: {error}".split())
+                raise InputError(
+                    f"{image.url}: cannot be written as {given} ({why}); none of its results is written. "
+                    "Choose other formats."
+                ) from error
+        return {}

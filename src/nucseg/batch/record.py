@@ -3,7 +3,8 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,19 @@ from nucseg.inference.tiles import TileGrid
 
 FOLDER = ".nucseg"
 """Within the output folder."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is known of an image whose results are written.
+
+    Attributes:
+        nuclei: How many were found.
+        figures: What else its row of the summary holds.
+    """
+
+    nuclei: int
+    figures: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,19 +55,19 @@ class ImageRecord:
         facts = json.dumps([self.settings, asdict(grid)], sort_keys=True)
         return self._tiles / hashlib.sha256(facts.encode()).hexdigest()[:16] / f"{tile}.npz"
 
-    def finished(self, files: list[Path]) -> int | None:
-        """Return the number of nuclei of an image that was finished with the same settings and all these files."""
+    def finished(self, files: list[Path]) -> Finished | None:
+        """Return what is known of an image that was finished with the same settings and all these files."""
         try:
             summary = json.loads(self._done.read_text())
         except (OSError, ValueError):
             return None
         same = summary["settings"] == self.settings and all(file.exists() for file in files)
-        return int(summary["nuclei"]) if same else None
+        return Finished(int(summary["nuclei"]), summary.get("figures", {})) if same else None
 
-    def finish(self, nuclei: int) -> None:
+    def finish(self, found: Finished) -> None:
         """Record that the image is done, and delete its tiles."""
         with atomic_file(self._done) as temporary:
-            temporary.write_text(json.dumps({"nuclei": nuclei, "settings": self.settings}, indent=2))
+            temporary.write_text(json.dumps({**asdict(found), "settings": self.settings}, indent=2))
         self.forget_tiles()
 
     def forget_tiles(self) -> None:

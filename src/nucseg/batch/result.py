@@ -1,6 +1,7 @@
 """What became of one image of a run."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -18,6 +19,7 @@ class ImageResult:
         has_results: Whether it failed because there are results of it already.
         seconds: Spent on it.
         notes: What the user should know of how it was read; see `ImageSource.notes`.
+        figures: What else its row of the summary holds; see `Results.write`.
     """
 
     image: str
@@ -29,3 +31,4 @@ class ImageResult:
     has_results: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    figures: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,36 +20,90 @@ SUMMARY = "summary.csv"
 TABLES = ("table.csv", "table.parquet")
 """The tables of all images as one."""
 
-COLUMNS = ("image", "status", "nuclei", "seconds", "error", "notes", "source", "files")
+_BEFORE, _AFTER = ("image", "status", "nuclei"), ("seconds", "error", "notes", "source", "files")
 
 
-def write_summary(output: Path, outcomes: Sequence[ImageResult]) -> None:
-    """Write `summary.csv`: the images of this run, after those of earlier runs into the same folder.
+@dataclass(frozen=True)
+class Summary:
+    """The file with one row an image, of all runs into a folder.
 
-    An image whose results were there already keeps its row.
-
-    Args:
-        output: The run's output folder.
-        outcomes: Of this run's images, in their order.
-
-    Raises:
-        StorageError: It cannot be written.
+    Attributes:
+        name: Its name.
+        figures: Columns that stand behind the number of nuclei.
+        others: Names of the files that a run also replaces.
+        mark: What the names of images are followed by where runs of several kinds keep their records in one folder.
     """
-    earlier = {row["image"]: row for row in _rows(output)}
-    rows = []
-    for outcome in outcomes:
-        before = earlier.pop(outcome.name, None)
-        is_kept = before and before["status"] == "done" and (outcome.skipped or outcome.has_results)
-        rows.append(before if before and is_kept else _row(outcome, output))
-    with (
-        atomic_file(output / SUMMARY) as temporary,
-        # A path may be no UTF-8; the names of results, by which rows are told apart, always are.
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(earlier.values())
-        writer.writerows(rows)
+
+    name: str
+    figures: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    mark: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file."""
+        return (*_BEFORE, *self.figures, *_AFTER)
+
+    def record(self, image: str) -> str:
+        """Return the name of an image's record."""
+        return f"{image}{self.mark}"
+
+    def write(self, output: Path, outcomes: Sequence[ImageResult]) -> None:
+        """Write the images of this run, after those of earlier runs into the same folder.
+
+        An image whose results were there already keeps its row.
+
+        Args:
+            output: The run's output folder.
+            outcomes: Of this run's images, in their order.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        earlier = {row["image"]: row for row in self.rows(output)}
+        rows = []
+        for outcome in outcomes:
+            before = earlier.pop(outcome.name, None)
+            is_kept = before and before["status"] == "done" and (outcome.skipped or outcome.has_results)
+            rows.append(before if before and is_kept else _row(outcome, output))
+        with (
+            atomic_file(output / self.name) as temporary,
+            # A path may be no UTF-8; the names of results, by which rows are told apart, always are.
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            writer = csv.DictWriter(file, self.columns, lineterminator="\n", extrasaction="ignore", restval="")
+            writer.writeheader()
+            writer.writerows(earlier.values())
+            writer.writerows(rows)
+
+    def check(self, output: Path) -> None:
+        """Refuse a folder whose files a run would replace though nucseg did not write them.
+
+        Raises:
+            InputError: There is such a file.
+        """
+        other = next((name for name in (self.name, *self.others) if (output / name).exists()), None)
+        if other and not self._is_here(output):
+            raise InputError(
+                f"{output / other}: was not written by nucseg and would be overwritten; choose another folder."
+            )
+
+    def rows(self, output: Path) -> Iterator[dict[str, str]]:
+        """Read the rows of earlier runs; nothing where there is none."""
+        if self._is_here(output):
+            with (output / self.name).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+                yield from csv.DictReader(file)
+
+    def _is_here(self, output: Path) -> bool:
+        try:
+            with (output / self.name).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+                return tuple(next(csv.reader(file), ())) == self.columns
+        except (OSError, csv.Error):
+            return False
+
+
+NUCLEI = Summary(SUMMARY, others=TABLES)
+"""That of `nucseg predict`."""
 
 
 def write_tables(output: Path) -> bool:
@@ -66,7 +121,7 @@ def write_tables(output: Path) -> bool:
     Raises:
         StorageError: They cannot be written.
     """
-    paths = [output / "table" / f"{row['image']}.parquet" for row in _rows(output) if row["status"] == "done"]
+    paths = [output / "table" / f"{row['image']}.parquet" for row in NUCLEI.rows(output) if row["status"] == "done"]
     paths = [path for path in paths if path.is_file()]
     if not paths:
         return False
@@ -90,40 +145,13 @@ def write_tables(output: Path) -> bool:
     return True
 
 
-def check_output(output: Path) -> None:
-    """Refuse a folder whose files the summary or the table would replace though nucseg did not write them.
-
-    Raises:
-        InputError: There is such a file.
-    """
-    other = next((name for name in (SUMMARY, *TABLES) if (output / name).exists()), None)
-    if other and not _is_summary(output / SUMMARY):
-        raise InputError(
-            f"{output / other}: was not written by nucseg and would be overwritten; choose another folder."
-        )
-
-
-def _is_summary(path: Path) -> bool:
-    try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return tuple(next(csv.reader(file), ())) == COLUMNS
-    except (OSError, csv.Error):
-        return False
-
-
-def _rows(output: Path) -> Iterator[dict[str, str]]:
-    """Read the summary of earlier runs; nothing where there is none."""
-    if _is_summary(output / SUMMARY):
-        with (output / SUMMARY).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            yield from csv.DictReader(file)
-
-
 def _row(outcome: ImageResult, output: Path) -> dict[str, str]:
     done = outcome.error is None
     return {
         "image": outcome.name,
         "status": "done" if done else "failed",
         "nuclei": str(outcome.nuclei) if done else "",
+        **{name: str(value) for name, value in outcome.figures.items()},
         "seconds": f"{outcome.seconds:.1f}" if not outcome.skipped else "",
         "error": outcome.error or "",
         "notes": " ".join(outcome.notes),

@@ -15,12 +15,25 @@ def _known(formats: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats))
 
 
-class BatchOptions(PredictOptions):
-    """How images are predicted and written."""
+class RunOptions(PredictOptions):
+    """How images are predicted in a run whose results are files."""
+
+    pixel_size: float | None = Field(None, gt=0, description="Pixel size in micrometres; overrides the image's own.")
+    resume: bool = Field(False, description="Skip the images and tiles that an earlier run has finished.")
+    overwrite: bool = Field(False, description="Replace existing results.")
+
+
+class BatchOptions(RunOptions):
+    """How images are predicted and their nuclei written."""
 
     formats: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
         ("labels",), min_length=1, description=f"Formats of the results, among {', '.join(FORMATS)}."
     )
-    pixel_size: float | None = Field(None, gt=0, description="Pixel size in micrometres; overrides the image's own.")
-    resume: bool = Field(False, description="Skip the images and tiles that an earlier run has finished.")
-    overwrite: bool = Field(False, description="Replace existing results.")
+
+
+class MitosesOptions(RunOptions):
+    """How mitoses are found on slides."""
+
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="Lowest probability of a mitosis; the classifier's own threshold by default."
+    )

@@ -1,0 +1,210 @@
+"""Predict many images and write what becomes of their nuclei; an image that fails does not stop the others."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+from nucseg.batch.progress import Progress
+from nucseg.batch.record import Finished, ImageRecord
+from nucseg.batch.result import ImageResult
+from nucseg.batch.summary import Summary
+from nucseg.core.errors import InputError, NucsegError
+from nucseg.core.files import atomic_files
+from nucseg.images.find import FoundImage
+from nucseg.images.open import open_image
+from nucseg.images.places import file_system
+from nucseg.images.source import ImageSource
+from nucseg.inference.engine import Engine
+from nucseg.inference.instances.parts import TileResult
+from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.inference.predictor import Predictor
+from nucseg.inference.tiled import predict_tiled
+from nucseg.reporting.options import RunOptions
+
+logger = logging.getLogger(__name__)
+
+
+class Results(Protocol):
+    """What a run makes of the nuclei of each image.
+
+    Attributes:
+        summary: The file with one row an image.
+        settings: All that the results depend on beside the nuclei and the options of the run; JSON types only.
+    """
+
+    summary: Summary
+    settings: dict[str, Any]
+
+    def paths(self, folder: Path, name: str) -> list[Path]:
+        """Return the files of the image of a name, below the folder of a run."""
+        ...
+
+    def write(
+        self, nuclei: StitchedLabels, source: ImageSource, folder: Path, image: FoundImage
+    ) -> Mapping[str, str | int | float]:
+        """Write all files of an image.
+
+        Args:
+            nuclei: What was found.
+            source: The image.
+            folder: Empty; gets the files that `paths` names.
+            image: The image's name and place.
+
+        Returns:
+            The columns of the summary that are no other run's.
+
+        Raises:
+            InputError: They cannot be written, or not as they were asked for.
+        """
+        ...
+
+
+class _ResultsExistError(InputError):
+    """An image has results, and neither `resume` nor `overwrite` was asked for."""
+
+
+def run_images(
+    images: Sequence[FoundImage],
+    output: Path,
+    predictor: Predictor,
+    engine: Engine,
+    options: RunOptions,
+    results: Results,
+    *,
+    model: Path,
+    progress: Callable[[ImageResult], None] | None = None,
+) -> list[ImageResult]:
+    """Predict images, write their results and the summary.
+
+    Args:
+        images: As `find_images` finds them.
+        output: The folder to write into.
+        predictor: The model.
+        engine: Where its tiles are predicted.
+        options: How.
+        results: What is written.
+        model: The model's folder.
+        progress: Called with each image's outcome, in the order of the images.
+
+    Returns:
+        The outcomes, in the order of the images.
+
+    Raises:
+        InputError: A file of another program would be replaced by the summary.
+        StorageError: The summary cannot be written.
+    """
+    if not options.overwrite:
+        results.summary.check(output)
+    outcomes = []
+    with Progress(len(images)) as bar, ThreadPoolExecutor(engine.images_at_once) as pool:
+        run = _Run(output, predictor, engine, options, results, fingerprint(model), bar)
+        for outcome in pool.map(run.outcome, images):
+            outcomes.append(outcome)
+            if progress:
+                with bar.quiet():
+                    progress(outcome)
+    results.summary.write(output, outcomes)
+    return outcomes
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the images of a run share; see `run_images`."""
+
+    output: Path
+    predictor: Predictor
+    engine: Engine
+    options: RunOptions
+    results: Results
+    fingerprint: str
+    bar: Progress
+    one_large_image: Lock = field(default_factory=Lock)
+
+    def outcome(self, image: FoundImage) -> ImageResult:
+        """Predict one image and write its results; a failure becomes part of the result."""
+        started = time.perf_counter()
+        try:
+            if image.error:
+                raise InputError(image.error)
+            outcome = self._predicted(image)
+        except NucsegError as error:
+            has_results = isinstance(error, _ResultsExistError)
+            outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()), has_results=has_results)
+        except Exception as error:  # a defect met in one image must not cost the results of the others
+            logger.debug("Traceback of %s", image.url, exc_info=True)
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            outcome = ImageResult(image.url, image.name, error=f"{image.url}: {why}")
+        self.bar.image()
+        return replace(outcome, seconds=time.perf_counter() - started)
+
+    def _predicted(self, image: FoundImage) -> ImageResult:
+        options = self.options
+        files = self.results.paths(self.output, image.name)
+        record = ImageRecord(self.output, self.results.summary.record(image.name), self._settings(image))
+        if options.resume:
+            known = record.finished(files)
+            if known is not None:
+                return ImageResult(
+                    image.url, image.name, known.nuclei, tuple(files), skipped=True, figures=known.figures
+                )
+        elif not options.overwrite and (existing := next((file for file in files if file.exists()), None)):
+            raise _ResultsExistError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
+        else:
+            record.forget_tiles()
+        source = open_image(image.url, options.channel)
+        if options.pixel_size:
+            source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
+        job = self.predictor.job(source, options)
+        is_large = len(job.grid) > 1
+        with self.one_large_image if is_large else nullcontext():
+            self.bar.open(len(job.grid))
+            saved = record.saved_tiles(job.grid) if options.resume and is_large else {}
+            for part in saved.values():
+                self.bar.tile(len(part))
+
+            def keep(tile: int, part: TileResult) -> None:
+                if is_large:
+                    record.save_tile(tile, job.grid, part)
+                self.bar.tile(len(part))
+
+            nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)
+            with atomic_files(self.output, [str(file.relative_to(self.output)) for file in files]) as folder:
+                figures = dict(self.results.write(nuclei, job.source, folder, image))
+            record.finish(Finished(len(nuclei), figures))
+        return ImageResult(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes, figures=figures)
+
+    def _settings(self, image: FoundImage) -> dict[str, Any]:
+        """Collect all that the nuclei of an image depend on."""
+        return {
+            "image": image.url,
+            "content": _version(image.url),
+            "model": self.fingerprint,
+            **self.options.model_dump(exclude={"formats", "resume", "overwrite"}),
+            "precision": self.predictor.precision,
+            **self.results.settings,
+        }
+
+
+def fingerprint(model: Path) -> str:
+    """Compute what tells one model from another: a digest of what decides about its predictions."""
+    digest = hashlib.sha256()
+    for file in sorted(model.iterdir()):
+        if file.is_file() and file.name != "run.json":
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _version(image: str) -> str:
+    """Return what tells one content of a file from another: its size and time of change, or its server's mark."""
+    try:
+        files, path = file_system(image)
+        return str(files.ukey(path))
+    except Exception:  # whatever a file system raises: reading the image will say what is wrong
+        return ""

@@ -1,0 +1,1 @@
+"""Mitoses on slides: patches around nuclei, their probabilities, and the field that holds most of them."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nucseg.commands.options import field_options, given
-from nucseg.core.errors import ConfigError
+from nucseg.commands.run import check_run, engine_options, found_images, on_engine
 from nucseg.reporting.formats.registry import FORMATS
 from nucseg.reporting.options import BatchOptions
 
 if TYPE_CHECKING:
     from nucseg.batch.result import ImageResult
+    from nucseg.inference.engine import Engine
 
 
 @click.command()
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--model", default="stardist", show_default=True, help="Name of a model, or its folder.")
 @field_options(BatchOptions, renamed={"formats": "format"})
-@click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Number of processes on this machine."
-)
-@click.option("--scheduler", help="Address of a running Dask cluster, such as tcp://10.0.0.1:8786.")
+@engine_options
 def predict(
     images: tuple[str, ...], output: Path, model: str, workers: int, scheduler: str | None, **fields: Any
 ) -> None:
@@ -39,39 +37,20 @@ def predict(
     If an image fails, the others are still processed, and the exit status is 1.
     """
     started = time.perf_counter()
-    if scheduler and workers > 1:
-        raise click.UsageError(
-            "--workers cannot be combined with --scheduler, which has its own workers; leave one of them out."
-        )
+    check_run(output, workers, scheduler)
     from nucseg.batch.predict import predict_images
-    from nucseg.images.find import find_images
-    from nucseg.inference.engine import Engine, LocalEngine
     from nucseg.inference.predictor import Predictor
     from nucseg.models.registry import resolve_model
 
     folder = resolve_model(model)
-    if output.is_file():
-        raise ConfigError(f"output: {output} is a file; give a folder.")
-    found = find_images(images, [output / name for name in FORMATS])
-    for note in found.notes:
-        click.echo(note, err=True)
-    if all(image.error for image in found.images):
-        for image in found.images:
-            click.echo(f"Failed: {image.error}", err=True)
-        sys.exit(1)
+    found = found_images(images, [output / name for name in FORMATS])
     options = BatchOptions(**given(fields))
     predictor = Predictor.load(folder, options)
 
-    def run(engine: Engine) -> "list[ImageResult]":
-        return predict_images(found.images, output, predictor, engine, options, model=folder, progress=_report)
+    def run(engine: "Engine") -> "list[ImageResult]":
+        return predict_images(found, output, predictor, engine, options, model=folder, progress=_report)
 
-    if scheduler or workers > 1:
-        from nucseg.inference.cluster import DaskEngine, connected
-
-        with connected(workers, scheduler) as client:
-            outcomes = run(DaskEngine(client, folder, predictor))
-    else:
-        outcomes = run(LocalEngine())
+    outcomes = on_engine(run, workers, scheduler, folder, predictor)
     click.echo(_summary(outcomes, output, options.formats, time.perf_counter() - started))
     if any(outcome.error for outcome in outcomes):
         sys.exit(1)

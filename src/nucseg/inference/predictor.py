@@ -8,7 +8,7 @@ from typing import Self
 
 from numpy.typing import NDArray
 
-from nucseg.core.errors import InputError
+from nucseg.core.errors import InputError, ModelError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
@@ -22,7 +22,7 @@ from nucseg.inference.tiles import make_grid
 from nucseg.inference.view import NetworkView
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
-from nucseg.models.registry import resolve_model
+from nucseg.models.registry import folder_task, resolve_model
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +56,9 @@ class Predictor:
         """Load a model by its name or folder, as `resolve_model` finds it.
 
         Raises:
-            ModelError: There is no such model, or it is not whole.
+            ModelError: There is no such model, it is not whole, or it does not find nuclei.
         """
-        return cls(ModelBundle.load(resolve_model(name_or_folder)), options)
+        return cls(load_segmenter(name_or_folder), options)
 
     @property
     def score_threshold(self) -> float:
@@ -156,3 +156,19 @@ class Predictor:
             max_side=model.max_side,
         )
         return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {})
+
+
+def load_segmenter(name_or_folder: str | Path) -> ModelBundle:
+    """Load a model that finds nuclei, by its name or folder.
+
+    Raises:
+        ModelError: There is no such model, it is not whole, or it is of another task.
+    """
+    folder = resolve_model(name_or_folder)
+    if folder_task(folder) == "patch_classification":
+        raise ModelError(
+            f"model {str(name_or_folder)!r} classifies patches and finds no nuclei: use it with "
+            f"`nucseg mitoses SLIDE --classifier {name_or_folder}`, or choose a model that finds nuclei, such as "
+            "stardist."
+        )
+    return ModelBundle.load(folder)

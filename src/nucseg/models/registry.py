@@ -1,5 +1,6 @@
 """The models there are, and where trained ones lie. No other place lists models."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,6 +119,14 @@ def kind_of(model: Model) -> str:
         if entry.class_path == path:
             return kind
     raise ModelError(f"{path} is not a registered kind of model; add it to nucseg.models.registry.MODELS.")
+
+
+def folder_task(folder: Path) -> str | None:
+    """Return the task of the model in a folder; None where it cannot be read: loading the model says what is wrong."""
+    try:
+        return MODELS[json.loads((folder / "config.json").read_text())["model"]].task
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _entry(kind: str) -> ModelEntry:

@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from nucseg.core.window import Window
+from nucseg.images.source import ImageSource
+
 
 def rasterize(figure: Figure) -> Image.Image:
     """Return a figure as an RGB picture at its own resolution."""
@@ -27,3 +30,11 @@ def stretch_contrast(image: NDArray, percentiles: tuple[float, float]) -> NDArra
     low, high = np.percentile(image, percentiles)
     pixels = image.astype(np.float32)
     return np.clip((pixels - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1).astype(np.float32)
+
+
+def read_every(source: ImageSource, window: Window, step: int) -> NDArray:
+    """Read every `step`-th pixel of a window, band by band."""
+    rows = 256 * step
+    tops = range(window.top, window.bottom, rows)
+    bands = [Window(top, window.left, min(top + rows, window.bottom), window.right) for top in tops]
+    return np.concatenate([source.read(band)[::step, ::step] for band in bands])

@@ -17,7 +17,7 @@ from nucseg.core.types import Instances
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
-from nucseg.models.registry import MODELS, project_models, resolve_model
+from nucseg.models.registry import folder_task, project_models, resolve_model
 from nucseg.models.run import RunRecord
 from nucseg.serving.answers import ANSWERS
 from nucseg.serving.errors import UnknownModelError
@@ -59,7 +59,7 @@ class ModelStore:
     def __init__(self, default: str, load: Callable[[Path], ServedModel], loaded: int = 2) -> None:
         self._default_folder = resolve_model(default).resolve()
         self.default = self._default_folder.name
-        self.task = _task(self._default_folder) or _TASK
+        self.task = folder_task(self._default_folder) or _TASK
         self._load = load
         self._limit = loaded
         self._loaded: OrderedDict[str, ServedModel] = OrderedDict()
@@ -148,17 +148,9 @@ class ModelStore:
 
     def _offered(self, name: str) -> bool:
         try:
-            return _task(resolve_model(name)) in (None, self.task)
+            return folder_task(resolve_model(name)) in (None, self.task)
         except ModelError:
             return False
-
-
-def _task(folder: Path) -> str | None:
-    """Return the task of a model; None where its folder does not say it: that is told when it is used."""
-    try:
-        return MODELS[json.loads((folder / "config.json").read_text())["model"]].task
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def _dataset(name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nucseg.core.window import Window
 from nucseg.images.channels import to_rgb
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
-from nucseg.reporting.pictures import stretch_contrast
+from nucseg.reporting.pictures import read_every, stretch_contrast
 
 LARGEST_SIDE = 4096
 """Pixels; of a larger image every second, third, ... pixel is shown."""
@@ -90,7 +90,7 @@ def _drawn(nuclei: StitchedLabels, source: ImageSource) -> NDArray[np.uint8]:
     step, factor = _scale(nuclei.shape)
     rows = 256 * step
     windows = [Window(top, 0, min(top + rows, height), width) for top in range(0, height, rows)]
-    image = np.concatenate([source.read(window)[::step, ::step] for window in windows])
+    image = read_every(source, Window.whole(nuclei.shape), step)
     labels = np.concatenate([nuclei.labels(window)[::step, ::step] for window in windows])
     picture, labels = (each.repeat(factor, 0).repeat(factor, 1) for each in (_eight_bit(image), labels))
     outlines = find_boundaries(labels, mode="inner")

@@ -1,0 +1,93 @@
+"""What the commands that predict images share."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nucseg.commands.options import Command
+from nucseg.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nucseg.batch.result import ImageResult
+    from nucseg.images.find import FoundImage
+    from nucseg.inference.engine import Engine
+    from nucseg.inference.predictor import Predictor
+
+
+def engine_options(command: Command) -> Command:
+    """Add the options that `on_engine` takes."""
+    for option in (
+        click.option("--scheduler", help="Address of a running Dask cluster, such as tcp://10.0.0.1:8786."),
+        click.option(
+            "--workers",
+            default=1,
+            show_default=True,
+            type=click.IntRange(1),
+            help="Number of processes on this machine.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def on_engine(
+    run: "Callable[[Engine], list[ImageResult]]",
+    workers: int,
+    scheduler: str | None,
+    model: Path,
+    predictor: "Predictor",
+) -> "list[ImageResult]":
+    """Call a function with the engine that was asked for: threads of this process, or a Dask cluster.
+
+    Args:
+        run: The function.
+        workers: Processes on this machine.
+        scheduler: Address of a running cluster.
+        model: Folder of the model that finds the nuclei.
+        predictor: The same model in this process.
+    """
+    from nucseg.inference.engine import LocalEngine
+
+    if not scheduler and workers == 1:
+        return run(LocalEngine())
+    from nucseg.inference.cluster import DaskEngine, connected
+
+    with connected(workers, scheduler) as client:
+        return run(DaskEngine(client, model, predictor))
+
+
+def check_run(output: Path, workers: int, scheduler: str | None) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        UsageError: There are workers and a scheduler.
+        ConfigError: The folder for the results is a file.
+    """
+    if scheduler and workers > 1:
+        raise click.UsageError(
+            "--workers cannot be combined with --scheduler, which has its own workers; leave one of them out."
+        )
+    if output.is_file():
+        raise ConfigError(f"output: {output} is a file; give a folder.")
+
+
+def found_images(images: tuple[str, ...], results: list[Path]) -> "list[FoundImage]":
+    """Find the images that were named, and print what was skipped; exit where there is none.
+
+    Args:
+        images: As on the command line.
+        results: Folders of results, which are no input.
+    """
+    from nucseg.images.find import find_images
+
+    found = find_images(images, results)
+    for note in found.notes:
+        click.echo(note, err=True)
+    if all(image.error for image in found.images):
+        for image in found.images:
+            click.echo(f"Failed: {image.error}", err=True)
+        sys.exit(1)
+    return list(found.images)

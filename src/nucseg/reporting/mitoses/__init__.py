@@ -1,0 +1,1 @@
+"""The files that `nucseg mitoses` writes of a slide."""

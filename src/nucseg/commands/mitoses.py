@@ -92,10 +92,8 @@ def _report(outcome: "ImageResult") -> None:
     figures = outcome.figures
     densest = figures["densest_2mm2"]
     field = f"{densest} in the densest 2 mm²" if densest != "" else "less than 2 mm² in all"
-    click.echo(
-        f"{outcome.name}: {_mitoses(int(figures['mitoses']))}, {figures['mitoses_per_mm2']} per mm² of the image, {field}; "
-        f"{how}"
-    )
+    counts = f"{_mitoses(int(figures['mitoses']))}, {figures['mitoses_per_mm2']} per mm² of the image, {field}"
+    click.echo(f"{outcome.name}: {counts}; {how}")
     click.echo(f"  {what_it_depends_on(outcome.nuclei or 0)}")
     for note in outcome.notes:
         click.echo(f"  Note: {note}")

@@ -36,7 +36,7 @@ TITLES: dict[str, str | None] = {
     "needs BBBC038 on disk": PAGES,
     "examples with files of your own": PAGES,
     "on three machines": PAGES,
-    "takes minutes; it runs this page, too": ".ci/run",
+    "takes minutes; it also runs this page": ".ci/run",
     "takes a minute": "tests/project/test_wheel.py",
     "needs a trained model and an idle machine": None,
     "needs the internet": None,

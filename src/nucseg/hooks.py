@@ -53,8 +53,8 @@ class RunSummary:
         runner = str(run_params["runner"])
         if "ParallelRunner" in runner:
             raise click.ClickException(
-                "--runner: ParallelRunner would load TensorFlow in a process for each node; leave --runner out: "
-                "the nodes use all processor cores by themselves."
+                "--runner: ParallelRunner would load TensorFlow in a process for each node; leave --runner out; "
+                "the nodes already use all processor cores."
             )
         in_turn = pipeline.only_nodes_with_tags("model_training", "model_evaluation").nodes
         models = sorted({node.namespace for node in in_turn if node.namespace})
@@ -94,7 +94,7 @@ def _models_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
             folder = Path(catalog[dataset]._describe()["filepath"])
             yield f"the model {model} in {trained_or_shipped(folder) or folder}"
         else:
-            yield f"what {model} found"
+            yield f"the predictions of {model}"
     if "params:inference" in pipeline.inputs():
         # Kedro has put the typed parameters of a node in the place of plain ones.
         yield f"the model {InferenceConfig.model_validate(catalog.load('parameters')['inference']).model}"

@@ -157,11 +157,14 @@ def corrupt() -> bytes:
 @pytest.mark.parametrize(
     "body, message",
     [
-        (lambda: zip_bytes({"../evil.png": b"x"}), r"'\.\./evil\.png', which leads out .* use the official"),
-        (lambda: zip_bytes({"a/../../evil.png": b"x"}), "which leads out"),
-        (lambda: zip_bytes({"/etc/evil.png": b"x"}), r"'/etc/evil\.png', which leads out"),
-        (lambda: zip_bytes({"C:\\evil.png": b"x"}), "which leads out"),
-        (lambda: zip_bytes({"..\\evil.png": b"x"}), "which leads out"),
+        (
+            lambda: zip_bytes({"../evil.png": b"x"}),
+            r"'\.\./evil\.png', which would be unpacked outside .* use the official",
+        ),
+        (lambda: zip_bytes({"a/../../evil.png": b"x"}), "which would be unpacked outside"),
+        (lambda: zip_bytes({"/etc/evil.png": b"x"}), r"'/etc/evil\.png', which would be unpacked outside"),
+        (lambda: zip_bytes({"C:\\evil.png": b"x"}), "which would be unpacked outside"),
+        (lambda: zip_bytes({"..\\evil.png": b"x"}), "which would be unpacked outside"),
         (bomb, r"unpacks from 0\.2 MiB to 200 MiB; .* zip bomb"),
         (lambda: zip_bytes({"readme.txt": b"x"}), r"no entry matches .*images.*masks.*check the address against https"),
         (lambda: zip_bytes({"a/images/a.png": b"x"}), "no entry matches [^ ]*masks"),
@@ -218,7 +221,7 @@ def test_truncated_body_of_unannounced_length(server: Any, good: bytes, tmp_path
 def test_wrong_checksum(server: Any, good: bytes, tmp_path: Path) -> None:
     server.body = good
 
-    with pytest.raises(DownloadError, match=f"sha256 {hashlib.sha256(good).hexdigest()}, expected is {'0' * 64}"):
+    with pytest.raises(DownloadError, match=f"sha256 {hashlib.sha256(good).hexdigest()}; expected was {'0' * 64}"):
         fetch(server.url, tmp_path, "0" * 64)
 
     assert files_in(tmp_path) == []

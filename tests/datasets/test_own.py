@@ -126,7 +126,7 @@ def test_a_folder_without_images_or_labels_is_refused(folder: Path, missing: str
     [
         ("name,split\na,test\n", "has the columns name, split"),
         ("image_id,splits\na,test\n", "has the columns image_id, splits"),
-        ("image_id,split\na.tif,test\n", r"no image is called 'a\.tif'"),
+        ("image_id,split\na.tif,test\n", r"there is no image named 'a\.tif'"),
         ("image_id,split\na,test\na,train\n", "lists an image twice"),
     ],
 )

@@ -139,7 +139,7 @@ def test_broken_samples_are_set_aside_with_their_reason(
     reasons = dict(zip(found.rejected["image_id"], found.rejected["reason"], strict=True))
     expected = {
         "unreadable": "cannot be read",
-        "shapes": "(40, 48) and its label image (48, 48)",
+        "shapes": "(40, 48) (rows, columns) and its label image (48, 48)",
         "empty": "the label image contains no nucleus",
         "float": "float32 is not a label image",
         "float_image": "allowed are uint8 and uint16",
@@ -172,7 +172,7 @@ def test_nothing_but_broken_samples(make: SimpleNamespace, tmp_path: Path) -> No
     assert found.converted.empty
     assert list(found.converted.columns) == CONVERTED_COLUMNS
     assert len(found.rejected) == 1
-    with pytest.raises(InputError, match=r"No sample could be converted; rejected\.csv says why"):
+    with pytest.raises(InputError, match=r"No sample could be converted; rejected\.csv lists the reasons"):
         assign_splits(found.converted, CONFIG)
 
 

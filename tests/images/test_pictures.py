@@ -47,7 +47,7 @@ def test_a_second_picture_behind_the_end_is_told(tmp_path):
     pictures = [Image.fromarray(SMOOTH), Image.fromarray(SMOOTH[::-1].copy())]
     pictures[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=pictures[1:], quality=98)
     assert np.abs(read(tmp_path / "a.jpg").astype(int) - SMOOTH).max() <= 9
-    assert open_image(tmp_path / "a.jpg").notes == ("another picture after its end is left out.",)
+    assert open_image(tmp_path / "a.jpg").notes == ("another picture after its end is ignored.",)
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -60,7 +60,7 @@ def test_standardize_by_hand():
     transforms = (Normalize(pmin=0, pmax=100), standardize)
     found = Preprocessor(transforms, 3).fit(ramp).image(ramp)
     assert found[0, 50] == pytest.approx([0, 1, 5], abs=1e-5)
-    with pytest.raises(ConfigError, match="standardize is for a model of three channels"):
+    with pytest.raises(ConfigError, match="standardize needs a model of three channels"):
         Preprocessor(transforms, 1)
 
 

@@ -190,7 +190,7 @@ def test_the_macro_and_the_label_of_a_slide_are_left_out_even_where_they_are_lar
         file.write(np.zeros((90, 80, 3), np.uint8), subfiletype=9, description="Aperio macro 80x90", **options)
     source = open_image(tmp_path / "a.svs")
     assert np.array_equal(source.read(Window.whole(source.shape)), RGB)
-    assert source.notes == ("its thumbnail is left out.", "its label is left out.", "its macro is left out.")
+    assert source.notes == ("its thumbnail is ignored.", "its label is ignored.", "its macro is ignored.")
     assert source.pixel_size == (0.5, 0.5)
 
 
@@ -201,8 +201,8 @@ def test_label_and_macro_images_of_bio_formats_are_left_out(tmp_path):
         file.write(B[:10], metadata={"axes": "YX", "Name": "macro image"})
     assert np.array_equal(read(tmp_path / "a.ome.tif"), A)
     assert open_image(tmp_path / "a.ome.tif").notes == (
-        "its label image is left out.",
-        "its macro image is left out.",
+        "its label image is ignored.",
+        "its macro image is ignored.",
     )
 
 

@@ -42,7 +42,7 @@ def test_the_summary_has_every_image_and_failures_are_told(config, tmp_path, dra
 
 def test_a_folder_without_a_good_image_fails(config, tmp_path):
     (tmp_path / "in").mkdir()
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(InputError, match="contains no image"):
         predict(tmp_path / "in", tmp_path / "out", config)
     (tmp_path / "in/bad.tif").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"no image could be predicted.*bad\.tif"):

@@ -59,7 +59,7 @@ def test_unknown_name_is_refused_with_near_names():
 
 
 def test_unknown_name_that_is_the_begin_of_one():
-    with pytest.raises(InputError, match=r"near names: 00071198d059ba7f"):
+    with pytest.raises(InputError, match=r"did you mean 00071198d059ba7f"):
         choose_images(table(**{"00071198d059ba7f": 1.0, "0121": 0.5}), VisualizationConfig(images=["0007"]))
 
 

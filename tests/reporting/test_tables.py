@@ -79,7 +79,7 @@ def test_leak_warning_where_pretrained_weights_have_seen_the_test_images(metrics
     on_bbbc038 = metrics[0] | {"by": {"dataset": {"bbbc038": metrics[0]["overall"]}}}
     warning = leak_warning(on_bbbc038, leaking)
     assert warning is not None
-    assert "stardist began from 2D_paper_dsb2018" in warning
+    assert "stardist started from 2D_paper_dsb2018" in warning
     assert leak_warning(metrics[0], leaking) is None
     assert leak_warning(on_bbbc038, began_from("2D_versatile_he")) is None
     assert leak_warning(on_bbbc038, began_from(None)) is None

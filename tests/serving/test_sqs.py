@@ -236,7 +236,7 @@ def test_submit_names_what_does_not_come_back(cloud, picture, tmp_path) -> None:
     assert "lost.png" in ended.output
     (folder / "lost.png").unlink()
     ended = CliRunner().invoke(cli, ["submit", str(folder), *arguments])
-    assert "holds no image" in ended.output
+    assert "contains no image" in ended.output
 
 
 def test_what_keeps_submit_from_its_queue_or_storage_is_said(cloud, picture, tmp_path) -> None:

@@ -58,7 +58,7 @@ def doctor() -> None:
 def _folders() -> dict[str, Path]:
     from nucseg.core.cache import cache_folder
 
-    folders = {"working folder": Path.cwd(), "cache of models": cache_folder()}
+    folders = {"working folder": Path.cwd(), "model cache": cache_folder()}
     if "NUCSEG_MODELS" in os.environ:
         folders["NUCSEG_MODELS"] = Path(os.environ["NUCSEG_MODELS"]).expanduser()
     return folders

@@ -19,7 +19,7 @@ _TIMEOUT_S = 60  # without a byte, not for the whole transfer
 
 
 def fetch_archive(info: DatasetInfo, archive: Archive, source: ArchiveSource, folder: Path) -> Path:
-    """Fetch one archive, or keep the one that is there and right.
+    """Fetch one archive, or keep the existing one if it is right.
 
     Beside the archive lies `<archive>.json` with the URL and the sha256 that were found at first use. The archive gets
     its name only when it is whole, verified and safe; a failure leaves what was there before.
@@ -139,10 +139,10 @@ def _other_checksum(url: str, path: Path, found: str, expected: str, record: Pat
     size = f"{path.stat().st_size / 2**20:.1f} MiB"
     if record is None:
         return (
-            f"{url}: the archive ({size}) has the sha256 {found}, expected is {expected}. The transfer was damaged or "
-            "the archive is another; run again, and if it stays so compare the checksum with the publisher's."
+            f"{url}: the archive ({size}) has the sha256 {found}; expected was {expected}. The transfer was damaged, "
+            "or it is another archive. Run again; if the error persists, compare the checksum with the publisher's."
         )
     return (
-        f"{url}: the archive ({size}) has the sha256 {found}, but {expected} was recorded at first use. It was changed "
+        f"{url}: the archive ({size}) has the sha256 {found}, but {expected} was recorded at first use. It has changed "
         f"since; if you trust the new one, delete {record} and run again."
     )

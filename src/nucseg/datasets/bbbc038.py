@@ -82,7 +82,7 @@ def _read(
     archive: zipfile.ZipFile, image_id: str, images: list[str], masks: list[str]
 ) -> tuple[NDArray, NDArray[np.int32], int]:
     if len(images) != 1:
-        raise InputError(f"{image_id}: has {len(images)} images; exactly one is expected in its folder images.")
+        raise InputError(f"{image_id}: has {len(images)} images; exactly one is expected in its folder `images`.")
     if not masks:
         raise InputError(f"{image_id}: has no masks.")
     image = decode_image(read_entry(archive, images[0]), images[0])

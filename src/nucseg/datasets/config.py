@@ -22,7 +22,7 @@ class _Chosen(BaseModel):
     @classmethod
     def _known_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in names if name not in DATASETS]:
-            raise ValueError(f"{unknown} not known; allowed are {sorted(DATASETS)}")
+            raise ValueError(f"unknown datasets {unknown}; allowed are {sorted(DATASETS)}")
         return tuple(dict.fromkeys(names))
 
 
@@ -74,7 +74,7 @@ class DownloadConfig(_Sources):
             kind = DATASETS[name].SOURCE
             if kind and self.source(name) is None:
                 needed = ", ".join(f"data_download.{name}.{field}" for field in kind.model_fields)
-                raise ValueError(f"the dataset `{name}` needs {needed}; see the page of all parameters")
+                raise ValueError(f"the dataset `{name}` needs {needed}; the page Configuration describes them")
         return self
 
     def source(self, name: str) -> BaseModel | None:

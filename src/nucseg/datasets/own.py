@@ -69,8 +69,8 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     rows = _description(folder / DESCRIPTION)
     if strange := sorted(rows.keys() - {path.stem for path in images}):
         raise InputError(
-            f"{folder / DESCRIPTION}: no image is called {', '.join(map(repr, strange[:5]))}; image_id is the name "
-            "of the file without its suffix."
+            f"{folder / DESCRIPTION}: there is no image named {', '.join(map(repr, strange[:5]))}; image_id is the "
+            "name of the file without its suffix."
         )
     by_name = {path.stem: path for path in labels}
     for path in images:

@@ -117,7 +117,7 @@ def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataF
     """
     if converted.empty:
         raise InputError(
-            "No sample could be converted; rejected.csv says why. Check the archives and fetch them again."
+            "No sample could be converted; rejected.csv lists the reasons. Check the archives and fetch them again."
         )
     rows = converted.astype({"image_id": str, "n_nuclei": "Int64"}).sort_values(
         ["dataset", "image_id"], ignore_index=True
@@ -177,7 +177,10 @@ def _convert(
 def _cleaned(labels: NDArray, image: NDArray, name: str, config: ProcessingConfig) -> NDArray[np.int32]:
     """Return the label image as it is stored: without gaps, and without holes where these are filled."""
     if image.shape[:2] != labels.shape:
-        raise InputError(f"{name}: the image is {image.shape[:2]} and its label image {labels.shape} (rows, columns).")
+        raise InputError(
+            f"{name}: the image has {image.shape[:2]} (rows, columns) and its label image {labels.shape}; they must be "
+            "equal."
+        )
     labels = relabel(labels)
     if config.fill_label_holes:
         labels = relabel(fill_label_holes(labels))
@@ -222,7 +225,7 @@ def _log_counts(datasets: list[str], converted: list[dict[str, Any]], rejected: 
         modalities = Counter(row["modality"] for row in rows)
         logger.info(
             "%s: %d samples converted (%s), %d nuclei; %d pixels in %d samples"
-            " claimed by several masks were settled; %d samples rejected",
+            " were claimed by several masks; %d samples rejected",
             dataset,
             len(rows),
             ", ".join(f"{count} {modality}" for modality, count in modalities.most_common()),

@@ -62,7 +62,7 @@ def _check_names(entries: list[zipfile.ZipInfo], source: str) -> None:
         name = entry.orig_filename.replace("\\", "/")
         if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts or "\0" in name:
             raise DownloadError(
-                f"{source}: holds an entry called {entry.orig_filename!r}, which leads out of the archive's folder. "
+                f"{source}: contains the entry {entry.orig_filename!r}, which would be unpacked outside its folder. "
                 "Do not use this archive; use the official one."
             )
 
@@ -73,7 +73,7 @@ def _check_sizes(entries: list[zipfile.ZipInfo], packed: int, info: DatasetInfo,
         raise DownloadError(
             f"{source}: unpacks from {packed / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB; allowed for {info.name} "
             f"are {archive.max_unpacked_bytes / 2**20:.0f} MiB and {_MAX_RATIO} times the archive. "
-            "It looks like a zip bomb; do not use it, and use the official archive."
+            "It looks like a zip bomb; do not use it; use the official archive."
         )
 
 
@@ -81,7 +81,7 @@ def _check_expected(entries: list[zipfile.ZipInfo], info: DatasetInfo, archive: 
     names = [entry.filename for entry in entries]
     missing = [pattern for pattern in archive.expected if not any(re.search(pattern, name) for name in names)]
     if missing:
-        example = f"it holds, for example, {names[0]!r}" if names else "it is empty"
+        example = f"it contains, for example, {names[0]!r}" if names else "it is empty"
         raise DownloadError(
             f"{source}: no entry matches {' and '.join(missing)} ({example}). It is not the archive of {info.title}; "
             f"check the address against {info.homepage}."

@@ -133,7 +133,7 @@ def _ycbcr(page: tifffile.TiffPage, name: str) -> Conversion | None:
     coefficients = page.tags.valueof(529)
     reference = page.tags.valueof(532)
     if not _is(coefficients, (0.299, 0.587, 0.114)) or not _is(reference, (0, 255, 128, 255, 128, 255)):
-        raise InputError(f"{name}: holds YCbCr colours of other coefficients than JPEG's; convert it to RGB.")
+        raise InputError(f"{name}: holds YCbCr colours with coefficients other than JPEG's; convert it to RGB.")
     return Conversion(_to_rgb)
 
 

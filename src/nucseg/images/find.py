@@ -48,7 +48,7 @@ class FoundImages:
 
     Attributes:
         images: In the order of the inputs, each once; an input without images is one with an error.
-        notes: One line for each folder or pattern of which something was left out.
+        notes: One line for each folder or pattern in which something was skipped.
     """
 
     images: list[FoundImage]
@@ -76,7 +76,7 @@ class _Entry:
 
 @dataclass
 class _LeftOut:
-    """What of a folder or a pattern is no image: numbers, and the names of files of other types."""
+    """What was skipped in a folder or a pattern: counts, and the names of files of other types."""
 
     hidden: int = 0
     results: int = 0
@@ -149,7 +149,7 @@ def _named(images: list[FoundImage]) -> list[FoundImage]:
 
 
 def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], str]:
-    """Find the images that one input stands for, and describe what was left out of it."""
+    """Find the images that one input stands for, and describe what was skipped."""
     files, path = file_system(given)
     if is_local(files):
         base, pattern = _local_pattern(Path(path if given.startswith("~/") else given))
@@ -171,12 +171,12 @@ def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], st
         left_out.folders = 0  # they were looked into
     left = f"{left_out}{hint if left_out.folders else ''}"
     if not chosen:
-        kind = "the folder holds no image" if pattern == "*" else "no image matches it"
-        raise InputError(f"{given}: {kind} ({', '.join(SUFFIXES)}){f'; left out: {left}' if left else ''}.")
+        kind = "the folder contains no image" if pattern == "*" else "no image matches"
+        raise InputError(f"{given}: {kind} ({', '.join(SUFFIXES)}){f'; skipped: {left}' if left else ''}.")
     images = []
     for each in chosen:
         images += _members(files, each.path, each.url, "/".join(path_parts(f"/{each.below}")))
-    return images, f"{given}: left out {left}." if left else ""
+    return images, f"{given}: skipped {left}." if left else ""
 
 
 def _local_pattern(given: Path) -> tuple[Path, str]:
@@ -246,7 +246,7 @@ def _remote(files: Any, base: str, listed: dict[str, Any]) -> Iterator[_Entry]:
 
 
 def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) -> tuple[list[_Entry], _LeftOut]:
-    """Split paths into images and what is left out."""
+    """Split paths into images and what is skipped."""
     chosen, left_out = [], _LeftOut()
     image_folders: set[str] = set()
     for entry in entries:
@@ -273,11 +273,11 @@ def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) 
 
 
 def _hint(base: Path) -> str:
-    """Name the pattern for the images in a folder's sub-folders, where there are some."""
+    """Name the pattern for the images in a folder's subfolders, if there are any."""
     for path in itertools.islice(base.glob("*/**/*"), 10_000):  # an answer at once, however large the tree
         below = path.relative_to(base).parts
         if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in below):
-            return f" (give '{base / '**' / '*'}{path.suffix}' for the images in sub-folders)"
+            return f" (use '{base / '**' / '*'}{path.suffix}' for the images in subfolders)"
     return ""
 
 

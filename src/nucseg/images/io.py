@@ -147,7 +147,9 @@ def _check_labels(labels: NDArray, name: str) -> None:
     check_label_image(labels, name)
     largest = np.iinfo(np.int32).max
     if labels.max() > largest:
-        raise InputError(f"{name}: holds the label {labels.max()}; allowed is up to {largest}. Renumber its labels.")
+        raise InputError(
+            f"{name}: contains the label {labels.max()}; the largest allowed is {largest}. Renumber its labels."
+        )
 
 
 def _opened(path: Path) -> BinaryIO:

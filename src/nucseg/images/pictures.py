@@ -49,7 +49,7 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
         image, exif, end = _jpeg(data, name)
         coarse = is_coarse(data)
         if data.find(JPEG_START, end) >= 0:  # of a camera, which keeps a preview or a second view there
-            notes = ("another picture after its end is left out.",)
+            notes = ("another picture after its end is ignored.",)
     samples = image.shape[2] if image.ndim == 3 else 1
     planes = choose_planes("YXS"[: image.ndim], image.shape, name, channel=channel, channel_names=_SAMPLES[samples])
     index = planes.index[-1] if image.ndim == 3 else "X"

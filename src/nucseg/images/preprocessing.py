@@ -87,7 +87,7 @@ class Preprocessor:
     def __post_init__(self) -> None:
         if self.in_channels == 1 and any(isinstance(transform, Standardize) for transform in self.transforms):
             raise ConfigError(
-                "data_preprocessing.transforms: standardize is for a model of three channels and this one takes 1; "
+                "data_preprocessing.transforms: standardize needs a model of three channels, but this one takes 1; "
                 "remove it or set in_channels to 3."
             )
 
@@ -194,7 +194,10 @@ def _countable(image: NDArray) -> NDArray:
 def _mark_notes(marked: int) -> tuple[str, ...]:
     if not marked:
         return ()
-    return (f"{marked} pixels of one value far from all others (a scale bar, text?) do not count in its brightness.",)
+    return (
+        f"{marked} pixels of one value far from all others (a scale bar, text?) are ignored when its brightness is "
+        "normalised.",
+    )
 
 
 def _low_and_span(

@@ -24,7 +24,7 @@ class TiffImage:
         series: Its planes that lie in this file.
         channel_names: What the file calls them.
         ome: Its element `Image`, where the file is an OME-TIFF.
-        notes: What is left out.
+        notes: What is ignored.
         channels: The numbers of its channels in a set of files, where others lie in other files.
         set_names: What the channels of the whole set are called.
     """
@@ -82,7 +82,7 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
         listed = ", ".join(f"{_called(series, number)}" for number, series in enumerate(images))
         raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use as a separate file.")
     notes = [*stale]
-    notes += [f"its {series.name.strip().lower()} is left out." for series in aside if series.name.strip()]
+    notes += [f"its {series.name.strip().lower()} is ignored." for series in aside if series.name.strip()]
     copies = [each for each in aside if each.keyframe.is_subifd and not each.keyframe.is_reduced]
     if images[0].kind == "generic":
         copies += [level for level in images[0].levels[1:] if not level.keyframe.is_reduced]

@@ -64,7 +64,7 @@ class ModelBundle:
         Raises:
             ModelError: It is missing, incomplete, of another format or of another kind.
         """
-        remedy = "Fetch the model again (`dvc pull`), choose another folder or train it anew."
+        remedy = "Fetch the model again (`dvc pull`), choose another folder or retrain it."
         try:
             config = json.loads((folder / "config.json").read_text())
             if not isinstance(config, dict):

@@ -86,5 +86,7 @@ def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: M
         if value >= best - SAME
     ]
     _, negative, chosen = min(good, key=lambda each: each[:2])
-    _log.info("Thresholds %s give ap_mean_50_90 = %.4f on validation (the best: %.4f).", chosen, -negative, best)
+    _log.info(
+        "Thresholds %s give ap_mean_50_90 = %.4f on the validation images (the best: %.4f).", chosen, -negative, best
+    )
     return chosen

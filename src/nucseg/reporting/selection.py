@@ -84,9 +84,9 @@ def _find(name: str, per_image: pd.DataFrame) -> str:
         raise InputError(f"images: {name!r} is in more than one dataset; name one of {', '.join(found)}.")
     known = [*keys, *per_image["image_id"].astype(str)]
     near = [key for key in known if key.startswith(name)] or difflib.get_close_matches(name, known, n=5, cutoff=0.5)
-    hint = f"near names: {', '.join(near[:5])}" if near else f"there are {len(keys)}, such as {', '.join(keys[:3])}"
+    hint = f"did you mean {', '.join(near[:5])}?" if near else f"there are {len(keys)}, such as {', '.join(keys[:3])}."
     raise InputError(
-        f"images: {name!r} is not an image of the test split; {hint}. "
+        f"images: {name!r} is not an image of the test split; {hint} "
         "Correct it in results_visualization.yml, or leave `images` empty for the best, median and worst."
     )
 

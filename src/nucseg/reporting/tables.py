@@ -94,6 +94,6 @@ def leak_warning(metrics: Mapping[str, Any], run: RunRecord) -> str | None:
     if not names or "bbbc038" not in metrics["by"].get("dataset", {}):
         return None
     return (
-        f"{metrics['model']} began from {names[0]}, which was trained on images of BBBC038: "
+        f"{metrics['model']} started from {names[0]}, which was trained on images of BBBC038: "
         "its scores on bbbc038 (and overall) are not scores on unseen images."
     )

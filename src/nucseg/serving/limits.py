@@ -82,12 +82,13 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image", *, max_m
         stream.seek(0)
     if cost.pixels > max_pixels or cost.size > max_pixels * _BYTES_PER_PIXEL:
         raise TooLargeError(
-            f"{name}: has {cost.pixels} pixels ({cost.size} bytes); allowed are {max_pixels}. Crop or shrink it."
+            f"{name}: has {cost.pixels} pixels ({cost.size} bytes); at most {max_pixels} are allowed. Crop or "
+            "shrink it."
         )
     if cost.memory > max_memory:
         raise TooLargeError(
-            f"{name}: takes {cost.memory >> 20} MB of memory to decode; allowed are {max_memory >> 20} MB. Save it "
-            "as a TIFF with tiles, or crop it."
+            f"{name}: takes {cost.memory >> 20} MB of memory to decode; at most {max_memory >> 20} MB are allowed. "
+            "Save it as a TIFF with tiles, or crop it."
         )
     return cost
 
@@ -123,7 +124,9 @@ def _check_sides(*sides: int) -> None:
     if min(sides) < 1:
         raise InputError("has a side of 0 pixels. The file is damaged; save it again.")
     if max(sides) > LONGEST_SIDE:
-        raise TooLargeError(f"has a side of {max(sides)} pixels; allowed are {LONGEST_SIDE}. Crop or shrink it.")
+        raise TooLargeError(
+            f"has a side of {max(sides)} pixels; at most {LONGEST_SIDE} are allowed. Crop or shrink it."
+        )
 
 
 def _png(stream: IO[bytes], length: int) -> Cost:
@@ -168,7 +171,8 @@ def _tiff(stream: BinaryIO, length: int) -> Cost:
             pixel_bytes = samples * _item_bytes(described)
             if pixel_bytes > _MAX_PIXEL_BYTES:
                 raise TooLargeError(
-                    f"has {pixel_bytes} bytes per pixel; allowed are {_MAX_PIXEL_BYTES}. Save it as grey or RGB only."
+                    f"has {pixel_bytes} bytes per pixel; at most {_MAX_PIXEL_BYTES} are allowed. Save it as grey or "
+                    "RGB only."
                 )
             # A tile is decoded whole, however small the image that it is part of.
             chunk = math.prod(described.chunks)

@@ -96,8 +96,8 @@ def train(
 
     if not checkpoint.path.is_file() and any(checkpoint.path.parent.glob("*.npz")):
         logger.info(
-            "%s: the existing checkpoints are of other settings, images or initial weights, or of an earlier "
-            "version; training starts from the beginning.",
+            "%s: the existing checkpoints belong to other settings, images or initial weights, or to an "
+            "earlier version; training starts from the beginning.",
             checkpoint.path.parent,
         )
 

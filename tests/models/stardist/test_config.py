@@ -18,7 +18,7 @@ def test_bad_values_are_refused(field, value):
 
 def test_a_network_beyond_all_memory_is_refused():
     assert StarDistConfig(unet_n_depth=6, unet_n_filter_base=32).unet_n_filter_base == 32
-    with pytest.raises(ValidationError, match="is 16384 filters; allowed are 2048"):
+    with pytest.raises(ValidationError, match="is 16384 filters; at most 2048 are allowed"):
         StarDistConfig(unet_n_depth=6, unet_n_filter_base=256)
 
 

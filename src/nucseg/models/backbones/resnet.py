@@ -134,7 +134,7 @@ def take_imagenet(trunk: keras.Model) -> None:
     weights = dict(zip((weight.path for weight in published.weights), published.get_weights(), strict=True))
     for weight in trunk.weights:
         weight.assign(weights[weight.path])
-    _log.info("The trunk starts from the weights of ImageNet.")
+    _log.info("The backbone starts from ImageNet weights.")
 
 
 IMAGENET_MEAN = (103.939, 116.779, 123.68)

@@ -157,23 +157,28 @@ class MaskRCNNConfig(BaseModel):
         elif self.strides != (4, 8, 16, 32):
             raise ValueError(f"strides are {self.strides}; with the backbone resnet50 they are 4, 8, 16, 32")
         if self.proposals > self.before_nms or self.training_proposals > self.training_before_nms:
-            raise ValueError("proposals must not exceed before_nms, nor training_proposals training_before_nms")
+            raise ValueError(
+                "proposals must not exceed before_nms, and training_proposals must not exceed training_before_nms"
+            )
         if max(self.positive_rois, self.negative_rois) > self.training_proposals + self.max_nuclei:
             raise ValueError("positive_rois and negative_rois must not exceed training_proposals + max_nuclei")
         if self.rpn_low > self.rpn_high:
             raise ValueError(f"rpn_low is {self.rpn_low}; it must not exceed rpn_high, {self.rpn_high}")
         if self.pretrained == IMAGENET and self.backbone != "resnet50":
-            raise ValueError(f"pretrained: {IMAGENET} weights are those of the backbone resnet50")
+            raise ValueError(f"pretrained: {IMAGENET} weights need the backbone resnet50")
         return self
 
     @model_validator(mode="after")
     def _fits_into_memory(self) -> Self:
         if (weights := self.pyramid_channels * self.box_size**2 * self.box_units) > MAX_BOX_WEIGHTS:
             raise ValueError(
-                f"pyramid_channels times box_size squared times box_units is {weights}; allowed are {MAX_BOX_WEIGHTS}"
+                f"pyramid_channels times box_size squared times box_units is {weights}; at most "
+                f"{MAX_BOX_WEIGHTS} is allowed"
             )
         if self.anchors_per_cell > MAX_ANCHORS:
-            raise ValueError(f"anchor_sizes times anchor_ratios are {self.anchors_per_cell}; allowed are {MAX_ANCHORS}")
+            raise ValueError(
+                f"anchor_sizes times anchor_ratios is {self.anchors_per_cell}; at most {MAX_ANCHORS} is allowed"
+            )
         return self
 
     @field_validator("fine_tune")

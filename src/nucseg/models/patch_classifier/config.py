@@ -19,7 +19,7 @@ class PatchClassifierConfig(BaseModel):
     network: Literal["small", "lite", "resnet50"] = Field(
         "lite",
         description="`small`: a pre-activation ResNet of 69,129 weights; `lite`: EfficientNet-Lite0; `resnet50`: "
-        "ResNet-50, for a GPU. The last two can start from the weights of ImageNet.",
+        "ResNet-50, for a GPU. The last two can start from ImageNet weights.",
     )
     patch_size: int = Field(64, ge=32, le=512, multiple_of=32, description="Side of a patch in pixels.")
     pixel_size: float = Field(0.25, gt=0, le=10, description="Micrometres per pixel of the patches.")

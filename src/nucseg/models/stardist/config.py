@@ -28,7 +28,7 @@ class StarDistConfig(BaseModel):
     backbone: Literal["unet", "efficientnet_lite0"] = Field(
         "unet",
         description="`unet`: the U-Net of the `stardist` package; `efficientnet_lite0`: a decoder on "
-        "EfficientNet-Lite0, which can start from the weights of ImageNet.",
+        "EfficientNet-Lite0, which can start from ImageNet weights.",
     )
     n_rays: int = Field(32, ge=8, le=256, description="Number of rays of a polygon.")
     grid: Literal[1, 2, 4] = Field(
@@ -70,7 +70,9 @@ class StarDistConfig(BaseModel):
     def _fits_into_memory(cls, base: int, info: ValidationInfo) -> int:
         deepest = base * 2 ** info.data.get("unet_n_depth", 0)
         if deepest > MAX_FILTERS:
-            raise ValueError(f"times 2 for each of unet_n_depth levels is {deepest} filters; allowed are {MAX_FILTERS}")
+            raise ValueError(
+                f"times 2 for each of unet_n_depth levels is {deepest} filters; at most {MAX_FILTERS} are allowed"
+            )
         return base
 
     @field_validator("grid")

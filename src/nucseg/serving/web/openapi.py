@@ -12,7 +12,7 @@ TITLE = "nucseg"
 MAX_TITLE = "MAX Nucleus Segmenter"
 """Title of the Swagger 2.0 document, which clients of MAX-Nucleus-Segmenter check."""
 
-DESCRIPTION = "Find every nucleus in a microscopy image: at once, or queued where the image is large."
+DESCRIPTION = "Find every nucleus in a microscopy image: at once, or queued if the image is large."
 
 
 def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:

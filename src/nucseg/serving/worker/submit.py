@@ -25,7 +25,7 @@ def images_in(folder: Path) -> list[Path]:
     """
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise InputError(f"{folder}: holds no image; allowed are {', '.join(sorted(SUFFIXES))}.")
+        raise InputError(f"{folder}: contains no image; allowed are {', '.join(sorted(SUFFIXES))}.")
     return found
 
 

@@ -34,20 +34,20 @@ def predict(
         image: `(H, W)` or `(H, W, C)` of any integer, boolean or float dtype, as stored; or the path or URL of a file.
         model: Name or folder of a model; it is loaded once.
         channel: Name of a channel, or its number from 0; None takes a grey or a colour image as it is.
-        scale: Factor by which the image is resized before the network sees it: below 1 for nuclei larger than those
-            that the model knows, above 1 for smaller ones; from 0.05 to 20. `auto` finds it.
-        magnification: Magnification of the objective, where known; only a model that rescales to one uses it.
+        scale: Factor, from 0.05 to 20, by which the image is resized for the network: below 1 for nuclei larger than
+            those the model knows, above 1 for smaller ones. `auto` estimates it.
+        magnification: Magnification of the objective, if known; only a model that rescales to one uses it.
         score_threshold: Lowest score to keep, from 0.05 to 1; None takes the model's own.
-        tile: Side of a tile in pixels, as the network sees them: 64 or more, at most the model's
-            default, which None takes. Seams do not show.
-        precision: Number format of the network: `float32`, `bfloat16`, or `auto`, which is bfloat16 where the processor
-            has it and there is no GPU.
+        tile: Side of a tile in the network's pixels, from 64 up to the model's default; None takes the default. Seams
+            do not show.
+        precision: Number format of the network: `float32`, `bfloat16`, or `auto`, which is bfloat16 if the processor
+            supports it and there is no GPU.
 
     Returns:
         The label image `(H, W)` int32, and the score of each nucleus.
 
     Raises:
-        InputError: It is not one image, neither an array nor a path, or has no such channel.
+        InputError: `image` is neither an array nor a path, is not a single image, or has no such channel.
         ModelError: There is no such model.
         ConfigError: An option is not allowed.
     """

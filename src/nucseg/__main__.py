@@ -1,4 +1,4 @@
-"""The command line as a module: `python -m nucseg` is `nucseg`."""
+"""The command line as a module: `python -m nucseg` is the same as `nucseg`."""
 
 from nucseg.cli import main
 

@@ -1,4 +1,4 @@
-"""The command line beside `kedro run`: `nucseg predict`, `nucseg doctor` and what else `nucseg.commands` holds."""
+"""The command line beside `kedro run`: `nucseg predict` and the other commands of `nucseg.commands`."""
 
 import logging
 from importlib import import_module
@@ -15,7 +15,7 @@ COMMANDS = ("predict", "mitoses", "serve", "worker", "submit", "doctor")
 
 
 class _Group(click.Group):
-    """Imports a command when it is asked for, and shows an error that the user can mend as one line."""
+    """Imports a command when it is used, and shows an error that the user can fix as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

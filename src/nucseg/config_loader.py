@@ -1,4 +1,4 @@
-"""How Kedro reads `conf`: as it does by default, and `conf/local` in runs of other environments, too."""
+"""How Kedro reads `conf`: as by default, but including `conf/local` in runs with `--env`."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -13,8 +13,8 @@ _WITHOUT_LOCAL = ("base", "demo", "local")
 class ConfigLoader(OmegaConfigLoader):
     """Adds `conf/local` to what `--env cpu`, or another environment of the user's own, reads.
 
-    Kedro reads `conf/local` only where no environment is named. The order is base, environment, `conf/local` and
-    `--params`, of which the last one counts.
+    Kedro reads `conf/local` only if no environment is named. The order is base, environment, `conf/local` and
+    `--params`; later values override earlier ones.
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:

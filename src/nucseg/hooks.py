@@ -1,4 +1,4 @@
-"""Hooks into Kedro's life cycle: a run is checked and described first, errors are readable, the scores come last."""
+"""Hooks into Kedro's life cycle: they check and describe a run, make errors readable and print the scores."""
 
 from __future__ import annotations
 
@@ -96,16 +96,16 @@ def _models_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
         else:
             yield f"the predictions of {model}"
     if "params:inference" in pipeline.inputs():
-        # Kedro has put the typed parameters of a node in the place of plain ones.
+        # Kedro has replaced the plain parameters of a node by typed ones.
         yield f"the model {InferenceConfig.model_validate(catalog.load('parameters')['inference']).model}"
 
 
 class ReadableErrors:
-    """Shows an error that the user can mend as one message instead of a traceback."""
+    """Shows an error that the user can fix as one message instead of a traceback."""
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
-        """Find our own error in the chain that Kedro wrapped around it."""
+        """Find nucseg's own error in the chain that Kedro wrapped around it."""
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, NucsegError):
@@ -114,11 +114,11 @@ class ReadableErrors:
 
 
 class ScoreTable:
-    """Prints the table of scores and where the report lies at the end of a run that wrote a report."""
+    """Prints the table of scores and the path of the report at the end of a run that wrote a report."""
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Print, if the report is among the outputs."""
+        """Print the table if the report is among the outputs."""
         if "report" not in pipeline.all_outputs():
             return
         from nucseg.reporting.tables import console_table

@@ -40,7 +40,7 @@ class FolderDataset(PathDataset[Path, Path]):
     """Create a working folder and load its path, for what keeps files of its own (downloads, checkpoints)."""
 
     def load(self) -> Path:
-        """Create the folder where it is missing and return its path."""
+        """Create the folder if it is missing and return its path."""
         self._filepath.mkdir(parents=True, exist_ok=True)
         return self._filepath
 

@@ -1,1 +1,1 @@
-"""An image and its truth changed together, at random but seeded, through albumentations."""
+"""Random, seeded changes of an image and its truth together, through albumentations."""

@@ -1,4 +1,4 @@
-"""The augmenter: one seeded random change of an image and its truth, whatever that shows."""
+"""The augmenter: seeded random changes of an image and its truth."""
 
 import copy
 import json
@@ -18,16 +18,16 @@ STAGES: tuple[Stage, ...] = ("affine", "geometry", "colour", "intensity")
 
 
 class Augmenter:
-    """Random changes of an image and its truth together, the same for the same seed.
+    """Random changes of an image and its truth together; the same seed gives the same changes.
 
     The truth is an image of numbers (a label image, a class map). Its pixels are moved with the image's, by nearest
-    neighbour, and never renumbered or interpolated: what instances need after that is the caller's rule.
+    neighbour, and never renumbered or interpolated: renumbering instances is left to the caller.
 
     Safe to call from several threads at once. `reach` and `largest_zoom` say how much context has to be cut out around
     a patch so that nothing beyond the window is seen.
 
     Args:
-        stages: An albumentations pipeline for each of the `STAGES`.
+        stages: One albumentations pipeline for each of `STAGES`.
     """
 
     def __init__(self, stages: dict[Stage, A.Compose]) -> None:
@@ -47,7 +47,7 @@ class Augmenter:
         """Build the pipeline from what `to_dict` returned.
 
         Raises:
-            ConfigError: The definition is not one of `to_dict`'s.
+            ConfigError: The definition was not written by `to_dict`.
         """
         try:
             stages = {stage: A.from_dict(definition["stages"][stage]) for stage in STAGES}
@@ -88,12 +88,12 @@ class Augmenter:
             truth: `(H, W)`, any integer dtype.
             seed: The same seed gives the same result.
             size: Rows and columns of the result, from the centre of the changed image; None keeps `(H, W)`.
-            value_range: What counts as black and as white to the colour and intensity transforms, in unit range.
-                A dark image of a few grey levels gets noise of a fraction of these levels, not of the whole range.
+            value_range: The values that the colour and intensity transforms treat as black and white, in unit range. A
+                dark image of a few grey levels gets noise in proportion to these levels, not to the whole range.
 
         Returns:
             The image, float32 in unit range, `size` or `(H, W)` with the channels of `image`; and its truth, int32,
-            with the values of `truth`. What geometry cut in two or mirrored keeps its value.
+            with the values of `truth`. Nuclei that the geometry cut in two or mirrored keep their value.
         """
         size = size or image.shape[:2]
         with self._own_stages() as stages:

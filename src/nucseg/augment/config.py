@@ -1,4 +1,4 @@
-"""What `data_augmentations.yml` may say: the list of random transforms, each with its probability and its ranges."""
+"""Parameters of `data_augmentations.yml`: the list of random transforms, each with its probability and ranges."""
 
 from typing import Annotated, ClassVar, Literal
 

@@ -23,12 +23,12 @@ _OUTLINE = (1.0, 0.85, 0.1)
 def preview_sheet(
     samples: Sequence[Sample], augmenter: Augmenter, *, rows: int = 6, versions: int = 5, size: int = 256, seed: int = 0
 ) -> Figure:
-    """Draw training patches, and beside each several augmented versions of it, with the outlines of its labels.
+    """Draw training patches, each beside several augmented versions of it, with the outlines of its labels.
 
-    All pictures of a row have the same contrast, so that changes of brightness show.
+    All pictures of a row have the same contrast, so that changes of brightness are visible.
 
     Args:
-        samples: The manifest; patches come from its train split, the modalities taking turns.
+        samples: The manifest; patches come from its train split, alternating between modalities.
         augmenter: The augmenter to show.
         rows: Maximum number of patches.
         versions: Augmented versions of each.

@@ -1,4 +1,4 @@
-"""From the typed configs to albumentations transforms."""
+"""Conversion of the typed configs to albumentations transforms."""
 
 import os
 from typing import Any
@@ -16,8 +16,8 @@ import numpy as np
 class WindowAffine(A.Affine):
     """An affine transform that computes only the central window of its output.
 
-    A patch that is turned and shrunk needs a source three times its side; to warp all of that and to crop afterwards
-    costs eight times as much as to warp the patch alone.
+    A patch that is rotated and shrunk needs a source three times its side. Warping all of that and cropping afterwards
+    costs eight times as much as warping only the patch.
     """
 
     window: tuple[int, int] | None = None
@@ -34,15 +34,15 @@ class WindowAffine(A.Affine):
 
 
 def center_offset(shape: tuple[int, int], window: tuple[int, int]) -> tuple[int, int]:
-    """Compute the row and column at which a `window` (rows, columns) begins that lies at the centre of `shape`."""
+    """Compute the first row and column of a `window` (rows, columns) at the centre of `shape`."""
     return (shape[0] - window[0]) // 2, (shape[1] - window[1]) // 2
 
 
 def build(transform: c.TransformConfig) -> A.BasicTransform:
     """Build the albumentations transform that a typed config describes.
 
-    Borders are mirrored, so no geometry brings in black corners; truths are never interpolated (albumentations
-    warps masks by nearest neighbour).
+    Borders are mirrored, so no transform brings in black corners; truths are never interpolated (albumentations warps
+    masks by nearest neighbour).
 
     Args:
         transform: One entry of `AugmentationConfig.transforms`.

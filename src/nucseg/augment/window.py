@@ -1,4 +1,4 @@
-"""What is cut out of an image before it is augmented."""
+"""The window that is cut out of an image before it is augmented."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ def mirrored_window(image: NDArray, labels: NDArray, center: tuple[int, int], si
     Args:
         image: `(H, W)` or `(H, W, C)`.
         labels: `(H, W)`, uint8, uint16 or int32.
-        center: Row and column, inside of the image.
+        center: Row and column, inside the image.
         size: Rows and columns of the window; may exceed the image.
 
     Returns:
@@ -32,7 +32,7 @@ def mirrored_window(image: NDArray, labels: NDArray, center: tuple[int, int], si
 
 
 def value_range(image: NDArray) -> tuple[float, float]:
-    """Compute what counts as black and as white in an image: its 0.1st and 99.9th percentile, in unit range.
+    """Compute the values that count as black and white in an image: its 0.1st and 99.9th percentiles, in unit range.
 
     Args:
         image: `(H, W)` or `(H, W, C)`, whole; all channels count together, so that colours stay as they are.

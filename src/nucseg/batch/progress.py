@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """A bar over the tiles, whose number grows with each image that is opened.
+    """A progress bar over the tiles; their number grows with each image that is opened.
 
     Args:
-        images: How many there will be.
+        images: Number of images in the run.
     """
 
     def __init__(self, images: int) -> None:
@@ -31,13 +31,13 @@ class Progress(AbstractContextManager["Progress"]):
         self._bar.close()
 
     def open(self, tiles: int) -> None:
-        """Add an image of so many tiles."""
+        """Add an image with this number of tiles."""
         with self._lock:
             self._bar.total += tiles
             self._bar.refresh()
 
     def tile(self, nuclei: int) -> None:
-        """Count a tile with so many nuclei."""
+        """Count a tile with this number of nuclei."""
         with self._lock:
             self._nuclei += nuclei
             self._bar.set_postfix_str(f"{self._nuclei} nuclei", refresh=False)

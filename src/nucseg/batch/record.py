@@ -1,4 +1,4 @@
-"""What is kept of a run beside its results, so that it can be resumed."""
+"""The record kept beside the results of a run, so that it can be resumed."""
 
 import hashlib
 import json
@@ -35,8 +35,8 @@ class ImageRecord:
 
     Attributes:
         output: The run's output folder.
-        name: The image's.
-        settings: All that the nuclei depend on; results of other settings are not resumed. JSON types only.
+        name: The image's name.
+        settings: Everything that the nuclei depend on; results of other settings are not resumed. JSON types only.
     """
 
     output: Path
@@ -75,7 +75,7 @@ class ImageRecord:
         shutil.rmtree(self._tiles, ignore_errors=True)
 
     def save_tile(self, tile: int, grid: TileGrid, part: TileResult) -> None:
-        """Save what was found in a tile of a grid."""
+        """Save the result of a tile of a grid."""
         part.save(self._tile(tile, grid))
 
     def saved_tiles(self, grid: TileGrid) -> dict[int, TileResult]:

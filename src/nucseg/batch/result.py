@@ -1,4 +1,4 @@
-"""What became of one image of a run."""
+"""The outcome of one image of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What became of one image.
+    """The outcome of one image.
 
     Attributes:
         image: Its path or URL.
-        name: What its results are called.
-        nuclei: How many were found; None where it failed.
-        files: What was written.
+        name: Name of its results.
+        nuclei: Number of nuclei found; None if it failed.
+        files: The files that were written.
         error: One line that says why it failed, or None.
         skipped: Whether an earlier run had finished it.
-        has_results: Whether it failed because there are results of it already.
-        seconds: Spent on it.
-        notes: What the user should know of how it was read; see `ImageSource.notes`.
+        has_results: Whether it failed because it already has results.
+        seconds: Time spent on it.
+        notes: Remarks for the user on how it was read; see `ImageSource.notes`.
         figures: What else its row of the summary holds; see `Results.write`.
     """
 

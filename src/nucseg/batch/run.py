@@ -35,7 +35,7 @@ class Results(Protocol):
     """What a run makes of the nuclei of each image.
 
     Attributes:
-        summary: The file with one row an image.
+        summary: The file with one row per image.
         settings: All that the results depend on beside the nuclei and the options of the run; JSON types only.
     """
 

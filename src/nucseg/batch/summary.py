@@ -1,4 +1,4 @@
-"""What a run leaves for all images together: a summary, and one table of all nuclei."""
+"""Files for all images of a run together: a summary, and one table of all nuclei."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file, atomic_files
 
 SUMMARY = "summary.csv"
-"""One row an image; its columns are documented in `docs/predict.md`."""
+"""One row per image; its columns are documented in `docs/predict.md`."""
 
 TABLES = ("table.csv", "table.parquet")
 """The tables of all images as one."""
@@ -25,7 +25,7 @@ _BEFORE, _AFTER = ("image", "status", "nuclei"), ("seconds", "error", "notes", "
 
 @dataclass(frozen=True)
 class Summary:
-    """The file with one row an image, of all runs into a folder.
+    """The file with one row per image, of all runs into a folder.
 
     Attributes:
         name: Its name.
@@ -55,7 +55,7 @@ class Summary:
 
         Args:
             output: The run's output folder.
-            outcomes: Of this run's images, in their order.
+            outcomes: The outcomes of this run's images, in their order.
 
         Raises:
             StorageError: It cannot be written.
@@ -68,7 +68,7 @@ class Summary:
             rows.append(before if before and is_kept else _row(outcome, output))
         with (
             atomic_file(output / self.name) as temporary,
-            # A path may be no UTF-8; the names of results, by which rows are told apart, always are.
+            # A path may be no UTF-8; the names of results, which identify the rows, always are.
             temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             writer = csv.DictWriter(file, self.columns, lineterminator="\n", extrasaction="ignore", restval="")
@@ -77,7 +77,7 @@ class Summary:
             writer.writerows(rows)
 
     def check(self, output: Path) -> None:
-        """Refuse a folder whose files a run would replace though nucseg did not write them.
+        """Refuse a folder if a run would replace a file in it that nucseg did not write.
 
         Raises:
             InputError: There is such a file.
@@ -89,7 +89,7 @@ class Summary:
             )
 
     def rows(self, output: Path) -> Iterator[dict[str, str]]:
-        """Read the rows of earlier runs; nothing where there is none."""
+        """Read the rows of earlier runs; nothing if there is none."""
         if self._is_here(output):
             with (output / self.name).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
                 yield from csv.DictReader(file)

@@ -1,1 +1,1 @@
-"""The commands of `nucseg`, one a file; each imports what it needs inside its function, so that `--help` is fast."""
+"""The commands of `nucseg`, one per file. Each imports what it needs inside its function, so that `--help` is fast."""

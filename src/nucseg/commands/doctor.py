@@ -1,4 +1,4 @@
-"""`nucseg doctor`: what this installation can do."""
+"""`nucseg doctor`: checks of this installation."""
 
 import os
 import platform

@@ -20,16 +20,16 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 def field_options(
     model: type[BaseModel], *names: str, prefix: str | None = None, renamed: dict[str, str] | None = None
 ) -> Callable[[Command], Command]:
-    """Add an option for each of these fields; all of them where none is named.
+    """Add an option for each of these fields; all of them if none is named.
 
-    A value is checked as the model checks it. The function gets None for an option that was not given, see `given`.
-    A secret becomes no option: everyone on the machine would see it.
+    The model checks the values. The function gets None for an option that was not given, see `given`. A secret gets no
+    option, since everyone on the machine would see it.
 
     Args:
-        model: Its fields' descriptions are the help, with what is allowed and the default.
+        model: The help shows the descriptions of its fields, their limits and defaults.
         names: Names of fields.
-        prefix: What precedes a field's name in the environment variable that sets it, too.
-        renamed: What the option of a field is called where it is not the field's name.
+        prefix: Prefix of the environment variables that also set the fields.
+        renamed: Names of options that differ from the field's name.
     """
 
     def add(command: Command) -> Command:
@@ -48,7 +48,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Value(click.ParamType):
-    """A value that a field allows; several with commas between them where it takes several."""
+    """A value that a field allows, or several separated by commas if it takes several."""
 
     def __init__(self, field: FieldInfo) -> None:
         # The annotation is known at run time only, which mypy does not take for a type.
@@ -76,7 +76,7 @@ def _option(name: str, field: FieldInfo, prefix: str | None, shown: str) -> Call
     note = f" [{'; '.join(notes)}]" if notes else ""
     text = f"{field.description}{note}"
     if is_flag:
-        # Only what may also be set elsewhere must be possible to unset here.
+        # Only a flag that can also be set elsewhere needs a way to unset it here.
         flags = option if prefix is None else f"{option}/--no-{option[2:]}"
         return click.option(flags, name, is_flag=True, default=None, help=text)
     value = _Value(field)
@@ -93,7 +93,7 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _shown(annotation: Any) -> str:
-    """Return what stands for the value of an option in the help."""
+    """Return the placeholder for an option's value in the help."""
     if get_origin(annotation) is tuple:
         return "LIST"
     kinds = _members(annotation)

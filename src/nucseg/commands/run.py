@@ -75,7 +75,7 @@ def check_run(output: Path, workers: int, scheduler: str | None) -> None:
 
 
 def found_images(images: tuple[str, ...], results: list[Path]) -> "list[FoundImage]":
-    """Find the images that were named, and print what was skipped; exit where there is none.
+    """Find the images that were named, and print what was skipped; exit if there is none.
 
     Args:
         images: As on the command line.

@@ -51,6 +51,6 @@ def worker(
             stop_event(until_input_ends=until_input_ends)
         )
     else:
-        # Half of the time after which a server ends its workers: the other half is for giving the task back.
+        # Half of the time after which a server ends its workers: the other half is for returning the task.
         patience = settings.shutdown_timeout / 2
         run_until_signalled(build_worker(settings), patience=patience, until_input_ends=until_input_ends)

@@ -1,1 +1,1 @@
-"""What every other package speaks: the types, the errors and the checks. Knows NumPy only."""
+"""The types, errors and checks that every other package uses. Depends on NumPy only."""

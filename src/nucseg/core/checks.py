@@ -7,14 +7,14 @@ from nucseg.core.errors import InputError
 
 
 def check_image(image: NDArray, name: str) -> None:
-    """Refuse what is not an image.
+    """Check that an array is an image.
 
     Args:
-        image: What should be `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any integer, boolean or float dtype.
-        name: What to call it in the message (a file or a sample id).
+        image: An image is `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, of any integer, boolean or float dtype.
+        name: Name for the message (a file or a sample id).
 
     Raises:
-        InputError: The shape or the dtype is another, a side is 0, or a pixel is NaN, infinite or beyond float32.
+        InputError: Its shape or dtype is not allowed, a side is 0, or a pixel is NaN, infinite or beyond float32.
     """
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
         raise InputError(
@@ -34,14 +34,14 @@ def check_image(image: NDArray, name: str) -> None:
 
 
 def check_label_image(labels: NDArray, name: str) -> None:
-    """Refuse what is not a label image.
+    """Check that an array is a label image.
 
     Args:
-        labels: What should be `(H, W)` of an integer dtype without negative values; gaps are allowed.
-        name: What to call it in the message.
+        labels: A label image is `(H, W)` of an integer dtype without negative values; gaps are allowed.
+        name: Name for the message.
 
     Raises:
-        InputError: The shape, the dtype or the values are others.
+        InputError: Its shape, dtype or values are not allowed.
     """
     if labels.ndim != 2 or 0 in labels.shape:
         raise InputError(f"{name}: shape {labels.shape} is not a label image; allowed is (rows, columns).")

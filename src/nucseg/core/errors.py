@@ -2,11 +2,11 @@
 
 
 class NucsegError(Exception):
-    """Base of every error that the user's input or machine caused; shown without a traceback."""
+    """Base of every error that the user's input or machine caused; it is shown without a traceback."""
 
 
 class InputError(NucsegError):
-    """An image, a label image or an argument is not what was asked for."""
+    """An image, a label image or an argument is not what is required."""
 
 
 class ConfigError(NucsegError):

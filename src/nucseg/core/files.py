@@ -1,4 +1,4 @@
-"""Writing that leaves nothing half-made: to a temporary name first, then a rename."""
+"""Atomic writing: to a temporary name first, then a rename, so that nothing half-written remains."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Create a temporary path beside `path` (same suffix) that becomes `path` when the block ends well.
 
     Args:
-        path: The file to be; its folder is created where it is missing.
+        path: The file to write; its folder is created if it is missing.
 
     Yields:
         The temporary path to write to.
@@ -38,8 +38,8 @@ def atomic_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
     """Create an empty temporary folder beside `path` that replaces `path` when the block ends well.
 
     Args:
-        path: The folder to be; an older one of that name is removed only after the new one is whole.
-        keep: Whether a folder that another process has written in the meantime stays instead.
+        path: The folder to write; an older one of that name is removed only after the new one is complete.
+        keep: Whether a folder that another process has written in the meantime is kept instead.
 
     Yields:
         The temporary folder to fill.
@@ -67,7 +67,7 @@ def atomic_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """Yield a temporary folder whose files and folders move to `folder` together when the block ends well.
 
     Args:
-        folder: The folder to be filled; created where it is missing.
+        folder: The folder to fill; created if it is missing.
         names: Paths below it, of files and folders that the block writes; older ones are replaced.
 
     Yields:

@@ -1,4 +1,4 @@
-"""The package itself: its version, and where its modules lie."""
+"""The package itself: its version, and the folder of its modules."""
 
 from pathlib import Path
 

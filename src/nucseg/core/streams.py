@@ -1,14 +1,14 @@
-"""Streams of bytes that libraries cannot take for files."""
+"""Streams of bytes that libraries cannot mistake for files."""
 
 import io
 from typing import IO, Any, BinaryIO, cast
 
 
 class _WithoutFile(io.RawIOBase):
-    """A stream without the file beneath it.
+    """A stream that hides the file beneath it.
 
     Args:
-        stream: A seekable one; closing this one leaves it open.
+        stream: A seekable stream; closing this object leaves it open.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -27,11 +27,11 @@ class _WithoutFile(io.RawIOBase):
         return int(self._stream.tell())
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return that it can be moved in."""
+        """Return True: it can be sought."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""The words of the project as types: what a model found, and what the manifest says of one annotated image."""
+"""The project's main types: what a model found, and what the manifest says about one annotated image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class Instances:
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> Self:
-        """Return the answer for an image `(H, W)` in which nothing was found."""
+        """Return the result for an image `(H, W)` in which nothing was found."""
         return cls(np.zeros(shape, np.int32), np.zeros(0, np.float32))
 
     @property
@@ -47,7 +47,7 @@ class Instances:
         return Instances(numbers[self.labels], self.scores[keep])
 
     def by_score(self) -> "Instances":
-        """Return the same nuclei, numbered in the order of falling score."""
+        """Return the same nuclei, numbered by decreasing score."""
         order = np.argsort(-self.scores, kind="stable")
         numbers = np.zeros(len(self) + 1, np.int32)
         numbers[order + 1] = np.arange(1, len(self) + 1)
@@ -63,15 +63,15 @@ class Sample:
         dataset: Name of the dataset, such as `bbbc038`.
         split: `train`, `val` or `test`.
         modality: `fluorescence`, `histology` or `brightfield`.
-        magnification: Magnification of the objective, or None where the dataset does not say.
+        magnification: Magnification of the objective, or None if the dataset does not say.
         test_class: The dataset's own class of test images, or None.
         height: Rows in pixels.
         width: Columns in pixels.
         channels: 1 or 3, as stored.
-        n_nuclei: Nuclei in the label image, or None where the truth is not a label image.
+        n_nuclei: Nuclei in the label image, or None if the truth is not a label image.
         median_diameter_px: Median over the nuclei of the diameter of the circle of equal area, or None without nuclei.
         image_path: The canonical image (TIFF, uint8 or uint16).
-        label_path: The canonical label image (TIFF, uint16 or uint32), or None where the truth is not a label image.
+        label_path: The canonical label image (TIFF, uint16 or uint32), or None if the truth is not a label image.
     """
 
     image_id: str

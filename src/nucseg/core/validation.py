@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, in plain words."""
+"""Pydantic's validation errors in plain words."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ _WORDS = {
 
 
 def plain_words(problem: Mapping[str, Any]) -> str:
-    """Return what is allowed instead of a wrong value.
+    """Describe what is allowed instead of a wrong value.
 
     Args:
         problem: One of `ValidationError.errors()`.

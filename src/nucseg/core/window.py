@@ -40,7 +40,7 @@ class Window(NamedTuple):
         return Window(self.top - other.top, self.left - other.left, self.bottom - other.top, self.right - other.left)
 
     def common(self, other: "Window") -> "Window":
-        """Return the pixels of both; a window without pixels where there are none."""
+        """Return the pixels of both; a window without pixels if there are none."""
         return Window(
             max(self.top, other.top),
             max(self.left, other.left),

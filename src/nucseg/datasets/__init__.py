@@ -1,4 +1,4 @@
-"""The datasets: where they come from, how they are laid out, how they become samples."""
+"""The datasets: their sources, their layouts, and how they become samples."""
 
 from nucseg.datasets import bbbc038, demo, own, s_bsst265
 from nucseg.datasets.base import Dataset

@@ -21,12 +21,12 @@ _TIMEOUT_S = 60  # without a byte, not for the whole transfer
 def fetch_archive(info: DatasetInfo, archive: Archive, source: ArchiveSource, folder: Path) -> Path:
     """Fetch one archive, or keep the existing one if it is right.
 
-    Beside the archive lies `<archive>.json` with the URL and the sha256 that were found at first use. The archive gets
-    its name only when it is whole, verified and safe; a failure leaves what was there before.
+    `<archive>.json` beside the archive records the URL and the sha256 found at first use. The archive gets its name
+    only when it is complete, verified and safe; after a failure the previous one is still there.
 
     Args:
         info: The dataset.
-        archive: What its archive must be.
+        archive: The expected archive.
         source: Address or path; the archive of a path is copied. Without a checksum, it is recorded at first use of
             this address and compared later.
         folder: Where the archive goes.
@@ -35,7 +35,8 @@ def fetch_archive(info: DatasetInfo, archive: Archive, source: ArchiveSource, fo
         The archive.
 
     Raises:
-        DownloadError: No connection, no such file, truncated, wrong checksum, unsafe or not this dataset's archive.
+        DownloadError: There is no connection or no such file, or the archive is truncated, has a wrong checksum, is
+            unsafe, or is not this dataset's.
         StorageError: The disk is full, read-only or not permitted.
     """
     path, url = folder / archive.name, source.url
@@ -129,7 +130,7 @@ def _fetch(info: DatasetInfo, url: str, target: Path) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the message of the first cause, without the wrappings of the libraries in between."""
+    """Return the message of the first cause, without what the libraries in between added."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a dataset is: its facts, where it comes from, and its annotated images as they lie there."""
+"""A dataset: its facts, its source, and its annotated images as they are stored there."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Archive:
-    """What the archive of a dataset must be.
+    """The expected archive of a dataset.
 
     Attributes:
         url: The official address.
-        sha256: Checksum of the official archive, or None where it is not known.
+        sha256: Checksum of the official archive, or None if it is not known.
         name: File name of the archive in `data/01_raw/<dataset>/`.
         expected: Regular expressions; each must match the name of an entry of the archive.
-        max_unpacked_bytes: Limit of all entries together; an archive above it is refused as a zip bomb.
+        max_unpacked_bytes: Limit for all entries together; an archive that exceeds it is refused as a zip bomb.
     """
 
     url: str
@@ -40,7 +40,7 @@ class DatasetInfo:
         citation: The paper to cite.
         licence: The terms of use.
         homepage: The page that describes it.
-        archive: The official archive, or None where the dataset is no archive.
+        archive: The official archive, or None if the dataset is not an archive.
     """
 
     name: str
@@ -53,17 +53,18 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class RawSample:
-    """One annotated image as its archive holds it.
+    """One annotated image as stored in its archive.
 
     Attributes:
         image_id: Unique within its dataset.
-        read: Returns image, label image (None where the truth is not a label image) and the number of pixels that
-            several masks claimed; raises InputError with the reason when the sample is broken. To be called before the
-            next sample is taken (the archive is open then).
+        read: Returns image, label image (None if the truth is not a label image) and the number of pixels that several
+            masks claimed; raises InputError with the reason when the sample is broken. To be called before the next
+            sample is taken (the archive is open then).
         modality: `fluorescence`, `histology` or `brightfield`; None to derive it from the pixels.
         magnification: Magnification of the objective, or None.
         test_class: The dataset's own class of test images, or None.
-        splits: Where the sample may go. One name is an official split; several are chosen from by the id.
+        splits: The splits that the sample may belong to. One name is an official split; from several, one is chosen by
+            the id.
         field: Name of the field of view where several samples are known to overlap, or None.
     """
 
@@ -77,17 +78,17 @@ class RawSample:
 
 
 class Dataset(Protocol):
-    """What the module of each dataset offers."""
+    """The interface of each dataset's module."""
 
     INFO: DatasetInfo
     SOURCE: type[BaseModel] | None
-    """The type of the parameter `data_download.<name>`, or None where there is nothing to choose."""
+    """The type of the parameter `data_download.<name>`, or None if there is nothing to choose."""
 
     def fetch(self, source: Any, folder: Path) -> Path:
         """Fetch the dataset to this machine.
 
         Args:
-            source: Where it comes from, a `SOURCE`; None where there is nothing to choose.
+            source: Where it comes from, a `SOURCE`; None if there is nothing to choose.
             folder: The dataset's own folder for what is fetched, `data/01_raw/<name>`.
 
         Returns:

@@ -56,13 +56,13 @@ def fetch(source: ArchiveSource, folder: Path) -> Path:
 
 
 def raw_samples(archive: Path) -> Iterator[RawSample]:
-    """List the samples: `<id>/images/<id>.png` with one `<id>/masks/<any>.png` a nucleus, in the order of the ids.
+    """List the samples: `<id>/images/<id>.png` with one `<id>/masks/<any>.png` per nucleus, in the order of the ids.
 
     Args:
-        archive: The zip file; it is read where it lies and stays open until the last sample is taken.
+        archive: The zip file; it is read in place and stays open until the last sample is taken.
 
     Yields:
-        One sample an id; the split is chosen by the id and the modality told from the pixels.
+        One sample per id; the split is chosen by the id, and the modality is derived from the pixels.
     """
     entries: dict[str, dict[str, list[str]]] = defaultdict(lambda: {"images": [], "masks": []})
     with zipfile.ZipFile(archive) as opened:

@@ -46,7 +46,7 @@ else:
 
 
 class DownloadConfig(_Sources):
-    """`data_download`: which datasets, from where."""
+    """`data_download`: the datasets and their sources."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,17 +78,17 @@ class DownloadConfig(_Sources):
         return self
 
     def source(self, name: str) -> BaseModel | None:
-        """Return where a dataset comes from, or None where there is nothing to choose."""
+        """Return where a dataset comes from, or None if there is nothing to choose."""
         return getattr(self, name, None)
 
 
 class SplitConfig(BaseModel):
-    """`data_preprocessing.split`: which samples train, which choose, which judge."""
+    """`data_preprocessing.split`: the shares of the samples for training, validation and test."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # Of 3,000 salts the one whose shares come closest to 70/10/20 in each modality and image size of 563 images of
-    # BBBC038; else a rare kind might miss from a split. Chosen before any model was trained.
+    # BBBC038; otherwise a rare kind might be missing from a split. Chosen before any model was trained.
     salt: str = Field(
         "nucseg-427", description="Salt of the hash that assigns the splits; another salt gives another split."
     )

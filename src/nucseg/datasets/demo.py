@@ -31,7 +31,7 @@ INFO = DatasetInfo(
 SOURCE = None
 
 _ARCHIVE_NAME = "demo.zip"
-# Row and column of each quadrant, and its split. They are parts of one field, so the test quadrant is no honest test.
+# Row and column of each quadrant, and its split. Parts of one field, so the test quadrant is not an independent test.
 _QUADRANTS = (
     ("top_left", 0, 0, "train"),
     ("top_right", 0, 1, "train"),

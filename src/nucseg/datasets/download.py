@@ -10,17 +10,17 @@ logger = logging.getLogger(__name__)
 
 
 def download_datasets(config: DownloadConfig, folder: Path) -> dict[str, Path]:
-    """Fetch the chosen datasets, and log what their users should cite.
+    """Fetch the chosen datasets, and log their licences and citations.
 
     Args:
-        config: Which datasets, from where.
-        folder: Parent of the folders `<dataset>` that archives go to.
+        config: The datasets and their sources.
+        folder: Parent of the folders `<dataset>` for the archives.
 
     Returns:
         Dataset name to its archive or folder, in the order of `config.datasets`.
 
     Raises:
-        DownloadError: A dataset could not be fetched or is not what it should be.
+        DownloadError: A dataset could not be fetched or is not the expected one.
         StorageError: An archive could not be written.
     """
     fetched = {}

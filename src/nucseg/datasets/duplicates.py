@@ -1,7 +1,7 @@
-"""Near-duplicates: images that show parts of one field of view and must not be torn apart by the split.
+"""Near-duplicates: images that show parts of one field of view and must not be separated by the split.
 
-Many images of BBBC038 are neighbouring tiles of one larger picture: the last line of the one goes on in the first line
-of the other. Two images of one size belong to one group when
+Many images of BBBC038 are neighbouring tiles of one larger picture: the last line of one continues in the first line of
+the other. Two images of one size belong to one group when
 
 - they share a *seam*: across it, grey values change no more than between neighbouring lines inside the two images, and
   the two lines correlate; or
@@ -9,9 +9,9 @@ of the other. Two images of one size belong to one group when
 - their dataset says that they overlap (`RawSample.field`).
 
 Of 563 images of BBBC038, 429 are in 120 groups of 2 to 14 and 134 are alone; put together, the large groups are
-seamless fields of up to 4 x 4 tiles. A chance match does no harm: it only makes a group larger.
+seamless fields of up to 4 x 4 tiles. A chance match is harmless: it only makes a group larger.
 
-What leak remains: tiles that do not touch (diagonal ones whose common neighbours are absent), tiles whose common border
+Remaining leaks: tiles that do not touch (diagonal ones whose common neighbours are absent), tiles whose common border
 is empty background, crops that overlap at another offset or have another size, rotated or re-scaled copies, and
 different fields of one well, slide or animal.
 """
@@ -41,14 +41,14 @@ _THUMBNAIL = 16
 
 
 def fingerprint(image: NDArray) -> str:
-    """Compute what the comparison needs of an image, as a short text.
+    """Compute a short text with what the comparison needs to know about an image.
 
     Args:
         image: `(H, W)` or `(H, W, C)`, any integer dtype.
 
     Returns:
         Base64 of the zlib-compressed thumbnail, border lines and steps (root mean square difference between a border
-        line and its neighbour), float16 in unit range; some kilobytes.
+        line and its neighbour), float16 in unit range; a few kilobytes.
     """
     grey = to_grey(to_unit_float(image))
     lines = [(grey[0], grey[min(1, len(grey) - 1)]), (grey[-1], grey[-min(2, len(grey))])]
@@ -67,9 +67,9 @@ def near_duplicate_groups(rows: pd.DataFrame) -> pd.Series:
         rows: Columns `image_id, height, width, fingerprint, field`, ids unique.
 
     Returns:
-        For each row the smallest id of its group (its own where it is alone). It does not depend on the order of the
-        rows, but on which images are present: without its smallest id, or without the tile that joins two parts, a
-        group has another name.
+        For each row the smallest id of its group (its own if it is alone). It does not depend on the order of the rows,
+        but on which images are present: without its smallest id, or without the tile that joins two parts, a group has
+        another name.
     """
     n = len(rows)
     edges = [np.zeros((0, 2), np.intp)]
@@ -108,7 +108,7 @@ def _seams(
     after: NDArray[np.float32],
     after_step: NDArray[np.float32],
 ) -> NDArray[np.intp]:
-    """Find where the last line of one image `(N, L)` goes on in the first line of another."""
+    """Find where the last line of one image `(N, L)` continues in the first line of another."""
     correlation, contrast = _correlations(before, after)
     squares = (before**2).mean(axis=1)[:, None] + (after**2).mean(axis=1) - 2 * before @ after.T / before.shape[1]
     step = np.sqrt(np.maximum(squares, 0))

@@ -1,4 +1,4 @@
-"""The manifest `samples.csv`: one validated row a sample."""
+"""The manifest `samples.csv`: one validated row per sample."""
 
 from collections import Counter
 from dataclasses import fields
@@ -17,7 +17,7 @@ COLUMNS = [field.name for field in fields(Sample)]
 
 
 class _Row(BaseModel):
-    """What a row must be; the fields are those of `Sample`."""
+    """The types of a row; the fields are those of `Sample`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,10 +43,10 @@ def read_manifest(path: Path) -> list[Sample]:
         path: The CSV file.
 
     Returns:
-        The samples in the order of the file; their paths lead from the file's folder.
+        The samples in the order of the file; their paths are relative to the file's folder.
 
     Raises:
-        InputError: The file is missing or no CSV, or a row is wrong: the message names row and column.
+        InputError: The file is missing or not CSV, or a row is wrong; the message names row and column.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
@@ -62,7 +62,7 @@ def write_manifest(path: Path, table: pd.DataFrame) -> None:
 
     Args:
         path: The CSV file.
-        table: The columns of `Sample`, empty where a fact is unknown; paths relative to the file's folder.
+        table: The columns of `Sample`, empty if a fact is unknown; paths relative to the file's folder.
 
     Raises:
         InputError: A row is wrong.
@@ -78,13 +78,13 @@ def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
 
     Args:
         table: The columns of `Sample`, as text or typed; missing values are NaN or None.
-        path: The manifest's file: named in messages, and its folder is where the paths lead from.
+        path: The manifest's file; messages name it, and paths are relative to its folder.
 
     Returns:
         The samples in the order of the rows.
 
     Raises:
-        InputError: A column is missing or unknown, a value is not allowed, or two rows have one key.
+        InputError: A column is missing or unknown, a value is not allowed, or two rows have the same key.
     """
     if set(table.columns) != set(COLUMNS):
         missing = [column for column in COLUMNS if column not in table.columns]

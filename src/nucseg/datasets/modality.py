@@ -9,9 +9,9 @@ from nucseg.images.intensity import unit_value
 def modality_of(image: NDArray) -> str:
     """Derive the modality from the pixels, by the rule that holds in BBBC038.
 
-    Channels that differ are a stain's colour: `histology`. A grey image is `brightfield` where its mean is above half
-    of what its dtype can hold, else `fluorescence`. In BBBC038 (8 bit) the means of the one are above 205, those of the
-    other below 58.
+    Channels that differ are a stain's colour: `histology`. A grey image is `brightfield` if its mean is above half of
+    the dtype's maximum, otherwise `fluorescence`. In BBBC038 (8 bit) the means of brightfield images are above 205,
+    those of fluorescence images below 58.
 
     Args:
         image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, unsigned integers as stored.

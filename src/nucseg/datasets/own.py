@@ -1,4 +1,4 @@
-"""A dataset of one's own: a folder with images and their label images."""
+"""The user's own dataset: a folder with images and their label images."""
 
 import csv
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
 def fetch(source: FolderSource, folder: Path) -> Path:
-    """Return the folder of the images: it is read where it lies.
+    """Return the folder of the images; it is read in place.
 
     Args:
         source: The folder that holds the folders `images` and `labels`.
@@ -51,10 +51,10 @@ def fetch(source: FolderSource, folder: Path) -> Path:
 
 
 def raw_samples(folder: Path) -> Iterator[RawSample]:
-    """List the samples: `images/<id>.*` and `labels/<id>.*`, described in `samples.csv` where there is one.
+    """List the samples: `images/<id>.*` and `labels/<id>.*`, described in `samples.csv` if there is one.
 
-    The CSV has the column `image_id` and any of `split`, `modality` and `magnification`; an empty cell, like an image
-    that it does not name, leaves the choice to the rules for all datasets.
+    The CSV has the column `image_id` and any of `split`, `modality` and `magnification`; for an empty cell, and for an
+    image that it does not name, the rules for all datasets apply.
 
     Args:
         folder: What `fetch` returned.
@@ -92,7 +92,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _description(path: Path) -> dict[str, dict[str, str]]:
-    """Read the CSV as one mapping of stripped text an image; empty where there is no file."""
+    """Read the CSV as one mapping of stripped text per image; empty if there is no file."""
     if not path.is_file():
         return {}
     try:

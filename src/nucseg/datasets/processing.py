@@ -1,4 +1,4 @@
-"""From archives to canonical images, label images and the rows of the manifest."""
+"""Conversion of archives to canonical images, label images and the rows of the manifest."""
 
 import logging
 import re
@@ -41,8 +41,8 @@ class ConvertedChunk:
     Attributes:
         images: `<dataset>/<image_id>` to the canonical image `(H, W)` or `(H, W, 3)`, uint8 or uint16.
         labels: The same keys to the label image `(H, W)` int32, 1..N without gaps; of samples that have one.
-        converted: One row a sample converted so far, columns `CONVERTED_COLUMNS`.
-        rejected: One row a sample set aside so far, columns `REJECTED_COLUMNS`.
+        converted: One row per sample converted so far, columns `CONVERTED_COLUMNS`.
+        rejected: One row per sample rejected so far, columns `REJECTED_COLUMNS`.
     """
 
     images: dict[str, NDArray] = field(repr=False)
@@ -54,16 +54,16 @@ class ConvertedChunk:
 def convert_datasets(
     archives: Mapping[str, Path], config: ProcessingConfig, chunk_size: int = 32
 ) -> Iterator[ConvertedChunk]:
-    """Convert every sample of the archives to the canonical form; a broken one is set aside with its reason.
+    """Convert every sample of the archives to the canonical form; broken ones are rejected with the reason.
 
     Args:
         archives: Dataset name to its archive.
-        config: Says whether the holes of nuclei are filled.
+        config: Whether holes in nuclei are filled.
         chunk_size: Samples in memory at once.
 
     Yields:
-        Chunks of at most `chunk_size` samples; the last one has the facts of all, and comes even if it is empty. To be
-        saved before the next one is taken: a chunk's images and labels are emptied then, so that memory stays flat.
+        Chunks of at most `chunk_size` samples; the last one has the facts of all, and comes even if it is empty. Save a
+        chunk before taking the next one: its images and labels are then emptied, so that memory stays flat.
 
     Raises:
         InputError: An archive as a whole cannot be read.
@@ -100,10 +100,10 @@ def convert_datasets(
 
 
 def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataFrame:
-    """Create the manifest: each sample goes where its dataset says, else where the hash of its id says.
+    """Create the manifest: a sample's split is the one its dataset names, otherwise the hash of its id chooses it.
 
-    Near-duplicates go together: the smallest id of a group decides for all of it. Official splits stay as they are,
-    so a group is looked for only among samples that may go to the same splits.
+    Near-duplicates stay together: the smallest id of a group decides for the whole group. Official splits stay as they
+    are, so groups are formed only among samples that may belong to the same splits.
 
     Args:
         converted: Columns `CONVERTED_COLUMNS`.
@@ -175,7 +175,7 @@ def _convert(
 
 
 def _cleaned(labels: NDArray, image: NDArray, name: str, config: ProcessingConfig) -> NDArray[np.int32]:
-    """Return the label image as it is stored: without gaps, and without holes where these are filled."""
+    """Return the label image as it is stored: without gaps, and without holes if holes are filled."""
     if image.shape[:2] != labels.shape:
         raise InputError(
             f"{name}: the image has {image.shape[:2]} (rows, columns) and its label image {labels.shape}; they must be "

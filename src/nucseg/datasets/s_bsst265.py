@@ -42,7 +42,7 @@ INFO = DatasetInfo(
 SOURCE = ArchiveSource
 
 _NAME, _SPLIT, _CLASS, _MAGNIFICATION = "Image_Name", "Train-/Testset split", "Testset class", "Magnification"
-# Validation is hashed out of the official training images; the official test images stay what they are.
+# Validation images are chosen from the official training images by a hash; the official test images stay as they are.
 _SPLITS = {"train": ("train", "val"), "test": ("test",)}
 
 
@@ -55,7 +55,7 @@ def raw_samples(archive: Path) -> Iterator[RawSample]:
     """List the samples: `rawimages/<name>.tif` and `groundtruth/<name>.tif`, described in `image_description.csv`.
 
     Args:
-        archive: The zip file; it is read where it lies and stays open until the last sample is taken.
+        archive: The zip file; it is read in place and stays open until the last sample is taken.
 
     Yields:
         One sample for each row of the CSV, in its order, then one (that cannot be read) for each image without a row.
@@ -92,7 +92,7 @@ def _entries(archive: zipfile.ZipFile, folder: str) -> dict[str, str]:
 
 
 def _description(archive: zipfile.ZipFile, path: Path) -> list[dict[str, str]]:
-    """Read the CSV (`;` between columns, CRLF) as one mapping of stripped text a row."""
+    """Read the CSV (`;` between columns, CRLF) as one mapping of stripped text per row."""
     name = next((name for name in archive.namelist() if PurePosixPath(name).name == "image_description.csv"), None)
     if name is None:
         raise InputError(f"{path}: has no image_description.csv. Fetch the archive again.")
@@ -111,7 +111,7 @@ def _description(archive: zipfile.ZipFile, path: Path) -> list[dict[str, str]]:
 
 
 def _magnification(text: str) -> float | None:
-    """Read `20x` or `2,5x`; None where no number is given."""
+    """Read `20x` or `2,5x`; None if no number is given."""
     match = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*x?", text, re.IGNORECASE)
     return float(match[1].replace(",", ".")) if match and float(match[1].replace(",", ".")) > 0 else None
 

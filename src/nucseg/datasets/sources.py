@@ -1,4 +1,4 @@
-"""The parameters that say where a dataset comes from."""
+"""The parameters for the source of a dataset."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class ArchiveSource(BaseModel):
-    """Where an archive comes from."""
+    """The source of an archive."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +26,7 @@ class ArchiveSource(BaseModel):
 
 
 class FolderSource(BaseModel):
-    """Where a folder of annotated images lies."""
+    """The path of a folder of annotated images."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

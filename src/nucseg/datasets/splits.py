@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 
 def split_of(image_id: str, salt: str, fractions: Mapping[str, float]) -> str:
-    """Choose a split by a salted hash, so that it does not depend on which other images are present.
+    """Choose a split by a salted hash, so that the choice does not depend on which other images are present.
 
     Args:
-        image_id: Id of the image, or of the image that stands for its group.
+        image_id: Id of the image, or of the image that represents its group.
         salt: Another salt gives another choice.
         fractions: The splits to choose from, in order, with their shares; the shares need not sum to 1.
 

@@ -21,12 +21,12 @@ def check_archive(path: Path, info: DatasetInfo, archive: Archive, source: str) 
     Args:
         path: The zip file; it may still have a temporary name.
         info: The dataset.
-        archive: What it must hold.
+        archive: What it must contain.
         source: The URL or path it came from, for the message.
 
     Raises:
-        DownloadError: It is no zip, truncated or corrupt; an entry has an absolute name or leaves the folder; it is a
-            zip bomb; an expected file is missing.
+        DownloadError: It is not a zip, is truncated or corrupt, or is a zip bomb; an entry has an absolute name or
+            leads out of the folder; an expected file is missing.
     """
     try:
         with zipfile.ZipFile(path) as opened:

@@ -1,4 +1,4 @@
-"""Channels: what is stored (grey or RGB) and what a model takes (1 or 3)."""
+"""Conversion between the channels of stored images (grey or RGB) and those that a model takes (1 or 3)."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ def canonical_channels(image: NDArray) -> NDArray:
         image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any dtype.
 
     Returns:
-        Alpha dropped; `(H, W)` where there is one channel or the three are equal everywhere. May be a view of `image`.
+        Alpha dropped; `(H, W)` if there is one channel or the three are equal everywhere. May be a view of `image`.
     """
     if image.ndim == 2:
         return image
@@ -29,7 +29,7 @@ def canonical_channels(image: NDArray) -> NDArray:
 def to_grey(image: NDArray) -> NDArray:
     """Convert `(H, W)` or `(H, W, C)` to `(H, W)` of the same dtype: luminance of RGB, alpha ignored.
 
-    Integer results are rounded. The same pixel gives the same value whatever lies around it.
+    Integer results are rounded. The value of a pixel does not depend on its neighbours.
     """
     if image.ndim == 2:
         return image

@@ -16,7 +16,7 @@ def member_images(url: str | Path) -> list[str]:
 
     Returns:
         The fields of a plate (`row/column/field`) or of a well, or the series of a file that bioformats2raw converted;
-        empty where it is an image itself, or something else. A well without its group stands for its fields, so that
+        empty if it is an image itself, or something else. A well without its group stands for its fields, so that
         opening it says what is wrong.
     """
     node = zarr.open(url, mode="r")

@@ -1,4 +1,4 @@
-"""The colour model of a TIFF page: what its samples are, and how they become red, green and blue."""
+"""The colour model of a TIFF page: the meaning of its samples, and their conversion to red, green and blue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,11 +37,11 @@ _HEADER_BYTES = 4096  # more than the main header of a JPEG 2000 codestream, or 
 
 @dataclass(frozen=True)
 class Conversion:
-    """How stored samples become colours.
+    """The conversion of stored samples to colours.
 
     Attributes:
         apply: Takes pixels as stored, `(h, w)` or `(h, w, 3)`; returns `(h, w, 3)` uint8.
-        note: What the user should know of it, or nothing.
+        note: Remark for the user, or empty.
     """
 
     apply: Callable[[NDArray], NDArray]
@@ -58,15 +58,15 @@ def has_coarse_colours(page: tifffile.TiffPage) -> bool:
 
 
 def photometric(page: tifffile.TiffPage) -> int:
-    """Return the photometric interpretation; a page without one is grey (tifffile would say that its 0 is white)."""
+    """Return the photometric interpretation; a page without one is grey (tifffile would take its 0 for white)."""
     given = 262 in page.tags or page.photometric == PHOTOMETRIC.YCBCR
     return int(page.photometric) if given else int(PHOTOMETRIC.MINISBLACK)
 
 
 def sample_names(page: tifffile.TiffPage) -> tuple[str, ...]:
-    """Return what the samples of a pixel are called: COLOURS where the page is said to be in colour, else nothing.
+    """Return the names of a pixel's samples: COLOURS if the page is declared to be in colour, otherwise none.
 
-    A further sample is ALPHA only where the page says so.
+    A further sample is ALPHA only if the page declares it.
     """
     colours = COLOURS if photometric(page) in _COLOUR else (GREY,)
     extras = [ALPHA if each in (1, 2) else "" for each in page.extrasamples]
@@ -80,13 +80,13 @@ def colour_conversion(page: tifffile.TiffPage, name: str) -> Conversion | None:
 
     Args:
         page: The page.
-        name: What to call the file in messages.
+        name: Name of the file for messages.
 
     Returns:
-        None where they are decoded as red, green and blue, or are no colours.
+        None if they are decoded as red, green and blue, or are no colours.
 
     Raises:
-        InputError: The colour model is one that is not read.
+        InputError: The colour model is not supported.
     """
     model = photometric(page)
     if model == PHOTOMETRIC.PALETTE:
@@ -102,7 +102,7 @@ def colour_conversion(page: tifffile.TiffPage, name: str) -> Conversion | None:
 
 
 def _palette(page: tifffile.TiffPage, name: str) -> Conversion | None:
-    """Read the colour table of a picture; one whose brightness rises along it displays intensities, which are kept."""
+    """Read the colour table of a picture; if its brightness rises, the picture shows intensities, which are kept."""
     if page.colormap is None:
         raise InputError(f"{name}: holds palette colours without their table; convert it to RGB.")
     table = np.asarray(page.colormap).T.astype(np.int64)

@@ -1,4 +1,4 @@
-"""The images that paths, folders, patterns and URLs stand for, and what the results of each are called."""
+"""Find the images of paths, folders, patterns and URLs, and name the results of each."""
 
 import glob
 import itertools
@@ -33,8 +33,8 @@ class FoundImage:
 
     Attributes:
         url: Its path or URL.
-        name: What its results are called: a name without suffix, below folders where there are several of that name.
-        error: One line that says why there is nothing to predict, or None.
+        name: Name of its results, without suffix; a path with folders if several images have that name.
+        error: One line with the reason why there is nothing to predict, or None.
     """
 
     url: str
@@ -44,10 +44,10 @@ class FoundImage:
 
 @dataclass(frozen=True)
 class FoundImages:
-    """What a list of inputs stands for.
+    """The images of a list of inputs.
 
     Attributes:
-        images: In the order of the inputs, each once; an input without images is one with an error.
+        images: In the order of the inputs, each once; an input without images is listed with an error.
         notes: One line for each folder or pattern in which something was skipped.
     """
 
@@ -57,13 +57,13 @@ class FoundImages:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What a folder or a pattern holds.
+    """An entry of a folder or a pattern.
 
     Attributes:
         path: On its file system.
-        url: What to open.
-        below: The path below the folder, with `/`.
-        is_folder: Whether it is one.
+        url: The URL or path to open.
+        below: The path relative to the folder, with `/`.
+        is_folder: Whether it is a folder.
         is_special: Whether it is a pipe, a socket or a device.
     """
 
@@ -101,17 +101,17 @@ class _LeftOut:
 def find_images(inputs: Sequence[str], results: Sequence[Path] = ()) -> FoundImages:
     """Find the images of files, folders, patterns, plates and URLs.
 
-    Results are called by the image's name, an image of a pattern by its path below the pattern's folder, a field of a
-    plate by the plate, its row, column and field; where two were called the same, all by their paths below the folder
-    that they share.
+    Results are named after the image; for an image of a pattern, by its path relative to the pattern's folder; for a
+    field of a plate, by plate, row, column and field. If two names were the same, all are named by their paths relative
+    to their common folder.
 
     Args:
         inputs: Files, folders, OME-Zarr images and plates, patterns (`*`, `?`, `[…]`, `**`), also as URLs.
         results: Folders of results, whose files are not images of a folder or pattern above them.
 
     Returns:
-        The images; what is given by its own name is one whether it is there or not. A folder or a pattern without
-        images, or whose file system cannot be asked, is one with an error.
+        The images. An input that names a file is listed whether it exists or not. A folder or a pattern without images,
+        or whose file system cannot be listed, is listed with an error.
     """
     found: dict[str, FoundImage] = {}
     notes = []
@@ -130,7 +130,7 @@ def find_images(inputs: Sequence[str], results: Sequence[Path] = ()) -> FoundIma
 
 
 def _named(images: list[FoundImage]) -> list[FoundImage]:
-    """Call images of equal names by their paths below the folder that all share; refuse those still equal."""
+    """Name images of equal names by their paths relative to their common folder; refuse names that are still equal."""
     good = [image for image in images if not image.error]
     if len({image.name.casefold() for image in good}) < len(good):
         levels = zip(*(path_parts(image.url)[:-1] for image in good), strict=False)
@@ -180,7 +180,7 @@ def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], st
 
 
 def _local_pattern(given: Path) -> tuple[Path, str]:
-    """Split into an existing folder and the pattern of the images in it; no pattern for an image's own path."""
+    """Split a path into an existing folder and a pattern below it; the pattern is empty for the path of an image."""
     if given.is_dir() and not is_zarr(*file_system(str(given))):
         return given, "*"
     if given.exists():
@@ -199,13 +199,13 @@ def _local(base: Path, pattern: str, loops: set[Path]) -> Iterator[_Entry]:
 
 
 def _matching(base: Path, pattern: str, loops: set[Path]) -> set[Path]:
-    """Return what matches below a folder; add links that are not followed to `loops`."""
+    """Return the matches below a folder; add links that are not followed to `loops`."""
     parts = pattern.split("/")
     if "**" not in parts:
         # Not `Path.glob`, which does not look into linked folders.
         found = glob.iglob(pattern, root_dir=base, include_hidden=True)  # noqa: PTH207
         return {base / below for below in found}
-    # Not the `**` of `glob`, which follows a link to a folder above as often as the system lets it.
+    # Not the `**` of `glob`, which follows a link to a folder above as often as the system allows.
     deep = parts.index("**")
     starts = _matching(base, "/".join(parts[:deep]), loops) if deep else {base}
     rest = "/".join(parts[deep + 1 :]) or "*"
@@ -214,7 +214,7 @@ def _matching(base: Path, pattern: str, loops: set[Path]) -> set[Path]:
 
 
 def _folders(base: Path, loops: set[Path]) -> Iterator[Path]:
-    """Find a folder and all below it, linked ones too, but for links to a folder on the way to them or above it."""
+    """List a folder and all folders below it, including linked ones, except links back to a folder above."""
     for path, names, _ in os.walk(base, followlinks=True):
         folder = Path(path)
         for link in [folder / name for name in names if (folder / name).is_symlink()]:
@@ -274,7 +274,7 @@ def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) 
 
 def _hint(base: Path) -> str:
     """Name the pattern for the images in a folder's subfolders, if there are any."""
-    for path in itertools.islice(base.glob("*/**/*"), 10_000):  # an answer at once, however large the tree
+    for path in itertools.islice(base.glob("*/**/*"), 10_000):  # limited: the tree may be large
         below = path.relative_to(base).parts
         if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in below):
             return f" (use '{base / '**' / '*'}{path.suffix}' for the images in subfolders)"
@@ -287,7 +287,7 @@ def _members(files: Any, path: str, url: str, name: str) -> list[FoundImage]:
     if is_zarr(files, path):
         from nucseg.images.collections import member_images
 
-        # What is damaged says so when it is opened.
+        # A damaged one is reported when it is opened.
         with suppress(Exception):
             members = member_images(Path(path) if is_local(files) else url)
     if not members:

@@ -36,17 +36,17 @@ def needed_for(window: Window, shape: tuple[int, int], new_shape: tuple[int, int
 def resize_part(
     part: NDArray[np.float32], source: Window, shape: tuple[int, ...], window: Window, new_shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Compute a window of what `resize_image` makes of an image, of which only a part is at hand.
+    """Compute a window of the result of `resize_image` from a part of the image.
 
     Args:
         part: The pixels of `source`, `(h, w)` or `(h, w, C)` float32.
         source: At least `needed_for(window, shape, new_shape)`.
         shape: (rows, columns) of the whole image.
-        window: What is wanted, in the resized image.
+        window: The wanted window of the resized image.
         new_shape: (rows, columns) of the whole resized image.
 
     Returns:
-        `window`'s pixels; the same as those of the whole image resized at once.
+        The pixels of `window`, equal to those of the whole image resized at once.
     """
     rows = _weights(shape[0], new_shape[0], (window.top, window.bottom), (source.top, source.bottom))
     columns = _weights(shape[1], new_shape[1], (window.left, window.right), (source.left, source.right))
@@ -58,7 +58,7 @@ def resize_part(
 
 
 def _weights(old: int, new: int, wanted: tuple[int, int], given: tuple[int, int]) -> csr_array:
-    """Compute what each given pixel adds to each wanted one along an axis of `old` pixels that become `new`."""
+    """Compute the weight of each given pixel in each wanted one, along an axis resized from `old` to `new` pixels."""
     ratio = old / new
     place = np.arange(*wanted)
     if new < old:
@@ -81,7 +81,7 @@ def _weights(old: int, new: int, wanted: tuple[int, int], given: tuple[int, int]
 
 
 def resize_labels(labels: NDArray, shape: tuple[int, int]) -> NDArray[np.int32]:
-    """Resize a label image `(H, W)` to `shape` by nearest neighbour; no value appears that was not there."""
+    """Resize a label image `(H, W)` to `shape` by nearest neighbour; no new value appears."""
     if labels.shape != shape:
         # Centre of each new pixel in the old frame; OpenCV's own nearest neighbour is off by half a pixel.
         rows = ((np.arange(shape[0]) + 0.5) * labels.shape[0] / shape[0]).astype(np.intp)

@@ -10,14 +10,14 @@ _MOST_CELLS = 2**19  # a large image has larger cells
 
 
 class Grid:
-    """The sum, least and largest value of each channel in each cell.
+    """Sum, smallest and largest value of each channel in each cell.
 
     Args:
         source: The image; its first three channels count.
 
     Attributes:
         cell: Side of a cell in pixels.
-        least: `(rows, columns, C)`, the least value of each cell.
+        least: `(rows, columns, C)`, the smallest value of each cell.
         largest: `(rows, columns, C)`, the largest.
     """
 
@@ -47,7 +47,7 @@ class Grid:
             start = stop
 
     def _add(self, pixels: NDArray, first: int, count: int) -> None:
-        """Add rows that make `count` rows of cells, or a part of one, of which `first` is the first."""
+        """Add pixel rows that fill `count` rows of cells, or a part of one, from the row of cells `first` on."""
         columns = np.arange(0, pixels.shape[1], self.cell)
         rows = pixels.reshape(count, -1, pixels.shape[1] * pixels.shape[2])
         for cells, combine in ((self._sums, np.add), (self.least, np.minimum), (self.largest, np.maximum)):

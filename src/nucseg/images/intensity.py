@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def unit_value(dtype: np.dtype) -> float:
-    """Return the stored value that becomes 1 in unit range: the largest of an integer dtype, 1 of bool and float."""
+    """Return the stored value that becomes 1 in unit range: the largest of an integer dtype, 1 for bool and float."""
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
 
 
@@ -17,8 +17,8 @@ def to_unit_float(image: NDArray) -> NDArray[np.float32]:
 
     Returns:
         Integers are divided by the largest value of their dtype: unsigned ones come to [0, 1], signed ones to [-1, 1]
-        (not shifted, for float32 would round away what an int32 image holds beside a shift of 2^31). Floats stay as
-        they are. Float32 input is returned itself, not a copy.
+        (not shifted: float32 would lose the values of an int32 image to a shift of 2^31). Floats stay as they are.
+        Float32 input is returned itself, not a copy.
     """
     if image.dtype.kind in "iu":
         unit = image.astype(np.float32)

@@ -36,19 +36,19 @@ def read_image(path: Path) -> NDArray:
 def decode_image(stream: BinaryIO, name: str) -> NDArray:
     """Read one image from a seekable stream (an open file, an entry of a zip, an upload), from its start.
 
-    The format is told by the content, not by a file name.
+    The format is recognised by the content, not by a file name.
 
     Args:
         stream: TIFF (any compression, ImageJ and OME too), PNG or JPEG.
-        name: What to call it in messages.
+        name: Name for messages.
 
     Returns:
-        `(H, W)`, or `(H, W, C)` with C of 3 or 4 where the file says that it is in colour, dtype and values as stored:
-        only a TIFF whose 0 is white is inverted, and YCbCr and the colour table of a picture become RGB.
+        `(H, W)`, or `(H, W, C)` with C of 3 or 4 if the file declares that it is in colour. Dtype and values are as
+        stored, except that a TIFF whose 0 is white is inverted, and YCbCr and the colour table of a picture become RGB.
 
     Raises:
         InputError: Unreadable, several images, planes or channels, no pixels, NaN or infinite values, a dtype that is
-            no image's, or a colour model that is not read.
+            not allowed, or a colour model that is not supported.
     """
     source = open_stream(stream, name)
     for note in source.notes:
@@ -61,14 +61,14 @@ def decode_image(stream: BinaryIO, name: str) -> NDArray:
 def open_stream(
     stream: BinaryIO, name: str, channel: Channel = None, *, path: Path | None = None, as_stored: bool = False
 ) -> ImageSource:
-    """Open an image in a seekable stream, from its start; the pixels of a large TIFF are read when they are asked for.
+    """Open an image in a seekable stream, from its start; the pixels of a large TIFF are read when they are needed.
 
     Args:
         stream: TIFF, PNG or JPEG; that of a TIFF stays open as long as the source is used.
-        name: What to call it in messages.
+        name: Name for messages.
         channel: As in `nucseg.images.planes.choose_planes`.
-        path: Where the stream is a file on this machine.
-        as_stored: Whether values are left as they are, as labels need it: neither inverted nor turned into colours.
+        path: Path of the stream if it is a file on this machine.
+        as_stored: Whether values are left as stored, neither inverted nor converted to colours, as labels need it.
 
     Raises:
         InputError: It is not one image.
@@ -103,7 +103,7 @@ def decode_labels(stream: BinaryIO, name: str) -> NDArray[np.int32]:
 
     Args:
         stream: TIFF or PNG of an integer dtype.
-        name: What to call it in messages.
+        name: Name for messages.
 
     Returns:
         `(H, W)` int32, values as stored (so gaps stay).
@@ -117,7 +117,7 @@ def decode_labels(stream: BinaryIO, name: str) -> NDArray[np.int32]:
 
 
 def write_image(path: Path, image: NDArray) -> None:
-    """Write `(H, W)` or `(H, W, C)` as a zlib-compressed TIFF; the file appears whole or not at all.
+    """Write `(H, W)` or `(H, W, C)` as a zlib-compressed TIFF; the file appears complete or not at all.
 
     Raises:
         InputError: It is not an image.
@@ -167,7 +167,7 @@ def _whole(source: ImageSource) -> NDArray:
 
 @contextmanager
 def _damage_named(name: str) -> Iterator[None]:
-    """Convert any exception of a decoder about a broken file to one that names the file."""
+    """Convert any exception of a decoder about a damaged file to one that names the file."""
     try:
         yield
     except InputError:

@@ -1,4 +1,4 @@
-"""How coarsely a JPEG is compressed."""
+"""Recognise coarse JPEG compression."""
 
 _TABLES = 0xDB
 _SCAN, _END = b"\xda", b"\xd9"
@@ -9,12 +9,13 @@ _COARSE = 5
 
 
 def is_coarse(header: bytes) -> bool:
-    """Return whether a JPEG is compressed so far that a faint stain in one colour may be lost.
+    """Return whether a JPEG is compressed so strongly that a faint stain in one colour may be lost.
 
-    Such a stain is little of the brightness and much of the two colour differences, which are stored in coarser steps.
+    Such a stain adds little to the brightness and much to the two colour differences, which are stored in coarser
+    steps.
 
     Args:
-        header: The file, or its bytes up to the first scan, or the tables of a TIFF's JPEG.
+        header: The file, its bytes up to the first scan, or the tables of a TIFF's JPEG.
 
     Returns:
         Whether the mean of a block is rounded to 5 steps or more in any quantisation table (ITU-T T.81, B.2.4.1).

@@ -1,4 +1,4 @@
-"""Whether an image in few colours shows one channel through a lookup table, such as viridis or jet."""
+"""Recognise an image that shows one channel through a lookup table, such as viridis or jet."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ _MOST_COLOURS = 320  # 256 of the table, and those of a frame or a scale bar
 _FEWEST_COLOURS = 48  # fewer may lie on a path by chance
 _GAP = 0.15  # of the range: farther off are annotations. The steps of a table of 256 are 0.1 at most.
 _ON_PATH = 0.9  # part of the colours
-# How much of the tree that joins the colours is its longest path: 0.99 or more for matplotlib's tables, 0.73 or less
+# Share of the longest path in the tree that joins the colours: 0.99 or more for matplotlib's tables, 0.73 or less
 # for histology that was reduced to 48 or more colours.
 _PATH = 0.95
 # The second singular value over the first. A tinted grey image is straight: sepia, whose bright end is clipped, has
@@ -18,14 +18,14 @@ _CURVED = 0.12
 
 
 class Colours:
-    """The distinct colours of an image, collected only as long as they are few."""
+    """The distinct colours of an image, collected only while they are few."""
 
     def __init__(self) -> None:
         self._few: NDArray | None = None
         self._many = False
 
     def add(self, pixels: NDArray) -> None:
-        """Add the colours of pixels `(h, w, 3)`; row by row, so that a photograph costs next to nothing."""
+        """Add the colours of pixels `(h, w, 3)`; row by row, so that a photograph costs almost nothing."""
         for row in pixels:
             if self._many:
                 return

@@ -21,12 +21,12 @@ _PURE = ["FF0000", "00FF00", "0000FF"]
 def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSource:
     """Open the full resolution of an OME-Zarr image, or a Zarr array.
 
-    Of an array without the names of its axes the last two are rows and columns, but for a last one that is shorter
-    than the first, which is that of the channels.
+    If the axes of an array have no names, the last two are rows and columns; but if the last is shorter than the first,
+    it is the channel axis.
 
     Args:
         url: Its URL, or its local folder as a `Path`.
-        name: What to call it in messages.
+        name: Name for messages.
         channel: As in `choose_planes`.
 
     Raises:
@@ -59,7 +59,7 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
 
 
 def _full_resolution(group: Any, levels: list[dict[str, Any]], name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Find the largest level, which OME-Zarr wants to be the first."""
+    """Find the largest level, which is the first by the OME-Zarr specification."""
     lacking = [level["path"] for level in levels if level["path"] not in group]
     if lacking:
         raise InputError(f"{name}: lacks its resolution {', '.join(lacking)}; fetch or save it again.")
@@ -70,7 +70,7 @@ def _full_resolution(group: Any, levels: list[dict[str, Any]], name: str) -> tup
 
 
 def _missing_chunks(array: Any, name: str) -> tuple[str, ...]:
-    """Return what to say of chunks that are not stored: writers omit those that are empty, and broken copies others."""
+    """Return a remark on chunks that are not stored: writers omit empty ones, and broken copies lack others."""
     files, folder = file_system(name)
     if "http" in files.protocol:
         return ()  # cannot be listed
@@ -106,10 +106,10 @@ def _axis(name: str, kind: object = None) -> str:
 
 
 def _channel_names(omero: dict[str, Any], dtype: np.dtype) -> list[str]:
-    """Return the labels of the channels; COLOURS where they are rendered as the colours of one picture.
+    """Return the labels of the channels; COLOURS if they are rendered as the colours of one picture.
 
-    That is: pure red, green and blue, of 8 bits, over the same range of values, with labels that are only numbers or
-    none. Three stains are shown in these colours, too, but each over its own range and with its name.
+    That means pure red, green and blue of 8 bits, over the same range of values, with labels that are only numbers or
+    missing. Three stains are also shown in these colours, but each over its own range and with its name.
     """
     channels = omero.get("channels") or []
     labels = [str(each.get("label") or "") for each in channels]

@@ -1,4 +1,4 @@
-"""Any image by its path or URL."""
+"""Open any image by its path or URL."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from nucseg.images.source import ImageSource
 
 
 def open_image(url: str | Path, channel: Channel = None) -> ImageSource:
-    """Open an image; the pixels of a large TIFF or of an OME-Zarr are read when they are asked for.
+    """Open an image; the pixels of a large TIFF or of an OME-Zarr are read when they are needed.
 
     Args:
         url: A path, or a URL of any kind that fsspec knows (`s3://`, `https://`, `gs://`, ...).
@@ -30,7 +30,7 @@ def open_image(url: str | Path, channel: Channel = None) -> ImageSource:
         raise InputError(f"{name}: there is no such file. Check the path.") from error
     except PermissionError as error:
         raise InputError(f"{name}: access is denied ({error}). Check its permissions, or your credentials.") from error
-    except Exception as error:  # a decoder or a file system meets trouble with whatever exception
+    except Exception as error:  # a decoder or a file system may raise any exception
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{name}: cannot be read ({why}). The file is damaged or of another format.") from error
     if 0 in source.shape or len(source.shape) not in (2, 3) or source.dtype.kind not in "buif":

@@ -32,7 +32,7 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
 
     Args:
         data: The file.
-        name: What to call it in messages.
+        name: Name for messages.
         channel: As in `choose_planes`.
         as_stored: Whether the indices of a colour table are read, not the colours.
 
@@ -75,7 +75,7 @@ def _png(data: bytes, name: str, *, as_stored: bool) -> tuple[NDArray, bytes]:
 
 
 def _jpeg(data: bytes, name: str) -> tuple[NDArray, bytes, int]:
-    """Decode a JPEG; return it, its EXIF data and where it ends."""
+    """Decode a JPEG; return it, its EXIF data and the position of its end."""
     exif, place, marker = b"", 2, 0
     while marker != _END:
         # The decoder fills the missing end of a truncated file with grey.

@@ -1,4 +1,4 @@
-"""Where an image lies: its file system and path, and what its results are called."""
+"""The place of an image: its file system and path, and the name of its results."""
 
 import errno
 import hashlib
@@ -26,7 +26,8 @@ _ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray")
 def file_system(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a path or URL, and the path on it.
 
-    What has no `scheme://` is a local path whatever characters it holds, never a chain of file systems (`a::b.tif`).
+    A name without `scheme://` is a local path, whatever characters it contains, and never a chain of file systems
+    (`a::b.tif`).
     """
     if "://" in url:
         return url_to_fs(url)
@@ -40,16 +41,16 @@ def is_local(files: Any) -> bool:
 
 
 def is_special(path: Path) -> bool:
-    """Return whether a path is a pipe, a socket or a device, on which a reader may wait for ever."""
+    """Return whether a path is a pipe, a socket or a device, on which a reader may wait forever."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def check_file(path: Path, name: str) -> None:
-    """Refuse what is there but cannot be opened as a file.
+    """Check that an existing path can be opened as a file.
 
     Args:
-        path: A path on this machine; whether there is something, opening it tells.
-        name: What to call it in messages.
+        path: A path on this machine; it need not exist.
+        name: Name for messages.
 
     Raises:
         InputError: It is a link to itself or to nothing, or a pipe, a socket or a device.
@@ -81,10 +82,10 @@ def is_zarr(files: Any, path: str) -> bool:
 
 
 def _is_json(files: Any, path: str) -> bool:
-    """Return whether an answer is a metadata file, not the page that some servers send for every address."""
+    """Return whether a response is a metadata file, not the page that some servers send for every address."""
     try:
         return bool(files.cat_file(path, start=0, end=64).lstrip()[:1] == b"{")
-    except Exception:  # whatever a file system raises: opening the image will say what is wrong
+    except Exception:  # a file system may raise anything: opening the image will report it
         return False
 
 
@@ -105,7 +106,7 @@ def path_parts(url: str) -> list[str]:
 
 
 def image_stem(url: str) -> str:
-    """Return the name of an image without its suffix: what its results are called."""
+    """Return the name of an image without its suffix, after which its results are named."""
     return path_parts(url)[-1]
 
 
@@ -117,7 +118,7 @@ def _without_suffix(name: str) -> str:
 
 
 def _clean(part: str) -> str:
-    """Return a part of a path that any result can have: one file's name, in UTF-8, with room for a suffix."""
+    """Return a part of a path that is valid for any result: one file name, in UTF-8, with room for a suffix."""
     encoded = re.sub(r"[/\0-\x1f\x7f]", "_", part).encode("utf-8", "surrogateescape")
     name = encoded.decode(errors="replace")
     if name in ("", ".", ".."):

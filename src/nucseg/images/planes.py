@@ -1,8 +1,8 @@
-"""The rule which part of a file is the image; every reader keeps it.
+"""The rule for which part of a file is the image; every reader follows it.
 
-A reader names the axes of what the file holds, and the channels as the file names them. Channels are the colours of one
-picture only where they are called red, green and blue: readers call them so only where the file says that they are
-colours. Everything else that is more than one is asked for, never guessed and never dropped.
+A reader names the axes of the file's content, and the channels as the file names them. Channels are the colours of one
+picture only if they are named red, green and blue, and readers name them so only if the file declares that they are
+colours. If anything else occurs more than once, the user has to choose; nothing is guessed or dropped.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Planes:
     """The part of an array with named axes that makes one image.
 
     Attributes:
-        index: For each axis a number, or the axis's name where all of it is taken.
+        index: For each axis a number, or the axis's name if all of it is taken.
         shape: `(H, W)` or `(H, W, C)` of the image.
     """
 
@@ -47,7 +47,7 @@ class Planes:
     shape: tuple[int, ...]
 
     def take(self, array: Any, window: Window) -> NDArray:
-        """Read a window of the image from an array that is indexed like NumPy's."""
+        """Read a window of the image from an array that is indexed like a NumPy array."""
         places = {"Y": window.slices[0], "X": window.slices[1]}
         part = np.asarray(array[tuple(places.get(i, slice(None)) if isinstance(i, str) else i for i in self.index)])
         kept = [axis for axis in self.index if isinstance(axis, str)]
@@ -69,12 +69,12 @@ def choose_planes(
     Args:
         axes: A name for each axis: Y, X, C (channels), S (samples of a pixel), I (pages), Q (unknown), Z, T or another.
         shape: The length of each axis.
-        name: What to call the file in messages.
+        name: Name of the file for messages.
         channel: The channel, page or plane to take.
-        channel_names: What the file calls its channels; COLOURS, and ALPHA, where it says that they are these.
+        channel_names: The file's names of its channels; COLOURS, and ALPHA, if it declares that they are these.
 
     Raises:
-        InputError: There are several planes or channels and none is chosen, or the chosen one is not there.
+        InputError: There are several planes or channels and none is chosen, or the chosen one does not exist.
     """
     for letter in ("Y", "X"):
         if list(axes).count(letter) != 1:
@@ -111,10 +111,10 @@ def channel_number(channel: str | int, count: int, channel_names: Sequence[str],
     """Return the number, from 0, of a channel that is chosen by its name or number.
 
     Args:
-        channel: Its name, in whatever case, or its number; a text that is both is taken for the name.
-        count: How many channels there are.
-        channel_names: What they are called; not used where there are fewer or more than `count`.
-        name: What to call the file in messages.
+        channel: Its name, in upper or lower case, or its number; a text that is both is taken as the name.
+        count: Number of channels.
+        channel_names: Their names; not used if there are fewer or more than `count`.
+        name: Name of the file for messages.
 
     Raises:
         InputError: There is no such channel, or there are several of this name.
@@ -136,7 +136,7 @@ def channel_number(channel: str | int, count: int, channel_names: Sequence[str],
 
 
 def check_channel(channel: Any) -> Channel:
-    """Return a channel as it was given by a caller.
+    """Return a caller's channel after checking its type.
 
     Raises:
         InputError: It is neither a name nor a number.

@@ -1,4 +1,4 @@
-"""The one preprocessing: training, evaluation and serving all compute a model's input here."""
+"""The one preprocessing: training, evaluation and serving all compute a model's input with it."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -24,18 +24,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FittedPreprocessor:
-    """A preprocessor with the statistics of one image, so that a patch gives the same pixels as the whole.
+    """A preprocessor with the statistics of one image, so that a patch gets the same pixels as in the whole image.
 
     Attributes:
         transforms: In the order of application.
         in_channels: Channels that the model takes.
-        source_channels: 1 or 3: what the fitted image has once alpha, equal channels and false colour are dropped.
-        scale: Rows (and columns) of the result over those of the image.
-        low: What normalisation takes away, in unit range: a scalar `()` or one value a channel `(C,)`.
+        source_channels: 1 or 3: the channels of the fitted image without alpha, equal channels and false colour.
+        scale: Ratio of the rows (and columns) of the result to those of the image.
+        low: What normalisation subtracts, in unit range: a scalar `()` or one value per channel `(C,)`.
         span: What normalisation then divides by, of the same shape; above 0.
-        channel: The channel that is taken of a fitted image in colours where `source_channels` is 1.
-        notes: What the user should know of the choice of channels, each without the name of the image.
-        surroundings: What lies around the data of the image; None where all is data.
+        channel: The channel taken from a fitted colour image if `source_channels` is 1.
+        notes: Remarks for the user on the choice of channels, each without the name of the image.
+        surroundings: The areas around the data of the image; None if all is data.
     """
 
     transforms: tuple[Transform, ...]
@@ -49,7 +49,7 @@ class FittedPreprocessor:
     surroundings: Surroundings | None = None
 
     def filled(self, source: ImageSource) -> ImageSource:
-        """Fill what holds no data of the fitted image, as a network should see it."""
+        """Fill the areas without data of the fitted image, as a network should see them."""
         return self.surroundings.filled(source) if self.surroundings else source
 
     def image(self, image: NDArray) -> NDArray[np.float32]:
@@ -59,7 +59,7 @@ class FittedPreprocessor:
             image: `(h, w)` or `(h, w, C)` of the stored dtype, or float32 already in unit range (an augmented patch).
 
         Returns:
-            `(h', w', in_channels)` float32, where `h' = round(h * scale)`. It may share memory with `image` where no
+            `(h', w', in_channels)` float32, where `h' = round(h * scale)`. It may share memory with `image` if no
             transform changes a pixel.
         """
         if self.source_channels == 3:
@@ -75,7 +75,7 @@ class FittedPreprocessor:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """The transforms that a model was trained with and the channels that it takes.
+    """The transforms that a model was trained with, and the channels that it takes.
 
     Raises:
         ConfigError: `standardize` is among the transforms of a model that takes one channel.
@@ -96,7 +96,7 @@ class Preprocessor:
 
         Args:
             image: `(H, W)` or `(H, W, C)` of any dtype, as stored.
-            magnification: Magnification of the objective, where known.
+            magnification: Magnification of the objective, if known.
 
         Raises:
             InputError: As `fit_source`.
@@ -111,7 +111,7 @@ class Preprocessor:
 
         Args:
             source: The image.
-            magnification: Magnification of the objective, where known.
+            magnification: Magnification of the objective, if known.
 
         Raises:
             InputError: It is not an image, it shows several stains in false colour, or the magnification is not above
@@ -138,7 +138,7 @@ class Preprocessor:
 
 
 def _transformed(image: NDArray, transforms: tuple[Transform, ...], fitted: FittedPreprocessor) -> NDArray:
-    """Apply the transforms in order; as long as none changes its pixels, it keeps its dtype."""
+    """Apply the transforms in order; the image keeps its dtype until one changes its pixels."""
     for transform in transforms:
         match transform:
             case Normalize():
@@ -173,7 +173,7 @@ def _scale(transforms: tuple[Transform, ...], magnification: float | None) -> fl
 def _data_pixels(
     source: ImageSource, seen: Survey, before: tuple[Transform, ...], fitted: FittedPreprocessor
 ) -> Iterator[NDArray]:
-    """Read the pixels that are not outside, after the transforms before normalisation: `(n, C)` a band."""
+    """Read the pixels that hold data, after the transforms before normalisation: `(n, C)` per band."""
     top = 0
     for band in source.bands():
         window = Window(top, 0, top + band.shape[0], band.shape[1])
@@ -187,7 +187,7 @@ def _data_pixels(
 
 
 def _countable(image: NDArray) -> NDArray:
-    """Keep 8 and 16 bit, whose values are few enough to be counted; bring the rest into unit range."""
+    """Keep 8 and 16 bit, whose values are few enough to be counted; convert the rest to unit range."""
     return image if image.dtype in (np.uint8, np.uint16) else to_unit_float(image)
 
 
@@ -203,7 +203,7 @@ def _mark_notes(marked: int) -> tuple[str, ...]:
 def _low_and_span(
     bands: Callable[[], Iterable[NDArray]], normalize: Normalize
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-    """Compute what to take away and what to divide by, in unit range, and how many annotated pixels do not count.
+    """Compute what to subtract and what to divide by, in unit range, and the number of annotated pixels left out.
 
     The first two are `()` float32, or `(C,)` for each channel.
     """
@@ -230,7 +230,7 @@ def _low_and_span_of(
 ) -> tuple[float, float, int]:
     low, high, darkest, brightest, marked = range_of_bands(bands, (normalize.pmin, normalize.pmax))
     if high <= low:
-        # Nearly all pixels are equal; what stands out of them sets the span.
+        # Nearly all pixels are equal; what stands out from them sets the span.
         low, high = darkest, brightest
     # The last bound keeps a hot pixel above a nearly flat background from overflowing.
     span = max(high - low, normalize.min_range * one, 1e-6 * (brightest - darkest)) or one

@@ -16,15 +16,15 @@ _BAND_ROWS = 512  # bands begin at multiples of it, as the tiles and chunks of m
 
 @dataclass(frozen=True)
 class ImageSource:
-    """An image whose pixels are read when they are asked for.
+    """An image whose pixels are read when they are needed.
 
     Attributes:
-        name: What to call it in messages.
+        name: Name for messages.
         shape: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4.
         dtype: Dtype of the pixels.
-        read: Gives the pixels of a window, `(h, w)` or `(h, w, C)`; safe to call from several threads.
-        pixel_size: Micrometres, (row, column), or None where the file does not say.
-        notes: What the user should know of how the file was read, each a sentence without the name of the image.
+        read: Returns the pixels of a window, `(h, w)` or `(h, w, C)`; safe to call from several threads.
+        pixel_size: Micrometres, (row, column), or None if the file does not say.
+        notes: Remarks for the user on how the file was read, each a sentence without the name of the image.
         coarse_colours: Whether a JPEG is compressed so far that a faint stain in one colour may be lost.
     """
 
@@ -58,12 +58,12 @@ def sample_windows(source: ImageSource, n: int = 4, side: int = 1024) -> Iterato
     """Read a few representative windows of an image: those with the most contrast, spread over it.
 
     Args:
-        source: The image; of a large one, nine small patches are looked at.
-        n: Windows at most.
-        side: Their rows and columns in pixels; smaller where the image is.
+        source: The image; in a large one, nine small patches are examined.
+        n: Maximum number of windows.
+        side: Their rows and columns in pixels; smaller if the image is smaller.
 
     Yields:
-        The pixels of one window after the other, `(h, w)` or `(h, w, C)`, as stored.
+        The pixels of one window after another, `(h, w)` or `(h, w, C)`, as stored.
     """
     height, width = source.shape[:2]
     side = min(side, max(height, width))
@@ -91,10 +91,10 @@ def _spread(length: int, side: int) -> list[int]:
 
 @dataclass
 class BandCache:
-    """Remembers the last two bands of full rows that were read, for files whose rows cannot be read in part.
+    """A cache of the last two bands of full rows that were read, for files whose rows cannot be read in part.
 
     Args:
-        read: Reads the rows from one to another, whole.
+        read: Reads full rows, from the first to before the second.
     """
 
     read: Callable[[int, int], NDArray]

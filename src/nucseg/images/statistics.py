@@ -15,7 +15,7 @@ _MARK_LEVELS = 16  # an image of fewer other values is a mask or a drawing itsel
 
 
 class Range(NamedTuple):
-    """Two percentiles and the extremes of some values, and how many annotated ones were left out of them."""
+    """Two percentiles and the extremes of some values, and the number of annotated values left out."""
 
     low: float
     high: float
@@ -27,11 +27,11 @@ class Range(NamedTuple):
 def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float, float]) -> Range:
     """Find percentiles, as `np.percentile` does (linear interpolation), of values that come in bands.
 
-    Of whole numbers, the pixels of an annotation (see `without_marks`) do not count.
+    For integers, the pixels of an annotation (see `without_marks`) do not count.
 
     Args:
-        bands: Yields all values, in bands of any shape: uint8, uint16 or float32, always the same one. Called once,
-            for float32 twice.
+        bands: Yields all values in bands of any shape, all of one dtype: uint8, uint16 or float32. Called once, for
+            float32 twice.
         percents: Two, in [0, 100].
     """
     counts = np.zeros(2**_HALF, np.int64)
@@ -68,12 +68,12 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
 def without_marks(counts: NDArray[np.int64], percents: tuple[float, float]) -> NDArray[np.int64]:
     """Remove what was drawn into an image: one exact value far above, or far below, all others.
 
-    A scale bar or text that is burnt in has one value; where it covers more pixels than a percentile leaves out, it
-    would set the range, and the nuclei would be lost in its lowest part. Light that saturates a camera has values up to
-    its own on the way there, and counts.
+    A burnt-in scale bar or text has one value. If it covers more pixels than a percentile leaves out, it would set the
+    range, and the nuclei would be lost in its lowest part. Saturated pixels of a camera count: there are values all the
+    way up to theirs.
 
     Args:
-        counts: `counts[v]` are the pixels of value v.
+        counts: `counts[v]` is the number of pixels of value v.
         percents: Two, in [0, 100].
 
     Returns:
@@ -95,7 +95,7 @@ def without_marks(counts: NDArray[np.int64], percents: tuple[float, float]) -> N
 
 
 def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, float]) -> tuple[float, float]:
-    """Compute what `np.percentile` gives for whole numbers, of which `counts[v]` are v."""
+    """Compute what `np.percentile` returns for integers of which `counts[v]` have the value v."""
     up_to = np.cumsum(counts)
     ranks = np.asarray(percents) / 100 * (up_to[-1] - 1)
     below = np.searchsorted(up_to, np.floor(ranks), side="right")
@@ -105,7 +105,7 @@ def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, floa
 
 
 def _sortable(values: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Convert float32 to whole numbers of the same order (a negative number's bits count downwards)."""
+    """Convert float32 to integers of the same order (a negative number's bits count downwards)."""
     bits = np.ascontiguousarray(values).ravel().view(np.uint32)
     return bits ^ np.where(bits >> 31 == 1, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
 

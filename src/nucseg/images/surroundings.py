@@ -1,4 +1,4 @@
-"""The areas of an image that hold no data: what lies around a scan."""
+"""The areas of an image without data, such as those around a scan."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,12 +26,12 @@ _RINGING, _RINGED, _MCU, _AT_EDGE = 24, 0.2, 16, 0.6
 
 @dataclass(frozen=True)
 class Area:
-    """An area without data: one exact value, from the image's border on, or what JPEG made of it beside the data.
+    """An area without data: one exact value from the image's border on, and values near it where JPEG rings.
 
     Attributes:
-        low: `(C,)`, the least value of each channel.
-        high: `(C,)`, the largest; equal to `low`, but where JPEG left ringing.
-        cells: `(rows, columns)` bool: which cells of the grid belong to it wholly.
+        low: `(C,)`, the smallest value of each channel.
+        high: `(C,)`, the largest; equal to `low` unless JPEG left ringing.
+        cells: `(rows, columns)` bool: which cells of the grid belong entirely to it.
     """
 
     low: NDArray
@@ -40,19 +40,19 @@ class Area:
 
     @cached_property
     def beside(self) -> NDArray[np.bool_]:
-        """Cells next to these, in which pixels of such values belong to the area, too."""
+        """Cells next to these, in which pixels of such values also belong to the area."""
         beside: NDArray[np.bool_] = ndimage.binary_dilation(self.cells, np.ones((3, 3))) & ~self.cells
         return beside
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What lies around the data of an image.
+    """The surroundings of the data in an image.
 
     Attributes:
         cell: Pixels a side of a cell of the grid.
         areas: The areas without data.
-        fill: `(C,)` of the image's dtype: the median of the data, each channel's.
+        fill: `(C,)` of the image's dtype: the median of the data in each channel.
     """
 
     cell: int
@@ -86,11 +86,11 @@ class Surroundings:
 
 
 def areas_without_data(grid: Grid, source: ImageSource) -> tuple[Area, ...]:
-    """Find the areas without data: of one exact value, at the image's border, strange to the rest, around fields.
+    """Find the areas without data: one exact value at the image's border, rare elsewhere, and surrounding large fields.
 
     Args:
-        grid: Holds all of `source`.
-        source: The image; it is read again where JPEG may have left ringing beside such an area.
+        grid: The grid over all of `source`.
+        source: The image; it is read again if JPEG may have left ringing beside such an area.
     """
     constant = (grid.least == grid.largest).all(axis=2)
     if np.count_nonzero(constant) < _LEAST_OUTSIDE * constant.size:
@@ -119,7 +119,7 @@ def areas_without_data(grid: Grid, source: ImageSource) -> tuple[Area, ...]:
 
 
 def _with_ringing(area: Area, grid: Grid, source: ImageSource) -> Area:
-    """Return the area with what JPEG made of its exact value beside the data, if it did.
+    """Return the area, extended by the ringing that JPEG left beside the data, if any.
 
     Ringing goes up and down, so that values near the exact one lie between exact ones, in some channel; a lossless
     image has its first pixel of data there.

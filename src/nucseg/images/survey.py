@@ -1,7 +1,7 @@
-"""What only the whole of an image tells: its channels, one stain in false colour, several stains, areas without data.
+"""What can only be seen in the whole image: its channels, stains in false colour, areas without data.
 
-The image is read once, band by band, into a coarse grid of cells; all that is decided here is decided on that grid, so
-that memory stays flat and tiles are treated as the whole is.
+The image is read once, band by band, into a coarse grid of cells; everything is decided on that grid, so that memory
+stays flat and tiles are treated as the whole image is.
 """
 
 import colorsys
@@ -38,13 +38,13 @@ _COLOURED, _HARDLY_COLOURED = 0.6, 0.1
 
 @dataclass(frozen=True)
 class Survey:
-    """What the whole of an image tells about its pixels.
+    """What the whole image tells about its pixels.
 
     Attributes:
         channels: 3 for a picture in colours, else 1.
-        channel: The one to take where `channels` is 1.
-        notes: What the user should know of that, each without the name of the image.
-        surroundings: Around the data; None where all is data.
+        channel: The channel to take if `channels` is 1.
+        notes: Remarks for the user on these, each without the name of the image.
+        surroundings: The areas around the data; None if all is data.
     """
 
     channels: Literal[1, 3]
@@ -108,14 +108,14 @@ def survey(source: ImageSource) -> Survey:
 
 
 def _single_stain(colours: NDArray[np.float64], whole_numbers: bool) -> tuple[int, str] | None:
-    """Find the channel of which all others are multiples, from a faint offset on.
+    """Find the channel of which all others are multiples, apart from a faint offset.
 
     Args:
         colours: `(N, 3)` means of cells.
         whole_numbers: Whether the image has an integer dtype, and so is rounded.
 
     Returns:
-        The brightest channel and the name of the hue, which is empty for grey; None where there is no such channel.
+        The brightest channel and the name of the hue, which is empty for grey; None if there is no such channel.
     """
     covariance = np.cov(colours.T)
     variance = np.diag(covariance)
@@ -140,7 +140,7 @@ def _single_stain(colours: NDArray[np.float64], whole_numbers: bool) -> tuple[in
 
 
 def _dark_colours(colours: NDArray[np.float64], name: str) -> tuple[str, ...]:
-    """Refuse what is several stains on black, warn of what may be."""
+    """Refuse an image of several stains on black; warn if it may be one."""
     colours = colours.clip(0)
     least, largest = colours.min(1), colours.max(1)
     darkness = least.mean() / max(np.percentile(largest, 99.8), 1e-12)

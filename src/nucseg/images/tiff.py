@@ -26,22 +26,22 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WHOLE_BYTES = 2**27
 """A plane of up to so many bytes is read at once; a larger one window by window."""
 
-# What tifffile warns of, notes and refusals say here; its "missing data are zeroed" would be wrong.
+# Notes and errors here replace tifffile's warnings; its "missing data are zeroed" would be wrong.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _LARGEST_PIXEL = 20.0  # micrometres; what is larger is the resolution of a screen or printer, not of a microscope
 
 
 def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_stored: bool = False) -> ImageSource:
-    """Open a TIFF as an image; its pixels are read later where there are many.
+    """Open a TIFF as an image; its pixels are read later if there are many.
 
     Other files of the set that it belongs to are not read.
 
     Args:
-        file: The file, or a stream that can be sought; it stays open as long as the source is used.
-        name: What to call it in messages.
+        file: The file, or a seekable stream; it stays open as long as the source is used.
+        name: Name for messages.
         channel: As in `choose_planes`.
-        as_stored: Whether the values are left as they are: where 0 is white, and where they are indices of colours.
+        as_stored: Whether the values are left as stored if 0 is white or if they are indices of colours.
 
     Raises:
         InputError: It is not one image, is truncated, or lacks tiles or strips.
@@ -90,7 +90,7 @@ def _check_complete(series: tifffile.TiffPageSeries, name: str) -> None:
 
 
 def orientation_note(orientation: object) -> tuple[str, ...]:
-    """Return what to say of an orientation tag of TIFF or EXIF: 2 to 8 mean that the image is turned or mirrored."""
+    """Return the note on an orientation tag of TIFF or EXIF; 2 to 8 mean that the image is turned or mirrored."""
     if orientation not in range(2, 9):
         return ()
     return (f"its orientation tag ({orientation}) is not applied: rows and columns are as stored.",)
@@ -143,7 +143,7 @@ def _reader(series: tifffile.TiffPageSeries, path: Path | None, planes: Planes, 
 
 
 def _inverted(read: Any, shape: tuple[int, ...], window: Window) -> NDArray:
-    """Read an image whose 0 is white."""
+    """Read an image in which 0 is white."""
     image = read(window)
     if image.dtype.kind in "bu":
         return ~image
@@ -152,7 +152,7 @@ def _inverted(read: Any, shape: tuple[int, ...], window: Window) -> NDArray:
 
 
 def _pixel_size(tiff: tifffile.TiffFile, image: TiffImage) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
-    """Find the pixel size (row, column) in micrometres, if the file says one that a microscope can have, and notes."""
+    """Find the pixel size (row, column) in micrometres, if the file declares one that is plausible, and notes."""
     pixels = None if image.ome is None else image.ome.find("{*}Pixels")
     if pixels is not None:
         sizes = [_number(pixels.get(f"PhysicalSize{axis}")) for axis in "YX"]
@@ -184,5 +184,5 @@ def _plausible(sizes: list[float], units: list[str]) -> tuple[tuple[float, float
 
 
 def unknown_unit(unit: str) -> str:
-    """Return what to say of a unit of length that is not known."""
+    """Return the note on an unknown unit of length."""
     return f"its pixel size is in {unit!r}, an unknown unit of length; give it in micrometres with --pixel-size."

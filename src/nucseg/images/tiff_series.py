@@ -1,4 +1,4 @@
-"""Which of the images in a TIFF is the image, and which of its planes lie in this file."""
+"""Find the image among those in a TIFF, and its planes that are stored in this file."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -21,12 +21,12 @@ class TiffImage:
     """The one image of a TIFF.
 
     Attributes:
-        series: Its planes that lie in this file.
-        channel_names: What the file calls them.
-        ome: Its element `Image`, where the file is an OME-TIFF.
+        series: Its planes that are stored in this file.
+        channel_names: The file's names of the channels.
+        ome: Its element `Image`, if the file is an OME-TIFF.
         notes: What is ignored.
-        channels: The numbers of its channels in a set of files, where others lie in other files.
-        set_names: What the channels of the whole set are called.
+        channels: The numbers of its channels in a set of files, if other files hold other channels.
+        set_names: The names of the channels of the whole set.
     """
 
     series: tifffile.TiffPageSeries
@@ -41,11 +41,11 @@ class TiffImage:
 
         Args:
             channel: The channel.
-            name: What to call the file in messages.
-            folder: Where the other files lie, if that is known.
+            name: Name of the file for messages.
+            folder: The folder of the other files, if it is known.
 
         Raises:
-            InputError: It lies in another file, or there is no such channel.
+            InputError: It is in another file, or there is no such channel.
         """
         if channel is None or not self.channels:
             return channel
@@ -60,11 +60,11 @@ class TiffImage:
 
 
 def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
-    """Find the one image of a file; declared thumbnails, labels, macros and reduced copies are none.
+    """Find the one image of a file; declared thumbnails, labels, macros and reduced copies do not count.
 
     Args:
         tiff: The file, opened without the files beside it.
-        name: What to call it in messages.
+        name: Name for messages.
 
     Raises:
         InputError: It holds none, or several.
@@ -95,11 +95,11 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
 
 
 def _check_imagej(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, name: str) -> list[str]:
-    """Check that ImageJ's description does not name more images than there are; note it, or refuse ambiguous planes."""
+    """Check that ImageJ's description does not name more images than there are: note it, or refuse ambiguous planes."""
     held = len(tiff.pages)
     if series.kind == "generic":
         images = (tiff.imagej_metadata or {}).get("images", 1)
-    elif series.kind == "imagej" and not series.keyframe.is_final:  # else bare pixels may lie behind one page
+    elif series.kind == "imagej" and not series.keyframe.is_final:  # otherwise bare pixels may follow one page
         images = series.size // series.keyframe.size
     else:
         return []
@@ -112,7 +112,7 @@ def _check_imagej(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, name
 
 
 def _is_aside(series: tifffile.TiffPageSeries, first: tifffile.TiffPageSeries) -> bool:
-    """Return whether the file itself says that this is not the image: by its name, its kind, or as a smaller child."""
+    """Return whether the file itself declares that this is not the image: by name, by kind, or as a smaller child."""
     page = series.keyframe
     is_child = page.is_subifd and series.size < first.size
     return bool(_ASIDE.fullmatch(series.name.strip())) or page.is_reduced or page.is_mask or is_child
@@ -149,7 +149,7 @@ def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, ome
         names = ((tiff.lsm_metadata or {}).get("ChannelColors") or {}).get("ColorNames") or []
     elif series.keyframe.samplesperpixel > 1:
         return sample_names(series.keyframe)
-    elif ome is not None and series.kind in ("ome", "mmstack"):  # else it is not known which page is which
+    elif ome is not None and series.kind in ("ome", "mmstack"):  # otherwise it is not known which page is which
         names = [element.get("Name", "") for element in ome.findall("{*}Pixels/{*}Channel")]
     else:
         names = (tiff.imagej_metadata or {}).get("Labels") or []
@@ -157,7 +157,7 @@ def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, ome
 
 
 def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
-    """Keep the planes that lie in this file; tifffile would fill the others with zeros."""
+    """Keep the planes that are stored in this file; tifffile would fill the others with zeros."""
     series, pages = image.series, list(image.series)
     own = [place for place, page in enumerate(pages) if page is not None and page.dataoffsets and any(page.dataoffsets)]
     if len(own) == len(pages) or len(pages) == 1:

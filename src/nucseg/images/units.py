@@ -28,10 +28,10 @@ def micrometres(unit: object) -> float | None:
     """Return the micrometres of a unit of length.
 
     Args:
-        unit: Its name or symbol, singular or plural, in whatever case and spelling of the micro sign.
+        unit: Its name or symbol, singular or plural, in any case and with either micro sign.
 
     Returns:
-        0 for what says that there is no unit (nothing, pixels); None where the unit is unknown.
+        0 if there is no unit (nothing, pixels); None if the unit is unknown.
     """
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), "" if unit is None else str(unit))
     text = text.replace("\u00c2\u00b5", "\u00b5")  # UTF-8 that was read as Latin-1

@@ -148,7 +148,7 @@ def connected(workers: int, scheduler: str | None) -> Iterator[Client]:
     """Create a client of a Dask cluster.
 
     Args:
-        workers: Processes to start on this machine, which share its cores; not used where there is a scheduler.
+        workers: Processes to start on this machine, which share its cores; not used if there is a scheduler.
         scheduler: Address of a running cluster, such as `tcp://10.0.0.1:8786`.
 
     Raises:

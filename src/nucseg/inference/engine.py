@@ -113,7 +113,7 @@ class Engine(Protocol):
     """Something that predicts tiles.
 
     Attributes:
-        images_at_once: Number of images to read, predict and write at a time, where they are no larger than a tile.
+        images_at_once: Number of images to read, predict and write at a time, if they are no larger than a tile.
     """
 
     images_at_once: int

@@ -73,7 +73,7 @@ class Predictor:
         Args:
             image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any integer, boolean or float dtype; as stored, not
                 normalised.
-            options: How it is predicted; None takes the predictor's own. The channel is not looked at.
+            options: How it is predicted; None takes the predictor's own. The channel is ignored.
             name: Name of the image in errors.
 
         Returns:

@@ -12,7 +12,7 @@ from nucseg.core.errors import InputError
 
 
 def labels_from_masks(masks: Iterable[NDArray], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
-    """Join one mask a nucleus into a label image; the result does not depend on the order of the masks.
+    """Join one mask per nucleus into a label image; the result does not depend on the order of the masks.
 
     A pixel that several masks claim belongs to the smallest of them (so that a small nucleus in front of a large one
     survives); among equals in size, to the one whose first pixel comes first in row-major order. Nuclei are numbered by

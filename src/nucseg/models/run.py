@@ -41,8 +41,8 @@ class RunParameters(_Record):
     """Everything that was configured.
 
     Attributes:
-        model: Architecture and first weights.
-        training: Patches, optimizer and schedule; None where the pretrained weights were kept.
+        model: Architecture and initial weights.
+        training: Patches, optimizer and schedule; None if the pretrained weights were kept.
         sampling: Which patches were drawn.
         preprocessing: The transforms.
         augmentation: The augmenter, or None.
@@ -82,7 +82,7 @@ class RunRecord(_Record):
         versions: Of Python and packages.
         precision: The one in effect.
         device: On which the network was trained.
-        history: One entry an epoch; None stands for what is not finite.
+        history: One entry per epoch; None stands for what is not finite.
         validation: What the model is worth on the val split.
         parent_run: The record of the model that the training started from (`pretrained_run` in the file).
     """
@@ -143,7 +143,7 @@ def load_parent_run(pretrained: str | None) -> RunRecord | None:
         pretrained: What the configuration says: a model folder, the name of published weights or None.
 
     Returns:
-        Its record; None where there is none.
+        Its record; None if there is none.
 
     Raises:
         ModelError: The file is damaged.
@@ -171,7 +171,7 @@ def create_run_record(
         seed: As in `RunRecord`, like the others.
         precision: The one in effect.
         device: On which the network was trained.
-        history: One entry an epoch.
+        history: One entry per epoch.
         data_sha256: See `data_digest`.
         parent_run: The record of the model that the training started from, if there is one.
     """

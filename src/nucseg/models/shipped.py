@@ -20,7 +20,7 @@ def trained_or_shipped(folder: Path) -> Path | None:
         folder: Folder of a model, such as `data/06_models/stardist`; a model that was trained or pulled there wins.
 
     Returns:
-        A folder with a `config.json`, or None where there is neither the folder nor its version in the bundled store.
+        A folder with a `config.json`, or None if there is neither the folder nor its version in the bundled store.
 
     Raises:
         ModelError: The bundled store is damaged.

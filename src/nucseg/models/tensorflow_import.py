@@ -36,7 +36,7 @@ _LINE = re.compile(
 def prepare_tensorflow(*, lean: bool = False) -> None:
     """Keep the lines of TensorFlow's import, when it comes, off standard error unless something is wrong.
 
-    They are shown where the import fails, and where there is an NVIDIA driver but TensorFlow finds no GPU; always with
+    They are shown where the import fails, and if there is an NVIDIA driver but TensorFlow finds no GPU; always with
     TF_CPP_MIN_LOG_LEVEL=0 or 1.
 
     Args:

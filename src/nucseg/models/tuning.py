@@ -30,7 +30,7 @@ def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -
         found: What was found in each.
 
     Returns:
-        A value in [0, 1]; 0 where there is no nucleus at all.
+        A value in [0, 1]; 0 if there is no nucleus at all.
     """
     pairs = [overlaps(truth, instances.labels) for truth, instances in zip(truths, found, strict=True)]
     ious = np.concatenate([np.zeros(0), *(each.iou[each.iou > 0.5] for each in pairs)])

@@ -21,8 +21,8 @@ def training_figure(history: Sequence[Mapping[str, float | None]]) -> Figure | N
     """Draw the losses and the learning rate over the epochs.
 
     Args:
-        history: `history` of `run.json`: one entry an epoch. Its `loss`, `val_loss` and `learning_rate` are drawn
-            where they are there.
+        history: `history` of `run.json`: one entry per epoch. Its `loss`, `val_loss` and `learning_rate` are drawn if
+            they are present.
 
     Returns:
         The losses above the learning rate, with a mark at the lowest validation loss; None without any loss.

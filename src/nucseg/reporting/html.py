@@ -128,7 +128,7 @@ def _is_detail(key: str) -> bool:
 
 
 def _score_rows(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Create the overall table: one row a metric, one value a model; the highest score of several is marked."""
+    """Create the overall table: one row per metric, one value per model; the highest score of several is marked."""
     rows = []
     for key, metric in metric_rows(metrics).items():
         values = [model["overall"].get(key) for model in metrics]

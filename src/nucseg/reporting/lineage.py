@@ -63,7 +63,7 @@ def _count_lists(value: Any) -> Any:
 
 
 def _line(value: Any) -> str | None:
-    """Write a value on one line, or return None where it is nested too deep for that."""
+    """Write a value on one line, or return None if it is nested too deep for that."""
     if value is None:
         return "-"
     if isinstance(value, bool):

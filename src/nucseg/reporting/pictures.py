@@ -25,7 +25,7 @@ def stretch_contrast(image: NDArray, percentiles: tuple[float, float]) -> NDArra
         percentiles: Percentiles of all pixels that become 0 and 1.
 
     Returns:
-        The same shape, float32 in [0, 1]; all 0 where the image is blank.
+        The same shape, float32 in [0, 1]; all 0 if the image is blank.
     """
     low, high = np.percentile(image, percentiles)
     pixels = image.astype(np.float32)

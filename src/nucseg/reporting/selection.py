@@ -61,7 +61,7 @@ def choose_differences(per_image: Mapping[str, pd.DataFrame], config: Visualizat
         config: How many, and by which score; ties are ordered by key.
 
     Returns:
-        The images, the largest difference first; none where the models agree on all, or there is only one.
+        The images, the largest difference first; none if the models agree on all, or there is only one.
 
     Raises:
         ConfigError: A model lacks the score.

@@ -13,7 +13,7 @@ from nucseg.models.stardist.config import TRAINED_ON_BBBC038
 COUNTS = ("n_images", "n_true", "n_pred")
 
 KEY_SCORES = ("f1_50", "precision_50", "recall_50", "ap_50", "ap_mean_50_90", "dsb2018_score", "map", "aji", "pq")
-"""What a table with one row a group shows; a metric that was not computed is left out."""
+"""What a table with one row per group shows; a metric that was not computed is left out."""
 
 _CONSOLE = ("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq")
 
@@ -44,7 +44,7 @@ def format_score(value: Any) -> str:
 
 
 def group_table(metrics: Sequence[Mapping[str, Any]], by: str) -> pd.DataFrame:
-    """Create the table of scores of several models, one row a group and model.
+    """Create the table of scores of several models, one row per group and model.
 
     Args:
         metrics: `metrics.json` of each model.
@@ -66,7 +66,7 @@ def group_table(metrics: Sequence[Mapping[str, Any]], by: str) -> pd.DataFrame:
 
 
 def console_table(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Format the scores for a terminal: every model over all images, then by dataset where there are several.
+    """Format the scores for a terminal: every model over all images, then by dataset if there are several.
 
     The columns are keys of `metrics.json`; the text is at most 80 characters wide for short names.
     """
@@ -87,7 +87,7 @@ def leak_warning(metrics: Mapping[str, Any], run: RunRecord) -> str | None:
         run: The record of the same model.
 
     Returns:
-        A sentence, or None where nothing is known to leak.
+        A sentence, or None if nothing is known to leak.
     """
     origins = [each.parameters.model.get("pretrained") for each in run.ancestry()]
     names = [name for name in origins if name in TRAINED_ON_BBBC038]

@@ -53,7 +53,7 @@ def decode_upload(
         upload: TIFF, PNG or JPEG, seekable; it is not needed any more afterwards.
         max_pixels: As `check_size`.
         max_memory: As `check_size`.
-        name: What to call it in messages.
+        name: Name for messages.
         waiting: Is called every second; what it raises ends the decoding.
 
     Returns:

@@ -33,7 +33,7 @@ class UnfinishedJobError(NucsegError):
     """The task has no result yet, or never will have one.
 
     Attributes:
-        retry_after: Seconds after which to ask again; None where asking again is of no use.
+        retry_after: Seconds after which to ask again; None if asking again is of no use.
     """
 
     def __init__(self, message: str, retry_after: int | None) -> None:
@@ -100,7 +100,7 @@ def unavailable(what: str, error: BaseException) -> UnavailableError:
 
 
 def fault_of_machine(error: BaseException | None) -> UnavailableError | None:
-    """Return what an error says of this machine's disks; None where it is of another kind.
+    """Return what an error says of this machine's disks; None if it is of another kind.
 
     Args:
         error: Any; those that caused it count, too.

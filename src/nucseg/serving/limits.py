@@ -60,7 +60,7 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image", *, max_m
     Args:
         stream: The image file, seekable.
         max_pixels: Rows times columns that are allowed, of up to 16 bytes over all planes.
-        name: What to call it in messages.
+        name: Name for messages.
         max_memory: Bytes of memory that decoding it may take.
 
     Returns:

@@ -38,7 +38,7 @@ class ScaleLook:
         return estimate_scale(self._found, min(min(part.shape[:2]) for part in self._parts))
 
     def proposals_of_all(self, scale: float) -> Mapping[int, Any]:
-        """Return the proposals for the whole image at a scale, as those of tile 0; empty where only parts were seen."""
+        """Return the proposals for the whole image at a scale, as those of tile 0; empty if only parts were seen."""
         return {0: self._propose(scale)[0]} if self._is_whole else {}
 
     def _proposals(self, scale: float) -> list[Any]:

@@ -44,7 +44,7 @@ def estimate_scale(find: Callable[[float], Sequence[Instances]], side: int) -> f
         side: Rows or columns, whichever are fewer, of the smallest window at scale 1, in pixels.
 
     Returns:
-        The factor to resize the image by; 1 where nothing is found at any scale.
+        The factor to resize the image by; 1 if nothing is found at any scale.
     """
     allowed = [scale for scale in SCALES if scale == 1 or side * scale >= _SMALLEST_SIDE]
 

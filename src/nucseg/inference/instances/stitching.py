@@ -20,7 +20,7 @@ class Numbering:
     """The numbers of the whole image.
 
     Attributes:
-        numbers: For each tile `(n + 1,)` int32: what its labels 0..n become; 0 where a nucleus is left out.
+        numbers: For each tile `(n + 1,)` int32: what its labels 0..n become; 0 if a nucleus is left out.
         scores: `(N,)` float32, by number; the highest one where pieces were joined.
         groups: For each tile that has the first piece of a nucleus: its first and last number, and the tiles (among
             them itself) where those nuclei have pixels.

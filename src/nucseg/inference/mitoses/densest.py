@@ -23,7 +23,7 @@ class Field:
 
 
 def densest_field(points: NDArray[np.float64], area: float) -> Field | None:
-    """Find the circle of an area that holds most points, wherever it lies; None where there is no point.
+    """Find the circle of an area that holds most points, wherever it lies; None if there is no point.
 
     Of all circles that hold most points one has a point on its border, so it is enough to turn a circle round each
     point and to count the others as they enter and leave it: n log n steps a point for its n neighbours.

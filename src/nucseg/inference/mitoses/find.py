@@ -37,7 +37,7 @@ class Mitoses:
     Attributes:
         name: Name of the slide in messages.
         shape: (rows, columns) of the slide.
-        pixel_size: Micrometres a pixel, (row, column).
+        pixel_size: Micrometres per pixel, (row, column).
         nuclei: Number of nuclei that were classified.
         threshold: Probability from which on a nucleus is a mitosis.
         table: One row a mitosis, by falling probability: `label` (of the nucleus), `probability`, `score` (of the

@@ -21,7 +21,7 @@ class PatchReader:
     Args:
         source: The slide, 8-bit RGB; see `check_slide`.
         side: Pixels a side of a patch.
-        pixel_size: Micrometres a pixel of a patch.
+        pixel_size: Micrometres per pixel of a patch.
     """
 
     def __init__(self, source: ImageSource, side: int, pixel_size: float) -> None:
@@ -74,7 +74,7 @@ def check_slide(source: ImageSource, pixel_size: float) -> tuple[str, ...]:
 
     Args:
         source: The image.
-        pixel_size: Micrometres a pixel that the classifier was trained at.
+        pixel_size: Micrometres per pixel that the classifier was trained at.
 
     Returns:
         What the user should know, each a sentence without the name of the image.

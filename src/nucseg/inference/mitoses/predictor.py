@@ -22,7 +22,7 @@ class SlidePredictor(Predictor):
     Args:
         bundle: The model that finds the nuclei.
         options: How images are predicted that come without options of their own.
-        pixel_size: Micrometres a pixel that the classifier was trained at.
+        pixel_size: Micrometres per pixel that the classifier was trained at.
     """
 
     def __init__(self, bundle: ModelBundle, options: PredictOptions, pixel_size: float) -> None:

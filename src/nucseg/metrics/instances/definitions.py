@@ -1,4 +1,4 @@
-"""The metrics of instance segmentation: one row a key of `metrics.json`, which carries them."""
+"""The metrics of instance segmentation: one row per key of `metrics.json`, which carries them."""
 
 from nucseg.metrics.instances.matching import THRESHOLDS
 from nucseg.metrics.instances.scores import ap_key

@@ -28,7 +28,7 @@ class _Image:
         counts: Counts of the thresholded prediction.
         scores: Its scores, by key.
         errors: Its errors by kind.
-        candidate_scores: `(N,)` float32, for `map`; empty where that is not asked for.
+        candidate_scores: `(N,)` float32, for `map`; empty if that is not asked for.
         candidate_ious: `(N,)` float64, beside them.
     """
 

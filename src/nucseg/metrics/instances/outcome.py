@@ -11,7 +11,7 @@ from nucseg.metrics.instances.overlap import Overlaps
 
 @dataclass(frozen=True)
 class Outcome:
-    """The errors of one image by kind; a nucleus is in one list at most, and in none where all is well.
+    """The errors of one image by kind; a nucleus is in one list at most, and in none if all is well.
 
     Attributes:
         missed: True labels without a match that no merge or split explains.

@@ -6,16 +6,16 @@ from nucseg.metrics.instances.counts import Counts
 from nucseg.metrics.instances.matching import THRESHOLDS
 
 Score = float | None
-"""In [0, 1], or None where there is nothing to divide by."""
+"""In [0, 1], or None if there is nothing to divide by."""
 
 
 def ratio(part: float, whole: float) -> Score:
-    """Return the quotient, or None where `whole` is 0."""
+    """Return the quotient, or None if `whole` is 0."""
     return float(part / whole) if whole else None
 
 
 def mean(values: Iterable[Score]) -> Score:
-    """Average the values that are defined; None where none is."""
+    """Average the values that are defined; None if none is."""
     defined = [value for value in values if value is not None]
     return ratio(sum(defined), len(defined))
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, a trunk with the weights of ImageNet.
+"""EfficientNet-Lite0, a trunk with the ImageNet weights.
 
 EfficientNet (Tan & Le 2019, https://arxiv.org/abs/1905.11946) without squeeze-and-excitation and with ReLU6, as its
 authors published it for small machines. Batch normalisation is folded into the convolutions: the features depend on
@@ -97,7 +97,7 @@ def receptive_radius(coarsest: int) -> int:
 
 
 def take_imagenet(trunk: keras.Model) -> None:
-    """Set the weights of ImageNet; no network is needed.
+    """Set the ImageNet weights; no network is needed.
 
     Args:
         trunk: As `build_trunk` builds it; is changed.

@@ -113,7 +113,7 @@ def _block(x: Any, name: str, filters: int, layout: Layout, stride: int, dilatio
 
 
 def take_imagenet(trunk: keras.Model) -> None:
-    """Set the weights of ImageNet that Keras publishes; it downloads them once.
+    """Set the ImageNet weights that Keras publishes; it downloads them once.
 
     They expect images of bytes, channels in the order blue, green, red, less `IMAGENET_MEAN`.
 

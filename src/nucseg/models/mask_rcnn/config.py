@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class MaskRCNNConfig(BaseModel):
-    """Architecture, sampling and first weights of a Mask R-CNN model.
+    """Architecture, sampling and initial weights of a Mask R-CNN model.
 
     `resnet50` is the paper's ResNet-50-FPN, with anchors for nuclei. `small` is made for two cores and nuclei of 8 to
     150 pixels:
@@ -54,7 +54,7 @@ class MaskRCNNConfig(BaseModel):
     - The mask is drawn in the box enlarged by `mask_margin`, so that a box that is a pixel too tight does not cut it.
     - One square anchor shape of nine sizes instead of three shapes: nuclei are round, the second stage moves the box.
     - A quarter of the paper's channels in pyramid and box head, fewer in the mask head: there are two classes, not 81,
-      and the mask head is what takes longest where there are many nuclei.
+      and the mask head is what takes longest if there are many nuclei.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,7 +15,7 @@ def build_rpn(config: MaskRCNNConfig) -> keras.Model:
     """Build the region proposal network that slides over each level (Ren et al. 2015, section 3.1).
 
     Returns:
-        From a level `(N, h, w, C)` to logits `(N, h * w * k)` and coded boxes `(N, h * w * k, 4)`, k anchors a cell.
+        From a level `(N, h, w, C)` to logits `(N, h * w * k)` and coded boxes `(N, h * w * k, 4)`, k anchors per cell.
     """
     layers = keras.layers
     features = keras.Input((None, None, config.pyramid_channels))

@@ -41,5 +41,5 @@ def smooth_l1(predicted: Any, targets: Any, beta: float) -> Any:
 
 
 def weighted_mean(values: Any, weights: Any) -> Any:
-    """Compute the mean of values with weights of 0 or 1, of the same shape; 0 where nothing has a weight."""
+    """Compute the mean of values with weights of 0 or 1, of the same shape; 0 if nothing has a weight."""
     return ops.sum(values * weights) / ops.maximum(ops.sum(weights), 1.0)

@@ -195,7 +195,7 @@ class MaskRCNNSegmenter:
             truths: The true label image of each, `(H, W)`.
 
         Returns:
-            The thresholds chosen; the model's own where nothing was found.
+            The thresholds chosen; the model's own if nothing was found.
         """
 
         @lru_cache(maxsize=1)

@@ -55,7 +55,7 @@ class MaskRCNN(keras.Model):
             training: Whether batch normalisation learns, if there is any.
 
         Returns:
-            `features`: one map a level, the finest first; `logits` `(N, A)` and `codes` `(N, A, 4)` of the anchors.
+            `features`: one map per level, the finest first; `logits` `(N, A)` and `codes` `(N, A, 4)` of the anchors.
         """
         features = self.pyramid(images, training=training)
         outputs = [self.rpn(level, training=training) for level in features[self.config.box_level :]]

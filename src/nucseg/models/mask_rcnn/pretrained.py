@@ -1,4 +1,4 @@
-"""Mask R-CNN with first weights: random, of ImageNet, or of an earlier model."""
+"""Mask R-CNN with initial weights: random, of ImageNet, or of an earlier model."""
 
 import logging
 from pathlib import Path

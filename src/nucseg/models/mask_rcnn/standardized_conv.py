@@ -15,7 +15,7 @@ class StandardizedConv2D(keras.layers.Layer):
     Scaled weight standardisation (Brock et al. 2021a, "Characterizing signal propagation", equation 4) with a learned
     gain for each filter. The statistics are those of the weights, not of a batch: training and prediction compute the
     same, a batch of few patches of different stains does no harm, and a nucleus does not depend on its tile. Batch
-    normalisation would need more than four patches a step, and its passes over the largest maps cost time.
+    normalisation would need more than four patches per step, and its passes over the largest maps cost time.
 
     Args:
         filters: Filters.

@@ -23,8 +23,8 @@ def make_targets(
         config: Overlaps of the first stage, and how many nuclei there are at most.
 
     Returns:
-        The true boxes `(max_nuclei, 4)` float32, zeros where there is none; the label image `(h, w)` int32, whose label
-        k belongs to box k - 1; and for each anchor `(A,)` int32 its true box, `NEGATIVE_ANCHOR` or `IGNORED_ANCHOR`.
+        The true boxes `(max_nuclei, 4)` float32, zeros if there is none; the label image `(h, w)` int32, whose label k
+        belongs to box k - 1; and for each anchor `(A,)` int32 its true box, `NEGATIVE_ANCHOR` or `IGNORED_ANCHOR`.
     """
     labels = _largest(relabel(labels), config.max_nuclei)
     found = boxes(labels)

@@ -27,7 +27,7 @@ class PatchNetwork:
     so that probabilities are frequencies (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
     Args:
-        config: The architecture; `pretrained` is not looked at, see `nucseg.models.patch_classifier.pretrained`.
+        config: The architecture; `pretrained` is ignored, see `nucseg.models.patch_classifier.pretrained`.
     """
 
     stride = 1
@@ -48,7 +48,7 @@ class PatchNetwork:
         """Compute the calibrated probability of class 1 of each patch; may be called by several threads at once.
 
         Args:
-            patches: `(N, patch_size, patch_size, 3)` uint8, RGB, at `pixel_size` micrometres a pixel.
+            patches: `(N, patch_size, patch_size, 3)` uint8, RGB, at `pixel_size` micrometres per pixel.
 
         Returns:
             `(N,)` float32.

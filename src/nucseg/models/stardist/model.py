@@ -51,7 +51,7 @@ class Candidates:
         points: `(K, 2)` int64, (row, column) in pixels: the origin of the rays.
         distances: `(K, n_rays)` float32, pixels, along `stardist.geometry.ray_angles(n_rays)`.
         scores: `(K,)` float32, falling.
-        foreground: `(H, W)` bool: which pixels belong to any nucleus; None where the model has no such head.
+        foreground: `(H, W)` bool: which pixels belong to any nucleus; None if the model has no such head.
     """
 
     points: NDArray[np.int64]
@@ -76,7 +76,7 @@ class StarDist:
     """A StarDist model with weights and thresholds.
 
     Args:
-        config: The architecture; `pretrained` is not looked at, see `nucseg.models.stardist.pretrained`.
+        config: The architecture; `pretrained` is ignored, see `nucseg.models.stardist.pretrained`.
     """
 
     def __init__(self, config: StarDistConfig) -> None:
@@ -253,7 +253,7 @@ class StarDist:
             truths: The true label image of each, `(H, W)`.
 
         Returns:
-            The thresholds chosen; the model's own where nothing was found.
+            The thresholds chosen; the model's own if nothing was found.
         """
         candidates = [self.propose([image], {"score": SCORES[0]})[0] for image in images]
 

@@ -1,4 +1,4 @@
-"""StarDist with first weights: random, of an earlier model, or of one that the authors publish."""
+"""StarDist with initial weights: random, of an earlier model, or of one that the authors publish."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ def create(config: StarDistConfig) -> StarDist:
     Raises:
         ConfigError: The name is unknown, or the architecture is not that of the pretrained model.
         DownloadError: The published model cannot be fetched.
-        ModelError: The folder holds no StarDist model, or the weights of ImageNet are not installed.
+        ModelError: The folder holds no StarDist model, or the ImageNet weights are not installed.
     """
     if config.pretrained is None:
         return StarDist(config)

@@ -12,7 +12,7 @@ from nucseg.masks.polygons import outlines
 
 
 def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
-    """Write a FeatureCollection that QuPath (0.4 or newer) opens as detections, one feature a line.
+    """Write a FeatureCollection that QuPath (0.4 or newer) opens as detections, one feature per line.
 
     Each nucleus is the outer outline of its largest piece. Coordinates are as in `nucseg.masks.polygons`.
     Source: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html

@@ -13,7 +13,7 @@ from nucseg.masks.polygons import outlines
 
 
 def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
-    """Write one polygon a nucleus, the outer outline of its largest piece; `nucleus-00001` is label 1.
+    """Write one polygon per nucleus, the outer outline of its largest piece; `nucleus-00001` is label 1.
 
     ImageJ's coordinates are those of pixel corners, (0, 0) at the outer corner of the first pixel.
 

@@ -1,4 +1,4 @@
-"""Kaggle's masks as CSV: `ImageId,EncodedPixels`, one row a nucleus."""
+"""Kaggle's masks as CSV: `ImageId,EncodedPixels`, one row per nucleus."""
 
 import csv
 from pathlib import Path
@@ -10,7 +10,7 @@ from nucseg.reporting.formats.runs import nucleus_runs
 
 
 def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
-    """Write one row a nucleus; one row with an empty mask where nothing was found.
+    """Write one row per nucleus; one row with an empty mask where nothing was found.
 
     Source: https://www.kaggle.com/c/data-science-bowl-2018/overview/evaluation
 

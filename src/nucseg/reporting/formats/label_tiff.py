@@ -1,4 +1,4 @@
-"""Label image as TIFF: tiled, zlib-compressed, BigTIFF where it is large, with the pixel size."""
+"""Label image as TIFF: tiled, zlib-compressed, BigTIFF if it is large, with the pixel size."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -59,7 +59,7 @@ def write_format(given: str, nuclei: StitchedLabels, source: ImageSource, folder
         given: A name in `FORMATS`.
         nuclei: What was found.
         source: The image.
-        folder: Folder of the formats' folders, which are created where they are missing.
+        folder: Folder of the formats' folders, which are created if they are missing.
         name: The image's name without suffix.
 
     Returns:

@@ -24,7 +24,7 @@ _INTENSITY = ("intensity_mean", "intensity_min", "intensity_max")
 
 
 def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
-    """Write one row a nucleus into `path` (Parquet) and the same rows as CSV beside it.
+    """Write one row per nucleus into `path` (Parquet) and the same rows as CSV beside it.
 
     Args:
         nuclei: What was found.
@@ -64,7 +64,7 @@ def features(group: LabelBlock, source: ImageSource, name: str) -> pd.DataFrame:
         name: What goes into the column `image`.
 
     Returns:
-        One row a nucleus: `image`, `label`, `score`, the features of `skimage.measure.regionprops_table` in pixels of
+        One row per nucleus: `image`, `label`, `score`, the features of `skimage.measure.regionprops_table` in pixels of
         the whole image and, where the pixel size is known (and square, but for areas and centroids), in micrometres.
     """
     image = source.read(group.window)

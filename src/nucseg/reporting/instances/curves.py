@@ -15,14 +15,14 @@ from nucseg.reporting.tables import ap_threshold
 
 
 def ap_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
-    """Draw AP over the IoU threshold, one line a model.
+    """Draw AP over the IoU threshold, one line per model.
 
     Args:
         metrics: `metrics.json` of each model, with keys `ap_<threshold>` in its groups.
 
     Returns:
-        Title -> chart: `All test images`, then one for each dataset and each modality where there are several.
-        Empty where no `ap_…` was computed.
+        Title -> chart: `All test images`, then one for each dataset and each modality if there are several. Empty where
+        no `ap_…` was computed.
     """
     groups = {"All test images": {model["model"]: model["overall"] for model in metrics}}
     for by in ("dataset", "modality"):

@@ -20,7 +20,7 @@ def submission_rows(image_id: str, found: Instances) -> list[dict[str, str]]:
         found: The nuclei, thresholded.
 
     Returns:
-        One row a nucleus, `ImageId` and `EncodedPixels`; one row with an empty mask where nothing was found.
+        One row per nucleus, `ImageId` and `EncodedPixels`; one row with an empty mask where nothing was found.
     """
     masks = [mask for mask in kaggle_encode(found.labels) if mask] or [""]
     return [{"ImageId": image_id, "EncodedPixels": mask} for mask in masks]
@@ -36,8 +36,8 @@ def coco_results(image_id: str | int, found: Instances) -> list[dict[str, Any]]:
         found: The nuclei, thresholded or not.
 
     Returns:
-        One entry a nucleus: `image_id`, `category_id` (1), `segmentation` (compressed RLE), `bbox`
-        (`[x, y, width, height]` in pixels) and `score`. JSON types only.
+        One entry per nucleus: `image_id`, `category_id` (1), `segmentation` (compressed RLE), `bbox` (`[x, y, width,
+        height]` in pixels) and `score`. JSON types only.
     """
     corners = boxes(found.labels).astype(float)
     return [

@@ -13,7 +13,7 @@ class Figures:
         mitoses: On the whole slide.
         area_mm2: Area of the image, with the glass around the tissue.
         mitoses_per_mm2: `mitoses` over `area_mm2`.
-        densest_2mm2: Mitoses in the circle of 2 mm² that holds most of them; None where the image is smaller.
+        densest_2mm2: Mitoses in the circle of 2 mm² that holds most of them; None if the image is smaller.
         densest_row_um: The circle's centre, micrometres below the upper border of the image.
         densest_column_um: The same from the left border.
     """

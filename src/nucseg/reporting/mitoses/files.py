@@ -89,7 +89,7 @@ def write_json(found: Mitoses, source: ImageSource, path: Path, name: str) -> No
 
 
 def write_png(found: Mitoses, source: ImageSource, path: Path, name: str) -> None:
-    """Write a picture of the densest field with a ring round each mitosis; of the whole slide where there is no field.
+    """Write a picture of the densest field with a ring round each mitosis; of the whole slide if there is no field.
 
     Args:
         found: The mitoses.

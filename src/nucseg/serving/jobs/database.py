@@ -95,7 +95,7 @@ def now(engine: Engine) -> ColumnElement[float]:
 
 
 class _SqliteFile:
-    """Connects to an SQLite file: the first connection creates it where it is missing, no later one does.
+    """Connects to an SQLite file: the first connection creates it if it is missing, no later one does.
 
     A file that was removed under a running service would otherwise come back empty, and each process would go on with
     another one.

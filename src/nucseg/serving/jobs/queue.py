@@ -227,7 +227,7 @@ class JobQueue:
             _log.info("Task %s %s.", job_id, what)
 
     def _discard(self, job_id: str) -> bool:
-        """Remove a job whose upload failed; False where that cannot be now: then it is swept later."""
+        """Remove a job whose upload failed; False if that cannot be now: then it is swept later."""
         try:
             if self.table.delete(job_id, uploading=True):
                 self.storage.delete(job_id)

@@ -61,7 +61,7 @@ class Storage:
         """Write something, to see whether the storage can be used.
 
         Returns:
-            The mark that `mark` wrote; None where there is none, and nothing was written then.
+            The mark that `mark` wrote; None if there is none, and nothing was written then.
         """
         with self._errors():
             if self._local:
@@ -82,7 +82,7 @@ class Storage:
             return str(found, "utf-8", "replace")
 
     def mark(self, name: str) -> None:
-        """Write a name into the storage, by which `check` recognises it; a folder is made where it is missing."""
+        """Write a name into the storage, by which `check` recognises it; a folder is made if it is missing."""
         with self._errors():
             if self._local:
                 Path(self._root).mkdir(parents=True, exist_ok=True)

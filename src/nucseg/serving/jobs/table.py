@@ -79,11 +79,11 @@ class JobTable:
         """Accept a storage as that of the jobs, unless a waiting job has its upload in another one.
 
         Args:
-            read: Returns the storage's mark, None where it has none.
+            read: Returns the storage's mark, None if it has none.
             write: Gives it one.
 
         Returns:
-            False where jobs wait whose uploads lie elsewhere.
+            False if jobs wait whose uploads lie elsewhere.
         """
         with self._writing() as connection:
             _lock(connection, "storage")
@@ -183,7 +183,7 @@ class JobTable:
         One that was taken as often as allowed fails instead: it may be what kills the workers.
 
         Returns:
-            The job, with the lease that proves who has it; None where there is nothing to do.
+            The job, with the lease that proves who has it; None if there is nothing to do.
         """
         with self._writing() as connection:
             left = and_(jobs.c.state == "PROCESSING", jobs.c.lease_until < self._now)
@@ -232,10 +232,10 @@ class JobTable:
         Args:
             job: As claimed.
             error: What the client is told.
-            retry_in: Seconds until it may be taken again; None where trying again is of no use.
+            retry_in: Seconds until it may be taken again; None if trying again is of no use.
 
         Returns:
-            False where it is lost.
+            False if it is lost.
         """
         if retry_in is None or job.attempts >= self._max_attempts:
             return self._change(_held(job), **self._ended("FAILED", error=error))
@@ -247,10 +247,10 @@ class JobTable:
         Args:
             job: As claimed.
             pause: Seconds until it may be taken again; twice as many each time that it comes back, up to five minutes.
-                0 where the worker merely ends.
+                0 if the worker merely ends.
 
         Returns:
-            False where it is lost.
+            False if it is lost.
         """
         delay = min(pause * 2 ** min(job.given_back, 20), max(pause, _LONGEST_PAUSE))
         return self._change(
@@ -270,7 +270,7 @@ class JobTable:
             uploading: Whether it may be one whose upload never ended.
 
         Returns:
-            False where there is none.
+            False if there is none.
         """
         known = jobs.c.state != "DELETED" if uploading else jobs.c.state.not_in(["UPLOADING", "DELETED"])
         return self._change(

@@ -27,7 +27,7 @@ from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
 from nucseg.serving.decoding import decode_upload
-from nucseg.serving.results import write_result
+from nucseg.serving.results import NUCLEI, write_result
 from nucseg.serving.settings import Settings
 
 
@@ -55,7 +55,7 @@ def work(upload: Path) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         nuclei = predictor.predict_source(source)
         predicted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        write_result(nuclei, source, Path(folder))
+        write_result(nuclei, source, Path(folder), NUCLEI.values())
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         f"{source.shape}: {len(nuclei)} nuclei, {time.monotonic() - started:.0f} s; "

@@ -22,7 +22,7 @@ import tifffile
 from nbclient import NotebookClient
 
 from nucseg.serving.answers.instances import predictions
-from nucseg.serving.results import FILES
+from nucseg.serving.results import NUCLEI
 from nucseg.serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,7 @@ def test_the_commands_work(server, tmp_path) -> None:
     for page in ("README.md", "docs/serving.md"):
         script = "\n".join(commands(page))
         assert [path for path in paths if path[1:].replace("{task_id}", "$task") not in script] == []
-        assert [name for name in FILES if name not in script] == []
+        assert [name for name in NUCLEI if name not in script] == []
         script = script.replace("http://localhost:5000", server.url).replace("curl -s ", "curl --fail-with-body -sS ")
         stdout[page] = run(script, tmp_path)
     for name in ("found.json", "nuclei_coco.json"):

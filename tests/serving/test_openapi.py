@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis.specs.openapi.formats import unregister_string_format
 
-from nucseg.serving.results import FILES
+from nucseg.serving.results import NUCLEI
 
 EXAMPLES = 8  # of each operation
 
@@ -117,7 +117,7 @@ def test_openapi_lists_every_route(serve) -> None:
     assert made["paths"]["/tasks"]["post"]["summary"].startswith("Queue an image of any size")
     assert all(" " in each["summary"] and not each["summary"].endswith(".") for each in operations)
     formats = made["paths"]["/masks/{task_id}"]["get"]["parameters"]
-    assert set(next(each for each in formats if each["name"] == "format")["schema"]["enum"]) >= set(FILES)
+    assert set(next(each for each in formats if each["name"] == "format")["schema"]["enum"]) >= set(NUCLEI)
 
 
 def test_swagger_2_describes_the_max_routes(serve) -> None:

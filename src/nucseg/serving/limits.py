@@ -19,6 +19,7 @@ LONGEST_SIDE = 1_000_000
 DECODE_BYTES = 1 << 30
 """Bytes of memory that decoding one image may take, where nothing else is said."""
 
+_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel as stored, by colour type
 _MAX_PNG_CHUNKS = 2**18
@@ -93,6 +94,15 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image", *, max_m
     return cost
 
 
+def file_kind(stream: IO[bytes]) -> str:
+    """Return the format that a file begins like: PNG, JPEG or TIFF, or the word "file" for any other."""
+    start = stream.read(8)
+    stream.seek(0)
+    if start == _PNG:
+        return "PNG"
+    return "JPEG" if start.startswith(_JPEG) else "TIFF" if start[:4] in TIFF_STARTS else "file"
+
+
 def _cost(stream: IO[bytes]) -> Cost:
     """Compute what the header of a file declares; the stream may stand anywhere afterwards."""
     length = stream.seek(0, io.SEEK_END)
@@ -103,7 +113,7 @@ def _cost(stream: IO[bytes]) -> Cost:
         return _tiff(without_file(stream), length)
     if start == _PNG:
         return _png(stream, length)
-    if start.startswith(b"\xff\xd8\xff"):
+    if start.startswith(_JPEG):
         rows, columns, channels = _jpeg_frame(stream, 0, length)
         return _whole(rows, columns, channels, length)
     raise InputError(

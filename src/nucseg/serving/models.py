@@ -8,36 +8,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+from typing import Any
 
 from nucseg.core.errors import ModelError
-from nucseg.core.types import Instances
-from nucseg.images.source import ImageSource
-from nucseg.inference.instances.stitched import StitchedLabels
-from nucseg.inference.options import PredictOptions
 from nucseg.models.registry import folder_task, project_models, resolve_model
 from nucseg.models.run import RunRecord
-from nucseg.serving.answers import ANSWERS
+from nucseg.serving.answers import ANSWERS, Answers
+from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.errors import UnknownModelError
 
 _log = logging.getLogger(__name__)
 _TASK = "instance_segmentation"  # where the default model does not say it: it will not be ready, whatever is assumed
 
 
-class ServedModel(Protocol):
-    """What the service asks of a model: part of `nucseg.inference.predictor.Predictor`."""
+def default_task(name_or_folder: str) -> str:
+    """Return the task of a server's default model.
 
-    def predict(self, image: NDArray, options: PredictOptions, *, name: str = "image") -> Instances:
-        """Find the nuclei of one image, in the order of falling score."""
-        ...
-
-    def predict_source(
-        self, source: ImageSource, options: PredictOptions, *, progress: Callable[[float], None]
-    ) -> StitchedLabels:
-        """Find the nuclei of an image of any size; `progress` is told which fraction is done."""
-        ...
+    Raises:
+        ModelError: The model does not exist.
+    """
+    return folder_task(resolve_model(name_or_folder)) or _TASK
 
 
 class ModelStore:
@@ -51,6 +41,7 @@ class ModelStore:
     Attributes:
         default: Name of the default model.
         task: The default model's task.
+        answers: What goes over the wire for this task.
 
     Raises:
         ModelError: The default model does not exist.
@@ -60,6 +51,7 @@ class ModelStore:
         self._default_folder = resolve_model(default).resolve()
         self.default = self._default_folder.name
         self.task = folder_task(self._default_folder) or _TASK
+        self.answers: Answers = ANSWERS[self.task]
         self._load = load
         self._limit = loaded
         self._loaded: OrderedDict[str, ServedModel] = OrderedDict()
@@ -133,7 +125,7 @@ class ModelStore:
         splits = run.images_seen()
         datasets = [_dataset(name) for name in sorted({key.split("/")[0] for keys in splits.values() for key in keys})]
         return {
-            **ANSWERS[self.task].max_facts({each["name"]: each["title"] for each in datasets}),
+            **self.answers.max_facts({each["name"]: each["title"] for each in datasets}),
             "model": folder.name,
             "kind": config.get("model"),
             "version": self.version(name),

@@ -1,22 +1,19 @@
-"""From an upload to its nuclei, whoever asks: knows neither HTTP nor queues."""
+"""From an upload to what is found in it, whoever asks: knows neither HTTP nor queues."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.checks import check_image
-from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.serving.decoding import decode_upload
 from nucseg.serving.errors import TooLargeError
-from nucseg.serving.limits import DECODE_BYTES
+from nucseg.serving.limits import DECODE_BYTES, file_kind
 from nucseg.serving.models import ModelStore
 
 LOWEST_THRESHOLD = LOWEST_SCORE
@@ -52,8 +49,8 @@ class DataPlane:
         model: str | None = None,
         threshold: float | None = None,
         waiting: Callable[[], None] = lambda: None,
-    ) -> Instances:
-        """Find the nuclei of an upload, at once.
+    ) -> Any:
+        """Predict an upload, at once.
 
         Args:
             upload: TIFF, PNG or JPEG, seekable.
@@ -62,14 +59,16 @@ class DataPlane:
             waiting: Is called now and then before the model's turn; what it raises ends the work.
 
         Returns:
-            The nuclei in the frame of the image, in the order of falling score.
+            What the task's answers encode.
 
         Raises:
-            InputError: It is not an image (`TooLargeError`: or too large a one), or the model is unknown.
+            InputError: It is not an image (`TooLargeError`: or too large a one), the models do not take such an image,
+                or the model is unknown.
         """
         self.models.folder(model)
         waiting()
-        image = self.decode(upload, waiting)
+        kind = file_kind(upload)
+        image = self.models.answers.check(self.decode(upload, waiting), kind)
         waiting()
         options = self.options.changed(score_threshold=threshold)
         with _enough_memory():
@@ -82,8 +81,8 @@ class DataPlane:
         model: str | None = None,
         threshold: float | None = None,
         progress: Callable[[float], None] = lambda fraction: None,
-    ) -> tuple[StitchedLabels, ImageSource]:
-        """Find the nuclei of an upload tile by tile, so that memory does not grow with it.
+    ) -> tuple[Any, ImageSource]:
+        """Predict an upload tile by tile, so that memory does not grow with it.
 
         Args:
             upload: As in `predict`.
@@ -92,7 +91,7 @@ class DataPlane:
             progress: Is told now and then which fraction is done.
 
         Returns:
-            The nuclei, those of `predict` up to their order, and the image.
+            What the task's formats are written of, and the image.
 
         Raises:
             InputError: As `predict`.
@@ -135,9 +134,7 @@ class DataPlane:
 
     def warm_up(self) -> None:
         """Load the default model and predict once, for a first prediction takes longer than those that follow."""
-        rows, columns = np.ogrid[:256, :256]
-        disks = (rows % 64 - 32) ** 2 + (columns % 64 - 32) ** 2 < 12**2  # that there is something to draw
-        self.models.predictor().predict(disks * np.uint8(200), self.options)
+        self.models.predictor().predict(self.models.answers.CONTRACT.example, self.options)
 
 
 @contextmanager

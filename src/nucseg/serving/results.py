@@ -1,21 +1,18 @@
-"""What becomes of the nuclei of one image: files, one a format."""
+"""What becomes of the result of one image: files, one a format. A task's formats are those of its answers."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.reporting.formats.registry import FORMATS, write_format
-
-ResultFormat = Literal["mask", "labels", "rle", "coco", "geojson", "table"]
-"""`mask` is a PNG with 255 where any nucleus is, the others are those of `nucseg predict`."""
 
 _BAND = 1024  # rows
 _MEDIA_TYPES = {
@@ -33,50 +30,66 @@ class ResultFile:
 
     Attributes:
         name: Below the result's folder.
-        media_type: For HTTP.
+        write: Writes what was found in an image to a path.
     """
 
     name: str
-    media_type: str
+    write: Callable[[Any, ImageSource, Path], object]
+
+    @property
+    def media_type(self) -> str:
+        """For HTTP."""
+        return _MEDIA_TYPES[Path(self.name).suffix]
 
 
-def _file(given: ResultFormat) -> ResultFile:
-    suffix = ".png" if given == "mask" else FORMATS[given].suffixes[-1]
-    return ResultFile(f"{given}{suffix}", _MEDIA_TYPES[suffix])
-
-
-FILES: dict[ResultFormat, ResultFile] = {given: _file(given) for given in get_args(ResultFormat)}
-"""The file of each format."""
-
-
-def write_result(
-    nuclei: StitchedLabels, source: ImageSource, folder: Path, formats: Collection[ResultFormat] = tuple(FILES)
-) -> list[Path]:
-    """Write the nuclei of one image.
+def write_result(found: Any, source: ImageSource, folder: Path, files: Iterable[ResultFile]) -> list[Path]:
+    """Write what was found in one image.
 
     Args:
-        nuclei: What was found.
+        found: What was found.
         source: The image.
         folder: An empty one.
-        formats: The formats to write.
+        files: The files to write.
 
     Returns:
-        The files, in the order of the formats.
+        Their paths, in the same order.
     """
-    return [_write(nuclei, source, folder, given) for given in formats]
+    paths = []
+    for file in files:
+        paths.append(folder / file.name)
+        file.write(found, source, paths[-1])
+    return paths
 
 
-def _write(nuclei: StitchedLabels, source: ImageSource, folder: Path, given: ResultFormat) -> Path:
-    path = folder / FILES[given].name
-    if given == "mask":
-        path.write_bytes(imagecodecs.png_encode(_mask(nuclei)))
-        return path
-    return write_format(given, nuclei, source, folder, "nuclei")[-1].rename(path)
-
-
-def _mask(nuclei: StitchedLabels) -> NDArray[np.uint8]:
+def _write_mask(nuclei: StitchedLabels, source: ImageSource, path: Path) -> None:
     mask = np.zeros(nuclei.shape, np.uint8)
     for top in range(0, nuclei.shape[0], _BAND):
         window = Window(top, 0, min(top + _BAND, nuclei.shape[0]), nuclei.shape[1])
         mask[window.slices][nuclei.labels(window) > 0] = 255
-    return mask
+    path.write_bytes(imagecodecs.png_encode(mask))
+
+
+def _write_nuclei(given: str, nuclei: StitchedLabels, source: ImageSource, path: Path) -> None:
+    write_format(given, nuclei, source, path.parent, "nuclei")[-1].rename(path)
+
+
+def _write_mitoses(suffix: str, mitoses: Any, source: ImageSource, path: Path) -> None:
+    from nucseg.reporting.mitoses.files import FILES  # it imports much, and a server of nuclei does not need it
+
+    FILES[suffix](mitoses, source, path, "slide")
+
+
+NUCLEI: Mapping[str, ResultFile] = {
+    "mask": ResultFile("mask.png", _write_mask),
+    **{
+        given: ResultFile(f"{given}{FORMATS[given].suffixes[-1]}", partial(_write_nuclei, given))
+        for given in ("labels", "rle", "coco", "geojson", "table")
+    },
+}
+"""The formats of nuclei: `mask` is a PNG with 255 where any nucleus is, the others are those of `nucseg predict`."""
+
+MITOSES: Mapping[str, ResultFile] = {
+    suffix: ResultFile(f"mitoses.{suffix}", partial(_write_mitoses, suffix))
+    for suffix in ("csv", "geojson", "json", "png")
+}
+"""The formats of mitoses, which are those of `nucseg mitoses`."""

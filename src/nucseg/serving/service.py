@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nucseg.core.types import Precision
+from nucseg.core.errors import ConfigError
 from nucseg.inference.options import PredictOptions
+from nucseg.serving.answers import ANSWERS
+from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.jobs.database import connect
 from nucseg.serving.jobs.queue import JobQueue
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.jobs.table import JobTable
-from nucseg.serving.models import ModelStore, ServedModel
+from nucseg.serving.models import ModelStore, default_task
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.settings import Settings
 from nucseg.serving.worker.sqs import SqsWorker, sqs_client
@@ -33,24 +35,24 @@ class Service:
     queue: JobQueue
 
 
-def load_predictor(folder: Path, precision: Precision) -> ServedModel:
+def load_predictor(folder: Path, settings: Settings) -> ServedModel:
     """Load the model of a folder; imports TensorFlow."""
-    from nucseg.inference.predictor import Predictor
-
-    return Predictor.load(folder, PredictOptions(precision=precision))
+    return ANSWERS[default_task(str(folder))].load(folder, settings)
 
 
-def build_models(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> ModelStore:
+def build_models(settings: Settings, load: Callable[[Path, Settings], ServedModel] = load_predictor) -> ModelStore:
     """Create the store of models.
 
     Raises:
         ModelError: The default model does not exist.
     """
-    return ModelStore(settings.model, lambda folder: load(folder, settings.precision), settings.loaded_models)
+    return ModelStore(settings.model, lambda folder: load(folder, settings), settings.loaded_models)
 
 
 def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -> JobQueue:
     """Create the queue; its database and storage are first reached when they are used.
+
+    The formats of results are those of the default model's task.
 
     Args:
         settings: Where they are.
@@ -59,6 +61,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
 
     Raises:
         ConfigError: The URL of one of them is wrong, or what it needs is not installed.
+        ModelError: The default model does not exist.
     """
     table = JobTable(
         connect(settings.database, wait=wait, connections=connections),
@@ -71,6 +74,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
     return JobQueue(
         table,
         storage,
+        ANSWERS[default_task(settings.model)].CONTRACT.files,
         max_queue=settings.max_queue,
         max_pixels=settings.max_task_pixels,
         max_memory=settings.max_decode_mb << 20,
@@ -78,7 +82,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
 
 
 def build_plane(
-    settings: Settings, max_pixels: int, load: Callable[[Path, Precision], ServedModel] = load_predictor
+    settings: Settings, max_pixels: int, load: Callable[[Path, Settings], ServedModel] = load_predictor
 ) -> DataPlane:
     """Create what predicts images of up to so many pixels.
 
@@ -89,7 +93,7 @@ def build_plane(
     return DataPlane(build_models(settings, load), max_pixels, settings.max_decode_mb << 20, options)
 
 
-def build_service(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> Service:
+def build_service(settings: Settings, load: Callable[[Path, Settings], ServedModel] = load_predictor) -> Service:
     """Create what the server needs; nothing is loaded yet.
 
     Raises:
@@ -101,7 +105,7 @@ def build_service(settings: Settings, load: Callable[[Path, Precision], ServedMo
     return Service(settings, build_plane(settings, settings.max_pixels, load), queue)
 
 
-def build_worker(settings: Settings, load: Callable[[Path, Precision], ServedModel] = load_predictor) -> Worker:
+def build_worker(settings: Settings, load: Callable[[Path, Settings], ServedModel] = load_predictor) -> Worker:
     """Create a worker of the task table; its model is loaded with its first task.
 
     Raises:
@@ -126,12 +130,15 @@ def build_sqs_worker(
         ConfigError: Something of it cannot be used.
         ModelError: The default model does not exist.
     """
+    plane = build_plane(settings, settings.max_task_pixels)
+    if "mask" not in plane.models.answers.CONTRACT.files:
+        raise ConfigError(f"model {plane.models.default}: finds no masks, which is what SQS workers write; use /tasks.")
     return SqsWorker(
         sqs_client(),
         queue_url,
         Storage(source),
         Storage(target),
-        build_plane(settings, settings.max_task_pixels),
+        plane,
         visibility=max(1, round(settings.lease)),
         own_key=own_key,
     )

@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 listens on all addresses.")
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
     model: str = Field("stardist", min_length=1, description="Name of the default model, or its folder.")
+    segmenter: str = Field(
+        "stardist", min_length=1, description="Model that finds the nuclei of slides for a model that classifies them."
+    )
     models: Path | None = Field(None, description="Folder with additional models, one folder per model.")
     precision: Precision = Field("auto", description="Compute precision of the networks.")
     loaded_models: int = Field(2, ge=1, description="Maximum number of models kept in memory.")

@@ -1,16 +1,22 @@
 """Instance segmentation on the wire: its schema, its encoders, and what clients of MAX-Nucleus-Segmenter are told."""
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from nucseg.core.types import Instances
+from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.inference.options import PredictOptions
 from nucseg.masks.rle import kaggle_runs
-
-CLASSES: tuple[str, ...] = ("nucleus",)
+from nucseg.serving.answers.contract import Contract
+from nucseg.serving.answers.served import ServedModel
+from nucseg.serving.results import NUCLEI
+from nucseg.serving.settings import Settings
 
 _DATASETS = {"bbbc038": "2018 Data Science Bowl dataset"}  # what clients of MAX know it by
 
@@ -32,7 +38,21 @@ class PredictAnswer(BaseModel):
     predictions: list[Prediction]
 
 
-ANSWER: type[BaseModel] = PredictAnswer
+def _disks() -> NDArray[np.uint8]:
+    rows, columns = np.ogrid[:256, :256]
+    return ((rows % 64 - 32) ** 2 + (columns % 64 - 32) ** 2 < 12**2) * np.uint8(200)
+
+
+def load(folder: Path, settings: Settings) -> ServedModel:
+    """Load a model that finds nuclei; imports TensorFlow."""
+    from nucseg.inference.predictor import Predictor
+
+    return Predictor.load(folder, PredictOptions(precision=settings.precision))
+
+
+def check(image: NDArray, kind: str) -> NDArray:
+    """Return the image: of any size, and grey or in colours."""
+    return image
 
 
 def max_facts(datasets: dict[str, str]) -> dict[str, str]:
@@ -65,6 +85,11 @@ def predictions(found: Instances) -> list[dict[str, Any]]:
     return [{"mask": runs[i].ravel().tolist(), "probability": float(found.scores[i])} for i in order]
 
 
+def count(found: Instances | StitchedLabels) -> int:
+    """Return the number of nuclei."""
+    return len(found)
+
+
 def encode(found: Instances) -> bytes:
     """Return the nuclei as the JSON text of `PredictAnswer`."""
     return json.dumps({"status": "ok", "predictions": predictions(found)}, separators=(",", ":")).encode()
@@ -73,3 +98,19 @@ def encode(found: Instances) -> bytes:
 def encode_mask(found: Instances) -> bytes:
     """Return the mask as PNG: 255 where any nucleus is."""
     return bytes(imagecodecs.png_encode((found.labels > 0) * np.uint8(255)))
+
+
+CONTRACT = Contract(
+    answer=PredictAnswer,
+    files=NUCLEI,
+    classes=("nucleus",),
+    takes_threshold=True,
+    encode_mask=encode_mask,
+    example=_disks(),  # that there is something to draw
+    title="MAX Nucleus Segmenter",
+    description="Find every nucleus in a microscopy image: at once, or queued if the image is large.",
+    predict="Find the nuclei of an image at once; large images go to POST /tasks.",
+    invocations="Find the nuclei of the image that is the body.\n\n"
+    "`Accept: image/png` or `application/x-image` asks for the mask as PNG, 255 where any nucleus is.",
+    image="PNG, TIFF or JPEG of any size up to the limit.",
+)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -22,7 +22,7 @@ from nucseg.serving.jobs.schema import Job
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.jobs.table import JobTable, Request
 from nucseg.serving.limits import DECODE_BYTES, check_size
-from nucseg.serving.results import FILES, ResultFormat
+from nucseg.serving.results import ResultFile
 
 RETRY_AFTER = 2
 """Seconds after which a client may ask again."""
@@ -50,16 +50,25 @@ class JobQueue:
     Args:
         table: The jobs.
         storage: Their uploads (`<id>/upload`) and results (`<id>/<attempt>/…`).
+        files: The formats of results.
         max_queue: Jobs that wait at most.
         max_pixels: Pixels that an image may have.
         max_memory: Bytes of memory that decoding it may take.
     """
 
     def __init__(
-        self, table: JobTable, storage: Storage, *, max_queue: int, max_pixels: int, max_memory: int = DECODE_BYTES
+        self,
+        table: JobTable,
+        storage: Storage,
+        files: Mapping[str, ResultFile],
+        *,
+        max_queue: int,
+        max_pixels: int,
+        max_memory: int = DECODE_BYTES,
     ) -> None:
         self.table = table
         self.storage = storage
+        self.files = files
         self._max_queue = max_queue
         self._max_pixels = max_pixels
         self._max_memory = max_memory
@@ -70,7 +79,7 @@ class JobQueue:
         *,
         model: str | None,
         threshold: float | None,
-        formats: Collection[ResultFormat] = (),
+        formats: Collection[str] = (),
         key: str | None = None,
         submission: Submission | None = None,
     ) -> str:
@@ -95,7 +104,7 @@ class JobQueue:
         """
         check_size(upload, self._max_pixels, max_memory=self._max_memory)
         submission = submission or Submission()
-        wanted = [given for given in FILES if given in formats]
+        wanted = [given for given in self.files if given in formats]
         request = _request(key, upload, [model, threshold, *wanted]) if key else None
         job_id = self.table.add(
             submission.job_id,
@@ -140,12 +149,12 @@ class JobQueue:
             raise ExpiredJobError("the result has expired; submit the image again.")
         return job
 
-    def result(self, job_id: str, file: ResultFormat) -> tuple[Iterator[bytes], int]:
+    def result(self, job_id: str, file: str) -> tuple[Iterator[bytes], int]:
         """Open a file of a job's result.
 
         Args:
             job_id: The job.
-            file: A key of `nucseg.serving.results.FILES`.
+            file: The name of a format.
 
         Returns:
             Its pieces, and their bytes in all.
@@ -160,16 +169,20 @@ class JobQueue:
             raise UnfinishedJobError(f"this task failed: {job.error}", retry_after=None)
         if job.result is None:
             raise UnfinishedJobError(f"this task is {job.state}; ask again later.", retry_after=RETRY_AFTER)
-        if file not in (formats := wanted_formats(job)):
+        if file not in (formats := self.formats(job)):
             raise UnfinishedJobError(
                 f"this task was submitted for the formats {', '.join(formats)}; submit the image again for {file}.",
                 retry_after=None,
             )
         try:
-            return self.storage.open(f"{job.result}/{FILES[file].name}")
+            return self.storage.open(f"{job.result}/{self.files[file].name}")
         except FileNotFoundError:
             self.check_storage()
             raise ExpiredJobError("the result has expired; submit the image again.") from None
+
+    def formats(self, job: Job) -> list[str]:
+        """Return the formats in which the result of a job is written."""
+        return [given for given in self.files if job.formats is None or given in job.formats.split(",")]
 
     def delete(self, job_id: str) -> None:
         """Remove a job with its files; what a worker that has it finds is dropped.
@@ -241,11 +254,6 @@ class JobQueue:
 def upload_key(job_id: str) -> str:
     """Return the key of a job's upload in the storage."""
     return f"{job_id}/upload"
-
-
-def wanted_formats(job: Job) -> list[ResultFormat]:
-    """Return the formats in which the result of a job is written."""
-    return [given for given in FILES if job.formats is None or given in job.formats.split(",")]
 
 
 def _request(key: str, upload: IO[bytes], parameters: list[Any]) -> Request:

@@ -12,7 +12,6 @@ from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
-from nucseg.serving.answers import ANSWERS
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.service import Service
 from nucseg.serving.temporary import sweep_temporary
@@ -21,7 +20,7 @@ from nucseg.serving.web.auth import ApiKey
 from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.metrics import Metrics
 from nucseg.serving.web.middleware import Limits, RequestContext
-from nucseg.serving.web.openapi import DESCRIPTION, TITLE, schema, swagger
+from nucseg.serving.web.openapi import TITLE, schema, swagger
 from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.routes import health, max_model, sagemaker, tasks
@@ -45,7 +44,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
     metrics, backend, readiness = Metrics(), Backend(settings.backend_timeout), Readiness(service)
     pool = Pool(settings.threads, metrics.running.inc)
     predict_now = PredictNow(service, pool, metrics)
-    answers = ANSWERS[service.plane.models.task]
+    answers = service.plane.models.answers
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -64,13 +63,13 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         redoc_url=None,
         static_url="/static",
         title=TITLE,
-        description=DESCRIPTION,
+        description=answers.CONTRACT.description,
         version=API_VERSION,
         lifespan=lifespan,
     )
     routers = (
         max_model.routes(service, predict_now, answers),
-        tasks.routes(service, backend, readiness),
+        tasks.routes(service, backend, readiness, answers.CONTRACT.files),
         health.routes(readiness, pool, metrics),
         sagemaker.routes(predict_now, pool, answers),
     )
@@ -79,7 +78,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
 
     @app.get("/swagger.json", include_in_schema=False)
     async def swagger_json() -> Response:
-        return JSONResponse(swagger(app))
+        return JSONResponse(swagger(app, answers.CONTRACT))
 
     # https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]  # as there

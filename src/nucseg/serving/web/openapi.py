@@ -6,13 +6,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from nucseg.serving.answers.contract import Contract
 from nucseg.serving.web.auth import OPEN
 
 TITLE = "nucseg"
-MAX_TITLE = "MAX Nucleus Segmenter"
-"""Title of the Swagger 2.0 document, which clients of MAX-Nucleus-Segmenter check."""
-
-DESCRIPTION = "Find every nucleus in a microscopy image: at once, or queued if the image is large."
 
 
 def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
@@ -47,21 +44,26 @@ def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
     return made
 
 
-def swagger(app: FastAPI) -> dict[str, Any]:
-    """Create the Swagger 2.0 schema of the MAX routes from the OpenAPI schema."""
+def swagger(app: FastAPI, contract: Contract) -> dict[str, Any]:
+    """Create the Swagger 2.0 schema of the MAX routes from the OpenAPI schema.
+
+    Args:
+        app: The application.
+        contract: Title, and what is said of the image.
+    """
     made = app.openapi()
     paths = {
-        path: {method: _operation(operation) for method, operation in operations.items()}
+        path: {method: _operation(operation, contract) for method, operation in operations.items()}
         for path, operations in made["paths"].items()
         if path.startswith("/model")
     }
     definitions = {name: _to_swagger2(each) for name, each in made["components"]["schemas"].items()}
-    info = {"title": MAX_TITLE, "version": app.version, "description": app.description}
+    info = {"title": contract.title, "version": app.version, "description": app.description}
     result = {"swagger": "2.0", "info": info, "basePath": "/", "produces": ["application/json"], "paths": paths}
     return {**result, "definitions": _referenced(paths, definitions)}
 
 
-def _operation(operation: dict[str, Any]) -> dict[str, Any]:
+def _operation(operation: dict[str, Any], contract: Contract) -> dict[str, Any]:
     parameters = [
         {name: value for name, value in parameter.items() if name != "schema"}
         | _parameter_schema(_to_swagger2(parameter["schema"]))
@@ -76,7 +78,7 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
                 "in": "formData",
                 "type": "file",
                 "required": True,
-                "description": "PNG, TIFF or JPEG of any size up to the limit.",
+                "description": contract.image,
             }
         )
     result["parameters"] = parameters

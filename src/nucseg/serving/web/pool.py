@@ -12,7 +12,6 @@ from typing import IO, Any, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from nucseg.core.types import Instances
 from nucseg.serving.service import Service
 from nucseg.serving.web.metrics import Metrics
 
@@ -96,8 +95,8 @@ class PredictNow:
 
     async def __call__(
         self, request: Request, upload: IO[bytes], *, model: str | None = None, threshold: float | None = None
-    ) -> Instances:
-        """Find the nuclei of an upload, as long as the client waits for them.
+    ) -> Any:
+        """Predict an upload, as long as the client waits for it.
 
         Args:
             request: The request, whose body has been read.
@@ -122,9 +121,9 @@ class PredictNow:
 
     def _predict(
         self, upload: IO[bytes], model: str | None, threshold: float | None, still_wanted: Callable[[], None]
-    ) -> Instances:
+    ) -> Any:
         found = self.service.plane.predict(upload, model=model, threshold=threshold, waiting=still_wanted)
-        self.metrics.nuclei.inc(len(found))
+        self.metrics.nuclei.inc(self.service.plane.models.answers.count(found))
         return found
 
 

@@ -9,7 +9,7 @@ from nucseg.core.errors import ConfigError, InputError
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
-from nucseg.serving.results import FILES, ResultFormat, write_result
+from nucseg.serving.results import NUCLEI, write_result
 from nucseg.serving.temporary import sweep_temporary, temporary_folder
 from nucseg.serving.worker.heartbeat import heartbeat
 
@@ -31,7 +31,7 @@ class SqsWorker:
         target: The masks: `<key>.<name of the format>`, such as `slide.tif.mask.png`.
         plane: What predicts.
         visibility: Seconds that a message is hidden; it is extended as long as the work goes on.
-        formats: Some of `nucseg.serving.results.FILES`.
+        formats: Some of `nucseg.serving.results.NUCLEI`.
         own_key: Whether only the mask is written, under the image's own key.
     """
 
@@ -44,7 +44,7 @@ class SqsWorker:
         plane: DataPlane,
         *,
         visibility: int = 60,
-        formats: Sequence[ResultFormat] = ("mask", "labels"),
+        formats: Sequence[str] = ("mask", "labels"),
         own_key: bool = False,
     ) -> None:
         self._client = client
@@ -54,8 +54,8 @@ class SqsWorker:
         self._plane = plane
         self._visibility = visibility
         # What the key of each format's file ends with.
-        self._suffixes: dict[ResultFormat, str] = (
-            {"mask": ""} if own_key else {given: f".{FILES[given].name}" for given in formats}
+        self._suffixes: dict[str, str] = (
+            {"mask": ""} if own_key else {given: f".{NUCLEI[given].name}" for given in formats}
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -101,15 +101,15 @@ class SqsWorker:
             self._source.get(key, upload)
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(stream)
-                files = write_result(nuclei, source, results, self._suffixes.keys())
+                files = write_result(nuclei, source, results, [NUCLEI[given] for given in self._suffixes])
             for file, suffix in zip(files, self._suffixes.values(), strict=True):
                 self._target.put(file, f"{key}{suffix}")
         _log.info("%s: %d nuclei.", key, len(nuclei))
 
 
-def result_names(formats: Sequence[ResultFormat]) -> list[str]:
+def result_names(formats: Sequence[str]) -> list[str]:
     """Return what is appended to the key of an image, after a dot, for each of its masks."""
-    return [FILES[given].name for given in formats]
+    return [NUCLEI[given].name for given in formats]
 
 
 def sqs_client() -> Any:

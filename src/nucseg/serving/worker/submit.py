@@ -11,7 +11,6 @@ from tqdm import tqdm
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.serving.jobs.storage import Storage
-from nucseg.serving.results import ResultFormat
 from nucseg.serving.worker.sqs import result_names
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
@@ -38,7 +37,7 @@ def submit_images(
     target: Storage,
     folder: Path,
     timeout: float,
-    formats: Sequence[ResultFormat] = ("mask", "labels"),
+    formats: Sequence[str] = ("mask", "labels"),
     pause: float = 2,
 ) -> list[Path]:
     """Upload images, enqueue them, wait for their masks and fetch these.

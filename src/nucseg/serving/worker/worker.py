@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from nucseg.core.errors import InputError, ModelError
 from nucseg.serving.errors import UnavailableError, fault_of_machine
-from nucseg.serving.jobs.queue import JobQueue, upload_key, wanted_formats
+from nucseg.serving.jobs.queue import JobQueue, upload_key
 from nucseg.serving.jobs.schema import Job
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import write_result
@@ -160,16 +160,18 @@ class Worker:
                 self._queue.check_storage()
                 raise InputError("The upload is missing.") from None
             with upload.open("rb") as stream:
-                nuclei, source = self._plane.predict_source(
+                found, source = self._plane.predict_source(
                     stream, model=job.model, threshold=job.threshold, progress=lambda done: self._report(claim, done)
                 )
-                files = write_result(nuclei, source, results, wanted_formats(job))
+                wanted = [self._queue.files[given] for given in self._queue.formats(job)]
+                files = write_result(found, source, results, wanted)
             # A folder of its own for each try: one that lost its lease never touches what another one publishes.
             result = f"{job.id}/{uuid.uuid4()}"
             for file in files:
                 self._queue.storage.put(file, f"{result}/{file.name}")
-        if self._reach(lambda: self._queue.table.finish(job, result=result, nuclei=len(nuclei))):
-            _log.info("Task %s is finished: %d nuclei.", job.id, len(nuclei))
+        nuclei = self._plane.models.answers.count(found)
+        if self._reach(lambda: self._queue.table.finish(job, result=result, nuclei=nuclei)):
+            _log.info("Task %s is finished: %d nuclei.", job.id, nuclei)
         else:
             self._queue.storage.delete(result)
             raise _LostError

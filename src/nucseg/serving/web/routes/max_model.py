@@ -1,5 +1,6 @@
-"""The routes that clients of IBM's MAX-Nucleus-Segmenter know, and the list of models."""
+"""The routes that clients of IBM's MAX services know, and the list of models."""
 
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
@@ -22,11 +23,12 @@ from nucseg.serving.web.uploads import FORM, ModelName, Threshold, body, read_up
 def routes(service: Service, predict_now: PredictNow, answers: Answers) -> APIRouter:
     """Create the routes."""
     router = APIRouter(tags=["model"])
-    models = service.plane.models
+    models, contract = service.plane.models, answers.CONTRACT
 
-    @router.post(
+    post = partial(
+        router.post,
         "/model/predict",
-        response_model=answers.ANSWER,
+        response_model=contract.answer,
         responses=error_responses(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.NOT_FOUND,
@@ -35,23 +37,37 @@ def routes(service: Service, predict_now: PredictNow, answers: Answers) -> APIRo
             HTTPStatus.INSUFFICIENT_STORAGE,
         ),
         openapi_extra=body(FORM),
+        description=contract.predict,
     )
-    async def predict(request: Request, model: ModelName = None, threshold: Threshold = None) -> Response:
-        """Find the nuclei of an image at once; large images go to POST /tasks."""
+
+    async def answer(request: Request, model: str | None, threshold: float | None) -> Response:
         with await read_upload(request, form=True, raw=False) as upload:
             found = await predict_now(request, upload, model=model, threshold=threshold)
         return Response(await run_in_threadpool(answers.encode, found), media_type="application/json")
+
+    if contract.takes_threshold:
+
+        @post()
+        async def predict(request: Request, model: ModelName = None, threshold: Threshold = None) -> Response:
+            return await answer(request, model, threshold)
+    else:
+
+        @post()
+        async def predict_without_threshold(request: Request, model: ModelName = None) -> Response:
+            return await answer(request, model, None)
 
     @router.get("/model/metadata", responses=error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND))
     def metadata(model: ModelName = None) -> MetadataAnswer:
         """Describe a model: where it comes from, what it was trained on, how well it does."""
         return MetadataAnswer.model_validate(models.metadata(model))
 
-    @router.get("/model/labels")
-    def labels() -> LabelsAnswer:
-        """List the classes that the models find."""
-        labels = [Label(id=number, name=name) for number, name in enumerate(answers.CLASSES, start=1)]
-        return LabelsAnswer(count=len(labels), labels=labels)
+    if contract.classes:
+
+        @router.get("/model/labels")
+        def labels() -> LabelsAnswer:
+            """List the classes that the models find."""
+            labels = [Label(id=number, name=name) for number, name in enumerate(contract.classes, start=1)]
+            return LabelsAnswer(count=len(labels), labels=labels)
 
     @router.get("/models")
     def list_models() -> ModelsAnswer:

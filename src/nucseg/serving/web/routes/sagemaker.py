@@ -15,10 +15,12 @@ from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.schemas import HealthAnswer
 from nucseg.serving.web.uploads import RAW, body, read_upload
 
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
 
 def routes(predict_now: PredictNow, pool: Pool, answers: Answers) -> APIRouter:
     """Create the routes."""
-    router = APIRouter(tags=["sagemaker"])
+    router, contract = APIRouter(tags=["sagemaker"]), answers.CONTRACT
 
     @router.get("/ping", responses=error_responses(HTTPStatus.SERVICE_UNAVAILABLE))
     async def ping() -> HealthAnswer:
@@ -29,7 +31,7 @@ def routes(predict_now: PredictNow, pool: Pool, answers: Answers) -> APIRouter:
 
     @router.post(
         "/invocations",
-        response_model=answers.ANSWER,
+        response_model=contract.answer,
         responses={
             **error_responses(
                 HTTPStatus.BAD_REQUEST,
@@ -38,19 +40,16 @@ def routes(predict_now: PredictNow, pool: Pool, answers: Answers) -> APIRouter:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 HTTPStatus.INSUFFICIENT_STORAGE,
             ),
-            200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+            **({200: {"content": {"image/png": _BINARY}}} if contract.encode_mask else {}),
         },
         openapi_extra=body(RAW),
+        description=contract.invocations,
     )
     async def invocations(request: Request) -> Response:
-        """Find the nuclei of the image that is the body.
-
-        `Accept: image/png` or `application/x-image` asks for the mask as PNG, 255 where any nucleus is.
-        """
         with await read_upload(request, form=False) as upload:
             found = await predict_now(request, upload)
-        if wants_mask(request.headers.get("accept", "")):
-            return Response(await run_in_threadpool(answers.encode_mask, found), media_type="image/png")
+        if contract.encode_mask and wants_mask(request.headers.get("accept", "")):
+            return Response(await run_in_threadpool(contract.encode_mask, found), media_type="image/png")
         return Response(await run_in_threadpool(answers.encode, found), media_type="application/json")
 
     return router

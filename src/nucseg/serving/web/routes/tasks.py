@@ -1,9 +1,10 @@
 """The routes of the queue, for large images."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -11,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.queue import RETRY_AFTER, Submission
 from nucseg.serving.jobs.schema import Job
-from nucseg.serving.results import FILES, ResultFormat
+from nucseg.serving.results import ResultFile
 from nucseg.serving.service import Service
 from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.failures import error_responses
@@ -30,17 +31,27 @@ Key = Annotated[
         "same task.",
     ),
 ]
-Formats = Annotated[
-    list[ResultFormat],
-    Query(max_length=len(FILES), description="Formats in which the result is written; all formats by default."),
-]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _LOCATION = {"Location": {"description": "URL of the task.", "schema": {"type": "string"}}}
 
 
-def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRouter:
-    """Create the routes."""
+def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapping[str, ResultFile]) -> APIRouter:
+    """Create the routes.
+
+    Args:
+        service: What they call.
+        backend: Calls task table and storage.
+        readiness: Whether these can be used.
+        files: The formats of results, the default one of `/masks` first.
+    """
+    # The names are those of the task, which only the running server knows.
+    result_format: Any = Literal[tuple(files)]
+    formats_query = Annotated[
+        list[result_format],
+        Query(max_length=len(files), description="Formats in which the result is written; all formats by default."),
+    ]
+    default = next(iter(files))
     router = APIRouter(tags=["tasks"])
     queue = service.queue
 
@@ -65,7 +76,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
         response: Response,
         model: ModelName = None,
         threshold: Threshold = None,
-        formats: Formats = [],  # noqa: B006 - FastAPI copies it
+        formats: formats_query = [],  # noqa: B006 - FastAPI copies it
         key: Key = None,
     ) -> TaskAnswer:
         """Queue an image of any size up to the limit; the response's Location is the URL of the task."""
@@ -122,18 +133,18 @@ def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRoute
                         if file.media_type.endswith("json")
                         else {"type": "string", "format": "binary"}
                     }
-                    for file in FILES.values()
+                    for file in files.values()
                 },
             },
         },
     )
     async def result(
         task_id: TaskId,
-        format: Annotated[ResultFormat, Query(description="mask is a PNG with 255 in every nucleus.")] = "mask",
+        format: Annotated[result_format, Query(description="Format of the result.")] = default,
     ) -> StreamingResponse:
         """Fetch the result of a task."""
         pieces, size = await backend.storage(queue.result, task_id, format)
-        file = FILES[format]
+        file = files[format]
         return StreamingResponse(
             backend.pieces(pieces),
             media_type=file.media_type,

@@ -1,1 +1,1 @@
-"""From an image as it is stored to its nuclei: what evaluation, command line and server share."""
+"""The way from a stored image to its nuclei, shared by evaluation, command line and server."""

@@ -1,4 +1,4 @@
-"""What `nucseg.predict` does."""
+"""The implementation of `nucseg.predict`."""
 
 import reprlib
 from collections.abc import Mapping

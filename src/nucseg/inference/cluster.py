@@ -32,7 +32,7 @@ _loading = Lock()
 class _Recipe(NamedTuple):
     """What a worker needs to predict any tile of an image.
 
-    `run` differs from run to run, so that a worker that outlives one takes neither an old model nor an old image.
+    `run` differs in each run, so that a worker that outlives a run uses neither an old model nor an old image.
     """
 
     run: str
@@ -47,11 +47,11 @@ class _Recipe(NamedTuple):
 class DaskEngine:
     """Predicts tiles as tasks of a Dask cluster.
 
-    A task reads its tile itself, changes nothing outside of itself and may run twice: what a worker that dies had
-    done is done again by others.
+    A task reads its own tile, has no side effects and may run twice: if a worker dies, others repeat its work.
 
     Args:
-        client: Of the cluster; its workers can read the model's folder and the images under the same names.
+        client: Client of the cluster; its workers must be able to read the model's folder and the images under the same
+            names.
         model: The model's folder.
         predictor: The same model in this process.
     """
@@ -65,12 +65,12 @@ class DaskEngine:
         self._run = uuid4().hex
 
     def parts(self, job: TileJob[Part, Any], skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
-        """Predict tiles, in whatever order they are done; see `Engine.parts`.
+        """Predict tiles, in the order in which they are finished; see `Engine.parts`.
 
         Raises:
-            StorageError: A task took down every worker that it was given to.
+            StorageError: A task crashed every worker that it was given to.
         """
-        if job.known:  # the network has seen the image in this process, which is all that a worker would spare
+        if job.known:  # the network has already seen the image in this process
             yield from self._here.parts(job, skip)
             return
         recipe = _Recipe(
@@ -94,7 +94,7 @@ class DaskEngine:
         decoded = {
             submit(_decode, tile, {near: proposals[near] for near in around}): tile for tile, around in needed.items()
         }
-        # The cluster forgets the proposals of a tile once all that need them are decoded.
+        # The cluster drops the proposals of a tile once all tiles that need them are decoded.
         del proposals
         done = as_completed(list(decoded))
         try:
@@ -112,7 +112,7 @@ class DaskEngine:
 
 
 def _absolute(name: str) -> str:
-    """Return the path of an image as a worker started elsewhere finds it; a URL is unchanged."""
+    """Return the path under which a worker started elsewhere finds an image; a URL is unchanged."""
     return name if "://" in name else str(Path(name).absolute())
 
 

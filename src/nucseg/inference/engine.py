@@ -24,26 +24,26 @@ Whole_co = TypeVar("Whole_co", covariant=True)
 
 
 class TileSteps(Protocol[Part, Whole_co]):
-    """A task's way from tiles to an answer: all that an engine knows of task and model.
+    """The steps from tiles to an answer: all that an engine knows about task and model.
 
     Each step is pure: safe to run twice, in any thread and any process.
     """
 
     def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
-        """Find the scale that an image should be predicted at.
+        """Find the scale at which an image should be predicted.
 
         Args:
             source: The image.
             fitted: The preprocessing with the statistics of the image.
 
         Returns:
-            The factor to resize the image by; and what the network proposed for all of it at this scale, as those of
-            tile 0, where all of it was shown to the network.
+            The factor by which to resize the image. And, if the network has seen the whole image at this scale, its
+            proposals, as those of tile 0.
         """
         ...
 
     def needed(self, grid: TileGrid, tile: int) -> list[int]:
-        """Return the tiles whose proposals `decode` takes for a tile, its own among them."""
+        """Return the tiles whose proposals `decode` takes for a tile, including its own."""
         ...
 
     def propose(self, view: NetworkView, grid: TileGrid, tiles: Sequence[int]) -> list[Any]:
@@ -60,7 +60,7 @@ class TileSteps(Protocol[Part, Whole_co]):
         ...
 
     def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> Part:
-        """Decide what is in a tile.
+        """Decide what a tile contains.
 
         Args:
             view: The image.
@@ -86,7 +86,7 @@ class TileJob(Generic[Part, Whole_co]):
     """One image to be predicted tile by tile.
 
     Attributes:
-        source: The image; `name` is where other processes find it.
+        source: The image; its `name` is the path or URL under which other processes find it.
         options: How it is predicted.
         fitted: The preprocessing with the statistics of the image.
         scale: Factor by which the preprocessed image is resized.
@@ -110,7 +110,7 @@ class TileJob(Generic[Part, Whole_co]):
 
 
 class Engine(Protocol):
-    """Something that predicts tiles.
+    """A way to run the steps of tiles.
 
     Attributes:
         images_at_once: Number of images to read, predict and write at a time, if they are no larger than a tile.
@@ -119,15 +119,15 @@ class Engine(Protocol):
     images_at_once: int
 
     def parts(self, job: TileJob[Part, Any], skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
-        """Predict all tiles but those to skip; yield number and part of each as soon as it is known."""
+        """Predict all tiles except those to skip; yield number and part of each as soon as it is known."""
         ...
 
 
 class Proposals:
-    """What the network has proposed and some tile still waits for.
+    """Proposals that some tile still waits for.
 
     Args:
-        needed: For each tile to decode the tiles whose proposals it takes.
+        needed: For each tile to decode, the tiles whose proposals it takes.
 
     Attributes:
         held: Proposals by tile.
@@ -147,10 +147,10 @@ class Proposals:
         return sorted(self._users)
 
     def add(self, tile: int, proposals: Any) -> list[tuple[int, dict[int, Any]]]:
-        """Take the proposals of a tile; those that no tile waits for any longer are let go.
+        """Add the proposals of a tile, and drop those that no tile waits for any longer.
 
         Returns:
-            The tiles that have all they wait for now, each with the proposals it takes.
+            The tiles that are now ready, each with the proposals it takes.
         """
         self.held[tile] = proposals
         ready = sorted(user for user in self._users[tile] if self._waits[user] <= self.held.keys())
@@ -165,12 +165,12 @@ class Proposals:
 class LocalEngine:
     """Predicts tiles in threads of this process.
 
-    Several images may be predicted at a time: the network runs for one of them, and in the others' time their tiles are
-    read and decoded.
+    Several images may be predicted at a time: while the network runs for one of them, tiles of the others are read and
+    decoded.
 
     Args:
         threads: Number of threads that decode tiles.
-        batch: Number of tiles that the network sees at a time; None takes what suits the device.
+        batch: Number of tiles that the network sees at a time; None chooses a number for the device.
     """
 
     images_at_once = 2
@@ -187,7 +187,7 @@ class LocalEngine:
             for number, found in self._proposed(job, proposals.wanted):
                 for tile, needed in proposals.add(number, found):
                     running[tile] = decoders.submit(job.steps.decode, job.view, job.grid, tile, needed)
-                # Decoding may not fall behind: what waits holds memory.
+                # Decoding must not fall behind: waiting proposals hold memory.
                 while len(running) > 2 * self._threads:
                     tile = next(iter(running))
                     yield tile, running.pop(tile).result()
@@ -206,7 +206,7 @@ class LocalEngine:
                     some = tiles[start : start + self._batch]
                     ahead[readers.submit(job.steps.propose, job.view, job.grid, some)] = some
                     if len(ahead) >= _READ_AHEAD:
-                        # In whatever order the network took them: to wait for the first would leave it idle at times.
+                        # In any order: waiting for the first would leave the network idle at times.
                         future = next(as_completed(ahead))
                         yield from zip(ahead.pop(future), future.result(), strict=True)
                 for future in as_completed(ahead):

@@ -1,4 +1,4 @@
-"""The options of predicting one image: of the command, the parameters and the function alike."""
+"""The options for predicting one image, shared by the command, the parameters and the function."""
 
 from typing import Annotated, Any, Literal, Self
 

@@ -1,4 +1,4 @@
-"""The one way from an image to its nuclei: preprocessing, a scale, tiles, and an engine that runs them."""
+"""The one way from an image to its nuclei: preprocessing, scale, tiles, and an engine that runs them."""
 
 import logging
 from collections.abc import Callable
@@ -34,12 +34,12 @@ class Predictor:
 
     Args:
         bundle: The model.
-        options: How images are predicted that come without options of their own.
+        options: Options for images that come without their own.
 
     Attributes:
         bundle: The model.
         options: As given.
-        precision: The one in effect.
+        precision: The precision in effect.
 
     Raises:
         ConfigError: The precision is not available.
@@ -56,7 +56,7 @@ class Predictor:
         """Load a model by its name or folder, as `resolve_model` finds it.
 
         Raises:
-            ModelError: There is no such model, it is not whole, or it does not find nuclei.
+            ModelError: There is no such model, it is incomplete, or it does not find nuclei.
         """
         return cls(load_segmenter(name_or_folder), options)
 
@@ -68,7 +68,7 @@ class Predictor:
     def predict(self, image: NDArray, options: PredictOptions | None = None, *, name: str = "image") -> Instances:
         """Find the nuclei of one image in memory, on this machine.
 
-        What is found with a low `score_threshold`, `.above(high)`, is what is found with a high one.
+        The nuclei found with a low `score_threshold`, filtered by `.above(high)`, are those found with the high one.
 
         Args:
             image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any integer, boolean or float dtype; as stored, not
@@ -77,7 +77,7 @@ class Predictor:
             name: Name of the image in errors.
 
         Returns:
-            The nuclei in the frame of `image`, in the order of falling score.
+            The nuclei in the frame of `image`, by decreasing score.
 
         Raises:
             InputError: It is not an image, or shows several stains in colour.
@@ -96,8 +96,8 @@ class Predictor:
         Args:
             source: The image.
             options: As in `job`.
-            progress: Called with the fraction that is done, before each piece that is read and after each tile; what it
-                raises ends the prediction.
+            progress: Called with the finished fraction, before each piece is read and after each tile; an exception
+                that it raises ends the prediction.
 
         Raises:
             InputError: As `job`.
@@ -120,11 +120,11 @@ class Predictor:
         return predict_tiled(job, LocalEngine(), on_tile=report)
 
     def steps(self, options: PredictOptions) -> InstanceSteps:
-        """Return the steps of a tile that the model's task takes."""
+        """Return the steps of a tile for the model's task."""
         return InstanceSteps(self.bundle.model, options.score_threshold)
 
     def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[TileResult, StitchedLabels]:
-        """Compute the statistics of an image (it is read twice for that, band by band) and lay tiles over it.
+        """Compute the statistics of an image, which is read twice for this, band by band, and lay tiles over it.
 
         Args:
             source: The image.
@@ -132,15 +132,15 @@ class Predictor:
                 opened with, for other processes.
 
         Returns:
-            What `predict_tiled` takes. Where the scale was estimated on the whole image, the job holds what the
-            network proposed at that scale, so that no pixel passes through it twice.
+            What `predict_tiled` takes. If the scale was estimated on the whole image, the job contains what the network
+            proposed at that scale, so that no pixel passes through it twice.
 
         Raises:
             InputError: It is not an image, or shows several stains in colour; see `Preprocessor.fit_source`.
             ConfigError: The precision is not available.
         """
         options = self.options if options is None else options
-        use_precision(options.precision)  # of the whole process: another call may have changed it
+        use_precision(options.precision)  # it holds for the whole process: another call may have changed it
         try:
             fitted = self._preprocessor.fit_source(source, options.magnification)
         except (OSError, ValueError, RuntimeError) as error:
@@ -162,7 +162,7 @@ def load_segmenter(name_or_folder: str | Path) -> ModelBundle:
     """Load a model that finds nuclei, by its name or folder.
 
     Raises:
-        ModelError: There is no such model, it is not whole, or it is of another task.
+        ModelError: There is no such model, it is incomplete, or it is for another task.
     """
     folder = resolve_model(name_or_folder)
     if folder_task(folder) == "patch_classification":

@@ -21,10 +21,10 @@ def predict_tiled(
         job: The image, its tiles and their steps, from `Predictor.job`.
         engine: Where the tiles are predicted.
         finished: Tiles that an earlier run has predicted, by number.
-        on_tile: Called with number and part of each tile that is not among them, as soon as it is known.
+        on_tile: Called with the number and part of every other tile, as soon as it is known.
 
     Returns:
-        What the steps make of all tiles.
+        The joined result of all tiles.
     """
     parts = dict(finished or {})
     for tile, part in engine.parts(job, parts.keys()):

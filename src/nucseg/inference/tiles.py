@@ -1,4 +1,4 @@
-"""The geometry of tiling: what each tile owns, what it reads, and who its neighbours are."""
+"""The geometry of tiling: what each tile owns and reads, and its neighbours."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class TileGrid:
 
     Attributes:
         shape: (rows, columns) of the image in that frame.
-        side: Of what a tile owns, in pixels; a multiple of the model's stride.
-        halo: Pixels that a tile reads beyond what it owns; a multiple of the stride, too.
+        side: Side of the core that a tile owns, in pixels; a multiple of the model's stride.
+        halo: Pixels that a tile reads beyond what it owns; also a multiple of the stride.
     """
 
     shape: tuple[int, int]
@@ -56,18 +56,19 @@ class TileGrid:
 def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: int, max_side: int) -> TileGrid:
     """Create the tiles that cover an image.
 
-    Where no side is wanted, tiles are as large as the model can take with their halos, and an image that it can take
-    as a whole is one tile.
+    Without a wanted side, tiles with their halos are as large as the model can take, and an image that it can take as a
+    whole is one tile.
 
     Args:
         shape: (rows, columns) in the frame that the network sees.
-        side: Wanted of a tile, in pixels; rounded up to the stride, and no larger than the default. None takes that.
-        stride: Of the model: origins of tiles are multiples of it.
-        halo: Of the model.
+        side: Wanted side of a tile, in pixels; rounded up to the stride, and at most the default. None takes the
+            default.
+        stride: The model's stride; origins of tiles are multiples of it.
+        halo: The model's halo.
         max_side: Pixels a side that the model can take at once.
     """
     halo = -(-halo // stride) * stride
     default = max(shape) if max(shape) <= max_side else max_side - 2 * halo
     side = default if side is None else min(side, default)
-    # So that neighbours hold all that a tile needs to know of.
+    # So that the neighbours contain all that a tile needs.
     return TileGrid(shape, max(-(-side // stride) * stride, halo), halo)

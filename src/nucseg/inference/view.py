@@ -12,7 +12,7 @@ from nucseg.images.source import ImageSource
 
 
 class NetworkView:
-    """Reads windows of the whole image as it is preprocessed and resized.
+    """Reads windows of the preprocessed and resized image.
 
     Args:
         source: The image.
@@ -41,7 +41,7 @@ class NetworkView:
     def read(self, window: Window) -> NDArray[np.float32]:
         """Read a window `(h, w, in_channels)` float32, in the frame of the network."""
         if self._fitted.scale != 1:
-            # A model that rescales among its transforms sees the image at once: they cannot be cut at its seams.
+            # With `rescale` among the transforms the image is prepared as a whole: a seam would not be seamless.
             return self._whole[window.slices]
         if self.shape == self._prepared_shape:
             return self._fitted.image(self._filled.read(window))
@@ -53,7 +53,7 @@ class NetworkView:
         """Map labels of a window of the network's frame to the frame of the image, by nearest neighbour.
 
         Returns:
-            The labels, and the window of the image that they are of.
+            The labels, and the window of the image that they belong to.
         """
         if self.shape == self.image_shape:
             return labels, window

@@ -13,7 +13,7 @@ def boxes(labels: NDArray) -> NDArray[np.float32]:
 
     Returns:
         `(N, 4)` float32, `(y0, x0, y1, x1)` in pixels, half-open; row k - 1 belongs to label k, for 1..N (N the
-        largest). The box of a label that has no pixel is all zeros.
+        largest). The box of a label without pixels is all zeros.
     """
     windows = [window or (slice(0, 0), slice(0, 0)) for window in ndimage.find_objects(labels)]
     corners = [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in windows]

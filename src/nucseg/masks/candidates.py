@@ -1,4 +1,4 @@
-"""Candidates of one image as a record: what the evaluation keeps between predicting and scoring."""
+"""The candidates of one image as a record, which the evaluation keeps between prediction and scoring."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from nucseg.masks.rle import coco_decode, coco_encode
 
 
 def candidates_record(sample: Sample, candidates: Instances, score_threshold: float) -> dict[str, Any]:
-    """Create the record of everything a model found in one image, from which every metric and export is computed.
+    """Create the record of what a model found in one image; every metric and export is computed from it.
 
     Args:
         sample: The image's row of the manifest.
         candidates: The nuclei down to a low score, `(H, W)`.
-        score_threshold: The model's own threshold; candidates from there up are its prediction.
+        score_threshold: The model's own threshold; candidates at or above it are its prediction.
 
     Returns:
         `image_id`, `dataset`, `size` (`[H, W]`), `score_threshold`, `scores` and `masks` (compressed COCO RLE).
@@ -42,7 +42,7 @@ def candidates_from_record(record: Mapping[str, Any]) -> tuple[Instances, float]
         The candidates and the model's score threshold.
 
     Raises:
-        InputError: The record is not one of `candidates_record`.
+        InputError: The record was not created by `candidates_record`.
     """
     try:
         height, width = record["size"]

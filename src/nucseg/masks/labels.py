@@ -1,4 +1,4 @@
-"""Label images: built from masks, numbered, cleaned and measured."""
+"""Label images: built from masks, renumbered, cleaned and measured."""
 
 from collections.abc import Iterable
 
@@ -15,8 +15,8 @@ def labels_from_masks(masks: Iterable[NDArray], shape: tuple[int, int]) -> tuple
     """Join one mask per nucleus into a label image; the result does not depend on the order of the masks.
 
     A pixel that several masks claim belongs to the smallest of them (so that a small nucleus in front of a large one
-    survives); among equals in size, to the one whose first pixel comes first in row-major order. Nuclei are numbered by
-    their first pixel in row-major order. Masks without a pixel, or without one left, get no number.
+    survives); among masks of equal size, to the one whose first pixel comes first in row-major order. Nuclei are
+    numbered by their first pixel in row-major order. Masks that are empty, or have lost all pixels, get no number.
 
     Args:
         masks: `(H, W)` each, bool or any dtype whose non-zero pixels are the nucleus; taken one at a time.
@@ -68,12 +68,12 @@ def relabel(labels: NDArray) -> NDArray[np.int32]:
 def visible_nuclei(labels: NDArray[np.int32], min_pixels: int = 1) -> NDArray[np.int32]:
     """Renumber the connected parts of all nuclei and remove the smallest.
 
-    The rule for a patch: a mirrored border repeats a nucleus, and a cut may leave two ends of a bent one; each part
-    becomes a nucleus.
+    This is needed in a patch: a mirrored border repeats a nucleus, and a cut may leave two ends of a bent one. Each
+    part becomes a nucleus.
 
     Args:
         labels: Label image `(H, W)` int32, gaps allowed.
-        min_pixels: Parts of fewer pixels become background.
+        min_pixels: Parts with fewer pixels become background.
 
     Returns:
         Label image `(H, W)` int32 without gaps.
@@ -113,10 +113,10 @@ def make_whole(labels: NDArray) -> NDArray:
 
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Find the largest 4-connected piece of a mask `(h, w)`; of equal ones, the first in row-major order.
+    """Find the largest 4-connected piece of a mask `(h, w)`; among equal ones, the first in row-major order.
 
     Returns:
-        The piece; the mask itself where it has one piece or none.
+        The piece; the mask itself if it has at most one.
     """
     if not mask.any():
         return mask
@@ -130,7 +130,7 @@ def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def holes_of(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Find the pixels that a mask `(h, w)` encloses (4-connected) without holding them."""
+    """Find the pixels that a mask `(h, w)` encloses (4-connected) but does not contain."""
     around = cv2.copyMakeBorder((~mask).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     count, pieces = cv2.connectedComponents(around, connectivity=4)
     if count == 2:
@@ -140,7 +140,7 @@ def holes_of(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def diameters(labels: NDArray) -> NDArray[np.float64]:
-    """Compute the diameter in pixels of the circle of each nucleus's area, `(N,)` float64, by rising label."""
+    """Compute the diameter in pixels of the circle of each nucleus's area, `(N,)` float64, by ascending label."""
     areas = np.bincount(labels.ravel())[1:]
     return 2 * np.sqrt(areas[areas > 0] / np.pi)
 

@@ -15,9 +15,9 @@ def outlines(labels: NDArray) -> list[NDArray[np.float64]]:
     Returns:
         For each label 1..N (N the largest) a closed polygon `(K, 2)` float64, its first corner repeated at the end.
         Coordinates are `(row, column)` of pixel corners: pixel `(r, c)` covers `[r, r + 1] x [c, c + 1]`, so a centre
-        lies at `(r + 0.5, c + 0.5)` and the polygon's area is the nucleus's area. Where a nucleus has no hole and one
-        part, it is exactly the pixels whose centre the polygon holds. Of several parts (4-connected) the one with the
-        largest outline is traced; holes are left out. A label that has no pixel has no corner, `(0, 2)`.
+        lies at `(r + 0.5, c + 0.5)` and the polygon's area is the nucleus's area. If a nucleus has one part and no
+        hole, its pixels are exactly those whose centre is in the polygon. If it has several parts (4-connected), the
+        one with the largest outline is traced; holes are left out. A label without pixels has no corner, `(0, 2)`.
     """
     return [
         np.zeros((0, 2)) if window is None else _outline(labels[window] == number) + [edge.start for edge in window]

@@ -18,9 +18,9 @@ def kaggle_runs(labels: NDArray) -> list[NDArray[np.int64]]:
         labels: Label image `(H, W)` of an integer dtype.
 
     Returns:
-        For each label 1..N (N the largest) its runs `(R, 2)` int64 by rising start: 1-based start in column-major
-        order, and length. A run goes on over the end of a column. A label that has no pixel has no run, `(0, 2)`.
-        Source: https://www.kaggle.com/c/data-science-bowl-2018/overview/evaluation
+        For each label 1..N (N the largest) its runs `(R, 2)` int64 by ascending start: 1-based start in column-major
+        order, and length. A run may continue into the next column. A label without pixels has no run, `(0, 2)`. Source:
+        https://www.kaggle.com/c/data-science-bowl-2018/overview/evaluation
     """
     # OpenCV transposes in blocks, ten times as fast as NumPy at 4096 x 4096.
     pixels = cv2.transpose(labels.astype(np.int32, copy=False)).ravel()
@@ -39,7 +39,7 @@ def kaggle_encode(labels: NDArray) -> list[str]:
     """Encode each nucleus of a label image `(H, W)` as a Kaggle mask; entry k - 1 belongs to label k.
 
     Returns:
-        Space-separated `start length` pairs as `kaggle_runs` defines them; empty for a label that has no pixel.
+        Space-separated `start length` pairs as `kaggle_runs` defines them; empty for a label without pixels.
     """
     return [" ".join(map(str, runs.ravel().tolist())) for runs in kaggle_runs(labels)]
 
@@ -48,7 +48,7 @@ def coco_encode(labels: NDArray) -> list[dict[str, Any]]:
     """Encode each nucleus of a label image `(H, W)` as compressed COCO run lengths; entry k - 1 belongs to label k.
 
     Returns:
-        `{"size": [H, W], "counts": str}` each, as `pycocotools.mask.encode` gives them (with text instead of bytes).
+        `{"size": [H, W], "counts": str}` each, as `pycocotools.mask.encode` returns them (with text instead of bytes).
         Source: https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c
     """
     height, width = labels.shape
@@ -56,7 +56,7 @@ def coco_encode(labels: NDArray) -> list[dict[str, Any]]:
     for runs in kaggle_runs(labels):
         edges = np.stack([runs[:, 0] - 1, runs[:, 0] - 1 + runs[:, 1]], axis=1).ravel()
         counts = np.diff(edges, prepend=0, append=labels.size)
-        # Background after the last run is counted only where there is some.
+        # Background after the last run is counted only if there is some.
         counts = counts[: counts.size - (counts[-1] == 0)]
         uncompressed.append({"size": [height, width], "counts": counts.tolist()})
     compressed = coco_mask.frPyObjects(uncompressed, height, width) if uncompressed else []
@@ -74,7 +74,7 @@ def coco_decode(masks: Sequence[dict[str, Any]], shape: tuple[int, int]) -> NDAr
         Label image `(H, W)` int32.
 
     Raises:
-        InputError: A mask is damaged, has another size, leaves the image or overlaps another one.
+        InputError: A mask is damaged, has another size, exceeds the image or overlaps another one.
     """
     runs = []
     for number, mask in enumerate(masks, start=1):
@@ -90,7 +90,7 @@ def coco_decode(masks: Sequence[dict[str, Any]], shape: tuple[int, int]) -> NDAr
 
 
 def _uncompressed(counts: str | bytes, number: int) -> NDArray[np.int64]:
-    """Undo COCO's text form: 5 bits a character, lowest first, with signed differences from the count two before."""
+    """Decode COCO's text form: 5 bits per character, lowest first, as signed differences from the count two before."""
     text = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
     codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     if codes.size and (codes.min() < 0 or codes.max() > 63 or codes[-1] & 32):

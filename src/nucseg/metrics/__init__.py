@@ -1,1 +1,1 @@
-"""How well a prediction fits the truth: a room for each task, and what all of them share."""
+"""Metrics of how well a prediction fits the truth: a subpackage per task, and what all tasks share."""

@@ -1,4 +1,4 @@
-"""Groups of evaluated images, whatever the task: the content of `metrics.json`."""
+"""Groups of evaluated images of any task: the content of `metrics.json`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ GROUPINGS = ("dataset", "modality", "test_class")
 
 
 class Evaluated(Protocol):
-    """What is kept of one evaluated image, whatever the task."""
+    """What is kept of one evaluated image of any task."""
 
     @property
     def sample(self) -> Sample:
@@ -35,11 +35,11 @@ def metrics_record(
         model: Name of the model.
         images: The evaluated images, in an order that does not depend on the run.
         scores: Computes the numbers of a group of images, by key, counts first.
-        rows: The metrics that the keys belong to.
+        rows: The metrics of the keys.
 
     Returns:
-        `model`, `n_images`, `overall`, `by` (each of `GROUPINGS`: a group like `overall` by name; images without
-        a value are in no such group) and `metrics`, the rows of the keys in their order. JSON types only.
+        `model`, `n_images`, `overall`, `by` (for each of `GROUPINGS`, a group like `overall` for each value; images
+        without a value are in none) and `metrics`, the rows of the keys in their order. JSON types only.
     """
     by: dict[str, dict[str, Any]] = {}
     for grouping in GROUPINGS:

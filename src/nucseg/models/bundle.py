@@ -1,4 +1,4 @@
-"""A trained model as one folder: network, thresholds, preprocessing and the record of how it was made."""
+"""A trained model as one folder: network, thresholds, preprocessing and the record of its training."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class ModelBundle:
     """Everything that a prediction needs.
 
     Attributes:
-        name: What tables and folders call the model.
-        model: The network with its thresholds, which keeps the protocol of its task (`nucseg.models.protocols`).
+        name: Name of the model in tables and folders.
+        model: The network with its thresholds, which implements the protocol of its task (`nucseg.models.protocols`).
         transforms: The preprocessing it was trained with.
         run: The record of the run that made it (`run.json`).
     """
@@ -36,7 +36,7 @@ class ModelBundle:
         return Preprocessor(self.transforms, self.model.in_channels)
 
     def save(self, folder: Path) -> None:
-        """Write the model's folder; an older one is replaced only when the new one is whole.
+        """Write the model's folder; an older one is replaced only when the new one is complete.
 
         Args:
             folder: Gets `config.json`, `model.weights.h5`, `thresholds.json` and `run.json`.

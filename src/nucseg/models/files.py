@@ -1,4 +1,4 @@
-"""The three files in which a model keeps itself: `config.json`, `thresholds.json` and `model.weights.h5`."""
+"""The three files of a saved model: `config.json`, `thresholds.json` and `model.weights.h5`."""
 
 import json
 from collections.abc import Callable
@@ -28,10 +28,11 @@ def write_files(folder: Path, architecture: dict[str, Any], thresholds: dict[str
     """Write a model into an existing folder.
 
     Args:
-        folder: Where to.
-        architecture: What the network is built from, as JSON types; `in_channels` is one of its fields.
-        thresholds: For decoding.
-        network: Holds the weights. It was never compiled: with its optimizer the file would be three times as large.
+        folder: The folder to write into.
+        architecture: The network's configuration, as JSON types; `in_channels` is one of its fields.
+        thresholds: Thresholds for decoding.
+        network: The network with the weights. It must not be compiled: with its optimizer the file would be three times
+            as large.
     """
     config = {"in_channels": architecture["in_channels"], "architecture": architecture}
     (folder / CONFIG).write_text(json.dumps(config, indent=2))
@@ -45,9 +46,9 @@ def read_files(
     """Read a model that `write_files` wrote.
 
     Args:
-        folder: Where from.
-        title: Name of the kind, for errors.
-        config: What validates the architecture.
+        folder: The folder to read.
+        title: Name of the kind of model, for errors.
+        config: The class that validates the architecture.
         build: Builds the model, with random weights.
         network: Returns the network whose weights were written.
 

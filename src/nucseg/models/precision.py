@@ -1,4 +1,4 @@
-"""Which device and which number format the networks compute with."""
+"""The device and the number format with which the networks compute."""
 
 import logging
 import os
@@ -15,20 +15,20 @@ _logged: set[str] = set()
 
 
 def use_precision(wanted: Precision = "auto") -> Literal["float32", "bfloat16"]:
-    """Set the number format of the convolutions, for the whole process and from the next call of a network on.
+    """Set the number format of convolutions for the whole process, from the next call of a network on.
 
     bfloat16 on the CPU is oneDNN's automatic mixed precision: weights, losses and outputs stay float32. It about halves
     the time of a step, and results are equal only within one precision. Call it before other threads run a network:
     TensorFlow keeps the setting for each thread that has run one.
 
     Args:
-        wanted: `auto` takes bfloat16 where the processor computes with it and there is no GPU, else float32.
+        wanted: `auto` chooses bfloat16 if the processor supports it and there is no GPU, otherwise float32.
 
     Returns:
-        The precision in effect: what a run record must hold.
+        The precision in effect, which belongs in the run record.
 
     Raises:
-        ConfigError: bfloat16 was asked for and cannot be had, or the name is unknown.
+        ConfigError: bfloat16 was requested but cannot be used, or the name is unknown.
     """
     if wanted not in ("auto", "float32", "bfloat16"):
         raise ConfigError(f"precision: {wanted!r} is unknown; allowed are auto, float32 and bfloat16.")
@@ -54,9 +54,9 @@ def describe_device() -> str:
 
 
 def tiles_at_once() -> int:
-    """Return how many tiles of a large image a network should see at a time.
+    """Return the number of tiles of a large image to run through a network at a time.
 
-    A batch keeps a GPU busy (not measured on one yet); a CPU is busy with one tile, and more only take memory.
+    A batch keeps a GPU busy (not measured on one yet); a CPU is busy with one tile, and more would only take memory.
     """
     return 4 if tf.config.list_physical_devices("GPU") else 1
 

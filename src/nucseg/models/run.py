@@ -1,4 +1,4 @@
-"""The record of a run (`run.json`): everything that one needs to know where a model came from."""
+"""The record of a run (`run.json`): everything needed to trace where a model came from."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ _PACKAGES = (
 
 
 class _Record(BaseModel):
-    """What later or earlier versions wrote stays in it."""
+    """Fields that later or earlier versions wrote are kept."""
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
@@ -56,10 +56,10 @@ class RunParameters(_Record):
 
 
 class Validation(_Record):
-    """What the model is worth on the val split.
+    """Thresholds and scores on the val split.
 
     Attributes:
-        thresholds: Chosen on it.
+        thresholds: Thresholds chosen on it.
         n_images: Its images.
         scores: `overall` and `by_modality`, see `nucseg.training.scores`.
     """
@@ -70,7 +70,7 @@ class Validation(_Record):
 
 
 class RunRecord(_Record):
-    """The record of a run. Folders of older versions may lack any of it.
+    """The record of a run. Folders of older versions may lack any field.
 
     Attributes:
         created: Date and time, ISO 8601.
@@ -79,11 +79,11 @@ class RunRecord(_Record):
         parameters: Everything that was configured.
         seed: Random seed of weights, patches and augmentation.
         git_commit: See `git_commit`.
-        versions: Of Python and packages.
+        versions: Versions of Python and packages.
         precision: The one in effect.
         device: On which the network was trained.
         history: One entry per epoch; None stands for what is not finite.
-        validation: What the model is worth on the val split.
+        validation: Thresholds and scores on the val split.
         parent_run: The record of the model that the training started from (`pretrained_run` in the file).
     """
 
@@ -120,15 +120,15 @@ class RunRecord(_Record):
             raise ModelError(f"{folder}: not a complete model folder (run.json: {error}). {remedy}") from error
 
     def content(self) -> dict[str, Any]:
-        """Return what `run.json` holds: JSON types, with no more keys than the record was created with."""
+        """Return what `run.json` holds: JSON types, only the keys that the record was created with."""
         return self.model_dump(mode="json", exclude_unset=True)
 
     def ancestry(self) -> "list[RunRecord]":
-        """Return the record, that of the model that the training started from, that of its own, and so on."""
+        """Return the record, that of the model that the training started from, and so on back."""
         return [self, *(self.parent_run.ancestry() if self.parent_run else [])]
 
     def images_seen(self) -> dict[str, set[str]]:
-        """Return the keys of the samples that the model, or those it started from, has seen, by split."""
+        """Return the keys of the samples that the model, or a model that it started from, has seen, by split."""
         seen: dict[str, set[str]] = {}
         for run in reversed(self.ancestry()):
             for split, keys in run.splits.items():
@@ -140,7 +140,7 @@ def load_parent_run(pretrained: str | None) -> RunRecord | None:
     """Load the record of the model that a training starts from.
 
     Args:
-        pretrained: What the configuration says: a model folder, the name of published weights or None.
+        pretrained: The configured value: a model folder, the name of published weights, or None.
 
     Returns:
         Its record; None if there is none.
@@ -166,9 +166,9 @@ def create_run_record(
     """Create the record of a training that has just ended; `validation` is for the scores that come later.
 
     Args:
-        samples: All that the training saw: the train and val splits.
+        samples: All samples that the training saw: the train and val splits.
         parameters: Fields of `RunParameters`, as JSON types.
-        seed: As in `RunRecord`, like the others.
+        seed: As in `RunRecord`.
         precision: The one in effect.
         device: On which the network was trained.
         history: One entry per epoch.
@@ -204,9 +204,9 @@ def data_digest(samples: Sequence[Sample]) -> str:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the checkout that this package runs from, with `+changes` where files differ from it.
+    """Return the commit of the checkout that this package runs from, with `+changes` if files differ from it.
 
-    None for an installed package, and where git is missing.
+    None for an installed package, and if git is missing.
     """
 
     def git(*arguments: str) -> str:

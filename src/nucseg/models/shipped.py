@@ -17,14 +17,15 @@ def trained_or_shipped(folder: Path) -> Path | None:
     """Return a model's folder, or the shipped version that DVC's pointer beside it names.
 
     Args:
-        folder: Folder of a model, such as `data/06_models/stardist`; a model that was trained or pulled there wins.
+        folder: Folder of a model, such as `data/06_models/stardist`; a model that was trained or pulled there takes
+            precedence.
 
     Returns:
         A folder with a `config.json`, or None if there is neither the folder nor its version in the bundled store.
 
     Raises:
         ModelError: The bundled store is damaged.
-        StorageError: The shipped version can be unpacked nowhere.
+        StorageError: The shipped version cannot be unpacked anywhere.
     """
     if (folder / "config.json").is_file():
         return folder
@@ -34,7 +35,7 @@ def trained_or_shipped(folder: Path) -> Path | None:
     version = _version(pointer)
     if version is None or not _stored(pointer, f"{version}.dir").is_file():
         return None
-    from nucseg.core.cache import cache_folder  # setup.py imports this module where no package is installed
+    from nucseg.core.cache import cache_folder  # setup.py imports this module when no package is installed
 
     # The cache is for a checkout that this user may not write to.
     places = [pointer.parent / f".shipped/{version}/{folder.name}", cache_folder() / version / folder.name]
@@ -57,13 +58,13 @@ def unpack(pointer: Path, folder: Path) -> Path:
 
     Args:
         pointer: DVC's pointer of a model's folder, in `data/06_models` of a checkout.
-        folder: Folder to be; one that is there, of another process that was faster, stays.
+        folder: The folder to create; an existing one, from another process that was faster, is kept.
 
     Returns:
         `folder`.
 
     Raises:
-        ModelError: The store lacks a file or holds another.
+        ModelError: A file is missing from the store or has other content.
         StorageError: The folder cannot be written.
     """
     with atomic_folder(folder, keep=True) as temporary:

@@ -1,1 +1,1 @@
-"""Instances tile by tile: the steps of a tile, numbers for the nuclei of all tiles, the scale that suits them."""
+"""Instances tile by tile: the steps of a tile, the numbering over all tiles, and the scale."""

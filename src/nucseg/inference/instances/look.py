@@ -1,4 +1,4 @@
-"""A look at an image at several scales, to find the one that a model should see it at."""
+"""Trial predictions at several scales, to find the one at which a model should see an image."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +13,7 @@ from nucseg.models.protocols import InstanceSegmenter
 
 
 class ScaleLook:
-    """Predicts a few windows of an image at the scales that are tried, and keeps what the network proposed.
+    """Predicts a few windows of an image at several scales, and keeps the network's proposals.
 
     Args:
         model: The model.
@@ -29,7 +29,7 @@ class ScaleLook:
         self._is_whole = len(windows) == 1 and windows[0].shape[:2] == source.shape[:2]
         self._parts = [fitted.image(window) for window in windows]
         self._model = model
-        # The scale needs no weaker nuclei; the answer, which a whole image's proposals are, may.
+        # The scale needs no weaker nuclei, but the answer may, and the proposals for a whole image are used for it.
         self._lowest = lowest if self._is_whole else model.thresholds["score"]
         self._propose = cache(self._proposals)
 

@@ -1,4 +1,4 @@
-"""What was found in one tile, small enough to be kept, sent between processes and saved for `--resume`."""
+"""The result of one tile, small enough to be kept, sent between processes and saved for `--resume`."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +20,8 @@ class TileResult:
     The label image is kept as runs: lengths of equal pixels, row by row, and their labels.
 
     Attributes:
-        window: Of the image: the smallest that holds all the nuclei.
-        lengths: `(R,)` int32, pixels; they sum up to the pixels of `window`.
+        window: The smallest window of the image that contains all the nuclei.
+        lengths: `(R,)` int32, pixels; their sum is the number of pixels of `window`.
         values: `(R,)` int32; 0 is background, 1..n are the nuclei.
         scores: `(n,)` float32.
         cut: `(n,)` bool: which nuclei end at the border of what the tile saw, though the image goes on.
@@ -58,7 +58,7 @@ class TileResult:
         return areas[1:]
 
     def save(self, path: Path) -> None:
-        """Write a file that is there whole or not at all.
+        """Write the file atomically.
 
         Raises:
             StorageError: It cannot be written.
@@ -98,9 +98,9 @@ def tile_result_of(
     """Create the result of a tile from a label image.
 
     Args:
-        labels: Of the window `place` of the image: 0 and 1..n, each present.
+        labels: Label image of the window `place`: 0 and 1..n, each present.
         scores: `(n,)`.
-        place: In the frame of the image.
+        place: Window in the frame of the image.
         cut: As in `TileResult`.
     """
     rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))

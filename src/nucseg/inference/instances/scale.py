@@ -1,7 +1,7 @@
 """The scale at which a model should see an image whose nuclei are of unknown size.
 
-A network finds what its receptive field and its training cover. Nuclei far larger than that come out in pieces, or not
-at all; at half or a quarter of the resolution the same network finds them whole.
+A network finds nuclei of the sizes that its receptive field and its training cover. Much larger ones are found in
+pieces, or not at all; at half or a quarter of the resolution the same network finds them whole.
 """
 
 import logging
@@ -33,18 +33,18 @@ _SMALLEST_COVER = 0.25  # of the nucleus area that is found at the reference sca
 def estimate_scale(find: Callable[[float], Sequence[Instances]], side: int) -> float:
     """Choose the largest of `SCALES` at which a model finds nuclei of a size that it knows.
 
-    A scale passes where the mean diameter of the nuclei, weighted by their areas (of equal discs; so that debris and
-    pieces count little), is at most `LARGEST`, and where they cover, weighted by their scores, at least a quarter of
-    what they cover at scale 1/4 if that passes, too (debris between nuclei that are too large to be found is small
-    enough, but covers next to nothing).
+    A scale passes if it meets two conditions. The mean diameter of the nuclei (of discs of equal area) is at most
+    `LARGEST`; it is weighted by their areas, so that debris and pieces count little. And the area that they cover,
+    weighted by their scores, is at least a quarter of that at scale 1/4, if scale 1/4 passes: debris between nuclei
+    that are too large to be found is small, but covers almost nothing.
 
     Args:
-        find: Returns what the model finds at a scale, above its own threshold, in the same windows of one image each
-            time; called once a scale at most.
+        find: Returns what the model finds at a scale, above its own threshold, always in the same windows of one image;
+            called at most once per scale.
         side: Rows or columns, whichever are fewer, of the smallest window at scale 1, in pixels.
 
     Returns:
-        The factor to resize the image by; 1 if nothing is found at any scale.
+        The factor by which to resize the image; 1 if nothing is found at any scale.
     """
     allowed = [scale for scale in SCALES if scale == 1 or side * scale >= _SMALLEST_SIDE]
 
@@ -61,7 +61,7 @@ def estimate_scale(find: Callable[[float], Sequence[Instances]], side: int) -> f
     for scale in allowed:
         if fits(scale) and look(scale)[1] >= _SMALLEST_COVER * reference:
             return _log_scale(scale)
-    # Where all that is found is too large even at the smallest scale, that is the nearest to what the model knows.
+    # If everything found is too large even at the smallest scale, that scale is the nearest to what the model knows.
     return _log_scale(min((scale for scale in allowed if look(scale)[1] > 0), default=1.0))
 
 

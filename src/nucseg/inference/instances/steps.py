@@ -48,18 +48,18 @@ class InstanceSteps:
         return scale, look.proposals_of_all(scale)
 
     def needed(self, grid: TileGrid, tile: int) -> list[int]:
-        """Return the tiles around a tile, and itself: they may propose the same nucleus."""
+        """Return a tile and those around it, which may propose the same nucleus."""
         return grid.neighbours(tile)
 
     def propose(self, view: NetworkView, grid: TileGrid, tiles: Sequence[int]) -> list[Any]:
-        """Run the network over tiles and their halos; return the proposals that each owns, in its frame."""
+        """Run the network over tiles and their halos; return the proposals that each tile owns, in its frame."""
         places = [grid.reads(tile) for tile in tiles]
         images = [view.read(place) for place in places]
         cores = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
         return self.model.propose(images, {**self.model.thresholds, "score": self._lowest}, cores)
 
     def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> TileResult:
-        """Decide which proposals are nuclei and keep those that the tile owns: whose middle lies in its core."""
+        """Decide which proposals are nuclei and keep those that the tile owns: those centred in its core."""
         model, core = self.model, grid.core(tile)
         radius = max(model.max_radius(found) for found in proposals.values())
         window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
@@ -89,7 +89,7 @@ def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> 
 def _middles_and_cuts(
     labels: NDArray[np.int32], window: Window, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the middle of each nucleus's box, and whether it ends at a border of the window inside of the image."""
+    """Return the middle of each nucleus's box, and whether it is cut by a border of the window inside the image."""
     boxes = np.array(
         [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in ndimage.find_objects(labels)]
     ).reshape(-1, 4) + np.array(window[:2] * 2)

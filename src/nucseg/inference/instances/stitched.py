@@ -1,4 +1,4 @@
-"""All tiles' nuclei as one image: numbered without gaps, each nucleus once, read window by window."""
+"""The nuclei of all tiles as one image: numbered without gaps, each nucleus once, read window by window."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class LabelBlock:
     """Some nuclei with consecutive numbers.
 
     Attributes:
-        window: Of the image; it holds them wholly.
-        labels: Of `window`, int32: 0 and 1..n, these nuclei only.
-        first: The number, in the whole image, of the nucleus that is 1 here.
+        window: Window of the image that contains them completely.
+        labels: Label image of `window`, int32: 0 and 1..n, these nuclei only.
+        first: Number, in the whole image, of the nucleus that is 1 here.
         scores: `(n,)` float32.
     """
 
@@ -58,7 +58,7 @@ class StitchedLabels:
     def labels(self, window: Window) -> NDArray[np.int32]:
         """Compute the label image of a window, int32.
 
-        Where tiles disagree about a pixel, the first one has it; of a nucleus that this parts, the largest piece stays.
+        If tiles disagree about a pixel, it belongs to the first one; if this splits a nucleus, its largest piece stays.
         """
         image = np.zeros(window.shape, np.int32)
         overlap = (self._windows[:, :2] < window[2:]).all(1) & (self._windows[:, 2:] > window[:2]).all(1)
@@ -76,7 +76,7 @@ class StitchedLabels:
         return image
 
     def _find_crumbs(self) -> NDArray[np.int64]:
-        """Find the pixels, `(K, 2)` of the image, that nuclei of several tiles have beside their largest pieces."""
+        """Find the pixels, `(K, 2)`, of nuclei of several tiles outside their largest pieces."""
         crumbs = [self._crumbs]
         shared = np.array(self._numbering.shared, int)
         for first, last, tiles in self._numbering.groups:

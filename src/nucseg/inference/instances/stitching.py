@@ -1,4 +1,4 @@
-"""Numbers for the nuclei of all tiles: what two tiles found both is one nucleus."""
+"""Numbers for the nuclei of all tiles; one that two tiles found counts once."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Numbering:
     Attributes:
         numbers: For each tile `(n + 1,)` int32: what its labels 0..n become; 0 if a nucleus is left out.
         scores: `(N,)` float32, by number; the highest one where pieces were joined.
-        groups: For each tile that has the first piece of a nucleus: its first and last number, and the tiles (among
-            them itself) where those nuclei have pixels.
-        shared: The numbers, rising, of those of which another tile's nucleus took pixels, or that have several pieces.
+        groups: For each tile that has the first piece of a nucleus: its first and last number, and the tiles (including
+            itself) in which those nuclei have pixels.
+        shared: The numbers, ascending, of nuclei that lost pixels to another tile's nucleus or have several pieces.
     """
 
     numbers: list[NDArray[np.int32]]
@@ -36,12 +36,13 @@ class Numbering:
 def number_nuclei(parts: list[TileResult], neighbours: Callable[[int], list[int]]) -> Numbering:
     """Number nuclei 1..N, tile by tile and, within a tile, in its own order.
 
-    A nucleus that two tiles found (a disagreement at a seam) counts once: that of the higher score. Of a nucleus too
-    large for any tile to see, each has a piece that ends at the border of what the tile saw: the pieces are joined.
+    A nucleus that two tiles found (a disagreement at a seam) counts once: the one with the higher score stays. If a
+    nucleus is too large for any tile to see, each tile has a piece that ends at the border of what it saw; the pieces
+    are joined.
 
     Args:
         parts: What each tile found.
-        neighbours: The numbers of the tiles around a tile and its own, in rising order.
+        neighbours: The numbers of a tile and of those around it, in ascending order.
     """
     joined, dropped, hidden = _resolve(parts, neighbours)
     pieces: dict[Nucleus, list[int]] = {}
@@ -98,7 +99,7 @@ def _resolve(
 def _overlaps(
     parts: list[TileResult], neighbours: Callable[[int], list[int]]
 ) -> Iterator[tuple[Nucleus, Nucleus, int, float]]:
-    """Find the nuclei of two tiles, the lower one first, that share pixels: how many, and which part of the smaller."""
+    """Find the nuclei of two tiles (the lower first) that share pixels: how many, and what fraction of the smaller."""
     for tile, part in enumerate(parts):
         for before in neighbours(tile):
             if before >= tile:
@@ -112,7 +113,7 @@ def _overlaps(
             if not both.any():
                 continue
             pairs, pixels = np.unique(np.stack([there[both], here[both]]), axis=1, return_counts=True)
-            # Of a piece, only what lies where both could see it is comparable.
+            # Only the part of a piece that both tiles could see is comparable.
             areas_there = np.where(other.cut, np.bincount(there.ravel(), minlength=len(other) + 1)[1:], other.areas)
             areas_here = np.where(part.cut, np.bincount(here.ravel(), minlength=len(part) + 1)[1:], part.areas)
             smaller = np.minimum(areas_there[pairs[0] - 1], areas_here[pairs[1] - 1])

@@ -1,1 +1,1 @@
-"""How well instances (nuclei) fit the truth: overlaps, matching, scores, pooling. Label images in, numbers out."""
+"""Metrics of instances (nuclei): overlaps, matching, scores, pooling. Label images in, numbers out."""

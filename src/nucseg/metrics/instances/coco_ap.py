@@ -18,7 +18,8 @@ def matched_ious(found: Overlaps, scores: NDArray[np.floating]) -> NDArray[np.fl
         scores: `(P,)`, of `found.pred_labels`.
 
     Returns:
-        `(P,)` float64; 0 without a match. The candidate is a true positive at each threshold >= 0.5 that this reaches.
+        `(P,)` float64; 0 without a match. The candidate is a true positive at each threshold >= 0.5 that this value
+        reaches.
     """
     ious = np.zeros(len(found.pred_labels))
     matches = match(found, scores=scores)
@@ -29,12 +30,12 @@ def matched_ious(found: Overlaps, scores: NDArray[np.floating]) -> NDArray[np.fl
 def coco_average_precision(scores: NDArray[np.floating], ious: NDArray[np.float64], n_true: int) -> Score:
     """Average COCO AP over IoU thresholds 0.50:0.05:0.95.
 
-    As `pycocotools` for one category with all areas and no limit on the number of detections: precision, made
-    non-increasing in recall, averaged over 101 recalls 0, 0.01, ..., 1.
+    It is computed as by `pycocotools` for one category with all areas and no limit on the number of detections:
+    precision, made non-increasing in recall, is averaged over 101 recalls 0, 0.01, ..., 1.
     https://github.com/cocodataset/cocoapi/blob/master/PythonAPI/pycocotools/cocoeval.py
 
     Args:
-        scores: `(N,)`, of the candidates of all images, image after image: the earlier goes first where scores tie.
+        scores: `(N,)`, of the candidates of all images, image after image; of equal scores the earlier comes first.
         ious: `(N,)`, of `matched_ious`.
         n_true: True nuclei in all images.
 

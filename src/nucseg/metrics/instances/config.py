@@ -1,4 +1,4 @@
-"""Which numbers the evaluation computes."""
+"""The choice of numbers that the evaluation computes."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ METRIC_NAMES = tuple(
 
 
 class MetricsConfig(BaseModel):
-    """The metrics and IoU thresholds in `metrics.json` and `per_image.csv`; the counts are always there."""
+    """The metrics and IoU thresholds in `metrics.json` and `per_image.csv`; counts are always included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +68,7 @@ class MetricsConfig(BaseModel):
 
 
 def _listed(value: Any, everything: tuple[Any, ...]) -> Any:
-    """Read `all`, and a single value (all that a command line can hand over) as a list of one."""
+    """Read `all`, or a single value (all that the command line can pass) as a list of one."""
     if value == "all":
         return everything
     return (value,) if isinstance(value, str | float | int) else value

@@ -1,4 +1,4 @@
-"""The numbers of one image that are added up over images; every pooled score follows from them."""
+"""Counts of one image, which are added up over images; every pooled score follows from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Counts:
         aji_union: Pixels; its denominator.
         true_area: Pixels of all true nuclei.
         pred_area: Pixels of all predicted nuclei.
-        common_area: Pixels that belong to a true and to a predicted nucleus, whichever.
+        common_area: Pixels that belong to any true and any predicted nucleus.
     """
 
     n_true: int
@@ -38,7 +38,7 @@ class Counts:
 
 
 def count(found: Overlaps) -> Counts:
-    """Count what the scores of one image need.
+    """Compute the counts that the scores of one image need.
 
     Args:
         found: The overlaps of the image.
@@ -68,7 +68,7 @@ def pool(images: Iterable[Counts]) -> Counts:
         images: Any number, none included.
 
     Returns:
-        Their sum, in which each nucleus weighs the same, whichever image it is in.
+        Their sum, in which every nucleus has the same weight.
     """
     total = Counts(0, 0, np.zeros(len(THRESHOLDS), np.int64), 0.0, 0, 0, 0, 0, 0)
     for image in images:

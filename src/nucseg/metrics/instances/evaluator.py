@@ -43,12 +43,12 @@ class _Image:
 class Evaluator:
     """Collects the evaluation of one model, image by image.
 
-    It keeps counts, scores and, of each candidate, score and IoU, but no image. It can be pickled, and evaluators of
-    parts of a dataset merge to the one of the whole. Results do not depend on the order of the images.
+    It keeps counts, scores, and the score and IoU of each candidate, but no image. Results do not depend on the order
+    of the images.
     """
 
     def __init__(self, model: str, config: MetricsConfig | None = None) -> None:
-        """Begin with no image.
+        """Create an evaluator without images.
 
         Args:
             model: Name of the model, for the report.
@@ -67,15 +67,15 @@ class Evaluator:
             sample: Its row of the manifest.
             truth: True label image `(H, W)`, any integer dtype, gaps allowed.
             candidates: The prediction down to a low score, `(H, W)`; `map` ranks all of it.
-            score_threshold: The model's own: the candidates with `score >=` this are the prediction that all other
-                metrics judge.
+            score_threshold: The model's own threshold; the candidates with at least this score are the prediction that
+                all other metrics judge.
 
         Returns:
             The image's row of `per_image.csv`.
 
         Raises:
             InputError: The image was added before, the label images differ in shape, or scores and labels of the
-                candidates do not belong together.
+                candidates do not match.
         """
         if sample.key in self._images:
             raise InputError(f"{sample.key}: already evaluated; add each image once.")
@@ -100,7 +100,7 @@ class Evaluator:
 
     @property
     def per_image(self) -> list[dict[str, Any]]:
-        """The rows of `per_image.csv`, in the order in which the images came; undefined values are None."""
+        """The rows of `per_image.csv`, in the order in which the images were added; undefined values are None."""
         return [self._row(image) for image in self._images.values()]
 
     def result(self) -> dict[str, Any]:

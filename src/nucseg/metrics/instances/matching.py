@@ -1,4 +1,4 @@
-"""Which predicted nucleus is which true one."""
+"""Matching of predicted and true nuclei."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 
 @dataclass(frozen=True)
 class Matches:
-    """M pairs of nuclei, no nucleus in two of them.
+    """M pairs of nuclei; no nucleus is in two of them.
 
     Attributes:
         true_index: `(M,)` int64, index into `Overlaps.true_labels`.
@@ -39,8 +39,8 @@ def match(found: Overlaps, threshold: float = 0.5, scores: NDArray[np.floating] 
     Args:
         found: The overlaps of one image.
         threshold: In [0.5, 1].
-        scores: `(P,)`; where two predictions are the halves of a true nucleus, the higher score gets it (the lower
-            label on a tie), as in COCO's greedy matching by score. None: the lower label.
+        scores: `(P,)`; if two predictions are the halves of a true nucleus, the one with the higher score is matched
+            (the lower label on a tie), as in COCO's greedy matching by score. None: the lower label.
 
     Returns:
         The pairs.

@@ -1,4 +1,4 @@
-"""What went wrong with which nucleus: missed, extra, merged or split."""
+"""Errors by kind: which nuclei were missed, extra, merged or split."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from nucseg.metrics.instances.overlap import Overlaps
 
 @dataclass(frozen=True)
 class Outcome:
-    """The errors of one image by kind; a nucleus is in one list at most, and in none if all is well.
+    """The errors of one image by kind; a nucleus is in at most one list, and in none if it is right.
 
     Attributes:
         missed: True labels without a match that no merge or split explains.
@@ -29,8 +29,8 @@ class Outcome:
 def outcome(found: Overlaps) -> Outcome:
     """Sort the errors of one image by kind.
 
-    A match is one-to-one with IoU >= 0.5. A merged prediction or a split nucleus may have a match (the larger part
-    fits) and is an error all the same.
+    A match is one-to-one with IoU >= 0.5. A merged prediction or a split nucleus may have a match, if its larger part
+    fits, but is still an error.
 
     Args:
         found: The overlaps of its true and predicted nuclei.

@@ -1,4 +1,4 @@
-"""Which true and which predicted nuclei share pixels, and how many: the one pass over the pixels behind every score."""
+"""Overlaps of true and predicted nuclei: the one pass over the pixels behind every score."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,7 +48,7 @@ class Overlaps:
         """Select some of the predicted nuclei.
 
         Args:
-            keep: `(P,)` bool, False for those to leave out.
+            keep: `(P,)` bool, False for nuclei to leave out.
 
         Returns:
             The overlaps as if the nuclei left out had been background.
@@ -68,8 +68,8 @@ class Overlaps:
 def overlaps(truth: NDArray[np.integer], pred: NDArray[np.integer]) -> Overlaps:
     """Count the pixels that each true and each predicted nucleus share.
 
-    Works on runs of equal pixels, of which there are far fewer than pixels, and sorts them: memory grows with the
-    pairs that touch and not with T times P, and labels may have gaps.
+    It sorts runs of equal pixels, which are far fewer than pixels. So memory grows with the pairs that overlap, not
+    with T times P, and labels may have gaps.
 
     Args:
         truth: Label image `(H, W)`, any integer dtype; 0 is background; labels below 2**31, gaps allowed.

@@ -1,4 +1,4 @@
-"""Counts to scores. The same formulas serve one image and the sum over many; an undefined score is None."""
+"""Scores from counts. The same formulas serve one image and the sum over many; an undefined score is None."""
 
 from collections.abc import Iterable
 
@@ -51,14 +51,14 @@ def pooled_scores(counts: Counts) -> dict[str, Score]:
 
 
 def image_scores(counts: Counts) -> dict[str, Score]:
-    """Compute the scores of one image, where finding nothing in an image without nuclei is right.
+    """Compute the scores of one image; finding nothing in an image without nuclei is right.
 
     Args:
         counts: Counts of one image.
 
     Returns:
-        As `pooled_scores`, with 1 for everything but `iou` (a mean over no pair stays None) where the image has
-        neither true nor predicted nuclei.
+        As `pooled_scores`; but if the image has neither true nor predicted nuclei, everything is 1 except `iou`, which
+        is None as a mean over no pairs.
     """
     scores = pooled_scores(counts)
     if counts.n_true + counts.n_pred == 0:

@@ -88,7 +88,7 @@ def _block(x: Any, name: str, kernel: int, stride: int, expansion: int, filters:
 
 
 def receptive_radius(coarsest: int) -> int:
-    """Return how many pixels away a pixel can change the features of a level, counted from the cell's borders."""
+    """Return the distance in pixels, from a cell's border, up to which pixels change its features."""
     radius, cell = 1, 2  # of the stem
     for kernel, stride, _, _ in _blocks(coarsest):
         radius += kernel // 2 * cell
@@ -100,7 +100,7 @@ def take_imagenet(trunk: keras.Model) -> None:
     """Set the ImageNet weights; no network is needed.
 
     Args:
-        trunk: As `build_trunk` builds it; is changed.
+        trunk: As built by `build_trunk`; it is modified.
 
     Raises:
         ModelError: The package that holds the weights is not installed, or its file is damaged.
@@ -113,7 +113,7 @@ def take_imagenet(trunk: keras.Model) -> None:
 
 
 def imagenet_file() -> Path:
-    """Return the file of the published weights; the package that holds it is not executed.
+    """Return the file of the published weights, without executing the package that contains it.
 
     Raises:
         ModelError: The package is not installed.
@@ -128,7 +128,7 @@ def imagenet_file() -> Path:
 
 
 def _published_names(layer: str) -> tuple[str, str]:
-    """Return what the convolution and the batch normalisation of a layer are called in the published file."""
+    """Return the names of a layer's convolution and batch normalisation in the published file."""
     if layer == "stem":
         return "_conv_stem", "_bn0"
     block, part = layer.removeprefix("block").split("_")
@@ -147,7 +147,7 @@ def folded(published: Mapping[str, NDArray], convolution: str, normalisation: st
         normalisation: Name of the batch normalisation.
 
     Returns:
-        The kernel and the bias as Keras keeps them.
+        The kernel and the bias in the layout of Keras.
     """
     scale, offset, mean, variance = (
         published[f"{normalisation}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")

@@ -1,4 +1,4 @@
-"""ResNet-50 and ResNeXt-50: trunks of residual blocks, each level as fine or as wide as a model needs it.
+"""ResNet-50 and ResNeXt-50: trunks of residual blocks with the resolutions and widths that a model needs.
 
 A block is a bottleneck (He et al. 2015, https://arxiv.org/abs/1512.03385); in ResNeXt its 3x3 convolution is wider and
 split into groups (Xie et al. 2017, https://arxiv.org/abs/1611.05431). Levels may keep their resolution, with dilated
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Layout:
-    """How published weights were laid out; a network that is to take them must be built the same way.
+    """The layout of published weights; a network that loads them must be built the same way.
 
     Attributes:
         groups: Groups of the 3x3 convolution.
         group_width: Filters of each group in the first stage.
-        strided: Which convolution of a bottleneck halves the resolution: the first 1x1 or the 3x3.
-        bias: Whether convolutions have a bias, which the batch normalisation behind them makes needless.
-        epsilon: What the batch normalisation adds to variances.
+        strided: The convolution of a bottleneck that halves the resolution: the first 1x1 or the 3x3.
+        bias: Whether convolutions have a bias, which the following batch normalisation makes redundant.
+        epsilon: Value that the batch normalisation adds to variances.
     """
 
     groups: int
@@ -51,10 +51,10 @@ def build_trunk(layout: Layout, *, coarsest: Literal[8, 16, 32] = 32, frozen: bo
     """Build the trunk with random weights.
 
     Args:
-        layout: Which network.
+        layout: The network to build.
         coarsest: Largest stride; stages beyond it are dilated.
-        frozen: Whether the batch normalisation stays as it is in training, as is usual with published weights: batches
-            of few images are too small for it.
+        frozen: Whether the batch normalisation stays fixed in training, as is usual with published weights: batches of
+            few images are too small for it.
 
     Returns:
         From images `(N, H, W, 3)`, as the published weights expect them, sides multiples of `coarsest`, to five maps
@@ -102,7 +102,7 @@ def _block(x: Any, name: str, filters: int, layout: Layout, stride: int, dilatio
     first, second = (stride, 1) if layout.strided == "1x1" else (1, stride)
     x = convolution(x, 1, width, first, kernel_size=1)
     x = layers.Activation("relu", name=f"{name}_1_relu")(x)
-    if second > 1:  # where Keras's own padding would be uneven
+    if second > 1:  # Keras's own padding would be uneven there
         x = layers.ZeroPadding2D(1, name=f"{name}_2_pad")(x)
     padding = "valid" if second > 1 else "same"
     x = convolution(x, 2, width, second, kernel_size=3, padding=padding, groups=layout.groups, dilation_rate=dilation)
@@ -113,12 +113,12 @@ def _block(x: Any, name: str, filters: int, layout: Layout, stride: int, dilatio
 
 
 def take_imagenet(trunk: keras.Model) -> None:
-    """Set the ImageNet weights that Keras publishes; it downloads them once.
+    """Set the ImageNet weights that Keras publishes; they are downloaded once.
 
-    They expect images of bytes, channels in the order blue, green, red, less `IMAGENET_MEAN`.
+    They expect images with values of 0 to 255, channels in the order blue, green, red, minus `IMAGENET_MEAN`.
 
     Args:
-        trunk: As `build_trunk` builds it with the layout `RESNET50`; is changed.
+        trunk: As `build_trunk` builds it with the layout `RESNET50`; it is modified.
 
     Raises:
         DownloadError: The weights cannot be fetched.

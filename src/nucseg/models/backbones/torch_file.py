@@ -1,4 +1,4 @@
-"""Reading the weights that PyTorch saved, without PyTorch and without executing anything."""
+"""Reading weights saved by PyTorch, without PyTorch and without executing anything."""
 
 import pickle
 from collections import OrderedDict
@@ -28,7 +28,7 @@ class _Tensor:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Knows dictionaries and tensors; a pickle that names anything else is refused before that is looked up."""
+    """An unpickler for dictionaries and tensors; it refuses any other name before looking it up."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a stand-in for one of the few names that a file of weights needs."""
@@ -49,7 +49,7 @@ class _TensorUnpickler(pickle.Unpickler):
 
 
 def _make_tensor() -> Callable[..., _Tensor]:
-    """Return a function of its own for each use, so that a pickle that changes its attributes changes nothing else."""
+    """Return a new function for each use, so that a pickle that changes its attributes changes nothing else."""
 
     def make(
         stored: tuple[str, str], offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
@@ -69,7 +69,7 @@ def read_torch_file(path: Path) -> dict[str, NDArray]:
         The arrays by name.
 
     Raises:
-        ModelError: It is not readable, of another format, or names anything but dictionaries and tensors.
+        ModelError: It is not readable, has another format, or names anything but dictionaries and tensors.
     """
     try:
         with path.open("rb") as file:

@@ -1,1 +1,1 @@
-"""Mask R-CNN for dense nuclei, one concept a file, in Keras and `keras.ops` only (He et al. 2017)."""
+"""Mask R-CNN for dense nuclei, one concept per file, in Keras and `keras.ops` only (He et al. 2017)."""

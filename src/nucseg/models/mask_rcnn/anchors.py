@@ -1,4 +1,4 @@
-"""Anchors: the boxes that the region proposal network begins with."""
+"""Anchors: the boxes from which the region proposal network starts."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ def level_anchors(
 
     Args:
         shape: Rows and columns of the level.
-        stride: Pixels of the image for one cell; anchors are centred on the middle of the cells.
-        sizes: Square root of the area, in pixels.
+        stride: Side of a cell in pixels of the image; anchors are centred in the cells.
+        sizes: Square roots of the areas, in pixels.
         ratios: Height divided by width.
 
     Returns:
@@ -37,9 +37,9 @@ def pyramid_anchors(
 
     Args:
         shape: Rows and columns of the image, multiples of the largest stride.
-        strides: Of each level.
-        sizes: Of each level.
-        ratios: Of all levels.
+        strides: Stride of each level.
+        sizes: Anchor sizes of each level.
+        ratios: Aspect ratios on all levels.
 
     Returns:
         `(A, 4)` float32.

@@ -1,4 +1,4 @@
-"""The convolutional networks that see the image, and the feature pyramid on them."""
+"""The convolutional networks that process the image, and the feature pyramid on top of them."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def build_backbone(config: MaskRCNNConfig) -> keras.Model:
 
 
 def _light(config: MaskRCNNConfig) -> keras.Model:
-    """Pre-activation residual blocks without normalisation layers (He et al. 2016; Brock et al. 2021b)."""
+    """Build pre-activation residual blocks without normalisation layers (He et al. 2016; Brock et al. 2021b)."""
     images = keras.Input((None, None, config.in_channels))
     x = StandardizedConv2D(config.filters[0], 3, stride=2, name="stem")(images)
     levels = []
@@ -38,23 +38,23 @@ def _residual(x: Any, filters: int, name: str) -> Any:
     y = keras.layers.ReLU()(x)
     y = StandardizedConv2D(filters, 3, name=f"{name}_a")(y)
     y = keras.layers.ReLU()(y)
-    # A small gain to begin with: a block is nearly the identity, and a stack of them does not amplify (SkipInit).
+    # A small initial gain: a block is nearly the identity, and a stack of them does not amplify (SkipInit).
     y = StandardizedConv2D(filters, 3, first_gain=0.25, name=f"{name}_b")(y)
     return keras.layers.Add()([x, y])
 
 
 def _resnet50(config: MaskRCNNConfig) -> keras.Model:
-    """ResNet-50; with the weights of an earlier training its batch normalisation stays as it was trained."""
+    """Build ResNet-50; with pretrained weights its batch normalisation stays fixed."""
     images = keras.Input((None, None, config.in_channels))
     x = images if config.in_channels == 3 else keras.layers.Concatenate()([images] * 3)
-    # The image is in [0, 1] after the percentile normalisation; the published weights expect bytes less their mean.
+    # After percentile normalisation the image is in [0, 1]; the published weights expect 0 to 255 minus the mean.
     x = keras.layers.Rescaling(255.0, offset=[-mean for mean in IMAGENET_MEAN])(keras.ops.flip(x, axis=-1))
     levels = build_trunk(RESNET50, frozen=config.pretrained is not None)(x)
     return keras.Model(images, levels[1:], name="backbone")
 
 
 def build_pyramid(backbone: keras.Model, config: MaskRCNNConfig) -> keras.Model:
-    """Build the pyramid, which brings the meaning of the coarser levels to each level (Lin et al. 2017, section 3).
+    """Build the pyramid, which adds the coarser levels' features to each level (Lin et al. 2017, section 3).
 
     Returns:
         From images to one map `(N, h/s, w/s, pyramid_channels)` for each stride s, the finest first.
@@ -70,7 +70,7 @@ def build_pyramid(backbone: keras.Model, config: MaskRCNNConfig) -> keras.Model:
 
 
 def receptive_radius(config: MaskRCNNConfig) -> int:
-    """Return how many pixels away a pixel can change what the region proposal network says at another, rounded up.
+    """Return the distance in pixels, rounded up, at which one pixel can change the proposals at another.
 
     The longest way: down the backbone to the coarsest level, through the pyramid's and the proposal network's 3x3
     convolutions there, and up again, which adds a cell for the position within it.

@@ -10,7 +10,7 @@ LARGEST_LOG_RATIO = math.log(1000 / 16)
 
 
 def areas(boxes: Any) -> Any:
-    """Compute the area of each box: `(..., 4)` to `(...)`; 0 for a box that is inside out."""
+    """Compute the area of each box: `(..., 4)` to `(...)`; 0 for an inverted box."""
     return ops.maximum(boxes[..., 2] - boxes[..., 0], 0.0) * ops.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
 
 
@@ -38,7 +38,7 @@ def encode(boxes: Any, references: Any, std: tuple[float, float]) -> Any:
     Args:
         boxes: `(..., 4)` float.
         references: `(..., 4)` float, anchors or proposals, with an area.
-        std: What the codes of (position, size) are divided by, so that they are of the size of 1.
+        std: Divisors of the codes of (position, size), so that these are of the order of 1.
 
     Returns:
         `(..., 4)`: offset of the centre in units of the reference's height and width, log ratio of height and width.
@@ -68,7 +68,7 @@ def decode(codes: Any, references: Any, std: tuple[float, float]) -> Any:
 
 
 def clip(boxes: Any, height: Any, width: Any) -> Any:
-    """Move the corners of boxes `(..., 4)` that lie outside of an image onto its border."""
+    """Move corners of boxes `(..., 4)` that lie outside an image onto its border."""
     limits = ops.cast(ops.stack([height, width, height, width]), boxes.dtype)
     return ops.minimum(ops.maximum(boxes, 0.0), limits)
 

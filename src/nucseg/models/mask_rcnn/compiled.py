@@ -1,4 +1,4 @@
-"""Compiling a function of tensors with whatever backend Keras runs on."""
+"""Compiling a function of tensors with Keras's backend."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -10,10 +10,10 @@ import keras
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function from arrays to tensors, for prediction.
 
-    TensorFlow traces it once for all sizes of images, JAX once for each; PyTorch runs it as it is, without gradients.
+    TensorFlow traces it once for all image sizes, JAX once for each; PyTorch runs it uncompiled, without gradients.
 
     Args:
-        function: Written in `keras.ops`.
+        function: A function written with `keras.ops`.
 
     Returns:
         The compiled function.

@@ -1,4 +1,4 @@
-"""What can be chosen about a Mask R-CNN model."""
+"""The parameters of a Mask R-CNN model."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -48,13 +48,13 @@ class MaskRCNNConfig(BaseModel):
 
     - The backbone stops at stride 16, whose receptive field holds a large nucleus; most of its work is where nuclei of
       10 to 40 pixels are resolved (strides 2 to 8). Instead of batch normalisation it has weight standardisation, which
-      is right for a batch of four patches and costs nothing at the size of the image.
+      works with batches of four patches and costs nothing at the resolution of the image.
     - The pyramid begins at stride 2, and masks of nuclei below 40 pixels are read from there: at stride 4 a nucleus of
       20 pixels is five cells wide, too few for the outline that IoU 0.8 asks for. Proposals begin at stride 4.
     - The mask is drawn in the box enlarged by `mask_margin`, so that a box that is a pixel too tight does not cut it.
     - One square anchor shape of nine sizes instead of three shapes: nuclei are round, the second stage moves the box.
     - A quarter of the paper's channels in pyramid and box head, fewer in the mask head: there are two classes, not 81,
-      and the mask head is what takes longest if there are many nuclei.
+      and the mask head takes the most time if there are many nuclei.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -192,14 +192,14 @@ class MaskRCNNConfig(BaseModel):
 
     @property
     def anchors_per_cell(self) -> int:
-        """Anchors of each cell of a level."""
+        """Number of anchors per cell of a level."""
         return len(self.anchor_sizes[0]) * len(self.anchor_ratios)
 
     @property
     def box_level(self) -> int:
-        """The finest level that proposals and the box head look at; finer ones serve the masks only."""
+        """The finest level for proposals and the box head; finer ones are for the masks only."""
         return len(self.strides) - len(self.anchor_sizes)
 
     def architecture(self) -> dict[str, Any]:
-        """Return what a model folder must hold to build the network again."""
+        """Return what a model folder must store to rebuild the network."""
         return self.model_dump(mode="json", exclude={"pretrained", "fine_tune"})

@@ -1,4 +1,4 @@
-"""What is asked of the features: the region proposal network, the box head and the mask head."""
+"""The heads on the features: the region proposal network, the box head and the mask head."""
 
 from typing import Any
 
@@ -67,12 +67,12 @@ def build_mask_head(config: MaskRCNNConfig) -> keras.Model:
 
 
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """A transposed convolution with a stride of its kernel's side, as one product of matrices.
+    """A transposed convolution whose stride equals its kernel's side, as one matrix product.
 
     Each cell gives a block of its own, so a 1x1 convolution computes them (Shi et al. 2016, "Real-time single image and
-    video super-resolution", section 3.2), whose bias and activation need no passes of their own over the large map.
-    The blocks stay in rows: `(N, h, w, C)` becomes `(N, h, w * side², filters)`; what follows is quicker to rearrange.
-    It is named as the layer of Keras whose weights it has, so that a file of weights fits both.
+    video super-resolution", section 3.2), whose bias and activation need no separate passes over the large map. The
+    blocks stay in rows: `(N, h, w, C)` becomes `(N, h, w * side², filters)`; rearranging the final result is faster. It
+    has the name and the weights of Keras's layer, so that a weights file fits both.
     """
 
     def call(self, inputs: Any) -> Any:

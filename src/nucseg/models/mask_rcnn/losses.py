@@ -1,4 +1,4 @@
-"""The losses of both stages. Each is a sum over what it concerns, divided by a count, so that no place weighs twice."""
+"""The losses of both stages. Each is a sum over the relevant places, divided by their number."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ def binary_cross_entropy(logits: Any, targets: Any) -> Any:
 
 
 def focal_loss(logits: Any, targets: Any, gamma: float = 2.0, alpha: float = 0.25) -> Any:
-    """Compute the focal loss of each logit (Lin et al. 2017, focal loss, equation 5): easy places count little.
+    """Compute the focal loss of each logit (Lin et al. 2017, focal loss, equation 5): easy examples have little weight.
 
-    It stands in for the sampling of 256 anchors of the paper's first stage: in a field of hundreds of nuclei that would
-    look at a small part of the positives, and no random draw is needed.
+    It replaces the sampling of 256 anchors in the paper's first stage, which would use only a small part of the
+    positives in a field of hundreds of nuclei; and it needs no random draw.
 
     Args:
         logits: Any shape.
         targets: 0 or 1, of the same shape.
-        gamma: How fast easy places lose weight.
+        gamma: How fast easy examples lose weight.
         alpha: Weight of the positives; the negatives have 1 - alpha.
     """
     probability = ops.sigmoid(logits)
@@ -34,7 +34,7 @@ def smooth_l1(predicted: Any, targets: Any, beta: float) -> Any:
     Args:
         predicted: `(..., 4)` coded boxes.
         targets: `(..., 4)`.
-        beta: Distance from which on it is linear.
+        beta: Distance above which it is linear.
     """
     distance = ops.abs(predicted - targets)
     return ops.sum(ops.where(distance < beta, 0.5 * distance**2 / beta, distance - 0.5 * beta), axis=-1)

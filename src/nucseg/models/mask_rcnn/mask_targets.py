@@ -1,4 +1,4 @@
-"""What the mask head learns: the true nucleus as the frame of a proposal shows it."""
+"""Targets of the mask head: the true nucleus in the frame of a proposal."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import ops
 def crop_masks(labels: Any, boxes: Any, numbers: Any, size: int) -> Any:
     """Resample one nucleus for each box to a fixed size (He et al. 2017, section 3.1), bilinearly.
 
-    It reads the label image, so that no stack of masks the size of the image is needed.
+    It reads the label image, so that no stack of full-size masks is needed.
 
     Args:
         labels: `(B, h, w)` int.
@@ -20,7 +20,7 @@ def crop_masks(labels: Any, boxes: Any, numbers: Any, size: int) -> Any:
         `(B, R, size, size)` float32 in [0, 1], without gradient.
     """
     height, width = int(labels.shape[1]), int(labels.shape[2])
-    # A border of background stands for everything beyond the image.
+    # A border of background represents everything beyond the image.
     padded = ops.pad(labels, [(0, 0), (1, 1), (1, 1)])
     table = ops.reshape(padded, (-1,))
     first = ops.cast(ops.arange(ops.shape(labels)[0]) * ((height + 2) * (width + 2)), "int32")

@@ -27,18 +27,18 @@ from nucseg.models.mask_rcnn.proposals import suppress
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import SCORES, search_thresholds
 
-_MASKS_AT_ONCE = 256  # what bounds the memory
+_MASKS_AT_ONCE = 256  # bounds the memory
 _MASKS_STEP = 8  # always a multiple of it, so that few sizes are compiled
 _GRID = {"nms": (0.3, 0.4, 0.5, 0.6), "mask": (0.4, 0.45, 0.5, 0.55, 0.6), "score": SCORES}
 
 
 @dataclass(frozen=True)
 class Detections:
-    """K nuclei of one image as the network predicts them.
+    """K nuclei of one image, as predicted by the network.
 
     Attributes:
         boxes: `(K, 4)` float32.
-        scores: `(K,)` float32, falling.
+        scores: `(K,)` float32, decreasing.
         masks: `(K, size, size)` float32 in [0, 1], filling the boxes enlarged by the margin.
     """
 
@@ -47,11 +47,11 @@ class Detections:
     masks: NDArray[np.float32]
 
     def take(self, which: NDArray) -> "Detections":
-        """Return some: `which` are their places or, for each, whether it is kept."""
+        """Return a selection; `which` contains indices, or for each detection whether it is kept."""
         return Detections(self.boxes[which], self.scores[which], self.masks[which])
 
     def ordered(self) -> "Detections":
-        """Sort by falling score; equal ones (many in bfloat16) go by position, so that no tile decides between them."""
+        """Sort by decreasing score, equal scores (frequent in bfloat16) by position, so that tiles do not matter."""
         return self.take(np.lexsort((self.boxes[:, 1], self.boxes[:, 0], -self.scores)))
 
 
@@ -59,7 +59,7 @@ class MaskRCNNSegmenter:
     """A Mask R-CNN model with weights and thresholds.
 
     Args:
-        config: The architecture; `pretrained` says here only whether batch normalisation is frozen.
+        config: The architecture; `pretrained` only determines whether batch normalisation is frozen.
     """
 
     def __init__(self, config: MaskRCNNConfig) -> None:
@@ -86,7 +86,7 @@ class MaskRCNNSegmenter:
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
-            thresholds: `score` is the lowest one to keep; `nms` is the overlap from which on the weaker of two boxes is
+            thresholds: `score` is the lowest score to keep; `nms` is the overlap above which the weaker of two boxes is
                 dropped.
             cores: See `InstanceSegmenter.propose`.
 
@@ -94,7 +94,7 @@ class MaskRCNNSegmenter:
             The nuclei of each; none in an image without any contrast.
 
         Raises:
-            InputError: An image has other channels, or pixels that are not finite.
+            InputError: An image has another number of channels, or pixels that are not finite.
         """
         windows = [Window.whole(image.shape) for image in images] if cores is None else cores
         return [self._propose(image, thresholds, window) for image, window in zip(images, windows, strict=True)]
@@ -139,7 +139,7 @@ class MaskRCNNSegmenter:
         return ops.convert_to_numpy(self._suppress(boxes[None], valid[None], np.float32(nms)))[0]
 
     def _kept_of_any(self, boxes: NDArray[np.float32], nms: float) -> NDArray[np.bool_]:
-        """Suppress among any number of boxes, padded to a multiple so that few sizes are compiled."""
+        """Apply suppression to any number of boxes, padded to a multiple so that few sizes are compiled."""
         padded = np.pad(boxes, [(0, -len(boxes) % 256), (0, 0)])
         return self._kept(padded, np.arange(len(padded)) < len(boxes), nms)[: len(boxes)]
 
@@ -150,7 +150,7 @@ class MaskRCNNSegmenter:
     def _masks(
         self, features: Sequence[keras.KerasTensor], boxes: NDArray[np.float32], levels: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """Draw the masks level by level: no table of all levels is needed, which grows with the image."""
+        """Draw the masks level by level, which needs no table of all levels that grows with the image."""
         size = 2 * self.config.mask_size
         masks = np.zeros((len(boxes), size, size), np.float32)
         for level, stride in enumerate(np.array(self.config.strides, np.int32)):
@@ -166,9 +166,9 @@ class MaskRCNNSegmenter:
         """Draw detections into a label image; see `nucseg.models.mask_rcnn.paste`.
 
         Args:
-            proposals: What `propose` or `join` returned: on a seam a nucleus may have been found on both sides.
+            proposals: What `propose` or `join` returned: at a seam a nucleus may have been found on both sides.
             shape: (rows, columns) of the image.
-            thresholds: `nms` as for `propose`; `mask` is the value from which on a pixel belongs to a nucleus.
+            thresholds: `nms` as for `propose`; `mask` is the value from which a pixel belongs to a nucleus.
         """
         found = proposals.take(self._kept_of_any(proposals.boxes, thresholds["nms"]))
         around = ops.convert_to_numpy(enlarge(found.boxes, self.config.mask_margin))

@@ -1,4 +1,4 @@
-"""Both stages of Mask R-CNN as one Keras model, with the loss that trains them in one step."""
+"""Both stages of Mask R-CNN as one Keras model, with the loss that trains them together."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -78,13 +78,13 @@ class MaskRCNN(keras.Model):
     def draw_masks(
         self, features: Sequence[Any], strides: Sequence[Any], boxes: Any, levels: Any, training: bool = False
     ) -> Any:
-        """Run the mask head on boxes `(N, R, 4)`, enlarged by the margin, each read from the level named for it.
+        """Run the mask head on boxes `(N, R, 4)`, enlarged by the margin, each read from its level.
 
         Args:
             features: Some or all levels.
-            strides: Theirs.
-            boxes: Pixels.
-            levels: `(N, R)` int32, places in `features`.
+            strides: Strides of these levels.
+            boxes: In pixels.
+            levels: `(N, R)` int32, indices into `features`.
             training: Whether batch normalisation learns, if there is any.
 
         Returns:
@@ -104,8 +104,8 @@ class MaskRCNN(keras.Model):
             anchors: `(A, 4)` for their size.
 
         Returns:
-            The features, boxes `(N, proposals, 4)` and scores `(N, proposals)` by falling score, and the level of the
-            features from which each is drawn, `(N, proposals)` int32. The score of what is no proposal is -1.
+            The features, boxes `(N, proposals, 4)` and scores `(N, proposals)` by decreasing score, and the level of
+            the features from which each is drawn, `(N, proposals)` int32. Padding has the score -1.
         """
         config, outputs = self.config, self(images)
         shape = (ops.shape(images)[1], ops.shape(images)[2])
@@ -138,7 +138,7 @@ class MaskRCNN(keras.Model):
             y: Their targets, as `nucseg.models.mask_rcnn.targets` computes them, with a batch axis.
             y_pred: What `call` returned.
             sample_weight: Not used.
-            training: Whether the draw of the proposals differs from step to step.
+            training: Whether proposals are sampled differently in each step.
         """
         boxes, labels, matches = y
         boxes = ops.cast(boxes, "float32")

@@ -1,4 +1,4 @@
-"""From masks in the frames of their boxes to a label image."""
+"""Drawing masks, which are in the frames of their boxes, into a label image."""
 
 from math import ceil
 
@@ -17,8 +17,8 @@ def paste_mask(
 ) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
     """Resample a mask bilinearly to the pixels of the image that lie within its box (He et al. 2017, section 3.1).
 
-    A pixel's value is the mask's at the pixel's middle; a cell's value lies in the middle of the cell, and beyond the
-    middles of the outermost cells theirs holds.
+    A pixel gets the mask's value at its centre. A cell's value is at the centre of the cell; beyond the centres of the
+    outermost cells their values are extended.
 
     Args:
         mask: `(size, size)` float.
@@ -48,20 +48,20 @@ def draw_instances(
     threshold: float,
     shape: tuple[int, int],
 ) -> Instances:
-    """Draw nuclei into a label image; where two claim a pixel, the higher score has it.
+    """Draw nuclei into a label image; a pixel claimed by two belongs to the one with the higher score.
 
     What is drawn of a nucleus depends on those with higher scores only, so leaving out the weak ones changes nothing
     about the strong ones.
 
     Args:
-        masks: `(K, size, size)` float32, in the order of falling score.
+        masks: `(K, size, size)` float32, by decreasing score.
         boxes: `(K, 4)` that the masks fill.
-        scores: `(K,)` float32, falling.
-        threshold: Mask value from which on a pixel belongs to the nucleus.
+        scores: `(K,)` float32, decreasing.
+        threshold: Mask value from which a pixel belongs to the nucleus.
         shape: Rows and columns of the image.
 
     Returns:
-        The nuclei, each the largest piece of what is left to it, without holes. One that is left with less than half of
+        The nuclei, each reduced to its largest remaining piece, without holes. A nucleus that keeps less than half of
         its mask is dropped.
     """
     labels = np.zeros(shape, np.int32)

@@ -1,4 +1,4 @@
-"""Mask R-CNN with initial weights: random, of ImageNet, or of an earlier model."""
+"""Mask R-CNN with initial weights: random, from ImageNet, or from an earlier model."""
 
 import logging
 from pathlib import Path
@@ -21,7 +21,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
             differ, starts from random weights, and is all that is trained.
 
     Returns:
-        The model; random weights come from Keras's global seed, an earlier model brings its thresholds.
+        The model; random weights come from Keras's global seed, an earlier model also provides its thresholds.
 
     Raises:
         ConfigError: There is no such folder, or the architecture is not that of the model in it.

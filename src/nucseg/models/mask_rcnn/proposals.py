@@ -1,4 +1,4 @@
-"""From the region proposal network's outputs to proposals, by greedy non-maximum suppression."""
+"""Proposals from the outputs of the region proposal network, by greedy non-maximum suppression."""
 
 from typing import Any
 
@@ -30,15 +30,15 @@ def propose(
         codes: `(B, A, 4)` coded boxes relative to the anchors.
         anchors: `(A, 4)`.
         shape: Rows and columns of the images.
-        before: Boxes that enter the suppression.
-        after: Proposals, at most `before`.
-        nms_iou: Overlap from which on a box is dropped.
-        lowest: Objectness in [0, 1] from which on an anchor is taken.
+        before: Maximum number of boxes before the suppression.
+        after: Number of proposals, at most `before`.
+        nms_iou: Overlap above which a box is dropped.
+        lowest: Minimum objectness, in [0, 1], of an anchor.
 
     Returns:
-        `(B, after, 4)` boxes by falling objectness, without gradient, and `(B, after)` bool: whether there is one.
+        `(B, after, 4)` boxes by decreasing objectness, without gradient, and `(B, after)` bool: whether there is one.
     """
-    # Small images have fewer anchors than asked for: some that never count make the shapes static.
+    # Small images have fewer anchors than requested: padding that never counts makes the shapes static.
     logits = ops.pad(ops.stop_gradient(logits), [(0, 0), (0, before)], constant_values=-1e9)
     codes = ops.pad(ops.stop_gradient(codes), [(0, 0), (0, before), (0, 0)])
     anchors = ops.pad(anchors, [(0, before), (0, 0)])
@@ -52,7 +52,7 @@ def propose(
 
 
 def suppress(boxes: Any, valid: Any, threshold: Any) -> Any:
-    """Drop each box that a better one which stays overlaps by more than `threshold`.
+    """Drop each box that is overlapped by more than `threshold` by a better box that stays.
 
     The greedy rule is iterated for all boxes at once until nothing changes, which gives exactly the greedy result
     (Zheng et al. 2020, "Enhancing geometric factors", Cluster-NMS, proposition 1): box j stays if no earlier box that
@@ -61,7 +61,7 @@ def suppress(boxes: Any, valid: Any, threshold: Any) -> Any:
     Args:
         boxes: `(B, K, 4)`, the best first.
         valid: `(B, K)` bool; others neither stay nor suppress.
-        threshold: Of the IoU.
+        threshold: Maximum IoU of two boxes that stay.
 
     Returns:
         `(B, K)` bool: which stay.
@@ -83,14 +83,14 @@ def suppress(boxes: Any, valid: Any, threshold: Any) -> Any:
 
 
 def first_kept(keep: Any, count: int) -> tuple[Any, Any]:
-    """Return the places of the first `count` that stay.
+    """Return the indices of the first `count` boxes that stay.
 
     Args:
         keep: `(B, K)` bool.
         count: At most K.
 
     Returns:
-        `(B, count)` int32 places in rising order, and `(B, count)` bool: whether there are that many.
+        `(B, count)` int32 indices in ascending order, and `(B, count)` bool: whether there are that many.
     """
     size = ops.shape(keep)[1]
     rank = ops.cast(size - ops.arange(size), "float32")

@@ -17,8 +17,8 @@ def assign_levels(boxes: Any, canonical: float, n_levels: int) -> Any:
 
     Args:
         boxes: `(..., 4)`.
-        canonical: Pixels.
-        n_levels: Levels, the finest first.
+        canonical: Canonical size in pixels.
+        n_levels: Number of levels, the finest first.
 
     Returns:
         `(...)` int32 in [0, n_levels).
@@ -32,20 +32,20 @@ def assign_levels(boxes: Any, canonical: float, n_levels: int) -> Any:
 def roi_align(
     features: Sequence[Any], strides: Sequence[int], boxes: Any, levels: Any, size: int, samples: int = 1
 ) -> Any:
-    """Resample the features inside of each box to a fixed size (He et al. 2017, section 3, RoIAlign).
+    """Resample the features inside each box to a fixed size (He et al. 2017, section 3, RoIAlign).
 
     A bin's value is the mean over `samples` x `samples` regular points of the bilinearly interpolated features; the
     middle of a cell is where its feature lies ("aligned" in Detectron2). Points beyond the middle of the outermost
-    cells take those cells' value. All levels lie in one table from which the four neighbours of every point are taken,
+    cells take those cells' value. All levels are in one table from which the four neighbours of every point are read,
     so that memory is O(boxes * size² * samples² * channels) whatever the size of the image.
 
     Args:
-        features: Of each level `(B, h, w, C)`, the finest first.
-        strides: Pixels of a cell of each level.
+        features: Features of each level, `(B, h, w, C)`, the finest first.
+        strides: Side of a cell of each level, in pixels.
         boxes: `(B, R, 4)`, pixels.
         levels: `(B, R)` int, the level each box is read from.
-        size: Bins a side.
-        samples: Points a side of a bin.
+        size: Bins per side.
+        samples: Points per side of a bin.
 
     Returns:
         `(B, R, size, size, C)`.

@@ -1,4 +1,4 @@
-"""Sampling: which true box an anchor or a proposal stands for, and which proposals the second stage learns from."""
+"""Matching of anchors and proposals with true boxes, and sampling of proposals for the second stage."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ NEGATIVE, POSITIVE, IGNORED = 0, 1, -1
 def match(iou: Any, low: float, high: float, *, force: bool) -> tuple[Any, Any]:
     """Assign a true box to each candidate (Ren et al. 2015, section 3.1.2).
 
-    From `high` on a candidate is positive, below `low` negative, ignored in between. With `force`, the candidates that
-    overlap a true box most are positive too, so that none is without a candidate. They keep the match of their own
+    A candidate is positive from `high` on, negative below `low`, and ignored in between. With `force`, the candidates
+    that overlap a true box most are also positive, so that every true box has one. They keep the match of their own
     largest overlap.
 
     Args:
@@ -37,8 +37,8 @@ def match(iou: Any, low: float, high: float, *, force: bool) -> tuple[Any, Any]:
 def sample(labels: Any, keys: Any, n_positive: int, n_negative: int) -> tuple[Any, Any, Any]:
     """Draw positives and negatives at random (Girshick 2015, Fast R-CNN, section 2.3).
 
-    The places are fixed, the positive ones first, so that shapes are static and the mask head takes the first
-    `n_positive`. A place for which there is no proposal has weight 0.
+    The number of places is fixed, those for positives first, so that shapes are static and the mask head takes the
+    first `n_positive`. A place without a proposal has weight 0.
 
     Args:
         labels: `(B, P)` int: `POSITIVE`, `NEGATIVE` or another value for what is never drawn.
@@ -47,8 +47,8 @@ def sample(labels: Any, keys: Any, n_positive: int, n_negative: int) -> tuple[An
         n_negative: Places for negatives, at most P.
 
     Returns:
-        Of `(B, n_positive + n_negative)` each: index of the proposal int32, whether the place is for a positive, and
-        the weight float32, 1 or 0.
+        Three arrays `(B, n_positive + n_negative)`: index of the proposal int32, whether the place is for a positive,
+        and the weight float32, 1 or 0.
     """
     chosen, weights, positive = [], [], []
     for label, count in ((POSITIVE, n_positive), (NEGATIVE, n_negative)):

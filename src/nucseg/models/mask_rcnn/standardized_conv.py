@@ -10,19 +10,19 @@ RELU_GAIN = 1.7139588594436646
 
 
 class StandardizedConv2D(keras.layers.Layer):
-    """A convolution whose kernels have mean 0 and such a deviation that the signal's is kept.
+    """A convolution whose kernels have mean 0 and a deviation that preserves the signal's.
 
     Scaled weight standardisation (Brock et al. 2021a, "Characterizing signal propagation", equation 4) with a learned
     gain for each filter. The statistics are those of the weights, not of a batch: training and prediction compute the
-    same, a batch of few patches of different stains does no harm, and a nucleus does not depend on its tile. Batch
-    normalisation would need more than four patches per step, and its passes over the largest maps cost time.
+    same, small batches of different stains do no harm, and a nucleus does not depend on its tile. Batch normalisation
+    would need more than four patches per step, and its passes over the largest maps cost time.
 
     Args:
-        filters: Filters.
+        filters: Number of filters.
         size: Rows and columns of a kernel.
         stride: Pixels between two outputs.
-        first_gain: What the filters' gains begin with.
-        name: Of the layer.
+        first_gain: Initial gain of the filters.
+        name: Name of the layer.
     """
 
     def __init__(self, filters: int, size: int, *, stride: int = 1, first_gain: float = 1.0, name: str) -> None:

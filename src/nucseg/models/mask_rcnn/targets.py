@@ -1,4 +1,4 @@
-"""What one patch teaches, in arrays whose shapes do not depend on its nuclei."""
+"""Training targets of one patch, in arrays whose shapes do not depend on its nuclei."""
 
 import numpy as np
 from keras import ops
@@ -20,7 +20,7 @@ def make_targets(
     Args:
         labels: `(h, w)` int32; 0 is background, gaps are allowed.
         anchors: `(A, 4)` for a patch of that size.
-        config: Overlaps of the first stage, and how many nuclei there are at most.
+        config: Overlaps of the first stage, and the maximum number of nuclei.
 
     Returns:
         The true boxes `(max_nuclei, 4)` float32, zeros if there is none; the label image `(h, w)` int32, whose label k

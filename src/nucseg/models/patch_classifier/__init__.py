@@ -1,1 +1,1 @@
-"""Classifiers of patches of fixed size: is there a mitosis in the middle or not."""
+"""Classifiers of patches of fixed size: whether there is a mitosis in the middle."""

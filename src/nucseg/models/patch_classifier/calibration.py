@@ -1,4 +1,4 @@
-"""What is chosen on validation patches after the training: temperature and threshold."""
+"""Choice of temperature and threshold on validation patches, after the training."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ def fit_temperature(logits: NDArray[np.float32], classes: NDArray) -> float:
         classes: `(N,)`, 0 or 1.
 
     Returns:
-        What logits are to be divided by, 0.05 to 20.
+        The divisor for logits, from 0.05 to 20.
     """
     signed = np.where(np.asarray(classes) == 1, -1.0, 1.0) * logits.astype(np.float64)
 
@@ -34,7 +34,7 @@ def best_threshold(probabilities: NDArray[np.float32], classes: NDArray) -> floa
         classes: `(N,)`, 0 or 1.
 
     Returns:
-        The middle between the lowest probability that counts as class 1 and the highest that does not; 0.5 where no
+        The midpoint between the lowest probability that counts as class 1 and the highest that does not; 0.5 where no
         patch is of class 1.
     """
     order = np.argsort(-probabilities, kind="stable")

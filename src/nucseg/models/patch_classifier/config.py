@@ -1,4 +1,4 @@
-"""What can be chosen about a classifier of patches."""
+"""The parameters of a patch classifier."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ ClassName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class PatchClassifierConfig(BaseModel):
-    """Network, patches and initial weights of a classifier of patches."""
+    """Network, patches and initial weights of a patch classifier."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

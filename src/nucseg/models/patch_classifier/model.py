@@ -1,4 +1,4 @@
-"""A classifier of patches: network, temperature and threshold."""
+"""A patch classifier: network, temperature and threshold."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ _BATCH = 64
 class PatchNetwork:
     """A classifier with weights, temperature and threshold.
 
-    `thresholds` holds `probability`, from which on a patch is of class 1, and `temperature`, which divides the logits
-    so that probabilities are frequencies (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    `thresholds` holds `probability`, from which a patch is of class 1, and `temperature`, which divides the logits so
+    that probabilities match frequencies (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
     Args:
         config: The architecture; `pretrained` is ignored, see `nucseg.models.patch_classifier.pretrained`.
@@ -59,7 +59,7 @@ class PatchNetwork:
         return expit(self.logits(patches) / np.float32(self.thresholds["temperature"])).astype(np.float32)
 
     def logits(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute what the network says of each patch, before the temperature; as `classify`."""
+        """Compute the logits of patches, before the temperature is applied; arguments as `classify`."""
         wanted = (self.patch_size, self.patch_size, 3)
         if patches.shape[1:] != wanted or patches.dtype != np.uint8:
             raise InputError(

@@ -1,4 +1,4 @@
-"""What can be chosen about a StarDist model. The names are the `stardist` package's own."""
+"""The parameters of a StarDist model; the names are those of the `stardist` package."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Dropping proposals that nearly equal a better one beside them, before the suppression."""
+"""Dropping proposals that are nearly equal to a better one nearby, before the suppression."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,17 @@ _SAME_IOU = 0.75
 def deduplicate(points: NDArray[np.int64], distances: NDArray[np.float32], side: int) -> NDArray[np.bool_]:
     """Return which proposals remain when, in each block of pixels, duplicates of the block's best one are dropped.
 
-    The suppression would drop them, too: the best one covers them far beyond any threshold. A network proposes each
-    nucleus at a hundred of its cells, and the time of the suppression grows with the pairs that overlap. (Where the
-    best one is itself suppressed, by a third that covers it just enough, one that it stood for might have stayed.)
+    The suppression would also drop them: the best one overlaps them far beyond any threshold. But a network proposes
+    each nucleus at a hundred cells, and the time of the suppression grows with the pairs that overlap. (If the best one
+    is itself suppressed by a third one that overlaps it just enough, one of its duplicates might have stayed.)
 
-    The areas are compared along the rays of the one point, with the other's border moved to it: right where the move
-    is short beside the rays. Where it is not, the areas come out as different, and the proposal stays.
+    The areas are compared along the rays of one point, to which the other's border is moved. This is right if the move
+    is short compared with the rays; otherwise the areas come out as different, and the proposal stays.
 
     Args:
-        points: `(K, 2)`, (row, column) in pixels, in the order of falling score.
+        points: `(K, 2)`, (row, column) in pixels, by decreasing score.
         distances: `(K, n_rays)` float32, pixels.
-        side: Of a block, in pixels; the blocks start at (0, 0).
+        side: Side of a block in pixels; the blocks start at (0, 0).
 
     Returns:
         `(K,)`: of each block that has any point, at least the first one stays.

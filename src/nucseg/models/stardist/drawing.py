@@ -10,11 +10,11 @@ def draw_polygons(
 ) -> NDArray[np.int32]:
     """Draw polygons as `stardist.geometry.polygons_to_label` does, but much faster.
 
-    A pixel belongs to a polygon where its middle lies in it or on its border. The edges that cross a row determine
-    which of its pixels are inside (even-odd rule); the package tests each pixel of a polygon's box against all edges.
+    A pixel belongs to a polygon if its centre lies in it or on its border. The edges that cross a row determine which
+    of its pixels are inside (even-odd rule); the package tests each pixel of a polygon's box against all edges.
 
     Args:
-        distances: `(K, n_rays)`, pixels; the first polygon is drawn last, and so on top.
+        distances: `(K, n_rays)`, pixels; the first polygon is drawn last, and so is on top.
         points: `(K, 2)`, (row, column): the origins of the rays.
         shape: (rows, columns) of the image.
 
@@ -33,7 +33,7 @@ def draw_polygons(
     edges, rows = _ranges(first, stop - first)
     crossings = x[edges] + (rows - y[edges]) / (next_y[edges] - y[edges]) * (next_x[edges] - x[edges])
 
-    # A corner that is a pixel's middle belongs to the polygon: from it to itself.
+    # A corner at a pixel's centre belongs to the polygon: a range from it to itself.
     middles = np.flatnonzero((y == np.floor(y)) & (x == np.floor(x)) & (y >= 0) & (y < height)).repeat(2)
     lines = np.concatenate([edges, middles]) // n_corners * height + np.concatenate([rows, y[middles].astype(np.int64)])
     ends = np.concatenate([crossings, x[middles]])
@@ -49,6 +49,6 @@ def draw_polygons(
 
 
 def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """List the numbers of ranges one after the other: for each the place of its range, and the number itself."""
+    """List the numbers of all ranges in sequence: for each the index of its range, and the number itself."""
     places = np.repeat(np.arange(len(starts)), lengths)
     return places, np.arange(len(places)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)

@@ -1,8 +1,8 @@
 """Boundary refinement: a foreground map at full resolution, and nuclei whose borders follow it.
 
-Star-convex polygons find and separate nuclei well but follow their borders coarsely: 32 rays, on a grid of 2 pixels.
-A second head of the same network says for each pixel whether it belongs to any nucleus; within a few pixels of a
-polygon's border that map decides. The idea of splitting the task so is that of StarDist's own multi-class head
+Star-convex polygons find and separate nuclei well but follow their borders coarsely: 32 rays, on a grid of 2 pixels. A
+second head of the same network predicts for each pixel whether it belongs to any nucleus; within a few pixels of a
+polygon's border that map decides. The idea of dividing the task in this way comes from StarDist's own multi-class head
 (Weigert & Schmidt 2022, https://arxiv.org/abs/2203.02284), which classifies pixels beside the polygons.
 """
 
@@ -16,25 +16,26 @@ from nucseg.masks.labels import fill_label_holes
 FOREGROUND = 0.5
 """From this value on a pixel of the map counts as nucleus."""
 
-_NO_NUCLEUS = np.finfo(np.float32).max  # what OpenCV takes pixels beyond the image for when it erodes
+_NO_NUCLEUS = np.finfo(np.float32).max  # the value that OpenCV assumes beyond the image when it erodes
 
 
 def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.Model:
     """Add a third output to a StarDist network: the foreground map at the resolution of the image.
 
-    The features behind the polygons are upsampled to the image's resolution where the grid is coarser, and concatenated
-    with the features of the first layers, as in a U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597).
+    The features from which polygons are predicted are upsampled to the image's resolution if the grid is coarser, and
+    concatenated with the features of the first layers, as in a U-Net (Ronneberger et al. 2015,
+    https://arxiv.org/abs/1505.04597).
 
     Args:
-        network: With the outputs object probability and distances, on the grid.
-        grid: Pixels a side of a cell of the grid.
-        filters: Of the head's layers.
+        network: A network with the outputs object probability and distances, on the grid.
+        grid: Side of a grid cell in pixels.
+        filters: Filters of the head's layers.
 
     Returns:
         The network with the map, `(N, H, W, 1)` in [0, 1], as its last output.
     """
     layers = keras.layers
-    # What the object probability is computed from, and the last layer before the first downsampling.
+    # The features of the object probability, and the last layer before the first downsampling.
     features = network.get_layer("prob").input
     downsampled = next(layer for layer in network.layers if isinstance(layer, layers.MaxPooling2D))
     x = layers.Conv2DTranspose(filters, grid, strides=grid, activation="relu", name="foreground_enlarged")(features)
@@ -47,10 +48,9 @@ def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.
 def refine(labels: NDArray[np.int32], foreground: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
     """Correct the pixels near the nuclei's borders by the foreground map.
 
-    A pixel within `radius` outside of a nucleus becomes part of the nearest one (of two at the same distance: of the
-    lower label) where the map says foreground; one within `radius` of a border, inside, is lost where it says
-    background. The inner pixels stay, what becomes a hole in a nucleus is filled, and no pixel goes from one nucleus to
-    another.
+    A pixel outside, within `radius` of a nucleus, becomes part of the nearest one (of the lower label if two are
+    equally near) if the map says foreground. A pixel inside, within `radius` of the border, is removed if the map says
+    background. Pixels further inside stay, resulting holes are filled, and no pixel moves from one nucleus to another.
 
     Args:
         labels: `(H, W)` int32; 0 is background, labels are below 2**24.

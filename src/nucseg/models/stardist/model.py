@@ -32,14 +32,14 @@ from nucseg.models.stardist.prediction_graph import compile_for_prediction
 from nucseg.models.stardist.rays import star_distances
 from nucseg.models.tuning import SCORES, search_thresholds
 
-_BLOCK = 8  # cells a side, in which of proposals of the same polygon the best is kept
+_BLOCK = 8  # cells per side of a block, in which only the best of nearly equal polygons is kept
 _GRID = {"nms": (0.3, 0.4, 0.5), "score": SCORES}  # of nms the values that StarDist2D.optimize_thresholds tries
 
 # The package's OpenMP threads wait for each other in busy loops: beside a training step, or in each thread of a feed or
 # server, two of them are up to ten times slower than one.
 _openmp = ThreadpoolController().select(user_api="openmp")
 
-# A patch inside one large nucleus is no error: the package then takes the patch's border for the nucleus's.
+# A patch inside one large nucleus is not an error: the package then uses the patch's border as the nucleus's.
 warnings.filterwarnings("ignore", message="EDT of constant label image")
 
 
@@ -50,7 +50,7 @@ class Candidates:
     Attributes:
         points: `(K, 2)` int64, (row, column) in pixels: the origin of the rays.
         distances: `(K, n_rays)` float32, pixels, along `stardist.geometry.ray_angles(n_rays)`.
-        scores: `(K,)` float32, falling.
+        scores: `(K,)` float32, decreasing.
         foreground: `(H, W)` bool: which pixels belong to any nucleus; None if the model has no such head.
     """
 
@@ -60,11 +60,11 @@ class Candidates:
     foreground: NDArray[np.bool_] | None = None
 
     def take(self, which: NDArray) -> "Candidates":
-        """Return some of the polygons: `which` are their places or, for each, whether it is kept."""
+        """Return a selection; `which` contains indices, or for each polygon whether it is kept."""
         return replace(self, points=self.points[which], distances=self.distances[which], scores=self.scores[which])
 
     def ordered(self) -> "Candidates":
-        """Sort by falling score; equal ones (many in bfloat16) go by position, so that no tile decides between them."""
+        """Sort by decreasing score, equal scores (frequent in bfloat16) by position, so that tiles do not matter."""
         return self.take(np.lexsort((self.points[:, 1], self.points[:, 0], -self.scores)))
 
     def above(self, score_threshold: float) -> "Candidates":
@@ -101,7 +101,7 @@ class StarDist:
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
-            thresholds: `score` is the lowest one to keep.
+            thresholds: `score` is the lowest score to keep.
             cores: See `InstanceSegmenter.propose`.
 
         Returns:
@@ -128,7 +128,7 @@ class StarDist:
         """Run the network over `(N, H, W, in_channels)`; see `propose`."""
         height, width = images.shape[1:3]
         margins = ((0, 0), (0, -height % self.stride), (0, -width % self.stride), (0, 0))
-        # Copied before it is its turn: beside the network's run over another image.
+        # Copied in advance, while the network runs over another image.
         padded = tf.constant(np.pad(images, margins, mode="reflect") if np.any(margins) else images, tf.float32)
         with self._network_is_free:
             outputs = self._run(padded, np.array(core, np.int32), np.float32(lowest))
@@ -163,7 +163,7 @@ class StarDist:
         ).ordered()
 
     def max_radius(self, proposals: Candidates) -> int:
-        """Return the length of the longest ray and what refining adds to it, in pixels."""
+        """Return the length of the longest ray plus what refining adds to it, in pixels."""
         return ceil(proposals.distances.max(initial=0)) + self.config.refine_radius
 
     def decode(self, proposals: Candidates, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
@@ -178,12 +178,12 @@ class StarDist:
         Args:
             kept: What `suppress` left.
             shape: (rows, columns) of the image.
-            strong: The score from which on candidates are refined first; the weaker ones get what these leave, so that
-                they never change them.
+            strong: Candidates with at least this score are refined first; weaker ones get the remaining pixels, so that
+                they never change the stronger ones.
 
         Returns:
-            The nuclei in the order of falling score. Where two overlap, the higher score has the pixel; of a nucleus
-            that others part, the largest piece stays, and one that is left without any pixel is dropped.
+            The nuclei by decreasing score. If two overlap, the pixels belong to the higher score. If a nucleus is split
+            by others, its largest piece stays; a nucleus without pixels is dropped.
         """
         if not len(kept.scores):
             return Instances.none(shape)
@@ -240,7 +240,7 @@ class StarDist:
         )
 
     def _distance_loss(self, distances_and_weight: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
-        """Weigh the error of the distances by the object probability (Schmidt et al. 2018, equation 1)."""
+        """Weight the error of the distances by the object probability (Schmidt et al. 2018, equation 1)."""
         loss = {"mae": masked_loss_mae, "mse": masked_loss_mse, "iou": masked_loss_iou}[self.config.train_dist_loss]
         weight = distances_and_weight[..., -1:]
         return loss(weight, reg_weight=self.config.train_background_reg)(distances_and_weight[..., :-1], predicted)
@@ -290,7 +290,7 @@ def suppress(candidates: Candidates, threshold: float) -> Candidates:
 
     Args:
         candidates: The polygons.
-        threshold: Overlap from which on the weaker of two is dropped, as the `stardist` package defines it.
+        threshold: Overlap above which the weaker of two is dropped, as defined by the `stardist` package.
     """
     if not len(candidates.scores):
         return candidates

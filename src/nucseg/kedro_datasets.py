@@ -1,4 +1,4 @@
-"""Kedro adapters for what kedro-datasets has none: TIFF images, label images, the manifest, folders and models."""
+"""Kedro adapters that kedro-datasets lacks: TIFF images, label images, the manifest, folders and models."""
 
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,7 +22,7 @@ class PathDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
 
     Args:
         filepath: The file or folder.
-        metadata: Free notes; Kedro ignores them, kedro-viz reads the layer there.
+        metadata: Notes that Kedro ignores; kedro-viz reads the layer from them.
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
@@ -37,7 +37,7 @@ class PathDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
 
 
 class FolderDataset(PathDataset[Path, Path]):
-    """Create a working folder and load its path, for what keeps files of its own (downloads, checkpoints)."""
+    """Create a working folder and load its path, for nodes that manage their own files (downloads, checkpoints)."""
 
     def load(self) -> Path:
         """Create the folder if it is missing and return its path."""
@@ -45,11 +45,11 @@ class FolderDataset(PathDataset[Path, Path]):
         return self._filepath
 
     def save(self, data: Path) -> None:
-        """Refuse: what fills the folder writes into it itself."""
+        """Refuse to save: nodes write into the folder themselves."""
         raise NotImplementedError(f"{self._filepath} is a working folder; nodes write into it, they do not return it.")
 
     def _exists(self) -> bool:
-        # A working folder can always be had: `kedro run --only-missing-outputs` must not wait for one.
+        # A working folder can always be created: `kedro run --only-missing-outputs` must not wait for one.
         return True
 
 
@@ -78,7 +78,7 @@ class LabelDataset(PathDataset[np.ndarray, np.ndarray]):
 
 
 class ManifestDataset(PathDataset[pd.DataFrame, list[Sample]]):
-    """Save the manifest as a validated table and load it as samples whose paths lead to the files."""
+    """Save the manifest as a validated table and load it as samples with the paths of their files."""
 
     def load(self) -> list[Sample]:
         """Read and validate the manifest."""
@@ -93,7 +93,7 @@ class ModelDataset(PathDataset[ModelBundle, ModelBundle]):
     """Save and load a model with its preprocessing, thresholds and run record, atomically."""
 
     def load(self) -> ModelBundle:
-        """Load the model, or the shipped one of this name (TensorFlow is imported now)."""
+        """Load the model, or the shipped one of this name; this imports TensorFlow."""
         return ModelBundle.load(trained_or_shipped(self._filepath) or self._filepath)
 
     def save(self, data: ModelBundle) -> None:

@@ -1,4 +1,4 @@
-"""The pipelines by name: the six, one for each model, and all of it."""
+"""The pipelines by name: the six stages, one pipeline per model, and the whole."""
 
 from kedro.pipeline import Pipeline
 
@@ -18,8 +18,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Build every pipeline that `kedro run --pipelines NAME` knows.
 
     Returns:
-        The six stages (with all models), one whole way for each model under the model's name,
-        `inference` for new images, and `__default__` (without it).
+        The six stages (with all models), all stages for one model under the model's name, `inference` for new images,
+        and `__default__` (without `inference`).
     """
     data = {
         "data_download": data_download.create_pipeline(),

@@ -1,4 +1,4 @@
-"""TensorFlow's import as a command line wants it: silent where it succeeds, and without what is not used.
+"""TensorFlow's import for a command line: silent if it succeeds, and without unused packages.
 
 TensorFlow writes some lines to file descriptor 2 while it is imported and when it first looks for a GPU, among them an
 error on every machine without one. No environment variable silences them all.
@@ -34,9 +34,9 @@ _LINE = re.compile(
 
 
 def prepare_tensorflow(*, lean: bool = False) -> None:
-    """Keep the lines of TensorFlow's import, when it comes, off standard error unless something is wrong.
+    """Keep the lines of TensorFlow's later import off standard error unless something is wrong.
 
-    They are shown where the import fails, and if there is an NVIDIA driver but TensorFlow finds no GPU; always with
+    They are shown if the import fails, or if there is an NVIDIA driver but TensorFlow finds no GPU; and always with
     TF_CPP_MIN_LOG_LEVEL=0 or 1.
 
     Args:
@@ -49,7 +49,7 @@ def prepare_tensorflow(*, lean: bool = False) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds TensorFlow, once, with an import that is silent."""
+    """An import finder that finds TensorFlow, once, with a silent import."""
 
     def __init__(self, hidden: Sequence[str]) -> None:
         self._hidden = hidden
@@ -69,7 +69,7 @@ class _Finder(MetaPathFinder):
         hidden = [name for name in self._hidden if name not in sys.modules]
         sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: "it is not there"
         collects = gc.isenabled()
-        gc.disable()  # an import makes much that stays, and no garbage: looking for it takes a seventh of the time
+        gc.disable()  # an import creates many objects but no garbage: looking for garbage takes a seventh of the time
         try:
             with _quiet() as show:
                 _check_processor()
@@ -84,7 +84,7 @@ class _Finder(MetaPathFinder):
 
 
 def _check_processor() -> None:
-    """Refuse a processor on which TensorFlow would end the process, whose words would then be lost."""
+    """Refuse a processor on which TensorFlow would end the process without a message."""
     flags = processor_info("flags").split()
     if platform.machine() == "x86_64" and flags and "avx" not in flags:
         raise ConfigError(
@@ -95,9 +95,9 @@ def _check_processor() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[Callable[[str], None]]:
-    """Hold back TensorFlow's lines on file descriptor 2; after an error, or when asked with a sentence, show them.
+    """Hold back TensorFlow's lines on file descriptor 2; show them after an error, or after a given sentence.
 
-    What others write there in the meantime comes a little later.
+    Other output there in the meantime is delayed a little.
     """
     headings: list[str] = []
     try:
@@ -120,5 +120,5 @@ def _quiet() -> Iterator[Callable[[str], None]]:
             held.seek(0)
             lines = held.read().decode(errors="replace").splitlines()
             kept = [line for line in lines if failed or headings or not _LINE.match(line)]
-            # TensorFlow's own lines, where they would have been: they are no log of ours.
+            # TensorFlow's own lines, where they would have appeared; they are not log lines of nucseg.
             sys.stderr.writelines(f"{line}\n" for line in headings + kept)

@@ -1,4 +1,4 @@
-"""The search for the decoding thresholds: what is tried, the number that they are tuned for, and the choice."""
+"""The search for the decoding thresholds: the grid, the score that is optimised, and the choice."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -
 
     Args:
         truths: The true label image of each image, `(H, W)`.
-        found: What was found in each.
+        found: The nuclei found in each.
 
     Returns:
         A value in [0, 1]; 0 if there is no nucleus at all.
@@ -48,11 +48,11 @@ def search_thresholds(
     """Evaluate every combination of thresholds on validation images and choose one, see `choose_thresholds`.
 
     Args:
-        find: Returns what is found in each image with the given thresholds. It is called with those of the first name
-            in `grid` changing least often and those of the last one each time, so it may keep what it can use again.
+        find: Returns what is found in each image with the given thresholds. The values of the first name in `grid`
+            change least often, those of the last one at each call, so it may keep what it can reuse.
         truths: The true label image of each image, `(H, W)`.
-        grid: The values to try of each threshold, by its name; `score` is among them.
-        before: The thresholds that stay where no nucleus is found.
+        grid: The values to try for each threshold, by its name; `score` is one of them.
+        before: The thresholds to keep if no nucleus is found.
 
     Returns:
         The thresholds chosen, in the order of `before`.
@@ -66,15 +66,15 @@ def search_thresholds(
 
 
 def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: Mapping[str, float]) -> dict[str, float]:
-    """Choose among thresholds by what they are worth.
+    """Choose among thresholds by their value.
 
     Args:
-        tried: Thresholds, `score` among them, and the value of each.
-        before: What stays where nothing is worth anything.
+        tried: Thresholds, including `score`, and the value of each.
+        before: The thresholds to keep if all values are 0.
 
     Returns:
-        Of those within `SAME` of the best the ones whose score lies nearest to 0.5, for few validation images say
-        little about far ones; of these the best.
+        Among those within `SAME` of the best, the ones whose score is nearest to 0.5, since few validation images say
+        little about extreme ones; among these, the best.
     """
     best = max((value for _, value in tried), default=0.0)
     if best <= 0:

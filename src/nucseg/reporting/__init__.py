@@ -1,1 +1,1 @@
-"""What people look at: pictures of the errors, curves, tables, the HTML report, and exports to other tools' formats."""
+"""Output for people: pictures of errors, curves, tables, the HTML report, and exports to other tools' formats."""

@@ -1,4 +1,4 @@
-"""How the report's charts look, and the chart that every model has: the course of its training."""
+"""The style of the report's charts, and the chart of a model's training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,7 +68,7 @@ def new_chart() -> tuple[Figure, Axes]:
 
 
 def style_axes(axes: Axes) -> None:
-    """Set lines and colours that are readable on a light and on a dark page."""
+    """Set lines and colours that are readable on light and dark pages."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FOREGROUND)
     axes.tick_params(colors=FOREGROUND, which="both")
@@ -79,7 +79,7 @@ def style_axes(axes: Axes) -> None:
 
 
 def line_look(number: int) -> dict[str, Any]:
-    """Return the colour, marker and line of the n-th line: three ways to tell it from the others."""
+    """Return the colour, marker and style of the n-th line, so that it differs from the others in three ways."""
     return {
         "color": _COLOURS[number % len(_COLOURS)],
         "marker": _MARKERS[number % len(_MARKERS)],

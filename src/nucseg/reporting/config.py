@@ -9,11 +9,11 @@ class VisualizationConfig(BaseModel):
     """Which test images are drawn, and how.
 
     Attributes:
-        images: Names of the test images to draw; where the list is empty, the best, median and worst are drawn.
-        best: How many of the images with the highest score.
-        median: How many of the images around the median score.
-        worst: How many of the images with the lowest score.
-        differ: How many of the images on whose score two models differ most.
+        images: Names of the test images to draw; if the list is empty, the best, median and worst are drawn.
+        best: Number of images with the highest score.
+        median: Number of images around the median score.
+        worst: Number of images with the lowest score.
+        differ: Number of images on whose score two models differ most.
         rank_by: The per-image score that orders the images.
         stretch: Lower and upper percentile of the pixels that become black and white in the pictures.
     """

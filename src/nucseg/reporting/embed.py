@@ -14,9 +14,9 @@ _FOREGROUND_DARK = "#dfe3ea"
 
 
 def svg_uri(figure: Figure) -> str:
-    """Write a chart as an SVG data URI with a transparent ground, readable on a light and on a dark page.
+    """Write a chart as an SVG data URI with a transparent ground, readable on light and dark pages.
 
-    What is drawn in `FOREGROUND` turns light where the reader's theme is dark (a media query inside the SVG, which
+    Anything drawn in `FOREGROUND` turns light if the reader's theme is dark (a media query inside the SVG, which
     `<img>` honours). The same figure gives the same bytes.
     """
     buffer = io.StringIO()

@@ -39,7 +39,7 @@ _IMAGE_SCORES = ("n_true", "n_pred", *KEY_SCORES, "iou", "dice")
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What the report needs of one model.
+    """One model's part of the report.
 
     Attributes:
         metrics: `metrics.json`.
@@ -75,14 +75,14 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
     """Render the report of one or more models, side by side.
 
     Args:
-        models: At least one, each of another name. Where every image is of the dataset `demo`, a banner says that
-            this is a demonstration.
-        created: When, as the page states it.
+        models: At least one, with different names. If every image is from the dataset `demo`, a banner says that this
+            is a demonstration.
+        created: Date and time shown on the page.
         differences: Images to compare the models on; None leaves the section out.
 
     Returns:
-        The page: valid HTML with everything inside it (styles, charts as SVG, pictures as WebP); no script, and no
-        address is loaded.
+        The page: valid HTML that contains everything (styles, charts as SVG, pictures as WebP), without scripts;
+        nothing is loaded from elsewhere.
 
     Raises:
         InputError: There is no model, or a chosen image has no row or no picture.
@@ -122,7 +122,7 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
 
 
 def _is_detail(key: str) -> bool:
-    """Return whether a key is one of the APs that stand in a table of their own."""
+    """Return whether a key is one of the APs that have a table of their own."""
     threshold = ap_threshold(key)
     return threshold is not None and key not in ("ap_50", "ap_75")
 
@@ -184,7 +184,7 @@ def _images(model: ModelReport) -> list[dict[str, Any]]:
 
 
 def _differences(models: Sequence[ModelReport], differences: Differences) -> list[dict[str, Any]]:
-    """Return each image on which the models differ, with what each of them made of it."""
+    """Return each image on which the models differ, with each model's picture of it."""
     rows = {
         model.metrics["model"]: dict(zip(image_keys(model.per_image), model.per_image.to_dict("records"), strict=True))
         for model in models

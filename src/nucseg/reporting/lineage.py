@@ -1,4 +1,4 @@
-"""Where a model comes from, as rows to read: the content of `run.json`."""
+"""A model's origin as readable rows: the content of `run.json`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Lineage:
-    """What the report says of a model's origin.
+    """The report's description of a model's origin.
 
     Attributes:
-        rows: Name and value of what fits a line.
-        blocks: Name and indented JSON of what does not (parameters, package versions).
+        rows: Names and values that fit on a line.
+        blocks: Names and indented JSON of those that do not (parameters, package versions).
     """
 
     rows: list[tuple[str, str]]
@@ -33,7 +33,7 @@ def read_lineage(run: RunRecord) -> Lineage:
     """Format a run record for reading.
 
     Args:
-        run: The record of a model. Every key of `run.json` is shown but `history`, which is drawn; lists of ids are
+        run: The record of a model. Every key of `run.json` is shown except `history`, which is drawn; lists of ids are
             counted, so that the page stays short.
 
     Returns:
@@ -54,7 +54,7 @@ def read_lineage(run: RunRecord) -> Lineage:
 
 
 def _count_lists(value: Any) -> Any:
-    """Replace long lists of text by how many entries they have, and leave out every `history`."""
+    """Replace long lists of text by their number of entries, and leave out every `history`."""
     if isinstance(value, Mapping):
         return {key: _count_lists(entry) for key, entry in value.items() if key != "history"}
     if _is_list(value) and value and all(isinstance(entry, str) for entry in value):

@@ -1,4 +1,4 @@
-"""The options of predicting many images into files."""
+"""The options for predicting many images into files."""
 
 from typing import Annotated
 

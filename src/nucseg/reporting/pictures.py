@@ -1,4 +1,4 @@
-"""Pixels for the eye: the contrast of an image, and a figure as a picture."""
+"""Pixels for display: the contrast of an image, and a figure as a picture."""
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,7 +18,7 @@ def rasterize(figure: Figure) -> Image.Image:
 
 
 def stretch_contrast(image: NDArray, percentiles: tuple[float, float]) -> NDArray[np.float32]:
-    """Stretch an image's contrast for display, all channels alike so that colours keep their hue.
+    """Stretch an image's contrast for display, equally in all channels so that hues stay the same.
 
     Args:
         image: `(H, W)` or `(H, W, C)`, any integer or float dtype.

@@ -1,4 +1,4 @@
-"""Choosing the images that are drawn: those the user names, else the best, the median and the worst."""
+"""Choosing the images to draw: those that the user names, otherwise the best, median and worst."""
 
 import difflib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Choice:
 
     Attributes:
         key: `<dataset>/<image_id>`.
-        reason: Why it was chosen: `named`, or its place, such as `best` or `worst 2`.
+        reason: Why it was chosen: `named`, or its rank, such as `best` or `worst 2`.
     """
 
     key: str
@@ -33,15 +33,15 @@ def choose_images(per_image: pd.DataFrame, config: VisualizationConfig) -> list[
 
     Args:
         per_image: `per_image.csv`: columns `image_id`, `dataset` and the scores.
-        config: Names, or how many of the best, median and worst. Ties are ordered by key, so that the choice is
-            the same on every run; images whose score is undefined take no place.
+        config: Names, or the numbers of best, median and worst images. Ties are ordered by key, so that the choice is
+            the same on every run; images whose score is undefined are not chosen.
 
     Returns:
         The named images in the user's order, or the best, then the median, then the worst (lowest first).
 
     Raises:
         ConfigError: The images are to be ranked by a score that was not computed.
-        InputError: A name is not an image of the test split (the nearest names are given), or two datasets have it.
+        InputError: A name is not an image of the test split (the nearest names are listed), or two datasets have it.
     """
     if config.images:
         chosen = [Choice(_find(name, per_image), "named") for name in config.images]
@@ -58,7 +58,7 @@ def choose_differences(per_image: Mapping[str, pd.DataFrame], config: Visualizat
 
     Args:
         per_image: `per_image.csv` of each model, by its name.
-        config: How many, and by which score; ties are ordered by key.
+        config: The number of images, and the score; ties are ordered by key.
 
     Returns:
         The images, the largest difference first; none if the models agree on all, or there is only one.

@@ -1,4 +1,4 @@
-"""The networks of StarDist: the package's U-Net, or a decoder on a trunk that knows ImageNet."""
+"""The networks of StarDist: the package's U-Net, or a decoder on a trunk pretrained on ImageNet."""
 
 import contextlib
 import io
@@ -17,13 +17,13 @@ _COARSEST = 16  # stride of the trunk's last level that the decoder sees
 
 @dataclass(frozen=True)
 class Seam:
-    """Where prediction cuts the network in two: its first half sees a tile and its halo, its second what it is asked.
+    """The cut of the network for prediction: the first part sees a tile and its halo, the second only its core.
 
     Attributes:
-        maps: What goes from the first half to the second.
-        strides: Pixels a side of a cell of each map.
-        alignment: Pixels; the second half's window begins and ends at multiples of it.
-        margin: Pixels that the second half needs around what is asked for, a multiple of `alignment`.
+        maps: The features passed from the first part to the second.
+        strides: Side in pixels of a cell of each map.
+        alignment: Pixels; the window of the second part begins and ends at multiples of it.
+        margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
     """
 
     maps: tuple[keras.KerasTensor, ...]
@@ -34,14 +34,14 @@ class Seam:
 
 @dataclass(frozen=True)
 class StarDistNetwork:
-    """A network and what running it in tiles takes.
+    """A network, with the properties needed to run it in tiles.
 
     Attributes:
-        model: From images `(N, H, W, in_channels)` to object probability `(N, H/grid, W/grid, 1)`, distances
-            `(N, H/grid, W/grid, n_rays)` and, with a foreground head, the foreground `(N, H, W, 1)`. The layers of the
-            first two are called `prob` and `dist`.
+        model: From images `(N, H, W, in_channels)` to object probability `(N, H/grid, W/grid, 1)`, distances `(N,
+            H/grid, W/grid, n_rays)` and, with a foreground head, the foreground `(N, H, W, 1)`. The layers of the first
+            two are named `prob` and `dist`.
         polygons: The same layers without the foreground head.
-        seam: Where prediction cuts it.
+        seam: The cut for prediction.
         stride: Pixels; sides and origins of tiles are multiples of it.
         halo: Pixels of context that a tile needs around what it owns.
         max_side: Pixels a side of the largest image that is run at once; it bounds the memory.
@@ -61,7 +61,7 @@ def build_network(config: StarDistConfig) -> StarDistNetwork:
 
 
 def stardist_config(config: StarDistConfig) -> Config2D:
-    """Convert to the package's own configuration."""
+    """Convert to the configuration of the `stardist` package."""
     network = {name: value for name, value in config.architecture().items() if name.startswith(("n_", "unet_", "net_"))}
     return Config2D(n_channel_in=config.in_channels, grid=(config.grid, config.grid), **network)
 
@@ -87,10 +87,10 @@ def _unet(config: StarDistConfig) -> StarDistNetwork:
 
 
 def _unet_halo(config: StarDistConfig) -> int:
-    """Find the radius of the network's receptive field, in pixels, and round it up to the stride.
+    """Compute the radius of the network's receptive field in pixels, rounded up to the stride.
 
     It follows the longest way back through the network, through the U-Net's lowest level, from every position that a
-    grid cell can have relative to the lowest level's cells. A 3x3 convolution looks one cell further to each side.
+    grid cell can have relative to the lowest level's cells. A 3x3 convolution sees one cell further to each side.
     """
     convolutions, depth, grid = config.unet_n_conv_per_depth, config.unet_n_depth, config.grid
     radius = 0
@@ -113,10 +113,10 @@ def _unet_halo(config: StarDistConfig) -> int:
 def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     """Build a decoder from the trunk's levels up to the grid; no layer works at the resolution of the image.
 
-    A level of the decoder enlarges the one below by nearest neighbour and joins the trunk's level (Lin et al. 2017,
-    https://arxiv.org/abs/1612.03144; Ronneberger et al. 2015). The image itself joins the last one, each 2 x 2 pixels
-    as one cell; in the same way each cell holds the logits of its pixels' foreground (sub-pixel convolution, Shi et al.
-    2016, https://arxiv.org/abs/1609.05158).
+    A level of the decoder upsamples the one below by nearest neighbour and concatenates the trunk's level (Lin et al.
+    2017, https://arxiv.org/abs/1612.03144; Ronneberger et al. 2015). The image itself is concatenated to the last one,
+    with each 2 x 2 pixels as one cell; in the same way each cell holds the foreground logits of its pixels (sub-pixel
+    convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158).
     """
     layers = keras.layers
     images = keras.Input((None, None, config.in_channels))
@@ -140,8 +140,8 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
         logits = layers.Conv2D(config.grid**2, 1, name="foreground_logits")(x)
         pixels = keras.ops.depth_to_space(logits, config.grid)
         outputs.append(layers.Activation("sigmoid", name="foreground")(pixels))
-    # From the border of what is asked for, each 3x3 convolution looks one of its cells further: that of the last common
-    # features or the foreground's, and that of each level.
+    # From the border of the requested window, each 3x3 convolution sees one of its cells further: that of the last
+    # common features or the foreground's, and that of each level.
     margin = config.grid + sum(config.grid * 2**number for number in range(len(config.decoder_filters)))
     return StarDistNetwork(
         model=keras.Model(images, outputs),

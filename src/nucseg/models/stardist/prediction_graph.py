@@ -1,4 +1,4 @@
-"""The network as prediction runs it: no further than what is asked for, and distances only where a nucleus may be."""
+"""The network for prediction: it computes only the requested window, and distances only where a nucleus may be."""
 
 from collections.abc import Callable
 
@@ -14,26 +14,26 @@ PredictionGraph = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, .
 def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:
     """Compile the network for prediction.
 
-    Much of its work is in the last layers, and tiles overlap: these layers see only what the tile owns and the cells
-    around. The distances, a 1x1 convolution, are computed for the cells alone that score enough.
+    Much of its work is in the last layers, and tiles overlap, so these layers see only the core of the tile and the
+    cells around it. The distances, a 1x1 convolution, are computed only for cells with a sufficient score.
 
     Args:
         network: From images `(N, H, W, C)` to object probability, distances and, perhaps, a foreground map; its weights
             may change afterwards.
-        grid: Pixels a side of a cell.
+        grid: Side of a cell in pixels.
         seam: Where the last layers begin.
 
     Returns:
-        A function of the images (float32, sides multiples of the network's stride), of the window `(4,)` of them that
-        is asked for (int32 pixels; top and left multiples of the seam's alignment) and of the lowest score. In the
-        frame of that window it returns cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances
-        `(K, n_rays)` and, if there is such a head, the foreground `(N, h, w)` bool.
+        A function of the images (float32, sides multiples of the network's stride), of the requested window `(4,)` in
+        them (int32 pixels; top and left multiples of the seam's alignment) and of the lowest score. In the frame of
+        that window it returns cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)` and, if
+        there is such a head, the foreground `(N, h, w)` bool.
     """
     probability, distances = network.get_layer("prob"), network.get_layer("dist")
     outputs = {"features": probability.input, "scores": probability.output}
     if len(network.outputs) > 2:
         outputs["foreground"] = network.outputs[2]
-    # A dictionary, as a list of one map comes back as that map.
+    # A dictionary, because a list of one map is returned as that map.
     maps = {str(number): each for number, each in enumerate(seam.maps)}
     body, heads = keras.Model(network.inputs, maps), keras.Model(list(seam.maps), outputs)
 

@@ -1,4 +1,4 @@
-"""StarDist with initial weights: random, of an earlier model, or of one that the authors publish."""
+"""StarDist with initial weights: random, from an earlier model, or from one that the authors published."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from nucseg.models.stardist.model import StarDist
 from nucseg.models.stardist.network import stardist_config
 
 _KEYS = "stardist.architecture"  # where the parameters stand in model_config.yml
-_OURS = {"n_channel_in": "in_channels"}  # where our name differs from the package's
+_OURS = {"n_channel_in": "in_channels"}  # names that differ from the package's
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +65,7 @@ def fetch(name: str) -> Path:
         The zip archive in `cache_folder()`.
 
     Raises:
-        DownloadError: No network, no such file, no room, or another content than published.
+        DownloadError: There is no network, file or disk space, or the content differs from what was published.
     """
     source = get_model_details(StarDist2D, name)[2]
     archive = cache_folder() / f"{name}.zip"
@@ -82,14 +82,14 @@ def fetch(name: str) -> Path:
 def _unpack(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
-            # By their plain names, wherever the archive has them: nothing can be written outside of the folder.
+            # By their plain names, wherever they are in the archive: nothing can be written outside the folder.
             name = Path(member.filename).name
             if name in ("config.json", "thresholds.json", "weights_best.h5"):
                 (folder / name).write_bytes(file.read(member))
 
 
 def _read(folder: Path, config: StarDistConfig) -> StarDist:
-    """Read a folder of the `stardist` package or of this project into the architecture `config`."""
+    """Read a model folder of the `stardist` package or of nucseg into the architecture `config`."""
     try:
         description = json.loads((folder / "config.json").read_text())
         source = StarDist.load(folder) if "architecture" in description else None
@@ -124,7 +124,7 @@ def _thresholds(folder: Path, default: dict[str, float]) -> dict[str, float]:
 
 
 def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
-    """Copy the head's weights; where the pretrained model has none, the head begins with random ones."""
+    """Copy the head's weights; if the pretrained model has none, the head starts from random ones."""
     config = model.config
     if source is None or not source.config.refine_radius:
         if not config.fine_tune:
@@ -142,12 +142,12 @@ def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
 
 
 def _check_same_network(theirs: StarDistConfig, config: StarDistConfig) -> None:
-    """Check that two of our own models have the same polygon network.
+    """Check that two of nucseg's own models have the same polygon network.
 
     Raises:
         ConfigError: They differ.
     """
-    other = "unet_" if config.backbone != "unet" else "decoder_"  # is of no meaning here
+    other = "unet_" if config.backbone != "unet" else "decoder_"  # has no meaning here
     shaping = [
         name
         for name in StarDistConfig.model_fields
@@ -165,7 +165,7 @@ def _check_same_network(theirs: StarDistConfig, config: StarDistConfig) -> None:
 
 
 def _written(value: Any) -> Any:
-    """Write a value as YAML takes it."""
+    """Format a value for YAML."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -191,5 +191,5 @@ def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Convert tuples to the lists that JSON makes of them, so that both compare equal."""
+    """Convert tuples to lists, as JSON does, so that both compare equal."""
     return list(value) if isinstance(value, tuple) else value

@@ -9,11 +9,12 @@ def star_distances(labels: NDArray[np.int32], n_rays: int, grid: int) -> NDArray
     """Measure distances as `stardist.geometry.star_dist` does, faster and without Python's lock.
 
     A ray leaves a pixel in steps of one pixel until it meets another label or leaves the image (Schmidt et al. 2018,
-    section 2). The package computes the directions anew for each pixel; here the points of each ray are listed once.
+    section 2). The package recomputes the directions for each pixel; here the points of each ray are listed once.
 
     Args:
         labels: `(H, W)` int32; 0 is background, gaps are allowed.
-        n_rays: Rays at equal angles; the first points to higher columns, the ones after it turn to higher rows.
+        n_rays: Number of rays at equal angles; the first points to higher columns, the next ones turn towards higher
+            rows.
         grid: Distances are measured at each `grid`-th row and column.
 
     Returns:

@@ -1,6 +1,6 @@
-"""The files that `nucseg predict` writes, one format a module, so that memory does not grow with the image.
+"""The files that `nucseg predict` writes, one format per module.
 
-Each is written nucleus by nucleus or window by window.
+Each is written nucleus by nucleus or window by window, so that memory does not grow with the image.
 """
 
 from nucseg.reporting.formats.registry import FORMATS, Format, write_format

@@ -21,7 +21,7 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
     Source: https://cocodataset.org/#format-data
 
     Args:
-        nuclei: What was found; annotation k is label k.
+        nuclei: The nuclei found; annotation k is label k.
         source: The image, for its file name.
         path: The file.
         name: Not used: COCO numbers images.

@@ -18,7 +18,7 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
     Source: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
 
     Args:
-        nuclei: What was found; measurement `Label` is the label.
+        nuclei: The nuclei found; measurement `Label` is the label.
         source: The image, for its pixel size.
         path: The file.
         name: Not used.

@@ -18,7 +18,7 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
     ImageJ's coordinates are those of pixel corners, (0, 0) at the outer corner of the first pixel.
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: Not used.
         path: The file.
         name: Not used.

@@ -15,10 +15,10 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
     Source: https://www.kaggle.com/c/data-science-bowl-2018/overview/evaluation
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: Not used.
         path: The file.
-        name: What goes into `ImageId`.
+        name: Value of `ImageId`.
     """
     with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")

@@ -15,14 +15,14 @@ from nucseg.inference.instances.stitched import StitchedLabels
 
 _TILE = 512  # pixels a side
 _BIG = 2**31  # bytes before compression, above which BigTIFF is used
-_AHEAD = 2**25  # bytes that may wait to be compressed; a second thread compresses while the next tiles are drawn
+_AHEAD = 2**25  # bytes that may wait for compression; a second thread compresses while the next tiles are drawn
 
 
 def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
-    """Write `(H, W)` uint16, or uint32 above 65,535 nuclei; a small image in strips, as every reader takes it.
+    """Write `(H, W)` uint16, or uint32 above 65,535 nuclei; a small image in strips, which every reader supports.
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: The image, for its pixel size.
         path: The file.
         name: Not used: a TIFF has no place for it.
@@ -66,7 +66,7 @@ def _tiles(nuclei: StitchedLabels, dtype: np.dtype) -> Iterator[NDArray]:
 
 
 def label_bands(nuclei: StitchedLabels, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
-    """Yield the label image in bands of full rows, and where the tiles of a band begin."""
+    """Yield the label image in bands of full rows, and the positions of the tiles of each band."""
     height, width = nuclei.shape
     for top in range(0, height, rows):
         yield nuclei.labels(Window(top, 0, min(top + rows, height), width)), range(0, width, rows)

@@ -26,11 +26,10 @@ _VERSION = "0.4"
 def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
     """Write a folder that napari, Fiji and QuPath open.
 
-    Version 0.4 (Zarr 2) is what most of them read.
-    Source: https://ngff.openmicroscopy.org/0.4/
+    Version 0.4 (Zarr 2) is the one that most of them read. Source: https://ngff.openmicroscopy.org/0.4/
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: The image; its pixels are copied into the folder, so that the nuclei can be seen on it.
         path: The folder.
         name: The image's name.
@@ -72,7 +71,7 @@ def _write_pyramid(
     dtype: np.dtype,
     halve: Callable[[NDArray], NDArray],
 ) -> list[tuple[int, int]]:
-    """Write levels `0`, `1`, ... of half the size each; give the (rows, columns) of each."""
+    """Write levels `0`, `1`, ..., each half the size of the one before; return the (rows, columns) of each."""
     sizes = [(shape[-2], shape[-1])]
     while max(sizes[-1]) > _SMALLEST:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))

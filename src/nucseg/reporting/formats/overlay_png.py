@@ -32,7 +32,7 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
     """Write the picture with outlines.
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: The image.
         path: The file.
         name: Not used.
@@ -44,7 +44,7 @@ def write_numbered(nuclei: StitchedLabels, source: ImageSource, path: Path, name
     """Write the picture with outlines and, in each nucleus, its number: its label and the `label` of its table row.
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: The image.
         path: The file.
         name: Not used.
@@ -80,7 +80,7 @@ def _save(picture: Image.Image, path: Path) -> None:
 
 
 def _scale(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return which pixels are shown (every n-th), and the pixels a side of the square that each becomes."""
+    """Return which pixels are shown (every n-th), and the side in pixels of the square that each becomes."""
     longer = max(shape)
     return -(-longer // LARGEST_SIDE), max(1, -(-SMALLEST_SIDE // longer))
 
@@ -96,8 +96,8 @@ def _drawn(nuclei: StitchedLabels, source: ImageSource) -> NDArray[np.uint8]:
     outlines = find_boundaries(labels, mode="inner")
     if factor > 1:  # a second pixel inwards
         outlines |= binary_dilation(outlines) & (labels > 0)
-    if step == 1:  # else nuclei are so small that little of them would be left
-        # Darker beside the line, so that it is seen on bright nuclei and bright tissue.
+    if step == 1:  # otherwise little would be left of such small nuclei
+        # Darker beside the line, so that it is visible on bright nuclei and bright tissue.
         picture[binary_dilation(outlines) & ~outlines] //= 3
     picture[outlines] = _OUTLINE
     return picture

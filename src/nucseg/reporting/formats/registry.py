@@ -19,7 +19,7 @@ class Format:
     """One format.
 
     Attributes:
-        suffixes: Of the files that are written for each image.
+        suffixes: Suffixes of the files that are written for each image.
         writer: `module:function`, called with the nuclei, the image, the first file's path and the image's name.
     """
 
@@ -63,10 +63,10 @@ def write_format(given: str, nuclei: StitchedLabels, source: ImageSource, folder
         name: The image's name without suffix.
 
     Returns:
-        The files, there whole or not at all.
+        The files, written completely or not at all.
 
     Raises:
-        InputError: The format is unknown, or cannot hold an image so large.
+        InputError: The format is unknown, or cannot store so large an image.
         StorageError: A file cannot be written.
     """
     paths = format_paths(folder, name, [given])
@@ -78,8 +78,8 @@ def write_format(given: str, nuclei: StitchedLabels, source: ImageSource, folder
 def _storable(source: ImageSource) -> ImageSource:
     """Convert pixels to a dtype that every format takes, without a change of their values.
 
-    That is an integer, float32 or float64 in the machine's byte order; of two names for one dtype, as NumPy has them
-    for 64-bit integers, the common one.
+    That is an integer, float32 or float64 in the machine's byte order; if NumPy has two names for a dtype, as for
+    64-bit integers, the common one.
     """
     kind, size = source.dtype.kind, source.dtype.itemsize
     dtype = np.dtype(np.uint8 if kind == "b" else f"{kind}{min(max(size, 4), 8) if kind == 'f' else size}")

@@ -1,4 +1,4 @@
-"""Run lengths of nuclei that are known a group at a time, in the frame of the whole image."""
+"""Run lengths of nuclei that come in groups, in the frame of the whole image."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ def nucleus_runs(nuclei: StitchedLabels) -> Iterator[tuple[LabelBlock, list[NDAr
     """Yield each group with its nuclei's runs in the whole image, as `nucseg.masks.rle.kaggle_runs` defines them."""
     height = nuclei.shape[0]
     for group in nuclei.blocks():
-        # A row of background below keeps runs from going on over the end of a column of the group's window.
+        # A row of background below keeps runs from continuing past the end of a column of the group's window.
         padded = np.pad(group.labels, ((0, 1), (0, 0)))
         runs = []
         for found in kaggle_runs(padded):
@@ -24,6 +24,6 @@ def nucleus_runs(nuclei: StitchedLabels) -> Iterator[tuple[LabelBlock, list[NDAr
 
 
 def _joined(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join runs of which one begins where the other ends: over the end of a column of the whole image."""
+    """Join runs of which one begins where the other ends, at the end of a column of the whole image."""
     begins = np.concatenate([[True], starts[1:] != starts[:-1] + lengths[:-1]])
     return np.stack([starts[begins], np.add.reduceat(lengths, np.flatnonzero(begins))], axis=1)

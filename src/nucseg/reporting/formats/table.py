@@ -27,15 +27,15 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
     """Write one row per nucleus into `path` (Parquet) and the same rows as CSV beside it.
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: The image, for intensities and its pixel size.
         path: The Parquet file.
-        name: What goes into the column `image`.
+        name: Value of the column `image`.
     """
-    # Joined as text: a dot in the image's name does not begin a suffix.
+    # Joined as text: a dot in the image's name does not start a suffix.
     with ExitStack() as stack:
         csv_file = stack.enter_context(atomic_file(path.with_name(path.name.removesuffix(".parquet") + ".csv")))
-        # Opened here, for pyarrow takes some paths for URLs.
+        # Opened here, because pyarrow mistakes some paths for URLs.
         opened = stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
         writer: pq.ParquetWriter | None = None
         for number, frame in enumerate(_frames(nuclei, source, name)):
@@ -61,7 +61,7 @@ def features(group: LabelBlock, source: ImageSource, name: str) -> pd.DataFrame:
     Args:
         group: The nuclei.
         source: The image.
-        name: What goes into the column `image`.
+        name: Value of the column `image`.
 
     Returns:
         One row per nucleus: `image`, `label`, `score`, the features of `skimage.measure.regionprops_table` in pixels of
@@ -69,7 +69,7 @@ def features(group: LabelBlock, source: ImageSource, name: str) -> pd.DataFrame:
     """
     image = source.read(group.window)
     measured: dict[str, Any] = regionprops_table(group.labels, image, (*_SHAPE, *_INTENSITY))
-    # Intensities have the same dtype for every image, so that their tables make one.
+    # Intensities have the same dtype for every image, so that their tables can be joined.
     frame = pd.DataFrame(
         {name: column.astype(np.float64) if "intensity" in name else column for name, column in measured.items()}
     )

@@ -1,1 +1,1 @@
-"""What people look at of instances: outlines with their errors, curves of AP and sizes, exports to Kaggle and COCO."""
+"""Output for instances: outlines with their errors, curves of AP and sizes, exports to Kaggle and COCO."""

@@ -21,8 +21,8 @@ def ap_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
         metrics: `metrics.json` of each model, with keys `ap_<threshold>` in its groups.
 
     Returns:
-        Title -> chart: `All test images`, then one for each dataset and each modality if there are several. Empty where
-        no `ap_…` was computed.
+        Title -> chart: `All test images`, then one for each dataset and each modality if there are several. Empty if no
+        `ap_…` was computed.
     """
     groups = {"All test images": {model["model"]: model["overall"] for model in metrics}}
     for by in ("dataset", "modality"):
@@ -49,11 +49,11 @@ def _ap_figure(scores: Mapping[str, Mapping[str, Any]]) -> Figure | None:
 
 
 def size_figure(true_diameters: ArrayLike, predicted: Mapping[str, ArrayLike]) -> Figure:
-    """Draw how large the true and the predicted nuclei are.
+    """Draw the sizes of the true and the predicted nuclei.
 
     Args:
-        true_diameters: `(N,)`, the diameter in pixels of the circle of equal area, of each true nucleus.
-        predicted: Model -> the same of its predicted nuclei.
+        true_diameters: `(N,)`, for each true nucleus the diameter in pixels of the circle of equal area.
+        predicted: Model -> the same for its predicted nuclei.
 
     Returns:
         Histograms over a logarithmic axis, with common bins; the truth is filled, each model is a line.

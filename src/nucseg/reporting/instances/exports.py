@@ -1,4 +1,4 @@
-"""What was found in the test split in the formats of others: Kaggle's submission, COCO results."""
+"""The nuclei found in the test split in other tools' formats: Kaggle's submission, COCO results."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def submission_rows(image_id: str, found: Instances) -> list[dict[str, str]]:
     Source: https://www.kaggle.com/c/data-science-bowl-2018/overview/evaluation
 
     Args:
-        image_id: What goes into `ImageId`.
+        image_id: Value of `ImageId`.
         found: The nuclei, thresholded.
 
     Returns:

@@ -39,8 +39,8 @@ def draw_overlay(
     """Draw the true outlines and the predicted outlines of one image side by side.
 
     Left: true nuclei that are missed, split, or lost in a merged prediction. Right: predicted nuclei that are extra,
-    merged, or a piece of a split nucleus. `outcome` says which is which. Outlines run along the edges
-    of pixels, so what is drawn is exactly the label image; where two nuclei touch, the error's colour is on top.
+    merged, or a piece of a split nucleus. `outcome` says which is which. Outlines run along the edges of pixels, so
+    they show exactly the label image; where two nuclei touch, the error's colour is on top.
 
     Args:
         image: `(H, W)` or `(H, W, 3)`, any integer or float dtype.
@@ -50,7 +50,7 @@ def draw_overlay(
         stretch: Percentiles of the pixels that become black and white.
 
     Returns:
-        The figure, whose resolution follows the image's size within bounds.
+        The figure; its resolution depends on the image's size, within limits.
 
     Raises:
         InputError: The label images differ in shape, or one is not a label image.
@@ -125,7 +125,7 @@ def _panel(axes: Axes, image: NDArray, labels: NDArray, kinds: NDArray[np.uint8]
     axes.set_title(title, fontsize=10)
     axes.set_axis_off()
     segments, kind = boundary_segments(labels, kinds)
-    # Line widths are in pixels of the picture, or large images of small nuclei would be all line.
+    # Line widths are in pixels of the picture; otherwise large images of small nuclei would be all lines.
     point = 72 / cast(Figure, axes.figure).dpi
     # A dark casing under all lines keeps white and yellow visible on bright tissue.
     axes.add_collection(

@@ -1,4 +1,4 @@
-"""The scores of `metrics.json` as tables: for the report, for the console, with the words that explain them."""
+"""The scores of `metrics.json` as tables for the report and the console, with explanations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ _CONSOLE = ("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji",
 
 
 def metric_rows(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
-    """Return what the `metrics.json` of some models say of their keys, in their order; the first to name one counts.
+    """Return the rows of the keys in several models' `metrics.json`, in their order; the first row of a key counts.
 
-    A key without a row (the file was written by an earlier version) is its own name.
+    A key without a row (in a file of an earlier version) is its own name.
     """
     rows = {row["key"]: Metric(**row) for model in reversed(metrics) for row in model.get("metrics", ())}
     keys = dict.fromkeys(key for model in metrics for key in model["overall"])
@@ -35,7 +35,7 @@ def ap_threshold(key: str) -> float | None:
 
 
 def format_score(value: Any) -> str:
-    """Format a count as it is, a score with three decimals, an undefined value as a dash."""
+    """Format a count unchanged, a score with three decimals, an undefined value as a dash."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "-"
     if isinstance(value, float | np.floating):
@@ -51,8 +51,8 @@ def group_table(metrics: Sequence[Mapping[str, Any]], by: str) -> pd.DataFrame:
         by: `overall`, or one of `dataset`, `modality`, `test_class`.
 
     Returns:
-        Columns `group`, `model`, then every key of the groups in the order of `metrics.json`; undefined scores are
-        NaN. Groups are sorted, models keep their order. Empty where no model has such groups.
+        Columns `group`, `model`, then every key of the groups in the order of `metrics.json`; undefined scores are NaN.
+        Groups are sorted, models keep their order. Empty if no model has such groups.
     """
     rows: list[dict[str, Any]] = []
     for order, model in enumerate(metrics):
@@ -80,7 +80,7 @@ def console_table(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def leak_warning(metrics: Mapping[str, Any], run: RunRecord) -> str | None:
-    """Return where test scores are too good because the pretrained weights have seen the test images.
+    """Return a warning if test scores are too good because the pretrained weights have seen the test images.
 
     Args:
         metrics: `metrics.json` of one model.

@@ -1,4 +1,4 @@
-"""Decodes uploads in processes of their own, whose memory and time are bounded, whatever is in the file."""
+"""Decoding of uploads in separate processes with bounded memory and time, whatever the file contains."""
 
 import contextlib
 import io
@@ -31,10 +31,10 @@ from nucseg.serving.limits import DECODE_BYTES, Cost, check_size
 
 _THREADS = 2  # that decode strips and tiles of one image
 _OVERHEAD = 192 << 20  # bytes for libraries that are imported late, and stacks of threads
-_PATIENCE = 20  # seconds on the clock for each second of processor time: the processors are shared
+_PATIENCE = 20  # seconds of wall time per second of processor time: the processors are shared
 _log = logging.getLogger(__name__)
 
-# A server that is asked for a process copies itself for each image: a moment, where a new interpreter takes a second.
+# A fork server copies itself for each image, which takes a moment; a new interpreter would take a second.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__])
 
@@ -50,18 +50,18 @@ def decode_upload(
     """Decode an upload within limits into a temporary file.
 
     Args:
-        upload: TIFF, PNG or JPEG, seekable; it is not needed any more afterwards.
+        upload: TIFF, PNG or JPEG, seekable; it is not needed afterwards.
         max_pixels: As `check_size`.
         max_memory: As `check_size`.
         name: Name for messages.
-        waiting: Is called every second; what it raises ends the decoding.
+        waiting: Called every second; an exception that it raises ends the decoding.
 
     Returns:
-        The image; its pixels are read from the file, which is gone when the image is.
+        The image; its pixels are read from the file, which is removed together with the image.
 
     Raises:
         InputError: It is not an image.
-        TooLargeError: It is too large a one, or takes more memory or time than is allowed or there is.
+        TooLargeError: It is too large, or takes more memory or time than is allowed or available.
         OSError: The temporary folder is full.
     """
     cost = check_size(upload, max_pixels, name, max_memory=max_memory)
@@ -70,7 +70,7 @@ def decode_upload(
         facts: ImageSource = _run(cost, name, file.fileno(), target.fileno(), waiting)
 
     def read(window: Window) -> np.ndarray:
-        # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
+        # Mapped again each time: pages of a file that stays mapped would count as memory of the process.
         pixels: np.ndarray = np.memmap(target, facts.dtype, "r", shape=facts.shape)
         return np.array(pixels[window.slices])
 
@@ -79,7 +79,7 @@ def decode_upload(
 
 @contextlib.contextmanager
 def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Return the file that an upload is, or a copy where it is none."""
+    """Return the upload's file, or a copy if it has none."""
     try:
         upload.fileno()
     except io.UnsupportedOperation:
@@ -93,7 +93,7 @@ def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], None]) -> Any:
-    """Decode in another process and return what it says of the image."""
+    """Decode in another process and return its description of the image."""
     receiver, sender = _processes.Pipe(duplex=False)
     with receiver:
         with sender:
@@ -114,7 +114,7 @@ def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], 
             pass
         finally:
             if answer is None or isinstance(answer, TimeoutError):
-                process.join(0.1)  # one that died tells how
+                process.join(0.1)  # its exit code tells how it died
                 process.kill()
             process.join()
     code = process.exitcode
@@ -124,14 +124,14 @@ def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], 
         raise answer
     if answer is None:
         _log.warning("%s: the process that decoded it ended with %s.", name, code)
-        if code == -signal.SIGKILL:  # as the kernel does where memory runs out
+        if code == -signal.SIGKILL:  # as the kernel does if memory runs out
             raise TooLargeError(f"{name}: needs more memory to decode than is available. Save it as a TIFF with tiles.")
         raise InputError(f"{name}: cannot be decoded. The file is damaged; fetch or save it again.")
     return answer
 
 
 class _Descriptors:
-    """Open files that go over to another process.
+    """Open files that are passed to another process.
 
     Args:
         numbers: Their descriptors.
@@ -176,9 +176,9 @@ def _bound(cost: Cost) -> None:
     for kind, limit in ((resource.RLIMIT_DATA, used + _OVERHEAD + cost.memory), (resource.RLIMIT_CPU, cost.seconds)):
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-    with contextlib.suppress(OSError):  # where memory runs out this process goes before all others
+    with contextlib.suppress(OSError):  # if memory runs out, the kernel ends this process before all others
         Path("/proc/self/oom_score_adj").write_text("1000")
-    # What libraries print while they run out of memory helps nobody; what is wrong is sent.
+    # What libraries print while they run out of memory helps nobody; the error itself is sent.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
@@ -202,10 +202,10 @@ def _elsewhere(window: Window) -> np.ndarray:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Raise what a decoder raises as an error of the file, but for want of memory."""
+    """Convert a decoder's exceptions to errors of the file, except a lack of memory."""
     try:
         yield
-    except Exception as error:  # a damaged file meets the libraries with whatever exception
+    except Exception as error:  # with a damaged file the libraries may raise any exception
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, MemoryError):

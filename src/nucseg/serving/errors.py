@@ -1,4 +1,4 @@
-"""What the service refuses, in its own words; `nucseg.serving.web.failures` says what that is in HTTP."""
+"""The errors of the service; `nucseg.serving.web.failures` maps them to HTTP."""
 
 import errno
 
@@ -14,7 +14,7 @@ class UnknownModelError(InputError):
 
 
 class BusyError(NucsegError):
-    """More is waiting than what is allowed, or it took too long; trying later helps.
+    """More is waiting than is allowed, or it took too long; trying again later helps.
 
     Attributes:
         retry_after: Seconds after which to try again.
@@ -26,14 +26,14 @@ class BusyError(NucsegError):
 
 
 class UnknownJobError(NucsegError):
-    """There is no task of this id."""
+    """There is no task with this id."""
 
 
 class UnfinishedJobError(NucsegError):
     """The task has no result yet, or never will have one.
 
     Attributes:
-        retry_after: Seconds after which to ask again; None if asking again is of no use.
+        retry_after: Seconds after which to ask again; None if asking again is useless.
     """
 
     def __init__(self, message: str, retry_after: int | None) -> None:
@@ -42,7 +42,7 @@ class UnfinishedJobError(NucsegError):
 
 
 class ExpiredJobError(NucsegError):
-    """The task's result was removed because it was kept long enough."""
+    """The task's result has expired and was removed."""
 
 
 class ReusedKeyError(NucsegError):
@@ -50,10 +50,10 @@ class ReusedKeyError(NucsegError):
 
 
 class UnavailableError(NucsegError):
-    """Something beside the service (task table, storage, temporary folder) cannot be used at the moment.
+    """Something that the service needs (task table, storage, temporary folder) cannot be used at the moment.
 
-    Neither the client nor the image is to blame, and trying later helps. The message is for the client; the log gets
-    the cause.
+    Neither the client nor the image is to blame, and trying again later helps. The message is for the client; the log
+    gets the cause.
 
     Args:
         message: What cannot be used.
@@ -81,12 +81,12 @@ class NoRoomError(UnavailableError):
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FULL_WORDS = ("disk is full", "No space left", "DiskFull", "InsufficientStorage", "StorageFull", "QuotaExceeded")
-# Of the machine, whatever the file: not one of a decoder that misses an image or of a model that misses a weight.
+# Errors of the machine, not those of a decoder without an image or of a model without a weight.
 _MACHINE = _FULL | {errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 
 
 def unavailable(what: str, error: BaseException) -> UnavailableError:
-    """Return the error for something that failed with another one, `NoRoomError` where that says so.
+    """Return the error for something that failed with another one; `NoRoomError` if its disk is full.
 
     Args:
         what: `the storage`, `the task table`, `the temporary folder`.
@@ -103,7 +103,7 @@ def fault_of_machine(error: BaseException | None) -> UnavailableError | None:
     """Return what an error says of this machine's disks; None if it is of another kind.
 
     Args:
-        error: Any; those that caused it count, too.
+        error: Any error; its causes are checked, too.
     """
     while error is not None:
         if isinstance(error, UnavailableError):

@@ -1,4 +1,4 @@
-"""How large an image is and what decoding it takes, from its header: before anything is decoded."""
+"""The size of an image and the cost of decoding it, read from its header before anything is decoded."""
 
 import io
 import math
@@ -31,13 +31,13 @@ _HEADER_BYTES = 4096  # of a JPEG; they are read again where its frame header li
 _MAX_MARKERS = 64  # of a JPEG before its frame header; files have less than ten
 _BAND_PIXELS = 2**23  # as `ImageSource.bands` reads them
 _CODECS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
-# What they hold is as large as the TIFF says; other codecs say a size of their own.
+# Their content has the size that the TIFF declares; other codecs declare their own size.
 _AS_DECLARED = {tifffile.COMPRESSION[name] for name in _CODECS}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What an image takes once it is decoded, and what decoding it takes at most.
+    """The size of a decoded image, and an upper limit of the cost of decoding it.
 
     Attributes:
         pixels: Rows times columns, of all planes or of the largest tile.
@@ -51,25 +51,25 @@ class Cost:
 
     @property
     def seconds(self) -> int:
-        """Seconds of processor time that decoding may take; machines decode ten times as fast and more."""
+        """Seconds of processor time that decoding may take; it is usually ten times as fast or more."""
         return 10 + self.size // 10_000_000
 
 
 def check_size(stream: IO[bytes], max_pixels: int, name: str = "image", *, max_memory: int = DECODE_BYTES) -> Cost:
-    """Refuse an image that is too large, or would be once it is decoded.
+    """Refuse an image that is too large, or would be when decoded.
 
     Args:
         stream: The image file, seekable.
-        max_pixels: Rows times columns that are allowed, of up to 16 bytes over all planes.
+        max_pixels: Maximum number of pixels (rows times columns), each of up to 16 bytes over all planes.
         name: Name for messages.
         max_memory: Bytes of memory that decoding it may take.
 
     Returns:
-        What it takes.
+        The cost.
 
     Raises:
         TooLargeError: It is too large.
-        InputError: It is no TIFF, PNG or JPEG, or its header cannot be read.
+        InputError: It is not a TIFF, PNG or JPEG, or its header cannot be read.
     """
     try:
         cost = _cost(stream)
@@ -77,7 +77,7 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image", *, max_m
         raise TooLargeError(f"{name}: {error}") from error
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    except Exception as error:  # a damaged header meets the libraries with whatever exception
+    except Exception as error:  # with a damaged header the libraries may raise any exception
         raise InputError(f"{name}: its header cannot be read. The file is damaged; save it again.") from error
     finally:
         stream.seek(0)
@@ -104,7 +104,7 @@ def file_kind(stream: IO[bytes]) -> str:
 
 
 def _cost(stream: IO[bytes]) -> Cost:
-    """Compute what the header of a file declares; the stream may stand anywhere afterwards."""
+    """Compute the cost that the header of a file declares; the position of the stream afterwards is undefined."""
     length = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     start = stream.read(8)
@@ -123,7 +123,7 @@ def _cost(stream: IO[bytes]) -> Cost:
 
 
 def _whole(rows: int, columns: int, pixel_bytes: int, length: int) -> Cost:
-    """Compute the cost of an image that is decoded at one go."""
+    """Compute the cost of an image that is decoded as a whole."""
     _check_sides(rows, columns)
     size = rows * columns * pixel_bytes
     # The file and a part of it, the pixels, and a copy of them or what a progressive JPEG keeps meanwhile.
@@ -145,7 +145,7 @@ def _png(stream: IO[bytes], length: int) -> Cost:
     depth, samples = header[24], _PNG_SAMPLES[header[25]]
     raw = rows * (columns * depth * samples // 8 + 2)
     sizes = _png_chunks(stream)
-    # What cannot be compressed grows a little, and interlaced images have more rows; more than that is no pixels.
+    # Incompressible data grows a little, and interlaced images have more rows; anything beyond that is not pixels.
     if sizes[b"IDAT"] > raw * 1.1 + 4096:
         raise InputError("holds more data than its pixels need. The file is damaged; save it again.")
     # A palette is decoded to its colours, and what is transparent to one more sample.
@@ -167,7 +167,7 @@ def _png_chunks(stream: IO[bytes]) -> Counter[bytes]:
 
 
 def _tiff(stream: BinaryIO, length: int) -> Cost:
-    """Count every page, for a decoder may put them together."""
+    """Compute the cost of every page, since a decoder may join them."""
     pixels = size = chunks = largest = plane = band = 0
     with tifffile.TiffFile(stream) as tiff:
         for number, page in enumerate(tiff.pages):
@@ -218,7 +218,7 @@ def _item_bytes(page: tifffile.TiffPage) -> int:
 
 
 def _check_numbers(page: tifffile.TiffPage) -> None:
-    """Refuse tags with several values where one is meant: a product would repeat them instead of growing."""
+    """Refuse tags with several values where one is expected: multiplying them would repeat values."""
     numbers = (
         page.imagewidth,
         page.imagelength,
@@ -235,7 +235,7 @@ def _check_numbers(page: tifffile.TiffPage) -> None:
 
 
 def _largest_frame(stream: IO[bytes], page: tifffile.TiffPage, length: int) -> int:
-    """Find the most pixels that a JPEG within a TIFF declares by itself."""
+    """Find the largest number of pixels that a JPEG within a TIFF itself declares."""
     if page.jpegheader is not None:  # of a vendor's format, whose strips have no header
         rows, columns, _ = _jpeg_frame(io.BytesIO(page.jpegheader), 0, len(page.jpegheader))
         return rows * columns
@@ -252,12 +252,12 @@ def _jpeg_frame(stream: IO[bytes], start: int, end: int) -> tuple[int, int, int]
     """Read rows, columns and channels from the frame header of a JPEG, as libjpeg finds it.
 
     Args:
-        stream: Holds it.
+        stream: The file that contains it.
         start: Its first byte.
-        end: Behind its last byte.
+        end: Position after its last byte.
 
     Raises:
-        InputError: There is none, or it is of another kind than 8-bit baseline and progressive.
+        InputError: There is none, or it is neither 8-bit baseline nor progressive.
     """
     stream.seek(start)
     data = stream.read(min(_HEADER_BYTES, end - start))

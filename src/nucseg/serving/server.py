@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_server(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what was asked and stop.
+    """Serve until SIGTERM or SIGINT; then finish pending requests and stop.
 
     Raises:
         ModelError: The default model does not exist.
@@ -41,7 +41,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
     Args:
         app: From `create_app`.
-        settings: Where to listen, and how long to answer at the end.
+        settings: The address, and the time to finish pending requests at the end.
     """
     return uvicorn.Config(
         app,

@@ -1,4 +1,4 @@
-"""Everything that can be set of the service: by option, by environment variable or in `.env`, in this order."""
+"""The settings of the service, by option, by environment variable or in `.env`, in this order of precedence."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ PREFIX = "NUCSEG_"
 
 
 class Settings(BaseSettings):
-    """The settings of server and workers. The variable of each is its name in capitals after `NUCSEG_`."""
+    """The settings of server and workers; the variable of each is `NUCSEG_` and its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     debug: bool = Field(False, description="Write more to the log; responses stay the same.")
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables that make these settings in another process."""
+        """Return the environment variables that reproduce these settings in another process."""
         values = {name: getattr(self, name) for name in self.model_fields_set}
         if self.api_key is not None:
             values["api_key"] = self.api_key.get_secret_value()
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read the settings; what is given goes before environment and `.env`.
+    """Read the settings; given values take precedence over environment and `.env`.
 
     `models` is also written into the environment, where the registry of models looks for it.
 

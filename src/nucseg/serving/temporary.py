@@ -1,4 +1,4 @@
-"""Temporary folders that do not outlive their process for long, however it ends."""
+"""Temporary folders that are soon removed after their process, however it ends."""
 
 import fcntl
 import logging
@@ -22,13 +22,13 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Create a folder that is removed after the block, or by `sweep_temporary` where the process is killed.
+    """Create a folder that is removed after the block, or by `sweep_temporary` if the process is killed.
 
     Yields:
-        The folder, which is empty but for the lock that says that its process lives.
+        The folder, empty except for the lock that shows that its process is alive.
 
     Raises:
-        UnavailableError: It cannot be made.
+        UnavailableError: It cannot be created.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
@@ -59,7 +59,7 @@ def check_temporary() -> None:
     """Check that temporary files can be written, and that sockets between processes fit into their folder's path.
 
     Raises:
-        UnavailableError: They cannot.
+        UnavailableError: They cannot, or the path is too long.
     """
     try:
         if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_PATH:

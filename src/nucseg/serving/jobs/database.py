@@ -29,15 +29,15 @@ _log = logging.getLogger(__name__)
 
 
 def connect(url: str, *, wait: float = 30, connections: int = 5) -> Engine:
-    """Create the engine for a database URL; nothing is connected to yet.
+    """Create the engine for a database URL, without connecting yet.
 
     Args:
         url: `sqlite:///path` or `postgresql://user:password@host/name`.
         wait: Seconds that a statement may wait for a lock, or a call for a connection.
-        connections: Connections that are kept; as many more may be opened for a while.
+        connections: Connections that are kept; as many more may be opened temporarily.
 
     Raises:
-        ConfigError: The URL is wrong, of another database, or its driver is missing.
+        ConfigError: The URL is wrong or names an unsupported database, or the driver is missing.
     """
     try:
         parsed = make_url(url)
@@ -53,7 +53,7 @@ def connect(url: str, *, wait: float = 30, connections: int = 5) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if backend == "postgresql":
-        # A server that is gone, or a network that swallows everything, ends a connection instead of holding its thread.
+        # If the server is gone, or the network swallows everything, the connection ends instead of holding its thread.
         alive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
         defaults = {name: value for name, value in {"connect_timeout": 2, **alive}.items() if name not in parsed.query}
         try:
@@ -70,13 +70,13 @@ def connect(url: str, *, wait: float = 30, connections: int = 5) -> Engine:
 
 
 def reading(engine: Engine) -> Engine:
-    """Return the same engine for transactions that only read, which on SQLite wait for no writer."""
+    """Return the same engine for read-only transactions, which on SQLite do not wait for writers."""
     return engine.execution_options(**{_READING: True})
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn what a database raises that cannot be used into `UnavailableError`."""
+    """Convert the errors of an unusable database to `UnavailableError`."""
     try:
         yield
     except (IntegrityError, DataError):
@@ -88,7 +88,7 @@ def database_errors() -> Iterator[None]:
 
 
 def now(engine: Engine) -> ColumnElement[float]:
-    """Return the database's own clock as an expression, in seconds since 1970: machines may not agree on the time."""
+    """Return an expression for the database's clock, in seconds since 1970, since the machines' clocks may differ."""
     if engine.dialect.name == "sqlite":
         return cast((func.julianday("now") - 2440587.5) * 86400.0, Float)
     return cast(func.extract("epoch", func.clock_timestamp()), Float)
@@ -97,8 +97,8 @@ def now(engine: Engine) -> ColumnElement[float]:
 class _SqliteFile:
     """Connects to an SQLite file: the first connection creates it if it is missing, no later one does.
 
-    A file that was removed under a running service would otherwise come back empty, and each process would go on with
-    another one.
+    Otherwise a file that was removed under a running service would be recreated empty, and processes would continue
+    with different files.
     """
 
     def __init__(self, path: Path, wait: float) -> None:
@@ -139,14 +139,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _check_file(path: Path, file: tuple[int, int] | None) -> None:
-    """Refuse a connection to a file that another one has replaced; the pool connects anew."""
+    """Refuse a connection to a file that was replaced by another one; the pool then reconnects."""
     if _identity(path) != file:
         _log.warning("The task table's file %s was replaced or is missing.", path)
         raise DisconnectionError(f"{path} was replaced")
 
 
 def _begin_sqlite(connection: Any) -> None:
-    # A writer takes its lock at once: a reader that becomes one could not wait for it.
+    # A writer takes its lock at once: a reader that becomes a writer could not wait for it.
     read = connection.get_execution_options().get(_READING, False)
     connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
 

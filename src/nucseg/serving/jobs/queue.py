@@ -1,4 +1,4 @@
-"""What a client may do with jobs: hand one in, ask for it, fetch its result, remove it."""
+"""The clients' operations on jobs: submit, query, fetch the result, delete."""
 
 import hashlib
 import json
@@ -33,11 +33,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Submission:
-    """A job that a client hands in, until it has been told so.
+    """A job that a client submits, until the client has been answered.
 
     Attributes:
         job_id: Id of the new job.
-        withdrawn: Set when the client is answered that the job was not taken: then it must not be done.
+        withdrawn: Set when the client is told that the job was not accepted: then it must not be processed.
     """
 
     job_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -51,9 +51,9 @@ class JobQueue:
         table: The jobs.
         storage: Their uploads (`<id>/upload`) and results (`<id>/<attempt>/…`).
         files: The formats of results.
-        max_queue: Jobs that wait at most.
-        max_pixels: Pixels that an image may have.
-        max_memory: Bytes of memory that decoding it may take.
+        max_queue: Maximum number of waiting jobs.
+        max_pixels: Maximum number of pixels of an image.
+        max_memory: Maximum memory for decoding it, in bytes.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class JobQueue:
 
         Args:
             upload: TIFF, PNG or JPEG, seekable.
-            model: A model that exists; None is the default one of whoever works on the job.
+            model: A model that exists; None is the default model of the worker.
             threshold: The lowest score to keep; None takes the model's own.
-            formats: Those in which the result is written; none is all of them.
-            key: The client's name for this request: a second one with it gives the first one's job.
-            submission: By which the job can be withdrawn while it is taken.
+            formats: Formats in which the result is written; all if none is given.
+            key: The client's name for this request; a second request with it returns the job of the first.
+            submission: Through it the job can be withdrawn while it is being accepted.
 
         Returns:
             The job's id.
 
         Raises:
-            InputError: The header is not an image's, or that of one that is too large.
+            InputError: The header is not that of an image, or the image is too large.
             BusyError: Too many jobs wait.
             ReusedKeyError: The key belongs to another request.
             UnavailableError: Task table or storage cannot be used; no job is left behind.
@@ -119,7 +119,7 @@ class JobQueue:
         try:
             if not submission.withdrawn.is_set():
                 self.storage.put_stream(upload, upload_key(job_id))
-            # Asked again behind it: whoever withdraws later finds a job that is queued.
+            # Checked again afterwards: a later withdrawal finds a queued job.
             if submission.withdrawn.is_set() or not self.table.enqueue(job_id) or submission.withdrawn.is_set():
                 raise UnavailableError("this took too long; the task was not queued.")
         except BaseException:
@@ -128,7 +128,7 @@ class JobQueue:
         return job_id
 
     def withdraw(self, submission: Submission) -> None:
-        """Withdraw a job that is being taken, or was just taken: its client was told that it will not be done."""
+        """Withdraw a job that is being or was just accepted: its client was told that it will not be processed."""
         submission.withdrawn.set()
         for pause in _WITHDRAW_PAUSES:
             if self._discard(submission.job_id):
@@ -140,7 +140,7 @@ class JobQueue:
 
         Raises:
             UnknownJobError: There is none of this id.
-            ExpiredJobError: Its result was kept long enough.
+            ExpiredJobError: Its result has expired.
         """
         job = self.table.get(_valid(job_id))
         if job is None:
@@ -157,11 +157,11 @@ class JobQueue:
             file: The name of a format.
 
         Returns:
-            Its pieces, and their bytes in all.
+            Its pieces, and their total number of bytes.
 
         Raises:
             UnknownJobError: There is none of this id.
-            ExpiredJobError: Its result was kept long enough.
+            ExpiredJobError: Its result has expired.
             UnfinishedJobError: It is not finished, or failed, or was not submitted for this format.
         """
         job = self.get(job_id)
@@ -185,7 +185,7 @@ class JobQueue:
         return [given for given in self.files if job.formats is None or given in job.formats.split(",")]
 
     def delete(self, job_id: str) -> None:
-        """Remove a job with its files; what a worker that has it finds is dropped.
+        """Remove a job with its files; if a worker has it, its result is dropped.
 
         Raises:
             UnknownJobError: There is none of this id.
@@ -198,7 +198,7 @@ class JobQueue:
                 self.table.delete(job_id)
         if not found:
             raise UnknownJobError("there is no task with this id.")
-        # Where that fails, it can be asked for again, and the sweep does so, too.
+        # If this fails, it can be requested again, and the sweep repeats it, too.
         self.storage.delete(job_id)
         self.table.deleted(job_id)
 
@@ -212,10 +212,10 @@ class JobQueue:
         self.check_storage()
 
     def check_storage(self) -> None:
-        """Check whether the storage can be used, and is the one in which the jobs' files lie.
+        """Check whether the storage can be used, and is the one with the jobs' files.
 
         Raises:
-            UnavailableError: It cannot, or it is another one and jobs wait.
+            UnavailableError: It cannot be used, or it is another one and jobs are waiting.
         """
         known = self.table.knows_storage(self.storage.check())
         if not known and not self.table.settle_storage(self.storage.check, self.storage.mark):
@@ -228,7 +228,7 @@ class JobQueue:
             )
 
     def sweep(self) -> None:
-        """Expire old jobs, and remove the files of these, of deleted ones and of uploads that never ended."""
+        """Expire old jobs, and remove their files and those of deleted jobs and unfinished uploads."""
         self._clear(self.table.old(), self.table.expire, "expired")
         self._clear(self.table.left_over(), self.table.remove, "was removed")
         self.table.forget()
@@ -240,7 +240,7 @@ class JobQueue:
             _log.info("Task %s %s.", job_id, what)
 
     def _discard(self, job_id: str) -> bool:
-        """Remove a job whose upload failed; False if that cannot be now: then it is swept later."""
+        """Remove a job whose upload failed; False if this is impossible now: then it is swept later."""
         try:
             if self.table.delete(job_id, uploading=True):
                 self.storage.delete(job_id)

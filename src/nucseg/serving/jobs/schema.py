@@ -1,4 +1,4 @@
-"""The columns of the task table, and how it comes to be."""
+"""The columns of the task table, and its creation."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -66,10 +66,10 @@ class Job:
     """One row. Times are seconds since 1970 by the database's clock, progress is a fraction.
 
     Attributes:
-        result: Folder of the result in the storage, where it is finished.
-        lease: Proof of who may change it, where a worker has it.
-        given_back: Times that a worker could not go on with it, for a reason that is not the job's.
-        formats: Formats of the result, with commas between them; None is all.
+        result: Folder of the result in the storage, once it is finished.
+        lease: Token of the worker that has it, which alone may change it.
+        given_back: Number of times that a worker returned it for a reason unrelated to the job.
+        formats: Comma-separated formats of the result; None is all.
     """
 
     id: str
@@ -91,11 +91,11 @@ class Job:
 
 
 def make_tables(engine: Engine, reader: Engine) -> None:
-    """Create the tables, and the columns that those of an earlier version lack.
+    """Create the tables, and columns that are missing in those of an earlier version.
 
     Args:
         engine: The database.
-        reader: The same, for transactions that only read: where all is there, nobody is waited for.
+        reader: The same for read-only transactions, so that nothing waits if all tables exist.
     """
     with reader.begin() as connection:
         if set(_metadata.tables) <= set(inspect(connection).get_table_names()) and not _missing(connection):

@@ -1,4 +1,4 @@
-"""Where uploads and results lie: a folder, or a bucket that several machines share."""
+"""The storage of uploads and results: a folder, or a bucket that several machines share."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ _S3_CONFIG = {"connect_timeout": 2, "read_timeout": 10, "retries": {"mode": "sta
 class Storage:
     """Files by key (`folder/name`) below an fsspec URL.
 
-    Every method raises `UnavailableError` where the storage cannot be used (`NoRoomError`: it is full).
+    Every method raises `UnavailableError` if the storage cannot be used (`NoRoomError`: it is full).
 
     Args:
         url: A folder, or `s3://bucket/prefix` (credentials and endpoint as boto3 finds them).
@@ -61,7 +61,7 @@ class Storage:
         """Write something, to see whether the storage can be used.
 
         Returns:
-            The mark that `mark` wrote; None if there is none, and nothing was written then.
+            The mark that `mark` wrote; None if there is none; then nothing was written.
         """
         with self._errors():
             if self._local:
@@ -149,7 +149,7 @@ class Storage:
             return self._is_file(key)
 
     def delete(self, folder: str) -> None:
-        """Remove a folder of files; one that is not there is no error."""
+        """Remove a folder of files, if it exists."""
         path = self._path(folder)
         with self._errors():
             for left in reversed(range(_DELETE_TRIES)):
@@ -171,7 +171,7 @@ class Storage:
         return f"{self._root}/{key}"
 
     def _missed(self) -> None:
-        """Raise where the folder was there before and is gone: it is not to be made anew."""
+        """Raise an error if the folder existed before and is gone: it must not be recreated."""
         if self._marked and not Path(self._root).is_dir():
             raise FileNotFoundError(f"{self._root} is missing")
 
@@ -189,7 +189,7 @@ class Storage:
 
     @contextmanager
     def _errors(self, *, missing: bool = False) -> Iterator[None]:
-        """Turn whatever the storage raises into `UnavailableError`.
+        """Convert any exception of the storage to `UnavailableError`.
 
         Args:
             missing: Whether `FileNotFoundError` means that a file is missing, not the storage itself.

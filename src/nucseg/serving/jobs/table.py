@@ -1,4 +1,4 @@
-"""The task table: the one truth about what is queued, running and done."""
+"""The task table: the authoritative record of what is queued, running and done."""
 
 import threading
 import uuid
@@ -22,7 +22,7 @@ _HIDDEN: tuple[State, ...] = ("UPLOADING", "DELETING", "DELETED")
 
 @dataclass(frozen=True)
 class Request:
-    """What a client may send again without having it done twice.
+    """A request that a client may repeat without having it processed twice.
 
     Attributes:
         key: Digest of its `Idempotency-Key`.
@@ -37,16 +37,16 @@ _columns = [jobs.c[name] for name in Job.__dataclass_fields__]
 
 
 class JobTable:
-    """Every change of a job's state, each in one transaction; any number of processes may share it.
+    """All changes of jobs' states, each in one transaction; any number of processes may share the table.
 
-    The table is made with the first transaction, so a database that is away holds nobody up but who needs it. Every
-    method raises `UnavailableError` where the database cannot be used (`NoRoomError`: its disk is full).
+    The table is created with the first transaction, so an unavailable database only delays those that need it. Every
+    method raises `UnavailableError` if the database cannot be used (`NoRoomError`: its disk is full).
 
     Args:
         engine: From `nucseg.serving.jobs.database.connect`.
-        max_attempts: Times that a job is tried.
-        keep_hours: Hours that finished and failed jobs are kept.
-        upload_seconds: Seconds after which an upload that did not end is taken for abandoned.
+        max_attempts: Maximum number of attempts per job.
+        keep_hours: Hours for which finished and failed jobs are kept.
+        upload_seconds: Seconds after which an unfinished upload counts as abandoned.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class JobTable:
             connection.execute(update(checks).values(checked=self._now))
 
     def knows_storage(self, mark: str | None) -> bool:
-        """Return whether the jobs' files lie in the storage of this mark."""
+        """Return whether the jobs' files are in the storage with this mark."""
         with self._reading() as connection:
             return mark is not None and connection.scalar(select(checks.c.storage)) == mark
 
@@ -80,10 +80,10 @@ class JobTable:
 
         Args:
             read: Returns the storage's mark, None if it has none.
-            write: Gives it one.
+            write: Writes one.
 
         Returns:
-            False if jobs wait whose uploads lie elsewhere.
+            False if jobs are waiting whose uploads are elsewhere.
         """
         with self._writing() as connection:
             _lock(connection, "storage")
@@ -113,18 +113,18 @@ class JobTable:
         """Add a job whose upload is still to come, so that no upload is ever without a job.
 
         Args:
-            job_id: Id of the new job, not to be guessed: a UUID.
+            job_id: Id of the new job; a UUID, so that it cannot be guessed.
             model: Its model.
             threshold: Its threshold.
-            max_queue: Jobs that may wait.
-            formats: Those of its result, with commas between them; None is all.
-            request: By which a client may send it again.
+            max_queue: Maximum number of waiting jobs.
+            formats: Comma-separated formats of its result; None is all.
+            request: Identifies the request if the client repeats it.
 
         Returns:
-            The job's id; that of an earlier job where this request was taken before.
+            The job's id; if this request was accepted before, the id of that job.
 
         Raises:
-            BusyError: The queue is full, or the same request is being taken at this moment.
+            BusyError: The queue is full, or the same request is being accepted right now.
             ReusedKeyError: The key belongs to another request.
         """
         with self._writing() as connection:
@@ -148,7 +148,7 @@ class JobTable:
         return job_id
 
     def _earlier(self, connection: Connection, request: Request) -> str | None:
-        """Return the job that this request made before; forget one that came to nothing."""
+        """Return the job that this request created before; forget one whose upload failed."""
         of_key = jobs.c.request_key == request.key
         _lock(connection, request.key)
         nothing = or_(
@@ -172,18 +172,18 @@ class JobTable:
         return self._change(_is(job_id, "UPLOADING"), state="QUEUED")
 
     def get(self, job_id: str) -> Job | None:
-        """Return a job as it stands, or None; one whose upload is still to come is not there yet."""
+        """Return a job's current state, or None; a job without its upload does not exist yet."""
         with self._reading() as connection:
             row = connection.execute(select(*_columns).where(jobs.c.id == job_id, jobs.c.state.not_in(_HIDDEN))).first()
         return Job(**row._mapping) if row else None
 
     def claim(self, lease_seconds: float) -> Job | None:
-        """Claim the oldest job that waits, or whose worker has been silent for longer than its lease.
+        """Claim the oldest job that is waiting, or whose worker has been silent for longer than its lease.
 
-        One that was taken as often as allowed fails instead: it may be what kills the workers.
+        A job that has been claimed as often as allowed fails instead: it may be what kills the workers.
 
         Returns:
-            The job, with the lease that proves who has it; None if there is nothing to do.
+            The job with its lease; None if there is nothing to do.
         """
         with self._writing() as connection:
             left = and_(jobs.c.state == "PROCESSING", jobs.c.lease_until < self._now)
@@ -223,16 +223,16 @@ class JobTable:
         return self._change(_held(job), lease_until=self._now + lease_seconds, progress=progress)
 
     def finish(self, job: Job, *, result: str, nuclei: int) -> bool:
-        """Publish the result of a claimed job; return False if the job is lost and the result must not be seen."""
+        """Publish the result of a claimed job; return False if the job is lost: then the result stays hidden."""
         return self._change(_held(job), **self._ended("FINISHED", result=result, nuclei=nuclei, progress=1.0))
 
     def fail(self, job: Job, error: str, *, retry_in: float | None) -> bool:
-        """End a claimed job as failed, or queue it again where it may be retried.
+        """End a claimed job as failed, or queue it again if it may be retried.
 
         Args:
             job: As claimed.
-            error: What the client is told.
-            retry_in: Seconds until it may be taken again; None if trying again is of no use.
+            error: Message for the client.
+            retry_in: Seconds until it may be claimed again; None if another attempt is useless.
 
         Returns:
             False if it is lost.
@@ -246,8 +246,8 @@ class JobTable:
 
         Args:
             job: As claimed.
-            pause: Seconds until it may be taken again; twice as many each time that it comes back, up to five minutes.
-                0 if the worker merely ends.
+            pause: Seconds until it may be claimed again, doubled each time that it comes back, up to five minutes; 0 if
+                the worker only shuts down.
 
         Returns:
             False if it is lost.
@@ -263,11 +263,11 @@ class JobTable:
         )
 
     def delete(self, job_id: str, *, uploading: bool = False) -> bool:
-        """Hide a job, whatever its state, from clients and workers; its files are to be deleted now.
+        """Hide a job, whatever its state, from clients and workers; its files can then be deleted.
 
         Args:
             job_id: The job.
-            uploading: Whether it may be one whose upload never ended.
+            uploading: Whether its upload may be unfinished.
 
         Returns:
             False if there is none.
@@ -290,13 +290,13 @@ class JobTable:
         self._change(_is(job_id, "DELETING"), state="DELETED", expires=self._now)
 
     def old(self) -> list[str]:
-        """List the jobs whose results were kept long enough; their files are to go, and then `expire` is called."""
+        """List the jobs whose results expire; delete their files, then call `expire`."""
         with self._reading() as connection:
             ended = jobs.c.state.in_(["FINISHED", "FAILED"])
             return list(connection.scalars(select(jobs.c.id).where(ended, jobs.c.expires < self._now)))
 
     def left_over(self) -> list[str]:
-        """List deleted jobs and abandoned uploads whose files are to go, and then `remove` is called."""
+        """List deleted jobs and abandoned uploads; delete their files, then call `remove`."""
         with self._reading() as connection:
             abandoned = and_(jobs.c.state == "UPLOADING", ~self._uploading())
             buried = and_(jobs.c.state == "DELETED", jobs.c.expires < self._now - _TOMBSTONE_SECONDS)
@@ -313,7 +313,7 @@ class JobTable:
         self._change(jobs.c.id == job_id, state="EXPIRED", expires=self._now, result=None)
 
     def forget(self) -> None:
-        """Remove what expired long ago."""
+        """Remove jobs that expired long ago."""
         with self._writing() as connection:
             forgotten = and_(jobs.c.state == "EXPIRED", jobs.c.expires < self._now - _FORGET_HOURS * 3600)
             connection.execute(delete(jobs).where(forgotten))

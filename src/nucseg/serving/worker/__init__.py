@@ -1,1 +1,1 @@
-"""What predicts in the background: workers of the task table and of SQS."""
+"""Background prediction: workers of the task table and of SQS."""

@@ -1,4 +1,4 @@
-"""Worker processes that a server starts beside itself, and starts again where one dies."""
+"""Worker processes that a server starts, and restarts if one dies."""
 
 import logging
 import os
@@ -20,14 +20,14 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def worker_processes(settings: Settings, command: Sequence[str] = COMMAND) -> Iterator[None]:
-    """Run `settings.workers` worker processes as long as the block runs.
+    """Run `settings.workers` worker processes while the block runs.
 
     They end when this process does, however it ends: their standard input is a pipe from it. A SIGTERM or SIGINT to
-    this process is passed on at once, so that they give back their tasks while the last requests are answered.
+    this process is passed on at once, so that they return their tasks while the last requests are answered.
 
     Args:
         settings: Given to the workers as environment variables.
-        command: Starts one.
+        command: The command that starts one.
     """
     stopping = threading.Event()
     environment = {**os.environ, **settings.environment()}
@@ -71,7 +71,7 @@ def worker_processes(settings: Settings, command: Sequence[str] = COMMAND) -> It
 
 @contextmanager
 def _called_on_signals(call: Callable[[], None]) -> Iterator[None]:
-    """Call a function when this process is asked to end, before whoever waits for that already."""
+    """Call a function when this process is asked to end, before the existing signal handlers."""
     if threading.current_thread() is not threading.main_thread():  # Python lets no other one
         yield
         return

@@ -1,4 +1,4 @@
-"""A function that is called again and again while the work goes on."""
+"""Calling a function periodically during other work."""
 
 import logging
 import threading
@@ -15,11 +15,11 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def heartbeat(seconds: float, call: Callable[[], None]) -> Iterator[None]:
-    """Call a function again and again, from a thread, as long as the block runs.
+    """Call a function periodically, from a thread, while the block runs.
 
     Args:
-        seconds: Between two calls; the first one is after that time.
-        call: What it raises is logged in one line, and it is called again.
+        seconds: Interval between calls; the first call is after one interval.
+        call: The function; an exception is logged in one line, and the calls continue.
     """
     ended = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A worker as a process: runs until it is asked to stop, and then gives back what it is at."""
+"""A worker as a process: runs until it is asked to stop, and then returns its current task."""
 
 import logging
 import os
@@ -16,8 +16,8 @@ def run_until_signalled(worker: Worker, *, patience: float, until_input_ends: bo
 
     Args:
         worker: The worker.
-        patience: Seconds that the worker has then to come to the end of a tile; after them the process ends anyway.
-        until_input_ends: Also stop when the standard input ends: the process that started this one is gone.
+        patience: Seconds that the worker then has to finish a tile; after that the process ends anyway.
+        until_input_ends: Also stop when standard input ends, since then the process that started this one is gone.
     """
     stop = stop_event(until_input_ends=until_input_ends)
     threading.Thread(target=_insist, args=(worker, stop, patience), name="insist", daemon=True).start()
@@ -27,7 +27,7 @@ def run_until_signalled(worker: Worker, *, patience: float, until_input_ends: bo
 
 
 def _insist(worker: Worker, stop: threading.Event, patience: float) -> None:
-    """End the process where the worker does not, with its task given back."""
+    """Return the worker's task and end the process if the worker does not end by itself."""
     stop.wait()
     threading.Event().wait(patience)  # the process usually ends meanwhile, and this thread with it
     giving = threading.Thread(target=worker.abandon, daemon=True)

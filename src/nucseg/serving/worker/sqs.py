@@ -1,4 +1,4 @@
-"""Take keys of images from an SQS queue, predict, and write the masks to where the queue's owner wants them."""
+"""A worker that takes image keys from an SQS queue, predicts, and writes the masks to a bucket."""
 
 import logging
 import threading
@@ -18,19 +18,19 @@ _log = logging.getLogger(__name__)
 
 
 class SqsWorker:
-    """Works until it is told to stop; then it ends what it is at.
+    """Works until it is told to stop; then it finishes its current message.
 
-    A message is deleted after its masks are stored, and hidden from others meanwhile. One that cannot be worked on is
-    left alone: it comes back, and after as many times as the queue's redrive policy says it goes to the dead-letter
-    queue. One that comes twice gives the same masks twice, under the same keys.
+    A message is deleted after its masks are stored, and hidden from others meanwhile. A message that cannot be
+    processed is left alone: it comes back until the queue's redrive policy moves it to the dead-letter queue. A message
+    that comes twice yields the same masks under the same keys.
 
     Args:
-        client: boto3's, for SQS.
+        client: boto3's SQS client.
         queue_url: The queue; the body of a message is a key below `source`.
         source: The images.
         target: The masks: `<key>.<name of the format>`, such as `slide.tif.mask.png`.
         plane: What predicts.
-        visibility: Seconds that a message is hidden; it is extended as long as the work goes on.
+        visibility: Seconds for which a message is hidden; extended while the work continues.
         formats: Some of `nucseg.serving.results.NUCLEI`.
         own_key: Whether only the mask is written, under the image's own key.
     """
@@ -53,7 +53,7 @@ class SqsWorker:
         self._target = target
         self._plane = plane
         self._visibility = visibility
-        # What the key of each format's file ends with.
+        # The ending of the key of each format's file.
         self._suffixes: dict[str, str] = (
             {"mask": ""} if own_key else {given: f".{NUCLEI[given].name}" for given in formats}
         )
@@ -108,7 +108,7 @@ class SqsWorker:
 
 
 def result_names(formats: Sequence[str]) -> list[str]:
-    """Return what is appended to the key of an image, after a dot, for each of its masks."""
+    """Return the suffixes, after a dot, that turn the key of an image into those of its masks."""
     return [NUCLEI[given].name for given in formats]
 
 

@@ -1,4 +1,4 @@
-"""Sends a folder of images through SQS and brings the masks back."""
+"""Sending a folder of images through SQS and fetching the masks."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 def images_in(folder: Path) -> list[Path]:
-    """List the images of a folder, not of those below it.
+    """List the images of a folder, without subfolders.
 
     Raises:
         InputError: There is none.
@@ -40,23 +40,23 @@ def submit_images(
     formats: Sequence[str] = ("mask", "labels"),
     pause: float = 2,
 ) -> list[Path]:
-    """Upload images, enqueue them, wait for their masks and fetch these.
+    """Upload images, enqueue them, wait for their masks and download them.
 
     Args:
         images: Files of different names.
-        client: boto3's, for SQS.
+        client: boto3's SQS client.
         queue_url: The queue that workers empty.
-        source: Where the workers look for images.
-        target: Where they write masks.
-        folder: Gets the masks, `<image>.<name of the format>`.
-        timeout: Seconds to wait for any of the masks that are missing.
-        formats: What the workers write.
-        pause: Seconds between two looks.
+        source: Storage from which the workers read images.
+        target: Storage to which they write masks.
+        folder: Folder for the masks, `<image>.<name of the format>`.
+        timeout: Seconds to wait for the next missing mask.
+        formats: Formats that the workers write.
+        pause: Seconds between two checks.
 
     Returns:
-        The images whose masks did not come; they may be in the dead-letter queue.
+        The images without masks; they may be in the dead-letter queue.
     """
-    # Of this submission only: masks of an earlier one are not taken for its.
+    # Only masks of this submission count, not those of an earlier one.
     prefix = uuid.uuid4().hex
     for image in tqdm(images, desc="upload", unit="image"):
         source.put(image, f"{prefix}/{image.name}")

@@ -1,4 +1,4 @@
-"""Take jobs from the table, predict, and publish the results, one job after the other."""
+"""A worker that claims jobs from the table, predicts, and publishes the results, one job after another."""
 
 import logging
 import threading
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class _StoppedError(Exception):
-    """The worker is to end before its job is done."""
+    """The worker has to stop before its job is done."""
 
 
 class _LostError(Exception):
@@ -38,8 +38,8 @@ class _Claim:
 
     Attributes:
         job: As claimed.
-        progress: The fraction that is done.
-        lost: Set when the table says that it is another one's, or nobody's.
+        progress: The finished fraction.
+        lost: Set when the table shows that it belongs to another worker or to none.
     """
 
     job: Job
@@ -48,17 +48,17 @@ class _Claim:
 
 
 class Worker:
-    """Works until it is told to stop; then it gives back what it is at, which counts as no try.
+    """Works until it is told to stop; then it returns its current job, which does not count as an attempt.
 
-    What fails because task table, storage or temporary folder cannot be used is given back, too, and the worker takes
-    nothing more until they can.
+    A job that fails because task table, storage or temporary folder cannot be used is also returned, and the worker
+    claims no other until they can.
 
     Args:
         queue: The jobs.
         plane: What predicts.
-        lease: Seconds after which others may take a job over when this one is silent.
-        poll: Seconds between two looks when there is nothing to do.
-        retry_delay: Seconds before the second try of a job; twice as many before each further one.
+        lease: Seconds of silence after which others may take over a job.
+        poll: Seconds between two queries when there is nothing to do.
+        retry_delay: Seconds before the second attempt at a job; doubled before each further one.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Worker:
         """Process one job; return False if there is none.
 
         Raises:
-            UnavailableError: Task table, storage or temporary folder cannot be used; the job was given back.
+            UnavailableError: Task table, storage or temporary folder cannot be used; the job was returned.
         """
         job = self._queue.table.claim(self._lease)
         if job is None:
@@ -165,7 +165,7 @@ class Worker:
                 )
                 wanted = [self._queue.files[given] for given in self._queue.formats(job)]
                 files = write_result(found, source, results, wanted)
-            # A folder of its own for each try: one that lost its lease never touches what another one publishes.
+            # A separate folder for each attempt: one that lost its lease never touches what another one publishes.
             result = f"{job.id}/{uuid.uuid4()}"
             for file in files:
                 self._queue.storage.put(file, f"{result}/{file.name}")
@@ -177,7 +177,7 @@ class Worker:
             raise _LostError
 
     def _report(self, claim: _Claim, done: float) -> None:
-        """Record the progress of a job; raise if nobody wants the rest of it."""
+        """Record the progress of a job; raise an error if the rest of it is no longer wanted."""
         claim.progress = max(claim.progress, done)
         if claim.lost.is_set():
             raise _LostError
@@ -199,7 +199,7 @@ class Worker:
         _log.info("Task %s: %s", job.id, error)
 
     def _reach(self, call: Callable[[], T]) -> T:
-        """Call until the task table can be reached: what was worked out is not lost because it was away."""
+        """Repeat a call until the task table can be reached, so that a computed result is not lost."""
         pause = self._poll
         while True:
             try:

@@ -4,7 +4,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from nucseg.inference.options import PredictOptions
+from nucseg.inference.mitoses.config import NUCLEUS_PIXEL_SIZE, NUCLEUS_SCORE
+from nucseg.inference.options import PredictOptions, Scale
+from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.reporting.formats.registry import FORMATS
 
 
@@ -34,6 +36,14 @@ class BatchOptions(RunOptions):
 class MitosesOptions(RunOptions):
     """How mitoses are found on slides."""
 
+    scale: Scale = Field(
+        "auto",
+        description="Factor by which a slide is resized for the network that finds the nuclei; `auto` shows it "
+        f"{NUCLEUS_PIXEL_SIZE:g} µm per pixel.",
+    )
+    score_threshold: float | None = Field(
+        NUCLEUS_SCORE, ge=LOWEST_SCORE, le=1, description="Lowest score of a nucleus that is classified."
+    )
     threshold: float | None = Field(
         None, ge=0, le=1, description="Lowest probability of a mitosis; the classifier's own threshold by default."
     )

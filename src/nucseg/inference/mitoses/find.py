@@ -13,15 +13,10 @@ from scipy.spatial import KDTree
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import LabelBlock, StitchedLabels
+from nucseg.inference.mitoses.config import FIELD_MM2, MERGED_UM
 from nucseg.inference.mitoses.densest import Field, densest_field
 from nucseg.inference.mitoses.patches import PatchReader
 from nucseg.models.protocols import PatchClassifier
-
-FIELD_MM2 = 2.0
-"""Square millimetres of the field in which mitoses are counted for a grade."""
-
-MERGED_UM = 7.5
-"""Micrometres up to which two of them are one mitosis: the plates of an anaphase are often found as two nuclei."""
 
 _BATCH = 256  # patches at a time: 3 MB
 _ROWS = 256  # pixels; nuclei are classified from left to right in bands of so many rows

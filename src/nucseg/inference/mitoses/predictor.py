@@ -8,6 +8,7 @@ from nucseg.images.source import ImageSource
 from nucseg.inference.engine import TileJob
 from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.inference.mitoses.config import NUCLEUS_PIXEL_SIZE
 from nucseg.inference.mitoses.patches import check_colours, check_slide
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
@@ -18,6 +19,8 @@ from nucseg.models.registry import folder_task, resolve_model
 
 class SlidePredictor(Predictor):
     """A predictor of nuclei that refuses, before anything is predicted, what is no slide to look for mitoses on.
+
+    The scale `auto` is the one at which the network sees `NUCLEUS_PIXEL_SIZE`.
 
     Args:
         bundle: The model that finds the nuclei.
@@ -36,6 +39,9 @@ class SlidePredictor(Predictor):
             InputError: As `check_slide` and `check_colours`.
         """
         notes = check_slide(source, self._pixel_size)
+        options = self.options if options is None else options
+        if options.scale == "auto":
+            options = options.changed(scale=max(source.pixel_size or ()) / NUCLEUS_PIXEL_SIZE)
         job = super().job(replace(source, notes=source.notes + notes), options)
         check_colours(source.name, job.fitted.source_channels)
         return job

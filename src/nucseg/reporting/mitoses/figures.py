@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from nucseg.inference.mitoses.find import FIELD_MM2, Mitoses
+from nucseg.inference.mitoses.config import FIELD_MM2
+from nucseg.inference.mitoses.find import Mitoses
 
 
 @dataclass(frozen=True)

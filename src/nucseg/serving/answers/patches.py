@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from nucseg.core.errors import InputError, ModelError
 from nucseg.images.source import ImageSource
+from nucseg.inference.mitoses.config import NUCLEUS_SCORE
 from nucseg.inference.options import PredictOptions
 from nucseg.models.protocols import PatchClassifier
 from nucseg.serving.answers.contract import Contract
@@ -67,7 +68,7 @@ class ServedClassifier:
         """Find the mitoses of a slide; the score threshold is the lowest probability of one."""
         from nucseg.inference.mitoses.find import find_mitoses
 
-        threshold, options = options.score_threshold, options.changed(score_threshold=None)
+        threshold, options = options.score_threshold, options.changed(score_threshold=NUCLEUS_SCORE)
         nuclei = self._slides.predict_source(source, options, progress=lambda done: progress(_NUCLEI * done))
         return find_mitoses(
             nuclei,

@@ -31,12 +31,12 @@ def default_task(name_or_folder: str) -> str:
 
 
 class ModelStore:
-    """The models by name, of one task; safe to use from several threads.
+    """The models of one task, by name; safe to use from several threads.
 
     Args:
-        default: Name of the model to take where none is named, or its folder.
-        load: Makes a predictor from a model's folder.
-        loaded: Models kept in memory at most; the one used longest ago goes first.
+        default: Name or folder of the model used if none is named.
+        load: Creates a predictor from a model's folder.
+        loaded: Maximum number of models kept in memory; the least recently used is dropped first.
 
     Attributes:
         default: Name of the default model.
@@ -78,7 +78,7 @@ class ModelStore:
         return resolve_model(name)
 
     def predictor(self, name: str | None = None) -> ServedModel:
-        """Return a model that is ready to predict, loading it first where needed.
+        """Return a model that is ready to predict, loading it if needed.
 
         Raises:
             UnknownModelError: There is none of this name.

@@ -1,4 +1,4 @@
-"""What the routes and workers are given: models, data plane and queue, made from the settings."""
+"""Models, data plane and queue for routes and workers, created from the settings."""
 
 import logging
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
 def build_plane(
     settings: Settings, max_pixels: int, load: Callable[[Path, Settings], ServedModel] = load_predictor
 ) -> DataPlane:
-    """Create what predicts images of up to so many pixels.
+    """Create what predicts images of up to this number of pixels.
 
     Raises:
         ModelError: The default model does not exist.
@@ -127,7 +127,7 @@ def build_sqs_worker(
     """Create a worker from the settings.
 
     Raises:
-        ConfigError: Something of it cannot be used.
+        ConfigError: A part of it cannot be used.
         ModelError: The default model does not exist.
     """
     plane = build_plane(settings, settings.max_task_pixels)
@@ -145,7 +145,7 @@ def build_sqs_worker(
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Log to standard error, as much as the settings want."""
+    """Log to standard error, at the level of the settings."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     logging.getLogger().setLevel(logging.DEBUG if settings.debug else logging.INFO)
     for noisy in ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "numba", "h5py", "matplotlib"):

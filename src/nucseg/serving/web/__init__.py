@@ -1,1 +1,1 @@
-"""HTTP: routes, schemas and middleware; thin, for everything that they do is done elsewhere."""
+"""HTTP: routes, schemas and middleware; thin, since the work is done elsewhere."""

@@ -1,4 +1,4 @@
-"""The web application, made around a service."""
+"""The web application around a service."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -38,7 +38,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
 
     Args:
         service: What the routes call.
-        background: Runs as long as the application does (the worker processes).
+        background: Context that runs as long as the application (the worker processes).
     """
     settings = service.settings
     metrics, backend, readiness = Metrics(), Backend(settings.backend_timeout), Readiness(service)
@@ -93,7 +93,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
     if settings.api_key is not None:
         app.add_middleware(ApiKey, key=settings.api_key.get_secret_value())
     app.add_middleware(RequestContext, observe=metrics.observe)
-    # Around everything, so that a page can read errors, too.
+    # Outermost, so that pages from other origins can read errors, too.
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(

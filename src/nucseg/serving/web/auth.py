@@ -1,4 +1,4 @@
-"""The API key: one secret that every request must bring, except the health checks."""
+"""The API key: one secret that every request must send, except the health checks."""
 
 import base64
 import hmac
@@ -14,12 +14,12 @@ OPEN = {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", 
 
 
 class ApiKey:
-    """Lets only those in who know the key.
+    """Admits only requests with the key.
 
-    It comes as `X-API-Key`, as a bearer token, or as the password of basic authentication, for which browsers ask.
+    It is sent as `X-API-Key`, as a bearer token, or as the password of basic authentication, which browsers ask for.
 
     Args:
-        app: The app within.
+        app: The wrapped app.
         key: The key.
     """
 

@@ -1,4 +1,4 @@
-"""Threads for what may hang: task table and storage have some each, so that neither holds up anything else."""
+"""Threads for calls that may hang: separate ones for task table and storage, so that neither blocks anything else."""
 
 import asyncio
 import threading
@@ -16,13 +16,13 @@ T = TypeVar("T")
 class Backend:
     """Calls functions that wait for the task table or the storage, in threads, for a bounded time.
 
-    A thread cannot be ended: one that hangs is left behind until what it waits for answers, and as long as all of them
-    hang, further calls are refused after the same time.
+    A thread cannot be ended: one that hangs is left until its call returns. While all of them hang, further calls are
+    refused after the same time.
 
     Args:
-        timeout: Seconds that a call may take, with the wait for a thread.
-        table_threads: Calls of the task table at the same time.
-        storage_threads: Calls of the storage at the same time; as many uploads besides.
+        timeout: Seconds that a call may take, including the wait for a thread.
+        table_threads: Maximum number of simultaneous calls of the task table.
+        storage_threads: Maximum number of simultaneous calls of the storage, and of uploads.
     """
 
     def __init__(self, timeout: float, table_threads: int = 8, storage_threads: int = 16) -> None:
@@ -32,7 +32,7 @@ class Backend:
         self._uploads = CapacityLimiter(storage_threads)
 
     async def table(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Call a function that asks the task table.
+        """Call a function that uses the task table.
 
         Raises:
             UnavailableError: It took too long.
@@ -40,7 +40,7 @@ class Backend:
         return await self._bounded(self._table, call, arguments)
 
     async def storage(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Call a function that asks the storage.
+        """Call a function that uses the storage.
 
         Raises:
             UnavailableError: It took too long.
@@ -48,7 +48,7 @@ class Backend:
         return await self._bounded(self._storage, call, arguments)
 
     async def upload(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Call a function that stores as much as the client sent; the caller bounds its time."""
+        """Call a function that stores an upload; the caller limits its time."""
         return await to_thread.run_sync(
             partial(call, *arguments, **named), abandon_on_cancel=True, limiter=self._uploads
         )

@@ -1,4 +1,4 @@
-"""Bounds what connections may take before and after a request: header bytes, seconds, and how many there are."""
+"""Limits for connections before and after a request: header bytes, seconds, and the number of connections."""
 
 import asyncio
 import logging
@@ -13,22 +13,22 @@ _log = logging.getLogger(__name__)
 
 
 def open_files() -> int:
-    """Return how many files and connections this process may open, up to 4,096."""
+    """Return the number of files and connections that this process may open, up to 4,096."""
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _OPEN_FILES)
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection of uvicorn with the bounds that it lacks.
+    """A connection of uvicorn with the limits that it lacks.
 
-    A request line with headers is refused when it is too long or takes too long, and an answer that nobody reads is
-    cut. Where more connections are open than may be, the one that has waited longest without a request is closed, so
-    that a new one (a health check) is always let in.
+    A request line with headers is refused if it is too long or takes too long, and a response that the client does not
+    read is cut off. If too many connections are open, the one that has been idle longest is closed, so that a new one
+    (such as a health check) is always accepted.
 
     Attributes:
         head_bytes: Bytes of a request line with its headers.
-        head_seconds: For them to arrive, from the opening of the connection on.
-        idle_seconds: For a client to take up more of an answer.
-        most: Connections that are open; half of what the process may open.
+        head_seconds: Seconds for them to arrive, counted from the opening of the connection.
+        idle_seconds: Seconds for a client to read more of a response.
+        most: Maximum number of open connections; half of the files that the process may open.
     """
 
     head_bytes = 32 << 10
@@ -81,13 +81,13 @@ class BoundedConnection(HttpToolsProtocol):
             self._wait(self.head_seconds)
 
     def on_headers_complete(self) -> None:
-        """Leave the request to the application, which bounds its body."""
+        """Leave the request to the application, which limits its body."""
         self.head = None
         self._wait(None)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Count the next request anew."""
+        """Restart the limits for the next request."""
         super().on_message_complete()
         self.head = 0
 
@@ -97,7 +97,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._wait(self.idle_seconds)
 
     def resume_writing(self) -> None:
-        """Cancel the time limit of an answer that is read again."""
+        """Cancel the time limit of a response that is being read again."""
         self._wait(None)
         super().resume_writing()
 
@@ -118,7 +118,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.close()
 
     def _make_room(self) -> None:
-        """Close the connection that has waited longest, or this one where none waits."""
+        """Close the connection that has been idle longest, or this one if none is idle."""
         waiting = [each for each in self.connections if isinstance(each, BoundedConnection) and each.waits]
         min(waiting, key=lambda each: each.opened, default=self).transport.abort()
         if time.monotonic() - BoundedConnection.warned > 60:

@@ -1,4 +1,4 @@
-"""What each refusal is in HTTP. The only place that knows."""
+"""The mapping of errors to HTTP responses; the only place that defines it."""
 
 import json
 import logging
@@ -51,13 +51,13 @@ _log = logging.getLogger(__name__)
 
 
 def error_response(scope: Any, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """Return the answer to a request that is refused.
+    """Return the response to a refused request.
 
     Args:
         scope: The ASGI scope of the request.
-        status: HTTP's.
-        message: What to tell the client.
-        headers: More headers.
+        status: HTTP status.
+        message: Message for the client.
+        headers: Additional headers.
     """
     request_id = scope.get("state", {}).get("request_id", "")
     content = ErrorAnswer(message=message, request_id=request_id).model_dump()
@@ -65,7 +65,7 @@ def error_response(scope: Any, status: int, message: str, headers: dict[str, str
 
 
 def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Describe answers of `error_response` for the OpenAPI schema."""
+    """Describe responses of `error_response` for the OpenAPI schema."""
     return {status.value: {"model": ErrorAnswer, "description": status.phrase} for status in statuses}
 
 
@@ -74,7 +74,7 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     Args:
         app: The application.
-        routes: Its routes, whose methods are listed where another one is asked for.
+        routes: Its routes, whose methods are listed if another one is requested.
     """
     app.add_exception_handler(NucsegError, _handle_nucseg_error)
     app.add_exception_handler(HTTPException, partial(_handle_http_error, routes))
@@ -96,7 +96,7 @@ async def _handle_nucseg_error(request: Request, error: Exception) -> Response:
 
 async def _handle_http_error(routes: Sequence[BaseRoute], request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    # The framework takes whatever goes wrong while a form is written to the disk for the client's fault.
+    # The framework treats any error while a form is written to the disk as the client's fault.
     if fault := fault_of_machine(error.__cause__):
         return await _handle_nucseg_error(request, fault)
     if isinstance(error.__cause__, ClientDisconnect):

@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Metrics for Prometheus."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 
 
 class Metrics:
-    """The numbers of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -31,10 +31,10 @@ class Metrics:
         self._seconds.labels(method, route).observe(seconds)
 
     def text(self, tasks: Mapping[str, int] | None) -> bytes:
-        """Return all numbers in Prometheus' text format.
+        """Return all metrics in Prometheus' text format.
 
         Args:
-            tasks: Tasks of each state; None where they are not known, and then nothing is said of them.
+            tasks: Number of tasks in each state; None if unknown, and then they are left out.
         """
         self._tasks.clear()
         for state, count in sorted((tasks or {}).items()):

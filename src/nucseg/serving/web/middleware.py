@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its log line, its limits, and an answer whatever happens."""
+"""Middleware for every request: its id, its log line, its limits, and a response whatever happens."""
 
 import asyncio
 import logging
@@ -22,13 +22,13 @@ _log = logging.getLogger("nucseg.serving.access")
 
 
 class RequestContext:
-    """Gives a request an id, logs and measures it, and answers where the app fails.
+    """Assigns an id to each request, logs and measures it, and responds if the app fails.
 
-    The client may choose the id (`X-Request-ID`); it comes back as a header of the answer.
+    The client may choose the id (`X-Request-ID`); it is returned as a header of the response.
 
     Args:
         app: The app within.
-        observe: Is told method, route, status and seconds of each request.
+        observe: Called with method, route, status and seconds of each request.
     """
 
     def __init__(self, app: ASGIApp, observe: Callable[[str, str, int, float], None]) -> None:
@@ -60,7 +60,7 @@ class RequestContext:
             gone = True
         except Exception:
             _log.exception("Request %s failed.", request_id)
-            if status:  # too late for another answer; the connection is cut
+            if status:  # too late for another response; the connection is cut
                 raise
             answer = error_response(
                 scope, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error (logged with this request id)."
@@ -69,7 +69,7 @@ class RequestContext:
         finally:
             seconds = time.perf_counter() - started
             route = _route(scope)
-            if not gone:  # else there was nobody to answer
+            if not gone:  # otherwise there was nobody to answer
                 self.observe(scope["method"], route, status, seconds)
             shown = ascii(scope["path"])[1:-1][:_SHOWN] if route == _UNKNOWN else route
             _log.info("%s %s %s %s %.3fs", request_id, scope["method"], shown, "gone" if gone else status, seconds)
@@ -84,13 +84,13 @@ def _route(scope: Scope) -> str:
 
 
 class Limits:
-    """Bounds what requests with a body may take: their bytes, their time, and how many there are at once.
+    """Limits requests with a body: their bytes, their time, and their number at once.
 
     Args:
         app: The app within.
         max_bytes: Bytes of a body, by path; the entry of `""` is for all other paths.
-        max_requests: At once; beyond that, 503 before the body is read.
-        timeout: Seconds.
+        max_requests: Maximum number at once; beyond that, 503 before the body is read.
+        timeout: Maximum seconds per request.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: dict[str, int], max_requests: int, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""The schemas: OpenAPI of everything, and Swagger 2.0 of the routes that old clients know."""
+"""The schemas: OpenAPI for all routes, and Swagger 2.0 for those that old clients know."""
 
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +15,7 @@ TITLE = "nucseg"
 def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
     """Create the OpenAPI schema: FastAPI's with the first sentence of each description as the summary.
 
-    It lacks the answer 422, which is never given.
+    It lacks the response 422, which is never sent.
 
     Args:
         app: The application.
@@ -93,7 +93,7 @@ def _operation(operation: dict[str, Any], contract: Contract) -> dict[str, Any]:
 
 
 def _parameter_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Drop what a parameter of Swagger 2.0 cannot have: null, and a second title and description."""
+    """Drop what Swagger 2.0 does not allow in a parameter: null, and a second title and description."""
     return {name: value for name, value in schema.items() if name not in ("x-nullable", "title", "description")}
 
 
@@ -115,7 +115,7 @@ def _to_swagger2(schema: Any) -> Any:
 
 
 def _referenced(paths: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the definitions that are referred to, however far down."""
+    """Return the definitions that are referred to, directly or indirectly."""
     used: dict[str, Any] = {}
     waiting = [paths]
     while waiting:

@@ -1,4 +1,4 @@
-"""Where predictions run: a few threads beside the event loop, in front of one instance of each model."""
+"""Threads for predictions: a few beside the event loop, sharing one instance of each model."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 
 
 class Pool:
-    """A queue in front of some threads; what waits takes no more than its upload.
+    """A queue in front of a few threads; a waiting call holds no more than its upload.
 
     Args:
-        threads: Calls that run at the same time.
-        moved: Is told +1 for each call that begins to wait and -1 for each that ended.
+        threads: Number of calls that run at the same time.
+        moved: Called with +1 for each call that starts to wait and -1 for each that ended.
     """
 
     def __init__(self, threads: int, moved: Callable[[int], None]) -> None:
@@ -38,7 +38,7 @@ class Pool:
         return self._warm is not None and self._warm.done() and self._warm.exception() is None
 
     def warm_up(self, call: Callable[[], None]) -> None:
-        """Begin with a call before all others; the pool is ready when it ended."""
+        """Run a first call before all others; the pool is ready when it has ended."""
 
         def timed() -> None:
             started = time.perf_counter()
@@ -54,11 +54,11 @@ class Pool:
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
         """Call a function in one of the threads.
 
-        One that is cancelled before its turn never runs. One that is cancelled later ends where it asks.
+        One that is cancelled before its turn never runs. One that is cancelled later ends when it next checks.
 
         Args:
             call: The function.
-            arguments: Its arguments; behind them it is given a function that raises once the call is cancelled.
+            arguments: Its arguments; a function that raises once the call is cancelled is appended to them.
         """
         cancelled = threading.Event()
 
@@ -75,7 +75,7 @@ class Pool:
             cancelled.set()
 
     def close(self) -> None:
-        """Wait for what runs, and drop what waits."""
+        """Wait for running calls, and drop waiting ones."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 

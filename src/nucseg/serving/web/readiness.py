@@ -1,4 +1,4 @@
-"""Whether what the service needs can be used: looked at in threads of their own, for a bounded time."""
+"""Readiness checks of what the service needs, in separate threads and for a bounded time."""
 
 import asyncio
 import threading
@@ -16,11 +16,11 @@ _FRESH_SECONDS = 1.0
 
 
 class Look(Generic[T]):
-    """A function that may hang: called by one thread at a time, and its last answer is used for a second.
+    """A check that may hang: run by one thread at a time; its last result is used for a second.
 
     Args:
-        what: What is looked at, for messages.
-        call: The look; it raises where something is wrong.
+        what: Name of what is checked, for messages.
+        call: The check; it raises an error if something is wrong.
         timeout: Seconds that it may take.
     """
 
@@ -32,19 +32,19 @@ class Look(Generic[T]):
         self._started = self._ended = 0.0
 
     async def __call__(self) -> T:
-        """Return what the function returns; from the event loop only.
+        """Return the check's result; to be called from the event loop only.
 
         Raises:
-            UnavailableError: It took too long; or whatever it raised.
+            UnavailableError: It took too long; or whatever the check raised.
         """
         if self._future is None or (self._future.done() and time.monotonic() - self._ended > _FRESH_SECONDS):
             self._started = time.monotonic()
             self._future = Future()
-            self._future.set_running_or_notify_cancel()  # whoever asks may go away, and others wait for the same
+            self._future.set_running_or_notify_cancel()  # the caller may go away, while others wait for the same check
             threading.Thread(target=self._run, args=(self._future,), name="look", daemon=True).start()
         waiting = asyncio.wrap_future(self._future)
         waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio complains otherwise
-        # Whoever comes when it hangs already need not wait as long again.
+        # A caller that comes while it already hangs need not wait as long again.
         left = max(0.0, self._started + self._timeout - time.monotonic())
         await asyncio.wait([waiting], timeout=left)
         if not self._future.done():
@@ -66,7 +66,7 @@ class Readiness:
     """Task table, storage and temporary folder.
 
     Args:
-        service: Whose they are.
+        service: The service that uses them.
     """
 
     def __init__(self, service: Service) -> None:
@@ -80,7 +80,7 @@ class Readiness:
         """Check all of them.
 
         Raises:
-            UnavailableError: One of them cannot be used; the reason of the first such one.
+            UnavailableError: One of them cannot be used; the reason for the first one.
         """
         looks = (self.table, self.storage, self.temporary)
         answers = await asyncio.gather(*(look() for look in looks), return_exceptions=True)
@@ -89,7 +89,7 @@ class Readiness:
                 raise answer
 
     async def counts(self) -> dict[str, int] | None:
-        """Return the number of tasks of each state; None where the task table does not say."""
+        """Return the number of tasks in each state; None if the task table does not answer."""
         try:
             return await self._counts()
         except UnavailableError:

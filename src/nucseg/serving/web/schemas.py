@@ -1,4 +1,4 @@
-"""What goes over the wire, as the OpenAPI schema describes it."""
+"""The bodies of requests and responses, as the OpenAPI schema describes them."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 
 class ErrorAnswer(BaseModel):
-    """What every refusal looks like."""
+    """The body of every error response."""
 
     status: Literal["error"] = "error"
     message: str = Field(description="What was wrong and what to do.")
@@ -32,7 +32,7 @@ class TrainingData(BaseModel):
 
 
 class MetadataAnswer(BaseModel):
-    """A model and where it comes from."""
+    """A model and its origin."""
 
     id: str
     name: str
@@ -63,7 +63,7 @@ class LabelsAnswer(BaseModel):
 
 
 class ModelSummary(BaseModel):
-    """A model that can be asked for."""
+    """An available model."""
 
     name: str
     version: str
@@ -71,13 +71,13 @@ class ModelSummary(BaseModel):
 
 
 class ModelsAnswer(BaseModel):
-    """The models that can be asked for."""
+    """The available models."""
 
     models: list[ModelSummary]
 
 
 class TaskAnswer(BaseModel):
-    """How a task stands. Times are by the clock of the database, UTC."""
+    """The state of a task. Times are in UTC, by the database's clock."""
 
     id: str
     status: Literal["QUEUED", "PROCESSING", "FINISHED", "FAILED"]
@@ -92,7 +92,7 @@ class TaskAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """That the service lives or is ready."""
+    """Health or readiness of the service."""
 
     status: Literal["ok"] = "ok"
     live: bool = True

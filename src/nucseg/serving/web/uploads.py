@@ -41,7 +41,7 @@ FORM = {
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a parameter that a route with parameters does not have: misspelt, it would silently count for nothing.
+    """Refuse a parameter that a route does not have: a misspelt one would silently be ignored.
 
     Raises:
         InputError: There is one.
@@ -57,7 +57,7 @@ def body(content: dict[str, Any]) -> dict[str, Any]:
 
 
 async def read_upload(request: Request, *, form: bool, raw: bool = True) -> IO[bytes]:
-    """Read the image of a request; what the client says of its format is not looked at any further.
+    """Read the image of a request; the format that the client declares is not used any further.
 
     Args:
         request: The request.
@@ -96,7 +96,7 @@ async def read_upload(request: Request, *, form: bool, raw: bool = True) -> IO[b
 
 
 class _Parser(MultiPartParser):
-    """Starlette's, which takes a part for a file also where its name is only given as RFC 5987 spells it."""
+    """Starlette's parser, which also treats a part as a file if its name is only given as in RFC 5987."""
 
     def on_headers_finished(self) -> None:
         part = self._current_part

@@ -1,1 +1,1 @@
-"""The routes, one router a file."""
+"""The routes, one router per file."""

@@ -1,4 +1,4 @@
-"""Whether the service lives and is ready, and its numbers for Prometheus."""
+"""Health and readiness of the service, and its metrics for Prometheus."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""What Amazon SageMaker asks of a container.
+"""The routes that Amazon SageMaker expects of a container.
 
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """

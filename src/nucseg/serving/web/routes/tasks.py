@@ -97,7 +97,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
                 )
                 job = await backend.table(queue.get, task_id)
             except (asyncio.CancelledError, UnavailableError):
-                # The client is told that it failed, so it must not be done all the same.
+                # The client is told that it failed, so it must not be processed after all.
                 backend.in_background(queue.withdraw, submission)
                 raise
         response.headers["Location"] = f"/tasks/{task_id}"
@@ -105,7 +105,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
 
     @router.get("/tasks/{task_id}", responses=error_responses(*_GONE, *_UNAVAILABLE))
     async def read(task_id: TaskId, response: Response) -> TaskAnswer:
-        """Return how a task stands; Retry-After says when to ask again."""
+        """Return the state of a task; Retry-After says when to ask again."""
         job = await backend.table(queue.get, task_id)
         if job.finished is None:
             response.headers["Retry-After"] = str(RETRY_AFTER)

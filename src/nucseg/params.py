@@ -61,7 +61,7 @@ class _Data(BaseModel):
 if TYPE_CHECKING:
     _Models = _Data
 else:
-    # One section a model, so that a new one needs no line here.
+    # One section per model, so that a new one needs no line here.
     _Models = create_model(
         "_Models",
         __base__=_Data,
@@ -87,8 +87,8 @@ def check_parameters(parameters: Mapping[str, Any], folders: list[Path]) -> Para
     """Check all parameters at once.
 
     Args:
-        parameters: What the configuration files and the command line say together.
-        folders: The configuration folders in the order in which they were read, to tell which file to mend.
+        parameters: The merged values of the configuration files and the command line.
+        folders: The configuration folders in the order in which they were read, to find the file to correct.
 
     Returns:
         The typed parameters.
@@ -99,7 +99,7 @@ def check_parameters(parameters: Mapping[str, Any], folders: list[Path]) -> Para
     try:
         return Parameters.model_validate(parameters)
     except ValidationError as error:
-        # Of a value that may be of several kinds there is a problem for each: one line for all of them.
+        # A value of several allowed kinds has one problem for each kind: one line for all of them.
         allowed: dict[tuple[str | int, ...], list[str]] = {}
         for problem in error.errors():
             keys = _existing(problem, parameters)
@@ -131,7 +131,7 @@ def _shown(keys: tuple[str | int, ...], parameters: Any) -> str:
 
 
 def _unknown(keys: tuple[str | int, ...]) -> str:
-    """Return what there is instead of the last key, which is unknown: another place, the nearest name, or all names."""
+    """Return suggestions for the last key, which is unknown: another place, the nearest name, or all names."""
     models: list[Any] = [Parameters]
     for key in keys[:-1]:
         fields = [model.model_fields[key] for model in models if key in model.model_fields]
@@ -162,7 +162,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _source(keys: tuple[str | int, ...], parameters: Any, folders: list[Path]) -> str:
-    """Return the file to mend: the last read one that holds the key, or where it is missing, what leads to it."""
+    """Return the file to correct: the last one read that contains the key or, if none does, its parent."""
     files = [file for folder in reversed(folders) for file in sorted(folder.rglob("parameters*/**/*.y*ml"))]
     known, value = _value(parameters, keys)
     # A key that is there, but in no file, comes from the command line.
@@ -176,7 +176,7 @@ def _source(keys: tuple[str | int, ...], parameters: Any, folders: list[Path]) -
 
 
 def _value(content: Any, keys: Sequence[str | int]) -> tuple[bool, Any]:
-    """Return what the keys lead to in nested mappings and lists, if there is anything."""
+    """Return the value at a path of keys in nested mappings and lists, if it exists."""
     for key in keys:
         try:
             content = content[key]

@@ -35,15 +35,15 @@ def find_mitoses_of_slides(
     classifier_folder: Path,
     progress: Callable[[ImageResult], None] | None = None,
 ) -> list[ImageResult]:
-    """Find mitoses and write `<output>/<name>.mitoses.<suffix>`, a file a kind, and the summary `mitoses.csv`.
+    """Find mitoses and write `<output>/<name>.mitoses.<suffix>`, one file of each kind, and the summary `mitoses.csv`.
 
     Args:
         slides: As `find_images` finds them.
         output: The folder to write into.
         predictor: The model that finds the nuclei.
         engine: Where its tiles are predicted.
-        classifier: The model that tells which are mitoses.
-        options: How.
+        classifier: The model that recognises mitoses.
+        options: Options for prediction and output.
         model: The folder of the model that finds the nuclei.
         classifier_folder: The classifier's.
         progress: Called with each slide's outcome, in the order of the slides.
@@ -65,7 +65,7 @@ class _Mitoses:
     Args:
         classifier: The model.
         threshold: Lowest probability of a mitosis; None takes the classifier's own.
-        version: What tells one classifier from another.
+        version: Identifies the classifier.
     """
 
     summary = SUMMARY

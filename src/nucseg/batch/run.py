@@ -1,4 +1,4 @@
-"""Predict many images and write what becomes of their nuclei; an image that fails does not stop the others."""
+"""Predict many images and write their results; an image that fails does not stop the others."""
 
 import hashlib
 import logging
@@ -32,18 +32,18 @@ logger = logging.getLogger(__name__)
 
 
 class Results(Protocol):
-    """What a run makes of the nuclei of each image.
+    """The results that a run writes for each image.
 
     Attributes:
         summary: The file with one row per image.
-        settings: All that the results depend on beside the nuclei and the options of the run; JSON types only.
+        settings: Everything that the results depend on besides the nuclei and the run's options; JSON types only.
     """
 
     summary: Summary
     settings: dict[str, Any]
 
     def paths(self, folder: Path, name: str) -> list[Path]:
-        """Return the files of the image of a name, below the folder of a run."""
+        """Return the files of the image with a name, in the folder of a run."""
         ...
 
     def write(
@@ -54,14 +54,14 @@ class Results(Protocol):
         Args:
             nuclei: What was found.
             source: The image.
-            folder: Empty; gets the files that `paths` names.
+            folder: An empty folder for the files that `paths` names.
             image: The image's name and place.
 
         Returns:
-            The columns of the summary that are no other run's.
+            The columns of the summary that are specific to these results.
 
         Raises:
-            InputError: They cannot be written, or not as they were asked for.
+            InputError: They cannot be written, or not as requested.
         """
         ...
 
@@ -88,8 +88,8 @@ def run_images(
         output: The folder to write into.
         predictor: The model.
         engine: Where its tiles are predicted.
-        options: How.
-        results: What is written.
+        options: Options for prediction and output.
+        results: The results to write.
         model: The model's folder.
         progress: Called with each image's outcome, in the order of the images.
 
@@ -116,7 +116,7 @@ def run_images(
 
 @dataclass(frozen=True)
 class _Run:
-    """What the images of a run share; see `run_images`."""
+    """The state shared by the images of a run; see `run_images`."""
 
     output: Path
     predictor: Predictor
@@ -137,7 +137,7 @@ class _Run:
         except NucsegError as error:
             has_results = isinstance(error, _ResultsExistError)
             outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()), has_results=has_results)
-        except Exception as error:  # a defect met in one image must not cost the results of the others
+        except Exception as error:  # a defect in one image must not cost the results of the others
             logger.debug("Traceback of %s", image.url, exc_info=True)
             why = " ".join(f"{type(error).__name__}: {error}".split())
             outcome = ImageResult(image.url, image.name, error=f"{image.url}: {why}")
@@ -181,7 +181,7 @@ class _Run:
         return ImageResult(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes, figures=figures)
 
     def _settings(self, image: FoundImage) -> dict[str, Any]:
-        """Collect all that the nuclei of an image depend on."""
+        """Collect everything that the nuclei of an image depend on."""
         return {
             "image": image.url,
             "content": _version(image.url),
@@ -193,7 +193,7 @@ class _Run:
 
 
 def fingerprint(model: Path) -> str:
-    """Compute what tells one model from another: a digest of what decides about its predictions."""
+    """Compute a digest of everything in a model that its predictions depend on."""
     digest = hashlib.sha256()
     for file in sorted(model.iterdir()):
         if file.is_file() and file.name != "run.json":
@@ -202,9 +202,9 @@ def fingerprint(model: Path) -> str:
 
 
 def _version(image: str) -> str:
-    """Return what tells one content of a file from another: its size and time of change, or its server's mark."""
+    """Return an identifier of a file's content: its size and modification time, or its server's tag."""
     try:
         files, path = file_system(image)
         return str(files.ukey(path))
-    except Exception:  # whatever a file system raises: reading the image will say what is wrong
+    except Exception:  # a file system may raise anything: reading the image will report it
         return ""

@@ -1,4 +1,4 @@
-"""`nucseg mitoses`: the mitoses of slides, their places and their counts."""
+"""`nucseg mitoses`: the mitoses on slides, their positions and counts."""
 
 import sys
 import time
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
 )
 @click.option("--classifier", default="mitosis", show_default=True, help="Name of a patch classifier, or its folder.")
-@click.option("--model", default="stardist", show_default=True, help="Model that finds the nuclei, or its folder.")
+@click.option(
+    "--model", default="stardist", show_default=True, help="Name of the model that finds the nuclei, or its folder."
+)
 @field_options(MitosesOptions)
 @engine_options
 def mitoses(
@@ -36,9 +38,10 @@ def mitoses(
 ) -> None:
     """Find the mitoses on slides stained with haematoxylin and eosin.
 
-    SLIDE is what INPUT is of `nucseg predict`. Each nucleus that the model finds is looked at by the classifier, at the
-    pixel size that it was trained at. Written are OUTPUT/<slide>.mitoses.csv (positions and probabilities), .geojson
-    (points for QuPath), .json (counts) and .png (the densest 2 mm²), and one row per slide in OUTPUT/mitoses.csv.
+    SLIDE is an image, a folder, a pattern or a URL, as for `nucseg predict`. The model finds the nuclei; the classifier
+    examines each of them, at the pixel size at which it was trained. The results are OUTPUT/<slide>.mitoses.csv
+    (positions and probabilities), .geojson (points for QuPath), .json (counts) and .png (the densest 2 mm²), and one
+    row per slide in OUTPUT/mitoses.csv.
 
     A mitosis that is not found as a nucleus is not counted. If a slide fails, the others are still processed, and the
     exit status is 1.

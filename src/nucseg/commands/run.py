@@ -1,4 +1,4 @@
-"""What the commands that predict images share."""
+"""Code shared by the commands that predict images."""
 
 import sys
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def on_engine(
     model: Path,
     predictor: "Predictor",
 ) -> "list[ImageResult]":
-    """Call a function with the engine that was asked for: threads of this process, or a Dask cluster.
+    """Call a function with the requested engine: threads of this process, or a Dask cluster.
 
     Args:
         run: The function.
@@ -60,10 +60,10 @@ def on_engine(
 
 
 def check_run(output: Path, workers: int, scheduler: str | None) -> None:
-    """Refuse options that do not fit together.
+    """Refuse options that cannot be combined.
 
     Raises:
-        UsageError: There are workers and a scheduler.
+        UsageError: Both workers and a scheduler are given.
         ConfigError: The folder for the results is a file.
     """
     if scheduler and workers > 1:
@@ -79,7 +79,7 @@ def found_images(images: tuple[str, ...], results: list[Path]) -> "list[FoundIma
 
     Args:
         images: As on the command line.
-        results: Folders of results, which are no input.
+        results: Folders of results, which are not inputs.
     """
     from nucseg.images.find import find_images
 

@@ -1,4 +1,4 @@
-"""What a model offers: all that training, inference and serving know of it. One protocol a task."""
+"""The interfaces of models: all that training, inference and serving know about them. One protocol per task."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LOWEST_SCORE = 0.05
 class Model(Protocol):
     """A network that can be trained, saved and loaded, whatever its task.
 
-    What it calls truth is its task's: a label image `(h, w)` int32 (0 is background, gaps are allowed) for instances,
-    the class 0 or 1 for patches.
+    The type of truth depends on the task: a label image `(h, w)` int32 (0 is background, gaps are allowed) for
+    instances, the class 0 or 1 for patches.
 
     Attributes:
         in_channels: Channels of its images, 1 or 3.
         stride: Pixels; the sides of patches and the origins of tiles are multiples of it.
         keras_model: The network to fit, from images `(N, h, w, in_channels)` to what `targets` returns.
-        thresholds: What was chosen on validation images and belongs to the weights.
+        thresholds: Values that were chosen on validation images and belong to the weights.
     """
 
     in_channels: Literal[1, 3]
@@ -56,7 +56,7 @@ class Model(Protocol):
         ...
 
     def tune(self, images: Sequence[NDArray], truths: Sequence[Any]) -> dict[str, float]:
-        """Choose the thresholds on validation images; the model keeps those it has.
+        """Choose the thresholds on validation images, without changing the model's.
 
         Args:
             images: Each as the model takes it: `(H, W, in_channels)` float32, preprocessed, no side above what it takes
@@ -89,14 +89,14 @@ class InstanceSegmenter(Model, Protocol):
     tile that holds its centre, and the decision about a tile is taken with the proposals of its neighbours. The two
     steps of different tiles overlap in time.
 
-    Proposals are of the model's own type; they can be pickled, for they travel between processes.
+    Proposals have a type of the model's own, which can be pickled, since they are sent between processes.
     `decode(propose([image], thresholds)[0], image.shape[:2], thresholds)` is the nuclei of an image. Neither step looks
-    at the attribute `thresholds`: what they depend on is handed in.
+    at the attribute `thresholds`: they are passed as arguments.
 
     Attributes:
         halo: Pixels of context that a tile needs around what it owns, so that its seams do not show.
-        max_side: Pixels a side of the largest image that the network takes at once; it bounds the memory. Larger images
-            are the caller's to lay in tiles.
+        max_side: Pixels a side of the largest image that the network takes at once; it bounds the memory. The caller
+            tiles larger images.
         thresholds: The decoding thresholds that belong to the weights; `score` is one of them.
     """
 
@@ -111,14 +111,14 @@ class InstanceSegmenter(Model, Protocol):
     ) -> list[Any]:
         """Run the network over images and keep what may be a nucleus.
 
-        May be called by several threads at once; the network runs for one of them at a time, for it takes all cores
+        May be called by several threads at once; the network runs for one of them at a time, since it takes all cores
         and much memory.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed.
             thresholds: The decoding thresholds; `score` is the lowest one to keep.
-            cores: The window of each image that is asked for, beginning at multiples of the stride and ending at such
-                or with the image; what is around it is context. None: all of it.
+            cores: The requested window of each image; it begins at multiples of the stride and ends at such or with the
+                image, and the pixels around it are context. None: the whole image.
 
         Returns:
             For each image the proposals whose centres lie in its window, in the window's frame.
@@ -139,7 +139,7 @@ class InstanceSegmenter(Model, Protocol):
         ...
 
     def max_radius(self, proposals: Any) -> int:
-        """Return how far from its centre the largest of the proposed nuclei extends, in pixels."""
+        """Return the largest distance in pixels from a proposed nucleus's centre to its border."""
         ...
 
     def decode(self, proposals: Any, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
@@ -154,19 +154,19 @@ class InstanceSegmenter(Model, Protocol):
             thresholds: The decoding thresholds. Nuclei that score below `score` never change those from it up.
 
         Returns:
-            The nuclei in the order of falling score.
+            The nuclei by decreasing score.
         """
         ...
 
 
 class PatchClassifier(Model, Protocol):
-    """A model that says of a patch which of two classes it is.
+    """A model that assigns a patch to one of two classes.
 
     Attributes:
-        patch_size: Pixels a side of a patch.
-        pixel_size: Micrometres a pixel at which it was trained.
+        patch_size: Side of a patch in pixels.
+        pixel_size: Micrometres per pixel at which it was trained.
         classes: Names of the classes 0 and 1, such as `("other", "mitosis")`.
-        thresholds: `probability`: from which on a patch is of class 1; `temperature`: divides the logits.
+        thresholds: `probability`: from which a patch is of class 1; `temperature`: divides the logits.
     """
 
     patch_size: int
@@ -189,10 +189,10 @@ class PatchClassifier(Model, Protocol):
 
 
 def lowest_score(own: float, wanted: float | None) -> float:
-    """Return the score down to which proposals are decoded, so that a higher threshold only takes nuclei away.
+    """Return the score down to which proposals are decoded, so that a higher threshold only removes nuclei.
 
-    Those weaker than the model's own threshold share pixels among each other only: decoding always the same ones of
-    them makes the answer at one threshold a part of that at a lower one.
+    Nuclei below the model's own threshold only compete with each other for pixels. Always decoding the same ones makes
+    the result at one threshold a subset of that at a lower one.
 
     Args:
         own: The model's score threshold.

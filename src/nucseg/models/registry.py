@@ -1,4 +1,4 @@
-"""The models there are, and where trained ones lie. No other place lists models."""
+"""The list of models, and the search for trained ones."""
 
 import json
 import os
@@ -22,12 +22,12 @@ class ModelEntry:
     """A kind of model.
 
     Attributes:
-        task: What it does; it says which protocol the class keeps.
+        task: Its task, which determines the protocol of the class.
         class_path: `module:class`, imported when it is used.
         config_path: `module:class` of its typed configuration.
-        create_path: `module:function` that builds it, with first weights, from that configuration.
-        name: What the model of this kind that the project trains is called, in pipelines, parameters and folders; None
-            where it trains none.
+        create_path: `module:function` that builds it, with initial weights, from that configuration.
+        name: Name, in pipelines, parameters and folders, of the model of this kind that the project trains; None if it
+            trains none.
     """
 
     task: Literal["instance_segmentation", "patch_classification"]
@@ -85,19 +85,19 @@ def config_class(kind: str) -> type[BaseModel]:
 
 
 def create_model(kind: str, parameters: Mapping[str, Any]) -> Any:
-    """Build a model of a kind with its first weights.
+    """Build a model of a kind with its initial weights.
 
     Args:
         kind: A name in `MODELS`.
         parameters: The model's typed configuration as plain types (`<name>.architecture` in `model_config.yml`).
 
     Returns:
-        The model, which keeps the protocol of its task.
+        The model, which implements the protocol of its task.
 
     Raises:
-        ModelError: There is no such kind, or its first weights are no such model's.
-        ConfigError: A parameter is wrong, or does not fit the first weights.
-        DownloadError: Published first weights cannot be fetched.
+        ModelError: There is no such kind, or its initial weights belong to another kind.
+        ConfigError: A parameter is wrong, or does not fit the initial weights.
+        DownloadError: Published initial weights cannot be fetched.
     """
     entry = _entry(kind)
     try:
@@ -154,8 +154,8 @@ def resolve_model(name_or_folder: str | Path) -> Path:
         A folder with a `config.json`.
 
     Raises:
-        ModelError: There is none; the message says where it was looked for and how to get one.
-        StorageError: A shipped model can be unpacked nowhere.
+        ModelError: There is none; the message lists where it was searched for and how to get one.
+        StorageError: A shipped model cannot be unpacked anywhere.
     """
     name = Path(name_or_folder).expanduser()
     checkout = package.FOLDER.parents[1]

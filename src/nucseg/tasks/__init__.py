@@ -1,4 +1,4 @@
-"""What binds a kind of answer to truth, metrics, pictures and files, one module a task; no logic of its own."""
+"""Bindings of a task to its truth, metrics, pictures and files, one module per task, without logic of their own."""
 
 from collections.abc import Mapping
 

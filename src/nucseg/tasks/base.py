@@ -1,4 +1,4 @@
-"""What a task offers: all that the Kedro nodes know of it."""
+"""The interface of a task: all that the Kedro nodes know about it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from nucseg.reporting.config import VisualizationConfig
 class Task(Protocol):
     """A module of `nucseg.tasks`.
 
-    What it calls truth and prediction only its own functions look into; the nodes hand them on.
+    Only its own functions look into truths and predictions; the nodes pass them on.
 
     Attributes:
         TABLES: The datasets of the catalog that `evaluate` returns beside metrics and scores; each is an argument of
@@ -28,7 +28,7 @@ class Task(Protocol):
     EXPORTS: tuple[str, ...]
 
     def read_truth(self, sample: Sample) -> Any:
-        """Read what was annotated.
+        """Read the annotated truth.
 
         Raises:
             InputError: A file is missing or unreadable.

@@ -1,4 +1,4 @@
-"""Images without any nucleus, generated or cut out of real ones, which teach a model that there may be nothing to find.
+"""Images without nuclei, generated or cut out of real ones, which teach a model that there may be nothing to find.
 
 An image is normalised by its own percentiles, so an empty one is stretched until its noise fills the whole range.
 Patches of images with nuclei never look like that.
@@ -16,10 +16,10 @@ _STAINS = np.array([[0.93, 0.60, 0.78], [0.80, 0.62, 0.85], [0.95, 0.85, 0.90], 
 
 
 def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
-    """Draw an image of nothing: noise, uneven illumination or fibres, as of an empty field or a stretch of stroma.
+    """Draw an image without nuclei: noise, uneven illumination or fibres, as in an empty field or in stroma.
 
     Args:
-        rng: Decides on everything.
+        rng: Random generator.
         size: Rows and columns.
 
     Returns:
@@ -44,7 +44,7 @@ def _nothing(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
 
 
 def _illumination(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
-    """A slope, or the falling off of a lamp's light towards the corners; in [-1, 1]."""
+    """Draw a slope, or light that falls off towards the corners; in [-1, 1]."""
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     angle, (row, column) = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1, 2)
     slope = y * np.sin(angle) + x * np.cos(angle)
@@ -53,7 +53,7 @@ def _illumination(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
 
 
 def _fibres(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
-    """Long, thin, wavy streaks in about one direction, with a standard deviation of 1/2."""
+    """Draw long, thin, wavy streaks in roughly one direction, with a standard deviation of 1/2."""
     noise = cv2.GaussianBlur(
         rng.normal(0, 1, (2 * size, 2 * size)), (0, 0), rng.uniform(12, 40), sigmaY=rng.uniform(0.8, 3)
     )
@@ -71,11 +71,11 @@ def background_crop(image: NDArray, labels: NDArray, rng: np.random.Generator, s
     Args:
         image: `(H, W)` or `(H, W, C)`.
         labels: `(H, W)`; 0 is background.
-        rng: Decides on the place.
-        size: Rows and columns at most.
+        rng: Random generator for the place.
+        size: Maximum rows and columns.
 
     Returns:
-        The square, of `SMALLEST_CROP` to `size` pixels a side; None where every such square has a nucleus.
+        The square, of `SMALLEST_CROP` to `size` pixels a side; None if every such square contains a nucleus.
     """
     # Chessboard distance d to the nearest nucleus or border: the square of side 2 d - 1 around the pixel is free.
     free = distance_transform_cdt(np.pad(labels == 0, 1), metric="chessboard")[1:-1, 1:-1]

@@ -1,4 +1,4 @@
-"""What accompanies the fit: log lines, early stopping, the plateau schedule, TensorBoard."""
+"""Callbacks of the fit: log lines, early stopping, the plateau schedule, TensorBoard."""
 
 import logging
 import time
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 def make_callbacks(config: TrainingConfig, tensorboard: Path) -> list[keras.callbacks.Callback]:
-    """Create the callbacks of a training, without its checkpoint.
+    """Create the callbacks of a training run, without its checkpoint.
 
     Args:
-        config: Which schedule and stopping.
+        config: The schedule and the stopping rule.
         tensorboard: Folder of the event files.
     """
     callbacks: list[keras.callbacks.Callback] = [
@@ -35,7 +35,7 @@ def make_callbacks(config: TrainingConfig, tensorboard: Path) -> list[keras.call
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Write one line an epoch to the log: losses, learning rate, time a step, time left at most."""
+    """Log one line per epoch: losses, learning rate, time per step, maximum time left."""
 
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()

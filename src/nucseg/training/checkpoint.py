@@ -1,4 +1,4 @@
-"""Everything that a training needs to go on after a kill, in one file that is replaced after each epoch."""
+"""Everything needed to resume a killed training run, in one file that is replaced after each epoch."""
 
 import json
 import logging
@@ -24,15 +24,15 @@ _STATE_OF = {
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Save the training after each epoch, and restore it when `fit` begins.
+    """Saves the training after each epoch, and restores it when `fit` begins.
 
     The file holds the network's variables (weights and random seeds), the optimizer's (slots, iterations, learning
-    rate), the state of early stopping (with the best weights) and of the plateau schedule, and the history. To be the
-    last of the callbacks, so that it sees the others' state after theirs.
+    rate), the state of early stopping (with the best weights) and of the plateau schedule, and the history. It must be
+    the last callback, so that it sees the state of the others after their update.
 
     Args:
         path: The file, `.npz`.
-        others: The callbacks of this training; the state of those known to have some is kept too.
+        others: The callbacks of this training; the state of those known to have one is saved, too.
     """
 
     def __init__(self, path: Path, others: list[keras.callbacks.Callback]) -> None:
@@ -44,7 +44,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.finished = False
 
     def load_history(self) -> None:
-        """Read the history of an earlier run, so that it is known where to go on.
+        """Read the history of an earlier run, which determines where to resume.
 
         Raises:
             StorageError: The file is not readable.
@@ -74,11 +74,11 @@ class Checkpoint(keras.callbacks.Callback):
             self._stateful["EarlyStopping"].best_weights = arrays["best"]
 
     def best_weights(self) -> list[NDArray]:
-        """Read the weights of the epoch that validated best, in the order of `model.get_weights()`."""
+        """Read the weights of the epoch with the best validation, in the order of `model.get_weights()`."""
         return self._read()[1]["best"]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Save."""
+        """Save the training."""
         # ReduceLROnPlateau, which comes before, logs the rate too.
         entry = {"learning_rate": self.model.optimizer.learning_rate, **(logs or {})}
         self.history.append({"epoch": epoch + 1, **{key: float(value) for key, value in entry.items()}})

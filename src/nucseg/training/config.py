@@ -1,4 +1,4 @@
-"""How a model is trained: what `model_config.yml` may say under `<model>.sampling` and `<model>.training`."""
+"""How a model is trained: the parameters `<model>.sampling` and `<model>.training` of `model_config.yml`."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ Diameters = Annotated[tuple[Diameter, Diameter], AfterValidator(_ordered)]
 
 
 class SamplingConfig(BaseModel):
-    """Which patches of which images a training sees, where the truth is a label image."""
+    """Which patches of which images a training sees, if the truth is a label image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

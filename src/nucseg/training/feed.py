@@ -15,7 +15,7 @@ Item = tuple[NDArray, tuple[NDArray, ...]]
 
 
 class Patches(Protocol):
-    """Where a feed takes patches from; safe to use from several threads."""
+    """The source of a feed's patches; safe to use from several threads."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -33,7 +33,7 @@ class Patches(Protocol):
 class PatchFeed:
     """Training items, each a function of the seed, the epoch and its place in the epoch alone.
 
-    So a training that goes on after a kill sees exactly what an unbroken one sees.
+    So a resumed training sees exactly what an uninterrupted one sees.
 
     Args:
         source: The patches of the training split, in their final size.
@@ -59,7 +59,7 @@ class PatchFeed:
         return self._model.targets(*self._source.draw(np.random.default_rng((self._config.seed, epoch, place))))
 
     def dataset(self, first_epoch: int) -> tf.data.Dataset:
-        """Return the batches of all epochs from `first_epoch` on, in order, without a stop between epochs.
+        """Return the batches of all epochs from `first_epoch` on, in order, without a pause between epochs.
 
         Returns:
             A dataset of `(x, (y, ...))` with a leading batch axis.
@@ -95,7 +95,7 @@ class PatchFeed:
 
 
 def validation_arrays(source: Patches, model: Model, config: TrainingConfig) -> tuple[NDArray, tuple[NDArray, ...]]:
-    """Compute the fixed items of the validation loss, from patches anywhere in the images, which take turns.
+    """Compute the fixed items of the validation loss, from patches anywhere in the images, taken in turn.
 
     Args:
         source: The patches of the validation split, not augmented.

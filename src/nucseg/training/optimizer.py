@@ -9,7 +9,7 @@ from nucseg.training.config import TrainingConfig
 
 
 def make_optimizer(config: TrainingConfig) -> keras.Optimizer:
-    """Create the optimizer; `plateau` begins at a constant rate, which a callback then lowers."""
+    """Create the optimizer; `plateau` starts with a constant rate, which a callback then lowers."""
     return keras.optimizers.Adam(
         learning_rate=_learning_rate(config),
         weight_decay=config.weight_decay or None,

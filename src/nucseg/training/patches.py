@@ -22,13 +22,13 @@ from nucseg.training.background import background_crop, made_up_background
 from nucseg.training.config import SamplingConfig
 
 _LARGEST_SHRINKAGE = 8
-_LARGEST_ENLARGEMENT = 4  # more shows nothing but blur
+_LARGEST_ENLARGEMENT = 4  # more would only show blur
 _AS_THEY_ARE = SamplingConfig(foreground_probability=0, min_nucleus_pixels=1)
 
 
 @dataclass(frozen=True)
 class LoadedSample:
-    """What the cache holds of a sample.
+    """A sample in the cache.
 
     Attributes:
         image: `(H, W)` or `(H, W, 3)`, as stored.
@@ -51,15 +51,15 @@ class LoadedSample:
 
 
 class PatchSource:
-    """Patches of samples. Safe to use from several threads; each image is held once, within `cache_mb`.
+    """Patches of samples. Safe to use from several threads; each image is cached once, within `cache_mb`.
 
     Args:
-        samples: Where the images and label images lie.
+        samples: The samples, with the paths of their images and label images.
         preprocessor: The model's preprocessing, fitted to each whole image.
         augmenter: Changes each patch, or None.
         patch_size: Rows and columns of a patch as the model sees it.
         cache_mb: Memory limit for images in MiB; the least recently used are read again when needed.
-        sampling: Which patches are drawn; None: any place of any image, with all its nuclei as they are.
+        sampling: Which patches are drawn; None: any place of any image, with its nuclei unchanged.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class PatchSource:
         return len(self._samples)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Draw one patch of one of the samples, as the sampling says.
+        """Draw one patch of one of the samples, according to the sampling.
 
         Args:
-            rng: Decides on everything.
+            rng: Random generator.
 
         Returns:
             As `patch` does.
@@ -109,7 +109,7 @@ class PatchSource:
         Raises:
             InputError: A file is missing or unreadable, or the shapes of image and label image differ.
         """
-        with self._load_locks[index]:  # a second thread waits rather than reads the same image once more
+        with self._load_locks[index]:  # a second thread waits instead of reading the same image again
             with self._cache_lock:
                 if index in self._cache:
                     self._cache.move_to_end(index)
@@ -127,12 +127,12 @@ class PatchSource:
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Cut one patch out of the sample at `index`.
 
-        An image smaller than the patch (or than the context that turning and shrinking need) is mirrored at its
+        An image smaller than the patch (or than the context that rotating and shrinking need) is mirrored at its
         borders.
 
         Args:
             index: Place of the sample.
-            rng: Decides on the place of the patch and on its augmentation.
+            rng: Random generator for the place of the patch and its augmentation.
             foreground_probability: Probability that the patch is placed on a nucleus.
 
         Returns:
@@ -157,7 +157,7 @@ class PatchSource:
         return loaded.fitted.image(image)[inside], loaded.fitted.labels(labels)[inside]
 
     def _draw_zoom(self, index: int, loaded: LoadedSample, rng: np.random.Generator) -> float:
-        """Draw the factor that brings an image's nuclei to one of the diameters, all octaves of them as likely."""
+        """Draw the factor that resizes an image's nuclei to a random diameter, uniform over octaves."""
         diameter = self._samples[index].median_diameter_px
         if self._sampling.diameters is None or not len(loaded.centers) or not diameter:
             return 1.0
@@ -165,11 +165,11 @@ class PatchSource:
         return float(np.clip(wanted / (diameter * loaded.fitted.scale), 1 / _LARGEST_SHRINKAGE, _LARGEST_ENLARGEMENT))
 
     def background(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Create a patch of an image without nuclei, normalised by itself: cut out of the sample at `index` or made up.
+        """Create a patch without nuclei, normalised by itself: cut out of the sample at `index` or generated.
 
         Args:
             index: Place of the sample.
-            rng: Decides which of the two, where, and what is made up.
+            rng: Random generator for all choices.
 
         Returns:
             As `patch` does; no pixel has a label.
@@ -188,7 +188,7 @@ class PatchSource:
 
 
 def sampling_probabilities(samples: Sequence[Sample], config: SamplingConfig) -> NDArray[np.float64]:
-    """Compute how likely each sample is drawn: all alike, or by the weight of its modality.
+    """Compute the probability of each sample: equal, or by the weight of its modality.
 
     Returns:
         `(N,)` float64, summing to 1.
@@ -222,7 +222,7 @@ def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedSample:
 def _draw_center(
     loaded: LoadedSample, size: int, zoom: float, rng: np.random.Generator, foreground_probability: float
 ) -> tuple[int, int]:
-    """Draw the row and column of a patch's centre such that the patch, most enlarged, lies inside of the image."""
+    """Draw the row and column of a patch's centre such that the patch, at its largest, is inside the image."""
     shape = np.array(loaded.labels.shape)
     margin = np.minimum(size / (2 * zoom), shape / 2)
     if len(loaded.centers) and rng.random() < foreground_probability:

@@ -1,4 +1,4 @@
-"""What a trained model is worth on the validation split: what its choices are made by."""
+"""Scores of a trained model on the validation split, by which choices are made."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from nucseg.metrics.instances.config import METRIC_NAMES, MetricsConfig
 from nucseg.metrics.instances.evaluator import Evaluator
 from nucseg.models.bundle import ModelBundle
 
-# `map` ranks what lies below the threshold as well: it would take most of the time, and no choice is made by it.
+# `map` also ranks candidates below the threshold: it would take most of the time, and no choice depends on it.
 _METRICS = MetricsConfig(metrics=tuple(name for name in METRIC_NAMES if name != "map"))
 
 
@@ -19,12 +19,12 @@ def validation_scores(bundle: ModelBundle, samples: Sequence[Sample], precision:
     """Evaluate a model on samples, as the evaluation does on the test split.
 
     Args:
-        bundle: With its thresholds.
+        bundle: The model with its thresholds.
         samples: Samples of the val split.
         precision: Precision of the network.
 
     Returns:
-        `overall` and, by name of the modality, `by_modality`: the metrics of `metrics.json` but `map`.
+        `overall` and, by name of the modality, `by_modality`: the metrics of `metrics.json` except `map`.
 
     Raises:
         InputError: A file is missing or unreadable.

@@ -53,24 +53,24 @@ def train(
 ) -> ModelBundle:
     """Fit a segmenter on the train split and keep the weights that were best on the val split.
 
-    A training that was killed goes on from its last whole epoch when it is called again with the same samples and
-    settings, exactly as if it had not been interrupted; one that had finished gives its result at once. Another
-    training starts from the beginning, with a checkpoint file of its own.
+    A killed training resumes from its last complete epoch when it is called again with the same samples and settings,
+    exactly as if it had not been interrupted; a finished one returns its result at once. A different training starts
+    from the beginning, with its own checkpoint file.
 
     Args:
-        samples: The manifest; the test split is not looked at.
-        segmenter: With its first weights; is changed.
-        transforms: The preprocessing, which the bundle then carries.
+        samples: The manifest; the test split is ignored.
+        segmenter: The model with its initial weights; it is modified.
+        transforms: The preprocessing, which becomes part of the bundle.
         augmenter: Changes the training patches, or None.
         sampling: Which patches of which images are drawn.
         config: Size of patches, optimizer, schedule, stopping.
         folder: Where `checkpoints/` and `tensorboard/` go.
         name: Name of the bundle.
-        parameters: The model's configuration (architecture, first weights), as JSON types: part of what makes a
-            training the same one, and of its record.
+        parameters: The model's configuration (architecture, initial weights), as JSON types; part of the identity of a
+            training, and of its record.
 
     Returns:
-        The bundle, with thresholds as they were (see `tune_thresholds`) and the run's record.
+        The bundle, with unchanged thresholds (see `tune_thresholds`) and the run's record.
 
     Raises:
         ConfigError: The patch size is not a multiple of the model's stride.
@@ -141,10 +141,10 @@ def bundle_pretrained(
 
     Args:
         samples: The manifest; the record lists the images of the val split, which `tune_thresholds` will see.
-        segmenter: With pretrained weights, which stay as they are.
-        transforms: The preprocessing, which the bundle then carries.
+        segmenter: The model with pretrained weights, which stay unchanged.
+        transforms: The preprocessing, which becomes part of the bundle.
         config: Only its precision and seed are used.
-        name: What the bundle is called.
+        name: Name of the bundle.
         parameters: The model's configuration, as JSON types, for the record.
 
     Returns:
@@ -171,9 +171,9 @@ def bundle_pretrained(
 
 
 def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBundle:
-    """Choose the decoding thresholds on the val split, as the model sees it, and set them.
+    """Choose the decoding thresholds on the val split and set them.
 
-    An image that is larger than the model takes at once is cut into windows that it takes; each counts as an image.
+    An image that is too large for the model is cut into windows, each of which counts as an image.
 
     Returns:
         The bundle, its model with the new thresholds, its record with them and their scores under `validation`.
@@ -226,7 +226,7 @@ def _settings(
 
 
 def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray]) -> str:
-    """Compute the name of a training: the same settings, samples and first weights have the same."""
+    """Compute the name of a training from its settings, samples and initial weights."""
     training = {key: value for key, value in settings["training"].items() if key not in _IGNORED_IN_ID}
     text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
     identity = hashlib.sha256(text.encode())

@@ -1,1 +1,1 @@
-"""Mitoses on slides: patches around nuclei, their probabilities, and the field that holds most of them."""
+"""Mitoses on slides: patches around nuclei, their probabilities, and the field with the most of them."""

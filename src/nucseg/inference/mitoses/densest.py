@@ -1,4 +1,4 @@
-"""The circle of a given size that holds most points, found exactly."""
+"""The circle of a given size that contains the most points, found exactly."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Field:
     Attributes:
         centre: (row, column), in the unit of the points.
         radius: In the same unit.
-        count: Points that it holds.
+        count: Number of points in it.
     """
 
     centre: tuple[float, float]
@@ -23,10 +23,10 @@ class Field:
 
 
 def densest_field(points: NDArray[np.float64], area: float) -> Field | None:
-    """Find the circle of an area that holds most points, wherever it lies; None if there is no point.
+    """Find the circle of a given area that contains the most points; None if there is no point.
 
-    Of all circles that hold most points one has a point on its border, so it is enough to turn a circle round each
-    point and to count the others as they enter and leave it: n log n steps a point for its n neighbours.
+    One of the best circles has a point on its border. So it is enough to turn a circle around each point and to count
+    the others as they enter and leave it, which takes n log n steps per point with n neighbours.
 
     Args:
         points: `(N, 2)`.
@@ -48,7 +48,7 @@ def densest_field(points: NDArray[np.float64], area: float) -> Field | None:
 
 
 def _most_covered(offsets: NDArray[np.float64], radius: float) -> tuple[int, float]:
-    """Find the angle at which a circle through the origin holds most points.
+    """Find the angle at which a circle through the origin contains the most points.
 
     Args:
         offsets: `(n, 2)`: the points within two radii of the origin, which is one of them.

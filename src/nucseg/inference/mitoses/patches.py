@@ -20,7 +20,7 @@ class PatchReader:
 
     Args:
         source: The slide, 8-bit RGB; see `check_slide`.
-        side: Pixels a side of a patch.
+        side: Side of a patch in pixels.
         pixel_size: Micrometres per pixel of a patch.
     """
 
@@ -70,14 +70,14 @@ class PatchReader:
 
 
 def check_slide(source: ImageSource, pixel_size: float) -> tuple[str, ...]:
-    """Refuse what is no slide to look for mitoses on.
+    """Check that an image is a slide on which mitoses can be found.
 
     Args:
         source: The image.
         pixel_size: Micrometres per pixel that the classifier was trained at.
 
     Returns:
-        What the user should know, each a sentence without the name of the image.
+        Remarks for the user, each a sentence without the name of the image.
 
     Raises:
         InputError: It is grey, not of 8 bits, or of an unknown or impossible pixel size.
@@ -110,7 +110,7 @@ def check_slide(source: ImageSource, pixel_size: float) -> tuple[str, ...]:
 
 
 def check_colours(name: str, channels: int) -> None:
-    """Refuse an image in colours that holds only one channel's worth of them.
+    """Refuse a colour image that contains the information of only one channel.
 
     Args:
         name: Name of the image.

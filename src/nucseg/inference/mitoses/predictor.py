@@ -1,4 +1,4 @@
-"""Nuclei of slides on which mitoses can be recognised, and the classifier that looks at them."""
+"""The predictor of nuclei on slides with mitoses, and the loading of the classifier."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +18,13 @@ from nucseg.models.registry import folder_task, resolve_model
 
 
 class SlidePredictor(Predictor):
-    """A predictor of nuclei that refuses, before anything is predicted, what is no slide to look for mitoses on.
+    """A predictor of nuclei that first refuses images on which mitoses cannot be found.
 
     The scale `auto` is the one at which the network sees `NUCLEUS_PIXEL_SIZE`.
 
     Args:
         bundle: The model that finds the nuclei.
-        options: How images are predicted that come without options of their own.
+        options: Options for images that come without their own.
         pixel_size: Micrometres per pixel that the classifier was trained at.
     """
 

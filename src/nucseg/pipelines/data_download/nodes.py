@@ -7,11 +7,11 @@ from nucseg.datasets.download import download_datasets
 
 
 def download(raw_folder: Path, config: DownloadConfig) -> dict[str, str]:
-    """Fetch the chosen datasets; what is there already is not fetched again.
+    """Fetch the chosen datasets; existing archives are not fetched again.
 
     Args:
-        raw_folder: Where the archives go, one folder a dataset.
-        config: Which datasets, from where.
+        raw_folder: Folder for the archives, with one subfolder per dataset.
+        config: The datasets and their sources.
 
     Returns:
         Dataset name to the path of its archive.

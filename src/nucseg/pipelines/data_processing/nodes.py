@@ -29,7 +29,7 @@ def convert(
 
 
 def split(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataFrame:
-    """Assign each sample to train, val or test; near-duplicates go together.
+    """Assign each sample to train, val or test; near-duplicates stay together.
 
     Args:
         converted: The facts of all samples.

@@ -15,12 +15,12 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
     """Predict every image of a folder, as `nucseg predict` does.
 
     Args:
-        folder: With the images.
-        output: Gets a folder for each format.
-        config: Which model, scale and formats.
+        folder: The folder with the images.
+        output: The folder for the results, with one subfolder per format.
+        config: The model and the options of the prediction.
 
     Returns:
-        The summary, one row an image; see `nucseg.batch.summary`.
+        The summary, one row per image; see `nucseg.batch.summary`.
 
     Raises:
         InputError: The folder holds no image, or all of its images failed.

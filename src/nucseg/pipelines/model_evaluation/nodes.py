@@ -105,7 +105,7 @@ def exporter(task: Task) -> Callable[..., tuple[Any, ...]]:
 
 
 def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
-    """Warn where a model saw test images in its training: it came from a manifest that is split in another way."""
+    """Warn if a model saw test images in training, which happens if its manifest was split differently."""
     seen = {sample.key for sample in samples}.intersection(model.run.images_seen().get("train", set()))
     if seen:
         logger.warning(

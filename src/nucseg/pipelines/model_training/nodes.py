@@ -26,18 +26,18 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         training: TrainingConfig,
         folder: Path,
     ) -> ModelBundle:
-        """Train a model on the train split, or take a pretrained one as it is where `fine_tune` is false.
+        """Train a model on the train split, or use a pretrained one as is if `fine_tune` is false.
 
-        A training that was stopped goes on from where it was.
+        A training that was stopped is resumed.
 
         Args:
             samples: The manifest.
             augmenter: The serialised augmenter.
-            preprocessing: The transforms, which the model will carry.
+            preprocessing: The transforms, which become part of the model.
             architecture: The model's own parameters.
             sampling: Which patches of which images are drawn.
             training: Length, rate, precision and seed.
-            folder: Where checkpoints and TensorBoard logs go.
+            folder: Folder for checkpoints and TensorBoard logs.
 
         Returns:
             The model with the weights that were best on the validation split, or the pretrained ones.

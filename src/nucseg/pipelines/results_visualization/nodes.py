@@ -58,7 +58,7 @@ def drawer(task: Task) -> Callable[..., Iterator[dict[str, Image.Image]]]:
 
 
 def sectioner(task: Task) -> Callable[..., Section]:
-    """Create the node function that collects what the report takes of one model."""
+    """Create the node function that collects one model's part of the report."""
 
     def section(
         config: VisualizationConfig,
@@ -70,13 +70,13 @@ def sectioner(task: Task) -> Callable[..., Section]:
         per_image: pd.DataFrame,
         *tables: pd.DataFrame,
     ) -> Section:
-        """Collect what the report shows of one model.
+        """Collect one model's part of the report.
 
         Args:
             config: Which images are shown.
             samples: The manifest.
             candidates: The record of each test image.
-            overlays: The pictures that `draw` drew.
+            overlays: The pictures from `draw`.
             run: The model's run record.
             metrics: The content of `metrics.json`.
             per_image: Scores of each test image.
@@ -92,10 +92,10 @@ def sectioner(task: Task) -> Callable[..., Section]:
 
 
 def draw_differences(config: VisualizationConfig, *sections: Section) -> tuple[dict[str, Image.Image], Differences]:
-    """Draw what each model made of the test images on which they differ most.
+    """Draw each model's prediction for the test images on which they differ most.
 
     Args:
-        config: How many images.
+        config: The number of images.
         *sections: The models.
 
     Returns:

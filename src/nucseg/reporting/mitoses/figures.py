@@ -1,4 +1,4 @@
-"""The counts of a slide: what a grade needs, and what they depend on."""
+"""The counts of a slide that grading needs, and what they depend on."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Figures:
 
 
 def figures(found: Mitoses) -> Figures:
-    """Compute the counts of a slide, rounded as far as they mean something."""
+    """Compute the counts of a slide, rounded to meaningful digits."""
     field = found.densest
     is_smaller = found.area_mm2 < FIELD_MM2
     return Figures(
@@ -50,7 +50,7 @@ def what_it_depends_on(nuclei: int) -> str:
 
 
 def remark(found: Mitoses) -> str:
-    """Return what must be said of the counts, in a sentence or two."""
+    """Return the remark on the counts, in a sentence or two."""
     smaller = (
         f" The image has less than {FIELD_MM2:g} mm², so there is no count of a field."
         if found.area_mm2 < FIELD_MM2

@@ -20,7 +20,7 @@ _RING, _FIELD = (0, 255, 255), (255, 200, 0)
 
 
 def write_csv(found: Mitoses, source: ImageSource, path: Path, name: str) -> None:
-    """Write one row a mitosis, by falling probability; the columns are those of `Mitoses.table` after the image's name.
+    """Write one row per mitosis, by decreasing probability: the image's name and the columns of `Mitoses.table`.
 
     Args:
         found: The mitoses.

@@ -1,4 +1,4 @@
-"""What the answers of a task are made of."""
+"""The contract of a task's HTTP interface."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from nucseg.serving.results import ResultFile
 
 @dataclass(frozen=True)
 class Contract:
-    """What the interface of a task looks like.
+    """The HTTP interface of a task.
 
     Attributes:
         answer: The schema of `/model/predict` and `/invocations`.
-        files: The formats of the result of a queued image, by name; the first one is given where none is asked for.
+        files: The formats of the result of a queued image, by name; the first one is the default.
         classes: Names of the classes that the models find; without any there is no `/model/labels`.
         takes_threshold: Whether `/model/predict` has a threshold.
-        encode_mask: Returns what was found as a PNG, for `/invocations`; None where there is no mask.
+        encode_mask: Encodes the result as a PNG, for `/invocations`; None if there is no mask.
         example: An image to warm a model up with.
         title: Title of the Swagger 2.0 document, which clients of the MAX service check.
         description: What the interface is for.

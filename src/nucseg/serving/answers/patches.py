@@ -1,4 +1,4 @@
-"""Mitoses on the wire: what clients of MAX-Breast-Cancer-Mitosis-Detector send and are told, and slides as jobs."""
+"""Mitoses over HTTP: the interface of MAX-Breast-Cancer-Mitosis-Detector, and slides as jobs."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class ServedClassifier:
 
     Args:
         classifier: The model.
-        load_slides: Loads what finds the nuclei of slides; called with the first of them.
+        load_slides: Loads the model that finds nuclei on slides; called for the first slide.
     """
 
     def __init__(self, classifier: PatchClassifier, load_slides: "Callable[[], SlidePredictor]") -> None:
@@ -96,7 +96,7 @@ def load(folder: Path, settings: Settings) -> ServedModel:
 
 
 def check(image: NDArray, kind: str) -> NDArray[np.uint8]:
-    """Return the red, green and blue of a patch, or refuse what is none.
+    """Return the red, green and blue channels of a patch, or refuse an image that is not a patch.
 
     Raises:
         InputError: It is of another size, grey, or not of 8 bits.

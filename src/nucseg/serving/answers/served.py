@@ -1,4 +1,4 @@
-"""What the service asks of a model, whatever its task."""
+"""The interface of a served model of any task."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -10,12 +10,12 @@ from nucseg.inference.options import PredictOptions
 
 
 class ServedModel(Protocol):
-    """A model that predicts images; `nucseg.inference.predictor.Predictor` is one. What is found is its task's."""
+    """A model that predicts images, such as `nucseg.inference.predictor.Predictor`; results depend on its task."""
 
     def predict(self, image: NDArray, options: PredictOptions, *, name: str = "image") -> Any:
         """Predict an image in memory, for `/model/predict`."""
         ...
 
     def predict_source(self, source: ImageSource, options: PredictOptions, *, progress: Callable[[float], None]) -> Any:
-        """Predict an image of any size, for a queued job; `progress` is told which fraction is done."""
+        """Predict an image of any size, for a queued job; `progress` is called with the finished fraction."""
         ...

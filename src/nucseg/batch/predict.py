@@ -13,6 +13,7 @@ from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.predictor import Predictor
+from nucseg.measurements.field import Field
 from nucseg.reporting.formats.registry import format_paths, write_format
 from nucseg.reporting.options import BatchOptions
 
@@ -76,7 +77,7 @@ class _Formats:
         """Write all formats."""
         for given in self._formats:
             try:
-                write_format(given, nuclei, source, folder, image.name)
+                write_format(given, Field(nuclei, source, image.name), folder)
             except NucsegError:
                 raise
             except Exception as error:  # a writer meets trouble with whatever exception

@@ -147,4 +147,5 @@ def _source(
         read,
         pixel_size,
         (*notes, *unknown[:1], *_missing_chunks(array, name)),
+        channels=planes.channels,
     )

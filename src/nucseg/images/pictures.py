@@ -55,7 +55,9 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
     index = planes.index[-1] if image.ndim == 3 else "X"
     image = image[..., index] if isinstance(index, int) else image
     notes += orientation_note(_orientation(exif))
-    return ImageSource(name, image.shape, image.dtype, lambda window: image[window.slices], None, notes, coarse)
+    return ImageSource(
+        name, image.shape, image.dtype, lambda window: image[window.slices], None, notes, coarse, planes.channels
+    )
 
 
 def _png(data: bytes, name: str, *, as_stored: bool) -> tuple[NDArray, bytes]:

@@ -41,10 +41,13 @@ class Planes:
     Attributes:
         index: For each axis a number, or the axis's name if all of it is taken.
         shape: `(H, W)` or `(H, W, C)` of the image.
+        channels: Names of the channels, pages or planes that can be chosen, without ALPHA; the number of one that has
+            no name of its own. One where the file holds one.
     """
 
     index: tuple[int | str, ...]
     shape: tuple[int, ...]
+    channels: tuple[str, ...] = ("0",)
 
     def take(self, array: Any, window: Window) -> NDArray:
         """Read a window of the image from an array that is indexed like a NumPy array."""
@@ -90,13 +93,14 @@ def choose_planes(
         raise InputError(f"{name}: holds {planes}; save the one to use as a separate file, grey or RGB.")
     count = shape[long[0]] if long else 1
     names = [_plain(each) for each in channel_names] if len(channel_names) == count else [""] * count
+    channels = distinct_names(count, channel_names)
     if channel is not None:
         number = channel_number(channel, count, channel_names, name)
         if long:
             index[long[0]] = number
-        return Planes(tuple(index), size)
+        return Planes(tuple(index), size, channels)
     if not long or names == [GREY, ALPHA]:
-        return Planes(tuple(index), size)
+        return Planes(tuple(index), size, channels)
     place = long[0]
     if names not in ([*COLOURS], [*COLOURS, ALPHA]):
         raise InputError(
@@ -104,7 +108,21 @@ def choose_planes(
             "NAME or NUMBER on the command line, or save the image to use as a separate file, grey or RGB."
         )
     index[place] = axes[place]
-    return Planes(tuple(index), (*size, count))
+    return Planes(tuple(index), (*size, count), channels)
+
+
+def distinct_names(count: int, names: Sequence[str]) -> tuple[str, ...]:
+    """Return by what each channel can be chosen: its name, or its number where it has none of its own.
+
+    Args:
+        count: How many channels there are.
+        names: What they are called; not used where there are fewer or more than `count`. A last ALPHA is left out.
+    """
+    called = [each.strip() for each in names] if len(names) == count else [""] * count
+    if count > 1 and _plain(called[-1]) == ALPHA:
+        called.pop()
+    plain = [each.casefold() for each in called]
+    return tuple(name if name and plain.count(name.casefold()) == 1 else str(n) for n, name in enumerate(called))
 
 
 def channel_number(channel: str | int, count: int, channel_names: Sequence[str], name: str) -> int:

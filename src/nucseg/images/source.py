@@ -26,6 +26,7 @@ class ImageSource:
         pixel_size: Micrometres, (row, column), or None if the file does not say.
         notes: Remarks for the user on how the file was read, each a sentence without the name of the image.
         coarse_colours: Whether a JPEG is compressed so far that a faint stain in one colour may be lost.
+        channels: By what each channel of the file can be chosen, whether or not one is: its name, or its number.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageSource:
     pixel_size: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     coarse_colours: bool = False
+    channels: tuple[str, ...] = ("0",)
 
     def bands(self) -> Iterator[NDArray]:
         """Read the whole image in bands of full rows, from top to bottom."""

@@ -15,7 +15,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.streams import without_file
 from nucseg.core.window import Window
 from nucseg.images.colours import Conversion, colour_conversion, has_coarse_colours, photometric
-from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes
+from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes, distinct_names
 from nucseg.images.source import BandCache, ImageSource
 from nucseg.images.tiff_series import TiffImage, find_image
 from nucseg.images.units import micrometres
@@ -68,7 +68,11 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
         read = partial(_inverted, read, planes.shape)
     pixel_size, unit_notes = _pixel_size(tiff, image)
     notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
-    source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes, has_coarse_colours(page))
+    channels = planes.channels
+    if image.channels:  # of a set of files, in which they are numbered
+        names = [own or str(number) for own, number in zip(image.channel_names, image.channels, strict=True)]
+        channels = distinct_names(len(names), names)
+    source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes, has_coarse_colours(page), channels)
     return _in_colour(source, conversion, of_colours) if conversion else source
 
 
@@ -103,6 +107,7 @@ def _in_colour(source: ImageSource, conversion: Conversion, channel: Channel) ->
         dtype=np.dtype(np.uint8),
         read=lambda window: conversion.apply(source.read(window)),
         notes=(*source.notes, *filter(None, [conversion.note])),
+        channels=COLOURS,
     )
     if channel is None:
         return coloured
@@ -134,6 +139,7 @@ def _reader(series: tifffile.TiffPageSeries, path: Path | None, planes: Planes, 
         array = zarr.open_array(series.aszarr(level=0, squeeze=True), mode="r")
     if size <= WHOLE_BYTES or one_strip:
         image = planes.take(array, Window.whole(planes.shape))
+        image = image.copy() if image.size < array.size else image  # so that the other planes are not held
         return lambda window: image[window.slices]
     take = partial(planes.take, array)
     if page.is_tiled:

@@ -12,6 +12,7 @@ import numpy as np
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.measurements.field import Field
 from nucseg.reporting.formats.registry import FORMATS, write_format
 
 _BAND = 1024  # rows
@@ -70,7 +71,7 @@ def _write_mask(nuclei: StitchedLabels, source: ImageSource, path: Path) -> None
 
 
 def _write_nuclei(given: str, nuclei: StitchedLabels, source: ImageSource, path: Path) -> None:
-    write_format(given, nuclei, source, path.parent, "nuclei")[-1].rename(path)
+    write_format(given, Field(nuclei, source, "nuclei"), path.parent)[-1].rename(path)
 
 
 def _write_mitoses(suffix: str, mitoses: Any, source: ImageSource, path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.ndimage import binary_dilation, center_of_mass, gaussian_filter, labe
 from shapely.geometry import shape as shapely_shape
 from skimage.draw import polygon2mask
 from skimage.measure import regionprops
-from skimage.segmentation import find_boundaries
+from skimage.segmentation import expand_labels, find_boundaries
 
 from kaggle_masks import kaggle_decode
 from mosaics import mosaic_of
@@ -25,6 +26,7 @@ from nucseg.images.source import array_source
 from nucseg.inference.instances.parts import tile_result_of
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.labels import make_whole, relabel
+from nucseg.measurements.field import Field, MeasuredChannel
 from nucseg.reporting.formats import FORMATS, label_tiff, ome_zarr, overlay_png, write_format
 
 NAME = "a.b"
@@ -69,12 +71,12 @@ def source(labels):
 
 @pytest.fixture
 def write(nuclei, source, tmp_path):
-    return lambda given: write_format(given, nuclei, source, tmp_path, NAME)
+    return lambda given, **more: write_format(given, Field(nuclei, source, NAME, **more), tmp_path)
 
 
 def test_every_format_is_written_where_it_belongs(write, tmp_path):
     for given, about in FORMATS.items():
-        paths = write(given)
+        paths = write(given, expansion=2.0)
         assert paths == [tmp_path / given / f"{NAME}{suffix}" for suffix in about.suffixes]
         assert all(path.exists() for path in paths)
 
@@ -96,7 +98,7 @@ def test_label_tiff(write, expected, monkeypatch, big):
 def test_more_than_65535_nuclei(tmp_path):
     labels = np.arange(1, 300 * 300 + 1, dtype=np.int32).reshape(300, 300)
     found = mosaic_of(Instances(labels, np.ones(labels.size, np.float32)))
-    path = write_format("labels", found, array_source(labels), tmp_path, "a")[0]
+    path = write_format("labels", Field(found, array_source(labels), "a"), tmp_path)[0]
     read = tifffile.imread(path)
     assert read.dtype == np.uint32
     np.testing.assert_array_equal(read, labels)
@@ -136,6 +138,38 @@ def test_qupath_geojson(write, expected, nuclei):
         assert feature["properties"]["objectType"] == "detection"
 
 
+def test_cells_have_the_numbers_of_their_nuclei(write, expected):
+    cells = tifffile.imread(write("cells", expansion=3.0)[0])
+    np.testing.assert_array_equal(cells, expand_labels(expected, 3))
+    with pytest.raises(InputError, match="has no cells; say by how much"):
+        write("cells")
+
+
+def test_geojson_of_cells_holds_their_nuclei_and_the_table(write, expected, source):
+    channels = (MeasuredChannel("GFP", source),)
+    collection = json.loads(write("geojson", expansion=3.0, channels=channels)[0].read_text())
+    rows = pd.read_parquet(write("table", expansion=3.0, channels=channels)[0]).set_index("label")
+    cells = expand_labels(expected, 3)
+    assert len(collection["features"]) == expected.max()
+    for feature in collection["features"]:
+        measured = feature["properties"]["measurements"]
+        number = measured["Label"]
+        assert feature["properties"]["objectType"] == "cell"
+        for geometry, labels in (("geometry", cells), ("nucleusGeometry", expected)):
+            corners = np.array(feature[geometry]["coordinates"][0])[:, ::-1]
+            np.testing.assert_array_equal(polygon2mask(expected.shape, corners - 0.5), labels == number)
+        assert measured["nucleus_mean_GFP"] == rows.loc[number, "nucleus_mean_GFP"]
+        assert measured["cell_area"] == (cells == number).sum()
+        known = {name for name, value in rows.loc[number].items() if name != "image" and np.isfinite(value)}
+        assert known - {"score", "area", "area_um2"} <= measured.keys()
+
+
+def test_a_zipped_geojson_is_the_same(write):
+    with zipfile.ZipFile(write("geojson_zip")[0]) as archive:
+        assert archive.namelist() == [f"{NAME}.geojson"]
+        assert archive.read(f"{NAME}.geojson") == write("geojson")[0].read_bytes()
+
+
 def test_imagej_rois(write, expected):
     rois = roifile.roiread(write("rois")[0])
     assert len(rois) == expected.max()
@@ -162,11 +196,20 @@ def test_table(write, expected, source, nuclei):
         assert row["axis_major_length_um"] == pytest.approx(region.axis_major_length / 2)
 
 
-def test_every_column_of_the_table_is_documented(write):
+def test_every_column_of_the_table_is_documented(write, source):
     page = (Path(__file__).parents[3] / "docs/predict.md").read_text()
     section = page.split("### The columns of the table")[1].split("\n## ")[0]
-    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    assert sorted(re.findall("`(.*?)`", " ".join(cells))) == sorted(pd.read_csv(write("table")[1]).columns)
+    always, regions, statistics = (
+        re.findall("`(.*?)`", " ".join(line.split("|")[1] for line in part.splitlines() if line.startswith("| `")))
+        for part in re.split("\\| region |\\| statistic ", section)
+    )
+    assert sorted(always) == sorted(pd.read_csv(write("table")[1]).columns)
+    measured = {f"{region}_{each}_GFP" for region in regions for each in statistics}
+    areas = {f"{region}_area{unit}" for region in ("cell", "ring") for unit in ("", "_um2")}
+    assert all(f"`{area}`" in section for area in areas)
+    own = {name for name in always if not name.startswith("intensity")}
+    written = pd.read_csv(write("table", expansion=2.0, channels=(MeasuredChannel("GFP", source),))[1])
+    assert set(written.columns) == own | measured | areas
 
 
 def test_overlay(write, expected, monkeypatch):
@@ -193,7 +236,7 @@ def test_the_overlay_of_a_small_image_is_enlarged_with_crisp_outlines(write, exp
 def test_outlines_are_seen_on_bright_nuclei(expected, tmp_path):
     nuclei = mosaic_of(Instances(expected, np.ones(expected.max(), np.float32)))
     bright = array_source(np.where(expected > 0, 255, 0).astype(np.uint8))
-    picture = np.asarray(Image.open(write_format("overlay", nuclei, bright, tmp_path, "a")[0]))
+    picture = np.asarray(Image.open(write_format("overlay", Field(nuclei, bright, "a"), tmp_path)[0]))
     outlines = (picture == (255, 200, 0)).all(2)
     beside = binary_dilation(outlines) & ~outlines & (expected > 0).repeat(12, 0).repeat(12, 1)
     assert beside.any()
@@ -220,7 +263,7 @@ def test_every_dtype_that_is_read_is_written_in_every_format(expected, tmp_path,
     image = (expected > 0).astype(dtype)
     for pixels in (image, np.dstack([image] * 3)):
         for given in FORMATS:
-            write_format(given, nuclei, array_source(pixels), tmp_path, "a")
+            write_format(given, Field(nuclei, array_source(pixels), "a", expansion=2.0), tmp_path)
         table = pd.read_parquet(tmp_path / "table/a.parquet").filter(like="intensity")
         assert table.shape[1] == 3 * (pixels.shape[2] if pixels.ndim == 3 else 1)
         assert (table == 1).all(axis=None)
@@ -239,7 +282,7 @@ def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour):
     shape = (*expected.shape, 3) if colour else expected.shape
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     source = array_source(image, "a", pixel_size=(0.25, 0.5))
-    path = write_format("zarr", nuclei, source, tmp_path, "a")[0]
+    path = write_format("zarr", Field(nuclei, source, "a"), tmp_path)[0]
     found = {node.zarr.basename(): node for node in Reader(parse_url(path))()}
     pixels, labels = found["a.ome.zarr"], found["nuclei"]
     np.testing.assert_array_equal(pixels.data[0], np.moveaxis(image, -1, 0) if colour else image)
@@ -292,14 +335,14 @@ def test_all_formats_describe_the_same_pixels(tmp_path, monkeypatch):
     found = mosaic_of(Instances(labels, np.linspace(1, 0.5, labels.max(), dtype=np.float32)))
     source = array_source(labels.astype(np.uint8), "a")
     for given in ("labels", "zarr", "rle", "coco", "geojson", "rois"):
-        read = pixels_of(given, write_format(given, found, source, tmp_path, "a"), labels.shape)
+        read = pixels_of(given, write_format(given, Field(found, source, "a"), tmp_path), labels.shape)
         np.testing.assert_array_equal(read, labels, err_msg=given)
-    rows = pd.read_parquet(write_format("table", found, source, tmp_path, "a")[0])
+    rows = pd.read_parquet(write_format("table", Field(found, source, "a"), tmp_path)[0])
     regions = regionprops(labels)
     assert rows["area"].tolist() == [region.area for region in regions]
     assert list(zip(*(rows[f"bbox-{n}"] for n in range(4)), strict=True)) == [region.bbox for region in regions]
     monkeypatch.setattr(overlay_png, "SMALLEST_SIDE", 120)  # a pixel is a pixel
-    picture = np.asarray(Image.open(write_format("overlay", found, source, tmp_path, "a")[0]))
+    picture = np.asarray(Image.open(write_format("overlay", Field(found, source, "a"), tmp_path)[0]))
     outlines = (picture == (255, 200, 0)).all(2)
     np.testing.assert_array_equal(outlines, find_boundaries(labels, mode="inner"))
 
@@ -308,7 +351,7 @@ def test_an_image_without_nuclei_can_be_written(tmp_path):
     nothing = mosaic_of(Instances.none((20, 30)))
     source = array_source(np.zeros((20, 30, 3), np.uint16), "blank")
     for given in FORMATS:
-        write_format(given, nothing, source, tmp_path, "blank")
+        write_format(given, Field(nothing, source, "blank", expansion=2.0), tmp_path)
     assert not tifffile.imread(tmp_path / "labels/blank.tif").any()
     assert json.loads((tmp_path / "geojson/blank.geojson").read_text())["features"] == []
     assert json.loads((tmp_path / "coco/blank.json").read_text())["annotations"] == []

@@ -8,32 +8,30 @@ from pycocotools import mask as coco_mask
 
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
-from nucseg.images.source import ImageSource
-from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.boxes import boxes
+from nucseg.measurements.field import Field
 from nucseg.reporting.formats.runs import nucleus_runs
 from nucseg.reporting.instances.exports import NUCLEUS_CATEGORY
 
 
-def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
+def write(field: Field, path: Path) -> None:
     """Write a COCO file: `images`, `categories` and `annotations`, each with `score`.
 
     Source: https://cocodataset.org/#format-data
 
     Args:
-        nuclei: The nuclei found; annotation k is label k.
-        source: The image, for its file name.
+        field: The nuclei; annotation k is label k.
         path: The file.
-        name: Not used: COCO numbers images.
 
     Raises:
         InputError: The image has more pixels than COCO's run lengths can count.
     """
+    nuclei, source = field.nuclei, field.source
     height, width = nuclei.shape
     if height * width >= 2**32:
         raise InputError(f"{source.name}: COCO's masks count up to 2^32 pixels; choose another format than coco.")
     head = {
-        "info": {"description": f"Nuclei found by nucseg in {name}"},
+        "info": {"description": f"Nuclei found by nucseg in {field.name}"},
         "images": [{"id": 1, "file_name": source.name, "height": height, "width": width}],
         "categories": [{"id": NUCLEUS_CATEGORY, "name": "nucleus"}],
     }

@@ -7,24 +7,21 @@ import numpy as np
 from roifile import ImagejRoi
 
 from nucseg.core.files import atomic_file
-from nucseg.images.source import ImageSource
-from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.polygons import outlines
+from nucseg.measurements.field import Field
 
 
-def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
+def write(field: Field, path: Path) -> None:
     """Write one polygon per nucleus, the outer outline of its largest piece; `nucleus-00001` is label 1.
 
     ImageJ's coordinates are those of pixel corners, (0, 0) at the outer corner of the first pixel.
 
     Args:
-        nuclei: The nuclei found.
-        source: Not used.
+        field: The nuclei.
         path: The file.
-        name: Not used.
     """
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for group in nuclei.blocks():
+        for group in field.nuclei.blocks():
             for number, outline in enumerate(outlines(group.labels), start=group.first):
                 if not len(outline):
                     continue

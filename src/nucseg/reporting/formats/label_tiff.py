@@ -8,25 +8,43 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
-from nucseg.images.source import ImageSource
-from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.measurements.field import Field
+from nucseg.measurements.regions import LabelWindows
 
 _TILE = 512  # pixels a side
 _BIG = 2**31  # bytes before compression, above which BigTIFF is used
 _AHEAD = 2**25  # bytes that may wait for compression; a second thread compresses while the next tiles are drawn
 
 
-def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
+def write(field: Field, path: Path) -> None:
     """Write `(H, W)` uint16, or uint32 above 65,535 nuclei; a small image in strips, which every reader supports.
 
     Args:
-        nuclei: The nuclei found.
-        source: The image, for its pixel size.
+        field: The nuclei.
         path: The file.
-        name: Not used: a TIFF has no place for it.
     """
+    _write(field.nuclei, field.source.pixel_size, path)
+
+
+def write_cells(field: Field, path: Path) -> None:
+    """Write the label image of the cells like that of the nuclei, with the same numbers.
+
+    Args:
+        field: The nuclei, with cells.
+        path: The file.
+
+    Raises:
+        InputError: There are no cells.
+    """
+    if field.cells is None:
+        raise InputError(f"{field.source.name}: has no cells; say by how much nuclei grow to cells (--expand).")
+    _write(field.cells, field.source.pixel_size, path)
+
+
+def _write(nuclei: LabelWindows, pixel_size: tuple[float, float] | None, path: Path) -> None:
     dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
     height, width = nuclei.shape
     options: dict[str, Any] = {
@@ -35,8 +53,8 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
         "metadata": None,
         "software": "nucseg",
     }
-    if source.pixel_size:
-        rows, columns = source.pixel_size
+    if pixel_size:
+        rows, columns = pixel_size
         options |= {"resolution": (1e4 / columns, 1e4 / rows), "resolutionunit": "CENTIMETER"}
     with atomic_file(path) as temporary:
         if max(height, width) <= 2 * _TILE:
@@ -56,7 +74,7 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
             )
 
 
-def _tiles(nuclei: StitchedLabels, dtype: np.dtype) -> Iterator[NDArray]:
+def _tiles(nuclei: LabelWindows, dtype: np.dtype) -> Iterator[NDArray]:
     for band, columns in label_bands(nuclei, _TILE):
         for left in columns:
             tile = np.zeros((_TILE, _TILE), dtype)
@@ -65,8 +83,8 @@ def _tiles(nuclei: StitchedLabels, dtype: np.dtype) -> Iterator[NDArray]:
             yield tile
 
 
-def label_bands(nuclei: StitchedLabels, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
-    """Yield the label image in bands of full rows, and the positions of the tiles of each band."""
+def label_bands(nuclei: LabelWindows, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
+    """Yield the label image in bands of full rows, and where the tiles of a band begin."""
     height, width = nuclei.shape
     for top in range(0, height, rows):
         yield nuclei.labels(Window(top, 0, min(top + rows, height), width)), range(0, width, rows)

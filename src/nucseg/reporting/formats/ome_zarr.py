@@ -13,7 +13,7 @@ from nucseg.core.files import atomic_folder
 from nucseg.core.window import Window
 from nucseg.images.planes import ALPHA, COLOURS
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.measurements.field import Field
 
 LABELS = "nuclei"
 """The name of the label image in the group `labels`."""
@@ -23,17 +23,16 @@ _SMALLEST = 512  # pixels of the longer side of the pyramid's last level
 _VERSION = "0.4"
 
 
-def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
+def write(field: Field, path: Path) -> None:
     """Write a folder that napari, Fiji and QuPath open.
 
     Version 0.4 (Zarr 2) is the one that most of them read. Source: https://ngff.openmicroscopy.org/0.4/
 
     Args:
-        nuclei: The nuclei found.
-        source: The image; its pixels are copied into the folder, so that the nuclei can be seen on it.
+        field: The nuclei, and the image; its pixels are copied into the folder, so that the nuclei can be seen on it.
         path: The folder.
-        name: The image's name.
     """
+    nuclei, source = field.nuclei, field.source
     is_colour = len(source.shape) == 3
     with atomic_folder(path) as temporary:
         root = zarr.open_group(temporary, mode="w", zarr_format=2)
@@ -45,7 +44,7 @@ def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) ->
 
         levels = _write_pyramid(root, pixels, (*channels, *nuclei.shape), source.dtype, _mean)
         axes = ([{"name": "c", "type": "channel"}] if is_colour else []) + _space(source)
-        root.attrs["multiscales"] = [_multiscales(name, axes, levels, source)]
+        root.attrs["multiscales"] = [_multiscales(field.name, axes, levels, source)]
         if is_colour:
             colours = ("FF0000", "00FF00", "0000FF", "FFFFFF")
             window = _display_range(source.dtype)

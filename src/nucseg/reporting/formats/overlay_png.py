@@ -16,6 +16,7 @@ from nucseg.core.window import Window
 from nucseg.images.channels import to_rgb
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.measurements.field import Field
 from nucseg.reporting.pictures import read_every, stretch_contrast
 
 LARGEST_SIDE = 4096
@@ -28,28 +29,25 @@ _OUTLINE = (255, 200, 0)
 _FONT_SIZES = (9, 26)  # pixels, of numbers in the smallest and the largest nuclei
 
 
-def write(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
+def write(field: Field, path: Path) -> None:
     """Write the picture with outlines.
 
     Args:
-        nuclei: The nuclei found.
-        source: The image.
+        field: The nuclei and the image.
         path: The file.
-        name: Not used.
     """
-    _save(Image.fromarray(_drawn(nuclei, source)), path)
+    _save(Image.fromarray(_drawn(field.nuclei, field.source)), path)
 
 
-def write_numbered(nuclei: StitchedLabels, source: ImageSource, path: Path, name: str) -> None:
+def write_numbered(field: Field, path: Path) -> None:
     """Write the picture with outlines and, in each nucleus, its number: its label and the `label` of its table row.
 
     Args:
-        nuclei: The nuclei found.
-        source: The image.
+        field: The nuclei and the image.
         path: The file.
-        name: Not used.
     """
-    picture = Image.fromarray(_drawn(nuclei, source))
+    nuclei = field.nuclei
+    picture = Image.fromarray(_drawn(nuclei, field.source))
     step, factor = _scale(nuclei.shape)
     draw = ImageDraw.Draw(picture)
     for group in nuclei.blocks():

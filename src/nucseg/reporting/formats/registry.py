@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
-from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.measurements.field import Field
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Format:
     """One format.
 
     Attributes:
-        suffixes: Suffixes of the files that are written for each image.
-        writer: `module:function`, called with the nuclei, the image, the first file's path and the image's name.
+        suffixes: Of the files that are written for each image.
+        writer: `module:function`, called with the field and the first file's path.
     """
 
     suffixes: tuple[str, ...]
@@ -29,9 +29,11 @@ class Format:
 
 FORMATS = {
     "labels": Format((".tif",), "nucseg.reporting.formats.label_tiff:write"),
+    "cells": Format((".cells.tif",), "nucseg.reporting.formats.label_tiff:write_cells"),
     "rle": Format((".csv",), "nucseg.reporting.formats.kaggle_rle:write"),
     "coco": Format((".json",), "nucseg.reporting.formats.coco:write"),
     "geojson": Format((".geojson",), "nucseg.reporting.formats.geojson:write"),
+    "geojson_zip": Format((".geojson.zip",), "nucseg.reporting.formats.geojson:write_zip"),
     "rois": Format((".zip",), "nucseg.reporting.formats.imagej_rois:write"),
     "table": Format((".parquet", ".csv"), "nucseg.reporting.formats.table:write"),
     "overlay": Format((".png",), "nucseg.reporting.formats.overlay_png:write"),
@@ -52,15 +54,13 @@ def format_paths(folder: Path, name: str, formats: list[str]) -> list[Path]:
     return [folder / given / f"{name}{suffix}" for given in formats for suffix in FORMATS[given].suffixes]
 
 
-def write_format(given: str, nuclei: StitchedLabels, source: ImageSource, folder: Path, name: str) -> list[Path]:
+def write_format(given: str, field: Field, folder: Path) -> list[Path]:
     """Write the nuclei of one image in one format.
 
     Args:
         given: A name in `FORMATS`.
-        nuclei: What was found.
-        source: The image.
+        field: The nuclei, the image, and its name without suffix.
         folder: Folder of the formats' folders, which are created if they are missing.
-        name: The image's name without suffix.
 
     Returns:
         The files, written completely or not at all.
@@ -69,9 +69,9 @@ def write_format(given: str, nuclei: StitchedLabels, source: ImageSource, folder
         InputError: The format is unknown, or cannot store so large an image.
         StorageError: A file cannot be written.
     """
-    paths = format_paths(folder, name, [given])
+    paths = format_paths(folder, field.name, [given])
     module, _, function = FORMATS[given].writer.partition(":")
-    getattr(import_module(module), function)(nuclei, _storable(source), paths[0], name)
+    getattr(import_module(module), function)(replace(field, source=_storable(field.source)), paths[0])
     return paths
 
 

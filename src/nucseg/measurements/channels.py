@@ -129,8 +129,8 @@ def _opened(url: str, channel: Channel, source: ImageSource, name: str) -> Image
     if opened.shape != source.shape[:2]:
         sizes = [" x ".join(map(str, each.shape[:2])) for each in (opened, source)]
         raise InputError(
-            f"{source.name}: {name} cannot be measured: {url} has {sizes[0]} pixels and the image {sizes[1]}; they must "
-            "show the same field."
+            f"{source.name}: {name} cannot be measured: {url} has {sizes[0]} pixels and the image {sizes[1]}; give a "
+            "file of the same field."
         )
     return opened
 

@@ -1,5 +1,6 @@
 """The nuclei of all tiles as one image: numbered without gaps, each nucleus once, read window by window."""
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -40,14 +41,19 @@ class StitchedLabels:
 
     Attributes:
         shape: As given.
+        parts: As given.
+        neighbours: As given.
         scores: `(N,)` float32; `scores[k - 1]` belongs to label k.
     """
 
     def __init__(self, shape: tuple[int, int], parts: list[TileResult], neighbours: Callable[[int], list[int]]) -> None:
         self.shape = shape
-        self._parts = parts
+        self.parts = parts
+        self.neighbours = neighbours
         self._windows = np.array([part.window for part in parts])
         self._numbering: Numbering = number_nuclei(parts, neighbours)
+        self._groups = self._numbering.groups
+        self._kept: NDArray[np.int32] | None = None  # what each number becomes; 0 if it is left out
         self.scores = self._numbering.scores
         self._crumbs = np.zeros((0, 2), np.int64)
         self._crumbs = self._find_crumbs()
@@ -63,7 +69,7 @@ class StitchedLabels:
         image = np.zeros(window.shape, np.int32)
         overlap = (self._windows[:, :2] < window[2:]).all(1) & (self._windows[:, 2:] > window[:2]).all(1)
         for tile in np.flatnonzero(overlap):
-            part = self._parts[tile]
+            part = self.parts[tile]
             common = part.window.common(window)
             if not common:  # a tile without nuclei
                 continue
@@ -73,7 +79,24 @@ class StitchedLabels:
         crumbs = self._crumbs - window[:2]
         rows, columns = crumbs[((crumbs >= 0) & (crumbs < window.shape)).all(1)].T
         image[rows, columns] = 0
-        return image
+        return image if self._kept is None else self._kept[image]
+
+    def only(self, keep: NDArray[np.bool_]) -> "StitchedLabels":
+        """Return some of the nuclei, numbered in the same order; what the others covered becomes background.
+
+        Args:
+            keep: `(N,)`.
+        """
+        numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
+        some = copy.copy(self)
+        some._kept = numbers if self._kept is None else numbers[self._kept]
+        some.scores = self.scores[keep]
+        some._groups = []
+        for first, last, tiles in self._groups:
+            inside = numbers[first : last + 1]
+            if inside.any():
+                some._groups.append((int(inside[inside > 0][0]), int(inside.max()), tiles))
+        return some
 
     def _find_crumbs(self) -> NDArray[np.int64]:
         """Find the pixels, `(K, 2)`, of nuclei of several tiles outside their largest pieces."""
@@ -95,7 +118,7 @@ class StitchedLabels:
 
     def blocks(self) -> Iterator[LabelBlock]:
         """Yield all nuclei, in the order of their numbers, a tile's at a time."""
-        for first, last, tiles in self._numbering.groups:
+        for first, last, tiles in self._groups:
             window = self._window(tiles)
             labels = self.labels(window)
             labels -= first - 1

@@ -137,7 +137,7 @@ def _opened(url: str, channel: Channel, source: ImageSource, name: str) -> Image
 
 def partner_versions(given: Sequence[str], url: str) -> dict[str, Any]:
     """Return what tells one content of the measured files from another, by the name of the channel."""
-    versions = {}
+    versions: dict[str, Any] = {}
     for each in map(parse_measured, given):
         if each.is_pattern:
             try:

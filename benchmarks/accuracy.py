@@ -1,10 +1,11 @@
-"""Whether the fast way of predicting costs accuracy: nucseg beside stock StarDist with the same weights, on a split.
+"""Compare the accuracy of nucseg and stock StarDist with the same weights, on a split.
 
     python benchmarks/accuracy.py --model stardist [--split test]
 
 Each image is predicted at its own scale three times: by `predict_instances` of the `stardist` package in float32; by
-nucseg, tile by tile and in the precision of `auto`, without the head that refines borders (the very network that stock
-StarDist runs); and by nucseg as it is. Needs the processed BBBC038 (`kedro run --env cpu --pipelines data_processing`).
+nucseg, tile by tile and in the precision of `auto`, without the head that refines borders (the same network that stock
+StarDist runs); and by nucseg as shipped. Needs the processed BBBC038 (`kedro run --env cpu --pipelines
+data_processing`).
 """
 
 import argparse
@@ -63,7 +64,7 @@ def main() -> None:
         image, truth = read_image(sample.image_path), read_labels(sample.label_file())
         use_precision("float32")
         prepared = ours.bundle.preprocessor().fit(image, sample.magnification).image(image)
-        # b: the package leaves out what is proposed within two cells of the border; without that both see the same.
+        # b: the package leaves out proposals within two cells of the border; without this both see the same.
         labels, details = package.predict_instances(prepared, predict_kwargs={"b": 0}, **options)
         found = {stock_name: Instances(labels.astype(np.int32), np.asarray(details["prob"], np.float32))}
         use_precision("auto")

@@ -1,11 +1,10 @@
-"""How fast the parts are beside what they replace: processing, training feed, evaluation, run lengths, prediction.
+"""Compare the speed of parts with what they replace: processing, feed, evaluation, run lengths, prediction.
 
     python benchmarks/basics.py [processing feed evaluation rle prediction]
 
 Pairs are run in turn on the same data, and the table has the medians. `processing` and `feed` need the downloaded and
 processed BBBC038 (`kedro run --env cpu --pipelines data_download`, then `data_processing`), `prediction` the shipped
-StarDist; a part that has not got what it needs is left out. The machine should have nothing else to do.
-Needs Linux or macOS.
+StarDist; a part that lacks what it needs is left out. The machine should be idle. Needs Linux or macOS.
 """
 
 import argparse
@@ -33,7 +32,7 @@ Row = tuple[str, str, str, str]
 
 
 def main() -> None:
-    """Run each measurement in a process of its own and print one table."""
+    """Run each measurement in a separate process and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="none: all")
     parser.add_argument("--repeat", type=int, default=7)
@@ -56,7 +55,7 @@ def main() -> None:
 
 
 def paired(ours: Callable[[], Any], others: Callable[[], Any], repeat: int) -> tuple[float, float, float]:
-    """Run two functions in turn, after one run of each to warm up.
+    """Run two functions alternately, after one warm-up run of each.
 
     Returns:
         The median seconds of each, and the median of others / ours.
@@ -93,7 +92,7 @@ def processing(repeat: int) -> list[Row]:
 
 
 def feed(repeat: int) -> list[Row]:
-    """Give batches for training, with two threads, beside the data generator of the stardist package."""
+    """Measure the training feed with two threads against the data generator of the stardist package."""
     from csbdeep.utils import normalize
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
@@ -152,7 +151,7 @@ def feed(repeat: int) -> list[Row]:
 
 
 def evaluation(repeat: int) -> list[Row]:
-    """Score label images at all ten thresholds, beside `stardist.matching` called for each."""
+    """Measure scoring at all ten thresholds against `stardist.matching` called for each."""
     from stardist.matching import matching
 
     from nucseg.metrics.instances.counts import count
@@ -172,7 +171,7 @@ def evaluation(repeat: int) -> list[Row]:
 
 
 def rle(repeat: int) -> list[Row]:
-    """Encode a large label image, beside a loop over the nuclei, which is timed on some of them."""
+    """Measure encoding a large label image against a loop over the nuclei, timed on some of them."""
     from nucseg.masks.rle import kaggle_encode
 
     labels, some = grid_of_nuclei(4096, 10_000), 20
@@ -192,7 +191,7 @@ def rle(repeat: int) -> list[Row]:
 
 
 def prediction(repeat: int) -> list[Row]:
-    """Predict an image at its own scale, beside `StarDist2D.predict_instances` with the same weights and precision."""
+    """Measure prediction against `StarDist2D.predict_instances` with the same scale, weights and precision."""
     from csbdeep.utils import normalize
     from stock import stock_stardist
 

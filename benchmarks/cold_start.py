@@ -1,9 +1,9 @@
-"""Where the time of one image goes that is predicted from the shell, in a process of its own.
+"""Where the time of one image goes that is predicted from the shell, in a separate process.
 
     python benchmarks/cold_start.py --model stardist
     python benchmarks/cold_start.py --model stardist --source ../earlier/src
 
-Seconds are of processor time, which other processes disturb less than the clock; of several runs the least is printed.
+Seconds are processor time, which other processes affect less than wall time; the minimum of several runs is printed.
 The image is 512 x 512 pixels: the sample four times. A first run, not counted, fills the caches of files and bytecode.
 """
 

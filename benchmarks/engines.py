@@ -1,4 +1,4 @@
-"""The network of StarDist alone, in TensorFlow and in OpenVINO: milliseconds a megapixel, each in its precisions.
+"""The network of StarDist alone, in TensorFlow and in OpenVINO: milliseconds per megapixel, each in its precisions.
 
     pip install openvino            # not among nucseg's dependencies
     python benchmarks/engines.py --model stardist [--size 1536]
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def timed(function: Callable[[], Any]) -> float:
-    """Give the seconds that a function takes."""
+    """Return the seconds that a function takes."""
     began = time.perf_counter()
     function()
     return time.perf_counter() - began

@@ -39,7 +39,7 @@ def free_port() -> int:
 
 
 def model(folder: Path) -> Path:
-    """Write what the service looks at of a model."""
+    """Write the files of a model that the service reads."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"format": 1, "model": "stardist", "name": "fake"}))
     (folder / "run.json").write_text('{"created": "2026-01-01T00:00:00+00:00"}')
@@ -48,7 +48,7 @@ def model(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def process(command: list[str], folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program as long as the block runs."""
+    """Run a program while the block runs."""
     with (folder / f"{Path(command[-1]).name}.log").open("ab") as log:
         popen = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment})
     try:
@@ -61,7 +61,7 @@ def process(command: list[str], folder: Path, **environment: str) -> Iterator[su
 
 @contextlib.contextmanager
 def serving(folder: Path, **environment: str) -> Iterator[str]:
-    """Run a server without workers; give its address."""
+    """Run a server without workers; return its address."""
     port = free_port()
     fake = [sys.executable, str(FAKE), "serve", "--workers", "0", "--port", str(port)]
     with process(fake, folder, NUCSEG_MODEL=str(folder / "model"), **environment):
@@ -72,7 +72,7 @@ def serving(folder: Path, **environment: str) -> Iterator[str]:
 
 
 def status(method: str, url: str, **more: object) -> tuple[int, float]:
-    """Return status and seconds of a request; status 0 where there was no answer."""
+    """Return status and seconds of a request; status 0 if there was no answer."""
     started = time.perf_counter()
     try:
         answer = requests.request(method, url, timeout=120, **more).status_code
@@ -82,7 +82,7 @@ def status(method: str, url: str, **more: object) -> tuple[int, float]:
 
 
 def measure(name: str, url: str, path: str, upload: bytes) -> None:
-    """Ask for one path in parallel, upload once, and look at health and models meanwhile; print a row."""
+    """Request one path in parallel, upload once, and query health and models meanwhile; print a row."""
     asked: list[tuple[int, float]] = []
     threads = [threading.Thread(target=lambda: asked.append(status("GET", url + path))) for _ in range(PARALLEL)]
     for thread in threads:

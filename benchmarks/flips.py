@@ -15,7 +15,7 @@ class FlippedStarDist(StarDist):
 
     @classmethod
     def of(cls, model: StarDist) -> Self:
-        """Give a copy with the same weights and thresholds."""
+        """Return a copy with the same weights and thresholds."""
         flipped = cls(model.config)
         flipped.network.set_weights(model.network.get_weights())
         flipped.thresholds = dict(model.thresholds)
@@ -27,7 +27,7 @@ class FlippedStarDist(StarDist):
 
 
 def _chosen(maps: list[NDArray[np.float32]], window: NDArray, lowest: np.float32, grid: int) -> list[tf.Tensor]:
-    """Return of maps of whole images what `nucseg.models.stardist.prediction_graph` does."""
+    """Select from maps of whole images what `nucseg.models.stardist.prediction_graph` returns."""
     top, left, bottom, right = window
     first, last = window[:2] // grid, -(-window[2:] // grid)
     scores, rays = (each[:, first[0] : last[0], first[1] : last[1]] for each in maps[:2])

@@ -1,10 +1,10 @@
-"""How fast Mask R-CNN is: seconds, peak memory and the share of each stage, and training steps a second.
+"""Measure the speed of Mask R-CNN: seconds, peak memory and share of each stage, and training steps per second.
 
     python benchmarks/mask_rcnn.py [--presets small resnet50] [--sizes 256 512 1024] [--precision auto] [--train]
 
-Weights are random, which costs the same: 1,000 proposals are scored and 200 nuclei of 24 pixels are drawn and pasted,
-whatever the network finds. Each line comes from a process of its own, so that its peak memory is its own; beside it
-stands what the process held before the first image. The times are medians. Needs Linux or macOS.
+Weights are random, which takes the same time: 1,000 proposals are scored and 200 nuclei of 24 pixels are drawn and
+pasted, whatever the network finds. Each line comes from a process of its own, so that its peak memory is its own;
+beside it stands what the process held before the first image. The times are medians. Needs Linux or macOS.
 """
 
 import argparse
@@ -23,7 +23,7 @@ N_NUCLEI = 200
 
 
 def main() -> None:
-    """Run each measurement in a process of its own and print one table."""
+    """Run each measurement in a separate process and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presets", nargs="+", default=["small", "resnet50"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[256, 512, 1024])

@@ -1,8 +1,8 @@
-"""What Mask R-CNN's `rpn_score` does: `ap_50` of the val split, by modality, for several values of it.
+"""Measure the effect of Mask R-CNN's `rpn_score`: `ap_50` of the val split, by modality, for several values.
 
     python benchmarks/objectness.py [--model mask_rcnn] [--score 0.3]
 
-The rest of the model stays as it is; nuclei of a score below `--score` are left out. Needs the processed BBBC038
+The rest of the model stays as it is; nuclei with a score below `--score` are left out. Needs the processed BBBC038
 (`kedro run --env cpu --pipelines data_processing`).
 """
 

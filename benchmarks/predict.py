@@ -1,4 +1,4 @@
-"""How fast `nucseg predict` is and how much memory it takes, beside stock StarDist with the same weights.
+"""Compare the speed and memory of `nucseg predict` with stock StarDist, with the same weights.
 
 python benchmarks/predict.py --model stardist --sizes 1000 2000 5000 10000 20000
 
@@ -7,8 +7,8 @@ several, so that 16 megapixels or more are measured. Each measurement is a proce
 is its own. From image files to files of label images (TIFF, zlib); loading the model is not counted, and, up to sides
 of 5,000 pixels, neither is a first run over one image, in which memory is taken and code compiled. Up to there the rows
 of a size are measured in turn, three times, and medians count, of `times stock` that of the three ratios: a machine
-that is faster for some minutes favours none. `plain` is nucseg without the head that refines borders: the very network
-that stock StarDist runs, and the same nuclei. Needs Linux.
+that is faster for some minutes favours none. `plain` is nucseg without the head that refines borders: the same network
+that stock StarDist runs, with the same nuclei. Needs Linux.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def plain_model(model: Path, folder: Path) -> None:
 
 
 def timed(run: Callable[[list[Path]], None], images: list[Path], side: int) -> float:
-    """Give the seconds that a run takes, of not too large an image after a first one."""
+    """Return the seconds that a run takes; for images that are not too large, after a warm-up run."""
     if side <= LARGEST_REPEATED:
         run(images[:1])
     started = time.perf_counter()
@@ -113,7 +113,7 @@ def _warm(run: str, model: str, precision: Any) -> None:
 
 
 def _peak() -> float:
-    """Give this process's largest memory in GiB; what `getrusage` gives begins with the parent's."""
+    """Return this process's largest memory in GiB; what `getrusage` gives begins with the parent's."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
@@ -129,7 +129,7 @@ def stock(model: Path, images: list[Path], output: Path, side: int, function: st
     predictor = Predictor.load(model, PredictOptions(scale=1.0, precision="float32"))
     segmenter = predictor.bundle.model
     package, options = stock_stardist(segmenter)
-    # The package leaves out what is proposed within two cells of the border; without that both see the same.
+    # The package leaves out proposals within two cells of the border; without this both see the same.
     options["predict_kwargs"] = {"b": 0}
     blocks = {"block_size": 2048, "min_overlap": 128, "context": 128, "show_progress": False}
     package.predict_instances(np.zeros((512, 512, segmenter.in_channels), np.float32), **options)
@@ -151,7 +151,7 @@ def stock(model: Path, images: list[Path], output: Path, side: int, function: st
 
 
 def agreement(first: str, second: str) -> float:
-    """Give f1 at IoU 0.9 between two label images; pairs of such an IoU are one to one."""
+    """Return f1 at IoU 0.9 between two label images; pairs of such an IoU are one to one."""
     import tifffile
 
     from nucseg.metrics.instances.overlap import overlaps
@@ -161,7 +161,7 @@ def agreement(first: str, second: str) -> float:
 
 
 def measure(kind: str, model: Path, images: list[Path], output: Path, side: int, workers: int) -> dict[str, Any]:
-    """Run one measurement in a process of its own."""
+    """Run one measurement in a separate process."""
     command = [sys.executable, __file__, "--measure", kind, "--model", str(model), "--sizes", str(side)]
     command += ["--images", *map(str, images), "--output", str(output), "--workers", str(workers)]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

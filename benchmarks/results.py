@@ -1,9 +1,9 @@
-"""Bring the scores of the shipped models into the README and its page.
+"""Write the scores of the shipped models into the README and their page.
 
-    kedro run --env cpu --tags model_validation    # evaluates the models in data/06_models
-    python benchmarks/results.py                   # takes over their scores and training curves
+    kedro run --env cpu --tags model_validation    # evaluates the models in data/06_models python benchmarks/results.py
+    # copies their scores and training curves
 
-The scores are kept in `docs/results/<model>.json`; the README's table is made of these files.
+The scores are kept in `docs/results/<model>.json`; the README's table is made from these files.
 """
 
 import json
@@ -22,7 +22,7 @@ BEGIN, END = "<!-- results: made by benchmarks/results.py -->\n", "<!-- end of r
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """Write a Markdown table, one row a metric, one column a model and modality.
+    """Write a Markdown table, one row per metric, one column a model and modality.
 
     Args:
         results: `metrics.json` of each model, by its name.
@@ -43,7 +43,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 
 def page(readme: str) -> str:
-    """Return docs/results.md: what the README says of the results."""
+    """Return docs/results.md: the README's section on the results."""
     text = readme.partition("## Results\n")[2].partition("\n## ")[0]
     return "# Results\n" + text.replace("(docs/", "(")
 
@@ -61,14 +61,14 @@ def kept_results() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Take over what was evaluated last."""
+    """Copy the results of the last evaluation."""
     for model in project_models():
         metrics = ROOT / f"data/08_reporting/{model}/metrics.json"
         run = ROOT / f"data/06_models/{model}/run.json"
         if metrics.exists() and run.exists():
             shutil.copy(metrics, RESULTS / f"{model}.json")
             record = json.loads(run.read_text())
-            # Of a model whose mask head alone was trained anew, the training of all parts.
+            # If only a model's mask head was retrained: the training of all parts.
             head_alone = record["parameters"]["model"].get("fine_tune") == "mask_head"
             figure = training_figure((record["pretrained_run"] if head_alone else record)["history"])
             if figure is not None:

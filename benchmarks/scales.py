@@ -1,4 +1,4 @@
-"""What an image's scale costs: a model on a split as it is, with and without `scale: auto`, and enlarged.
+"""Measure the effect of an image's scale: a model on a split, with and without `scale: auto`, and enlarged.
 
     python benchmarks/scales.py --model stardist [--split test]
 

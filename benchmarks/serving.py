@@ -1,11 +1,11 @@
-"""How fast `nucseg serve` is, beside bare Flask routes that call the same model.
+"""Compare the speed of `nucseg serve` with plain Flask routes that call the same model.
 
     python benchmarks/serving.py --model stardist
 
-Starts three servers, one after the other, on this machine, and asks them with 1, 8 and 32 clients for the nuclei of
-256 x 256 images: `nucseg serve`; `flask`, a route that calls nucseg's predictor; and `stock`, a route as people write
-it by hand, with the `stardist` package's `predict_instances` and the same weights (in float32, as it comes). Clients
-keep their connection and do nothing but ask. Needs Flask (the extra `dev`) and Linux.
+Starts three servers, one after another, on this machine, and has 1, 8 and 32 clients request the nuclei of 256 x 256
+images: `nucseg serve`; `flask`, a route that calls nucseg's predictor; and `stock`, a route as people write it by hand,
+with the `stardist` package's `predict_instances` and the same weights (in float32, as it comes). Clients keep their
+connection and only send requests. Needs Flask (the extra `dev`) and Linux.
 """
 
 import argparse
@@ -31,7 +31,7 @@ BOUNDARY = "nucseg-benchmark"
 
 
 def picture(seed: int) -> bytes:
-    """Draw about 40 nuclei; give a PNG."""
+    """Draw about 40 nuclei; return a PNG."""
     generator = np.random.default_rng(seed)
     image = np.full((SIZE, SIZE), 20.0)
     for row, column in generator.uniform(0, SIZE, (40, 2)):
@@ -51,7 +51,7 @@ BODIES = [form(picture(seed)) for seed in range(16)]
 
 
 def serve_flask(model: str, port: int, kind: str) -> None:
-    """Serve the model as one would without thinking of anything."""
+    """Serve the model with the simplest possible route."""
     from flask import Flask, jsonify, request
 
     from nucseg.core.types import Instances
@@ -93,7 +93,7 @@ def serve_flask(model: str, port: int, kind: str) -> None:
 
 
 def ask(port: int, number: int) -> float:
-    """Send one image over a new connection; give the seconds that it took."""
+    """Send one image over a new connection; return the seconds that it took."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     try:
         return _ask(connection, number)
@@ -113,7 +113,7 @@ def _ask(connection: http.client.HTTPConnection, number: int) -> float:
 
 
 def load(port: int, clients: int, requests: int, health: list[float]) -> dict[str, float]:
-    """Let some clients ask for so many predictions in all, and ask for the health meanwhile."""
+    """Run clients that request predictions, and query the health route meanwhile."""
     seconds: list[float] = []
     left = iter(range(requests))
     lock, done = threading.Lock(), threading.Event()
@@ -152,7 +152,7 @@ def load(port: int, clients: int, requests: int, health: list[float]) -> dict[st
 
 
 def memory(pid: int) -> float:
-    """Give the resident memory of a process and its children, in MB."""
+    """Return the resident memory of a process and its children, in MB."""
     pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     found = 0
     for each in pids:
@@ -163,7 +163,7 @@ def memory(pid: int) -> float:
 
 
 def processor_seconds(pid: int) -> float:
-    """Give the processor time that a process has used; unlike the rest it is the same on a busy machine."""
+    """Return the processor time that a process has used; unlike the other figures it is the same on a busy machine."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -213,7 +213,7 @@ def _wait_until_ready(process: subprocess.Popen, port: int, log: Path) -> None:
 
 
 def main() -> None:
-    """Measure both servers and print what came out."""
+    """Measure the servers and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="stardist", help="name or folder of a model")
     parser.add_argument("--requests", type=int, default=300, help="requests of each load")

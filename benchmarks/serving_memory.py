@@ -1,7 +1,7 @@
-"""Measure the memory of `nucseg serve` and its worker at the limits of what they take, with the default model.
+"""Measure the memory of `nucseg serve` and its worker at their limits, with the default model.
 
-Two images of `NUCSEG_MAX_PIXELS` are predicted at once while a task runs, one size of task after the other. The sum
-over all processes is what `nucseg.yaml` bounds.
+Two images of `NUCSEG_MAX_PIXELS` are predicted at once while a task runs, one size of task after another. `nucseg.yaml`
+limits the sum over all processes.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def peaks_of(pid: int) -> Iterator[dict[str, int]]:
 
 
 def work(url: str, upload: bytes, task: bytes) -> str:
-    """Predict an upload twice at once while a task runs; return what became of them."""
+    """Predict an upload twice at once while a task runs; return the outcomes."""
     headers = {"Content-Type": "image/tiff"}
     place = requests.post(f"{url}/tasks", data=task, headers=headers, timeout=600).headers["location"]
     answers = []

@@ -2,9 +2,9 @@
 
     python benchmarks/stages.py --model stardist [--size 2000]
 
-Predicts one mosaic of the real image that the `stardist` package ships, at its own scale. Of stock StarDist the stages
-run one after the other and add up to the whole. Of nucseg those of different tiles overlap in time (the network runs
-on all cores; the rest in threads beside it), so that their sum is above the whole.
+Predicts one mosaic of the real image that the `stardist` package ships, at its own scale. The stages of stock StarDist
+run one after another and add up to the whole. Those of nucseg overlap for different tiles (the network runs on all
+cores; the rest in threads beside it), so that their sum is above the whole.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Clock:
         setattr(owner, name, timed)
 
     def run(self, what: str, function: Callable[[], Any], megapixels: float) -> None:
-        """Run a function some times and print a row for each of its stages."""
+        """Run a function several times and print a row for each of its stages."""
         function()
         self.seconds.clear()
         began = time.perf_counter()

@@ -1,8 +1,8 @@
-"""The study behind the shipped StarDist: each row is a short training of equal length, judged on the val split alone.
+"""The study behind the shipped StarDist: each row is a short training of equal length, scored only on the val split.
 
-    python benchmarks/study.py --out FOLDER            # makes every row that FOLDER does not hold yet; resumes
-    python benchmarks/study.py --out FOLDER grid-1     # makes one row
-    python benchmarks/study.py --out FOLDER --table    # prints the rows of FOLDER as a Markdown table
+    python benchmarks/study.py --out FOLDER            # computes every row that is not in FOLDER yet; resumes python
+    benchmarks/study.py --out FOLDER grid-1     # computes one row python benchmarks/study.py --out FOLDER --table    #
+    prints the rows of FOLDER as a Markdown table
 
 The data must have been processed: `kedro run --env cpu --pipelines data_download` and `data_processing`.
 """
@@ -46,12 +46,12 @@ class Row:
     """One training.
 
     Attributes:
-        says: What differs from the recipe.
+        says: The difference from the recipe.
         architecture: Overrides of `stardist.architecture`.
         sampling: Overrides of `stardist.sampling`.
         training: Overrides of `stardist.training`.
         others: Overrides of other parameter files.
-        only: The modality that is trained on and judged, or None for all.
+        only: The modality that is used for training and scoring, or None for all.
         of: The row whose weights are used, for what needs no training of its own.
     """
 
@@ -98,7 +98,7 @@ ROWS = {
 
 
 def make_row(name: str, out: Path) -> None:
-    """Train and judge one row; `FOLDER/<name>.json` gets its record, `FOLDER/<name>/` its model and checkpoints."""
+    """Train and score one row; `FOLDER/<name>.json` gets its record, `FOLDER/<name>/` its model and checkpoints."""
     row = ROWS[name]
     sections = {"architecture": row.architecture, "sampling": row.sampling, "training": {**STEPS, **row.training}}
     overrides = {"stardist": sections, **row.others}
@@ -133,7 +133,7 @@ def make_row(name: str, out: Path) -> None:
 
 
 def table(out: Path) -> str:
-    """Give the rows that are there, and the spread of the recipe's seeds, as Markdown."""
+    """Return the existing rows, and the spread of the recipe's seeds, as Markdown."""
     records = {name: json.loads((out / f"{name}.json").read_text()) for name in ROWS if (out / f"{name}.json").exists()}
     lines = ["| row | what | " + " | ".join(COLUMNS) + " | score, NMS |", "|---|---|" + "---:|" * (len(COLUMNS) + 1)]
     values = {

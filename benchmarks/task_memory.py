@@ -1,4 +1,4 @@
-"""Measure how the memory of a task grows with its image: all of a worker's work but the network.
+"""Measure how the memory of a task grows with its image: all of a worker's work except the network.
 
 The network is left out (bright spots are the nuclei): it sees one tile at a time whatever the size of the image, and
 takes most of the time.
@@ -65,7 +65,7 @@ def work(upload: Path) -> None:
 
 
 def main(sides: list[int]) -> None:
-    """Measure each side in a process of its own."""
+    """Measure each side in a separate process."""
     for side in sides:
         with tempfile.NamedTemporaryFile(suffix=".tif") as file:
             file.write(tiff(side))

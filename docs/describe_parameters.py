@@ -1,4 +1,4 @@
-"""Write configuration.md: every parameter with its meaning, what is allowed and what the configurations set it to.
+"""Write configuration.md: every parameter with its meaning, the allowed values and those in the configurations.
 
     python docs/describe_parameters.py
 
@@ -42,7 +42,7 @@ Schema = dict[str, Any]
 
 
 def describe() -> str:
-    """Give the page."""
+    """Return the page."""
     schema = Parameters.model_json_schema()
     models: Schema = schema["$defs"]
     given = {name: _files(ROOT / "conf" / name) for name in ("base", "cpu", "demo")}

@@ -1,7 +1,7 @@
-"""Draw the pictures of architecture.md: the rooms of src/nucseg, and the way of the data through the pipelines.
+"""Draw the pictures of architecture.md: the rooms of src/nucseg, and the flow of data through the pipelines.
 
-The rooms and their order are read from the import contracts in pyproject.toml and the rooms' own docstrings, the way
-of the data from the registered pipelines and the catalog.
+The rooms and their order are read from the import contracts in pyproject.toml and the rooms' own docstrings, the data
+flow from the registered pipelines and the catalog.
 
 python docs/draw_architecture.py
 """
@@ -37,7 +37,7 @@ MODEL = "stardist."
 
 
 def sheet(width: float, height: float) -> tuple[Figure, Axes]:
-    """Make an empty picture; its units are inches, rows count downwards."""
+    """Create an empty picture; its units are inches, rows count downwards."""
     figure = Figure(figsize=(width, height), dpi=130)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -61,7 +61,7 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colo
 
 
 def purpose(room: str) -> str:
-    """Give the first sentence of a room's docstring, shortened at a colon or semicolon where it is long."""
+    """Return the first sentence of a room's docstring, shortened at a colon or semicolon if it is long."""
     path = ROOT / "src/nucseg" / room
     text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text("utf-8")
     first = (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
@@ -103,7 +103,7 @@ def draw_rooms() -> None:
 
 
 def stored() -> dict[str, str]:
-    """Give the folder below `data` of each dataset of the catalog; `{model}.` is left out of names."""
+    """Return the folder below `data` of each dataset of the catalog; `{model}.` is left out of names."""
     catalog = yaml.safe_load((ROOT / "conf/base/catalog.yml").read_text("utf-8"))
     places = {}
     for name, entry in catalog.items():
@@ -114,7 +114,7 @@ def stored() -> dict[str, str]:
 
 
 def cells() -> dict[tuple[str, str], dict[str, list[str]]]:
-    """Give what each pipeline reads (`in`) and writes (`out`) in each folder, by (pipeline, folder)."""
+    """Return what each pipeline reads (`in`) and writes (`out`) in each folder, by (pipeline, folder)."""
     pipelines: dict[str, Any] = register_pipelines()
     places = stored()
     found: dict[tuple[str, str], dict[str, list[str]]] = {}

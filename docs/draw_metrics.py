@@ -35,7 +35,7 @@ def drawn(disks: list[tuple[tuple[int, int], int]]) -> NDArray[np.int32]:
 
 
 def example() -> tuple[NDArray[np.int32], NDArray[np.int32], dict[str, float | None]]:
-    """Give truth and prediction of the example, and their scores."""
+    """Return truth and prediction of the example, and their scores."""
     truth, prediction = drawn(TRUTH), drawn(PREDICTION)
     evaluator = Evaluator("example", MetricsConfig())
     paths = (Path("image.tif"), Path("labels.tif"))
@@ -51,7 +51,7 @@ def outlines(axes: Axes, labels: NDArray[np.int32], color: str) -> None:
 
 
 def panel(title: str) -> tuple[Figure, Axes]:
-    """Make a picture of the example's frame."""
+    """Create a picture of the example's frame."""
     figure = Figure(figsize=(5.6, 3.5), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     axes.set(xlim=(-0.5, SHAPE[1] - 0.5), ylim=(SHAPE[0] - 0.5, -0.5), xticks=[], yticks=[], aspect="equal")
@@ -60,12 +60,12 @@ def panel(title: str) -> tuple[Figure, Axes]:
 
 
 def centers(labels: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Give row and column of the middle of each nucleus."""
+    """Return row and column of the middle of each nucleus."""
     return np.array([np.argwhere(labels == number).mean(0) for number in range(1, labels.max() + 1)])
 
 
 def draw() -> dict[str, float | None]:
-    """Write the pictures; give the scores of the example."""
+    """Write the pictures; return the scores of the example."""
     mpl.rcParams["svg.hashsalt"] = "nucseg"
     truth, prediction, scores = example()
     found = overlaps(truth, prediction)

@@ -1,9 +1,9 @@
-"""List the commands of README.md and of the pages that no test runs, with the reason that stands above each.
+"""List the commands of README.md and of the pages that no test runs, with the reason above each.
 
     python docs/list_commands.py
 
-A block of commands without a title is run by the test of its page as it stands. A title says what a reader should know
-first; `TITLES` says which test runs such blocks all the same, or that none can.
+A block of commands without a title is run unchanged by the test of its page. A title states prerequisites; `TITLES`
+names the test that runs such blocks nevertheless, or says that none can.
 """
 
 import re
@@ -49,7 +49,7 @@ TITLES: dict[str, str | None] = {
     "needs dask-kubernetes and a cluster": None,
     "needs dask-cloudprovider and an account": None,
 }
-"""The titles that there may be: what runs such blocks (a test, with little data), or None where nothing can."""
+"""The titles that there may be: what runs such blocks (a test, with little data), or None if nothing can."""
 
 ELSEWHERE = {
     "make run": "docs/index.md",
@@ -87,7 +87,7 @@ class Block(NamedTuple):
     text: str
 
     def commands(self) -> list[str]:
-        """Give the commands of a shell, without comments and line breaks; Python is one command."""
+        """Return the commands of a shell, without comments and line breaks; Python is one command."""
         if self.language == "python":
             return [self.text]
         lines = re.sub(r"\\\n\s*", "", self.text).splitlines()
@@ -113,7 +113,7 @@ def blocks() -> Iterator[Block]:
 
 
 def not_run() -> list[tuple[str, str, str]]:
-    """List page, reason and command of what no test runs.
+    """List page, reason and command for commands that no test runs.
 
     Raises:
         ValueError: A title or a language is not known, or these are too many.
@@ -130,7 +130,7 @@ def not_run() -> list[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Print the list, or say what is wrong."""
+    """Print the list, or the error."""
     try:
         found = not_run()
     except ValueError as error:

@@ -17,9 +17,9 @@ def draw_labels(*, n_nuclei: int, radius: tuple[float, float], seed: int) -> NDA
     """Draw elliptic nuclei that do not touch.
 
     Args:
-        n_nuclei: How many to try; one that would touch another is left out.
+        n_nuclei: Number of attempts; a nucleus that would touch another is left out.
         radius: Smallest and largest half-axis in pixels.
-        seed: Of positions, sizes and turns.
+        seed: Random seed for positions, sizes and rotations.
 
     Returns:
         Label image `SHAPE` int32, 1..N without gaps.

@@ -1,4 +1,4 @@
-"""Servers of AWS (moto's) in a process of their own: what one of them is told holds for its whole process."""
+"""Servers of AWS (moto's) in a separate process: what one of them is told holds for its whole process."""
 
 import socket
 import subprocess

@@ -98,13 +98,13 @@ def _draw_nuclei(
 
 @pytest.fixture(scope="session")
 def draw_nuclei() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-    """Give the function that draws nuclei; of session scope, so that hypothesis tests can take it."""
+    """Return the function that draws nuclei; of session scope, so that hypothesis tests can take it."""
     return _draw_nuclei
 
 
 @pytest.fixture(scope="session")
 def small_stardist(draw_nuclei: Callable[..., tuple[NDArray[np.uint8], NDArray[np.int32]]]) -> Any:
-    """Give a small StarDist of one channel that finds drawn nuclei in `image / 255`; not to be changed."""
+    """Return a small StarDist of one channel that finds drawn nuclei in `image / 255`; not to be changed."""
     import keras
 
     from nucseg.models.stardist.config import StarDistConfig
@@ -159,13 +159,13 @@ def _make_sample(image_path: Path = Path("image.tif"), label_path: Path = Path("
 
 @pytest.fixture(scope="session")
 def make_sample() -> Callable[..., Sample]:
-    """Give the function that makes a row of the manifest; what a test does not care about is as usual."""
+    """Return the function that makes a row of the manifest; what a test does not care about is as usual."""
     return _make_sample
 
 
 @pytest.fixture(scope="session")
 def architectures() -> dict[str, dict[str, Any]]:
-    """Give the architecture of each kind that is the smallest to learn something."""
+    """Return the architecture of each kind that is the smallest to learn something."""
     network = {"filters": (8, 8, 16, 16), "blocks": (1, 1, 1, 1), "pyramid_channels": 16}
     heads = {"box_units": 32, "mask_convolutions": 1, "mask_channels": 16, "max_nuclei": 32}
     found = {"before_nms": 300, "proposals": 100}
@@ -184,7 +184,7 @@ def architectures() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def printed_alone() -> Callable[[str], list[str]]:
-    """Give the function that runs a program in a Python of its own, and its words in the last line of the output."""
+    """Return the function that runs a program in a Python of its own, and its words in the last line of the output."""
 
     def run(program: str) -> list[str]:
         answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

@@ -92,7 +92,7 @@ def test_a_folder_without_images_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_doctor_tells_versions_precision_and_models(
+def test_doctor_prints_versions_precision_and_models(
     monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(model, tmp_path / "stardist")

@@ -212,7 +212,7 @@ def test_an_error_of_a_node_is_one_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_whole_run_is_described_and_leaves_what_kedro_viz_shows_of_it(tmp_path: Path) -> None:
+def test_a_complete_run_is_described_and_leaves_what_kedro_viz_shows_of_it(tmp_path: Path) -> None:
     """`kedro run` of a project with the pipelines of data alone, which take seconds."""
     project = _copy_project(tmp_path)
     registry = project / "src/nucseg/pipeline_registry.py"

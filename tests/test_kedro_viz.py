@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def _ask(port: int, server: subprocess.Popen) -> dict[str, Any] | None:
-    """What the server answers, or None where it has stopped."""
+    """What the server answers, or None if it has stopped."""
     while server.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/main", timeout=60) as answer:

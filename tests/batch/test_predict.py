@@ -69,7 +69,7 @@ def test_notes_of_a_source_reach_the_outcome(run, slide, monkeypatch):
     assert outcome.notes == (noted,)
 
 
-def test_one_stain_in_false_colour_is_told_and_several_are_refused(run, tmp_path, draw_nuclei):
+def test_one_stain_in_false_colour_is_reported_and_several_are_refused(run, tmp_path, draw_nuclei):
     image, labels = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)
     black = np.zeros_like(image)
     tifffile.imwrite(tmp_path / "blue.tif", np.dstack([black, black, image]), photometric="rgb")
@@ -88,7 +88,7 @@ def test_one_stain_in_false_colour_is_told_and_several_are_refused(run, tmp_path
 
 
 def bad_images(folder: Path) -> dict[str, str]:
-    """Write files that are no image to be predicted; give what must be said of each."""
+    """Write files that are no image to be predicted; return what must be said of each."""
     good = np.zeros((20, 30), np.uint8)
     (folder / "noimage.tif").write_bytes(b"hello")
     (folder / "empty.tif").write_bytes(b"")
@@ -114,7 +114,7 @@ def bad_images(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def s3(monkeypatch):
-    """Give a file system on a server that speaks S3, which the code under test finds, too."""
+    """Return a file system on a server that speaks S3, which the code under test finds, too."""
     server = ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -307,7 +307,7 @@ def test_resume_goes_on_with_the_tiles_that_are_missing(run, slide, tmp_path):
     assert not (tmp_path / "out/.nucseg/slide.tiles").exists()
 
 
-def test_a_full_disk_is_said_and_nothing_half_made_is_left(run, slide, tmp_path, monkeypatch):
+def test_a_full_disk_is_said_and_nothing_half_written_is_left(run, slide, tmp_path, monkeypatch):
     def full(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -15,7 +15,7 @@ from nucseg.models.bundle import ModelBundle
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_where_it_was(small_stardist, draw_nuclei, tmp_path):
+def test_a_killed_run_resumes_where_it_was(small_stardist, draw_nuclei, tmp_path):
     ModelBundle("small", small_stardist, (Normalize(pmin=0, pmax=100, min_range=1),)).save(tmp_path / "model")
     tifffile.imwrite(tmp_path / "slide.tif", np.tile(draw_nuclei((256, 256), 90, seed=7, gap=1)[0], (6, 6)))
     tifffile.imwrite(tmp_path / "small.tif", draw_nuclei((100, 100), 10, seed=8)[0])

@@ -33,7 +33,7 @@ def slide(tmp_path: Path) -> str:
     return str(tmp_path / "slide.tif")
 
 
-def test_planted_mitoses_are_told_with_what_they_depend_on(models, slide, tmp_path, monkeypatch) -> None:
+def test_planted_mitoses_are_reported_with_what_they_depend_on(models, slide, tmp_path, monkeypatch) -> None:
     def dark_parts(image: np.ndarray) -> Instances:
         labels = ndimage.label(image.mean(-1) < 0.7)[0]
         return Instances(labels.astype(np.int32), np.full(labels.max(), 0.9, np.float32))

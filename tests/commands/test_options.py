@@ -57,7 +57,7 @@ def test_the_command_gets_what_was_given_as_the_model_takes_it() -> None:
         (["--no-loud"], "No such option"),
     ],
 )
-def test_what_the_model_refuses_is_told_with_the_name_of_the_option(arguments: list[str], said: str) -> None:
+def test_what_the_model_refuses_is_reported_with_the_name_of_the_option(arguments: list[str], said: str) -> None:
     assert said in answer(*arguments)
 
 

@@ -36,7 +36,7 @@ def test_none_has_no_nucleus():
         (1.0, [[0, 0, 0], [0, 0, 0]], []),
     ],
 )
-def test_above_keeps_the_order_and_numbers_anew(three, threshold, labels, scores):
+def test_above_keeps_the_order_and_renumbers(three, threshold, labels, scores):
     kept = three.above(threshold)
     assert kept.labels.tolist() == labels
     assert kept.labels.dtype == np.int32

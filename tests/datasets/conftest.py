@@ -66,7 +66,7 @@ def s_bsst265_entries(rows: list[list[str]], files: dict[str, bytes]) -> dict[st
 
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
-    """Give the functions above, which a test module cannot import."""
+    """Return the functions above, which a test module cannot import."""
     return SimpleNamespace(
         csv_row=csv_row,
         png=png,

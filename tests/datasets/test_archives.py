@@ -92,7 +92,7 @@ def test_fetches_again_from_another_url(server: Any, good: bytes, tmp_path: Path
     assert len(server.requests) == 2
 
 
-def test_an_unreadable_record_is_made_anew(server: Any, good: bytes, tmp_path: Path) -> None:
+def test_an_unreadable_record_is_recreated(server: Any, good: bytes, tmp_path: Path) -> None:
     server.body = good
     (tmp_path / "stage1_train.zip.json").write_text("{")
 

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, draw_nuclei: Draw) -> Path:
 
 
 def converted(folder: Path) -> Any:
-    """Give the one chunk, with images and labels as they were when it came."""
+    """Return the one chunk, with images and labels as they were when it came."""
     (chunk,) = convert_datasets({"own": folder}, ProcessingConfig(transforms=()))
     return chunk
 
@@ -47,7 +47,7 @@ def reasons(folder: Path) -> dict[str, str]:
     return dict(zip(rejected["image_id"], rejected["reason"], strict=True))
 
 
-def test_images_of_several_channels_are_set_aside_and_labels_keep_their_numbers(folder: Path) -> None:
+def test_images_of_several_channels_are_rejected_and_labels_keep_their_numbers(folder: Path) -> None:
     stack = np.stack([tifffile.imread(folder / "images/a.tif")] * 3)
     tifffile.imwrite(folder / "images/a.tif", stack, imagej=True, metadata={"axes": "CYX"})
     labels = tifffile.imread(folder / "labels/b.tif").astype(np.uint8)
@@ -88,7 +88,7 @@ def test_a_table_says_split_modality_and_magnification(folder: Path) -> None:
     assert splits[["a", "b"]].tolist() == ["test", "val"]
 
 
-def test_what_is_broken_is_set_aside_with_its_reason(folder: Path, draw_nuclei: Draw) -> None:
+def test_what_is_broken_is_rejected_with_its_reason(folder: Path, draw_nuclei: Draw) -> None:
     image, labels = draw_nuclei((64, 64), 6)
     tifffile.imwrite(folder / "images/alone.tif", image)
     tifffile.imwrite(folder / "labels/lost.tif", labels)

@@ -47,7 +47,7 @@ def test_converts_to_the_canonical_form(bbbc038_zip: Path, s_bsst265_zip: Path, 
         assert 2 * 5 * 0.9 < row["median_diameter_px"] < 2 * 9
 
 
-def test_one_stain_in_false_colour_is_stored_as_grey_and_several_are_set_aside(
+def test_one_stain_in_false_colour_is_stored_as_grey_and_several_are_rejected(
     tmp_path: Path, draw_nuclei: Draw, make: SimpleNamespace
 ) -> None:
     image, labels = draw_nuclei((72, 96), 8)
@@ -113,7 +113,7 @@ def test_without_label_images_their_facts_are_empty(monkeypatch: pytest.MonkeyPa
         bare.label_file()
 
 
-def test_broken_samples_are_set_aside_with_their_reason(
+def test_broken_samples_are_rejected_with_their_reason(
     make: SimpleNamespace, tmp_path: Path, draw_nuclei: Draw, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -154,7 +154,7 @@ def test_broken_samples_are_set_aside_with_their_reason(
     assert "9 samples rejected" in caplog.text
 
 
-def test_a_broken_mask_sets_its_sample_aside(make: SimpleNamespace, tmp_path: Path, draw_nuclei: Draw) -> None:
+def test_a_broken_mask_rejects_its_sample(make: SimpleNamespace, tmp_path: Path, draw_nuclei: Draw) -> None:
     entries = make.bbbc038_entries("a", *draw_nuclei((48, 48), 2)) | {"a/masks/m001.png": b"\x89PNG broken"}
     entries |= make.bbbc038_entries("b", *draw_nuclei((48, 48), 2))
 

@@ -107,7 +107,7 @@ class Checkout:
         )
 
     def do(self, *command: str, **how: Any) -> str:
-        """Run a command that must succeed; give what it printed."""
+        """Run a command that must succeed; return what it printed."""
         answer = self.run(*command, **how)
         assert answer.returncode == 0, f"{' '.join(command)}: {answer.stdout}{answer.stderr}"
         return answer.stdout
@@ -133,7 +133,7 @@ class Checkout:
 
 
 def documented_exports(folder: Path) -> dict[str, str]:
-    """Give the variables that docs/models-versioning.md tells users to export in the project's folder."""
+    """Return the variables that docs/models-versioning.md tells users to export in the project's folder."""
     page = (ROOT / "docs/models-versioning.md").read_text()
     exports = re.findall(r'^export (\w+)="?([^"\n]+)"?$', page, re.MULTILINE)
     return {name: value.replace("$PWD", str(folder)) for name, value in exports}
@@ -187,7 +187,7 @@ def versions(small_stardist: Any, tmp_path_factory: pytest.TempPathFactory) -> d
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, versions: dict[str, Path]) -> Checkout:
-    """Give a repository whose model has the tags v1 and v2, pushed to both remotes as the documentation says."""
+    """Return a repository whose model has the tags v1 and v2, pushed to both remotes as the documentation says."""
     repository = Checkout(tmp_path_factory.mktemp("author") / "nucseg")
     for name in PROJECT:
         (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +216,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, ver
 def clone(
     published: Checkout, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Checkout]:
-    """Give a function that clones the repository anew; for `s3` without the bundled store, with credentials."""
+    """Return a function that clones the repository anew; for `s3` without the bundled store, with credentials."""
 
     def _clone(remote: str) -> Checkout:
         fresh = published.clone(tmp_path_factory.mktemp("clone") / "nucseg")

@@ -307,7 +307,7 @@ def test_label_images_are_read_as_stored(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_told(tmp_path, orientation):
+def test_orientation_is_reported(tmp_path, orientation):
     tifffile.imwrite(tmp_path / "a.tif", GREY, extratags=[(274, 3, 1, orientation, True)], metadata=None)
     assert np.array_equal(read(tmp_path / "a.tif"), GREY)
     said = (f"its orientation tag ({orientation}) is not applied: rows and columns are as stored.",)
@@ -331,7 +331,7 @@ def test_units_of_ome(tmp_path, unit, size):
     assert source.notes == ()
 
 
-def test_an_unknown_unit_is_told(tmp_path):
+def test_an_unknown_unit_is_reported(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY, imagej=True, resolution=(2, 2), metadata={"unit": "furlong"})
     source = open_image(tmp_path / "a.tif")
     assert source.pixel_size is None

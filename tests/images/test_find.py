@@ -54,7 +54,7 @@ def plate(there):
             zarr.save_array(f"p.zarr/{path}/{field}/0", np.zeros((4, 6), np.uint8), zarr_format=2)
 
 
-def test_hidden_files_are_no_images_of_a_folder_or_pattern_and_what_is_left_out_is_said(there):
+def test_hidden_files_are_no_images_of_a_folder_or_pattern_and_what_is_left_out_is_reported(there):
     there("mac/a.tif", "mac/._a.tif", "mac/.DS_Store", "mac/Thumbs.db", "mac/notes.txt", "mac/sub/b.png")
     assert names("mac") == {"mac/a.tif": "a"}
     (note,) = find_images(["mac"]).notes

@@ -235,7 +235,7 @@ def test_what_is_no_label_image_is_refused_by_name(tmp_path, labels, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_told_and_nothing_stays(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_nothing_stays(tmp_path, monkeypatch):
     def full(path, *_, **__):
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

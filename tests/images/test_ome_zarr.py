@@ -154,7 +154,7 @@ def test_units(tmp_path, unit, size):
     assert open_image(tmp_path / "a.zarr").pixel_size == pytest.approx((size, size))
 
 
-def test_an_unknown_unit_is_told(tmp_path):
+def test_an_unknown_unit_is_reported(tmp_path):
     write(tmp_path / "a.zarr", STACK[0], axes("yx", "furlong"), scale=[0.5, 0.5])
     source = open_image(tmp_path / "a.zarr")
     assert source.pixel_size is None

@@ -43,7 +43,7 @@ def test_bytes_behind_the_end_of_a_jpeg_do_not_matter(tmp_path, tail, progressiv
     assert np.array_equal(read(tmp_path / "a.jpg"), imagecodecs.jpeg_decode(data))
 
 
-def test_a_second_picture_behind_the_end_is_told(tmp_path):
+def test_a_second_picture_behind_the_end_is_reported(tmp_path):
     pictures = [Image.fromarray(SMOOTH), Image.fromarray(SMOOTH[::-1].copy())]
     pictures[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=pictures[1:], quality=98)
     assert np.abs(read(tmp_path / "a.jpg").astype(int) - SMOOTH).max() <= 9
@@ -133,7 +133,7 @@ def test_an_animated_png_is_several_images(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_orientation_is_told(tmp_path, suffix, orientation):
+def test_orientation_is_reported(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[274] = orientation
     Image.fromarray(SMOOTH).save(tmp_path / f"a.{suffix}", exif=exif)

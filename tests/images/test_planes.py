@@ -91,7 +91,7 @@ def test_a_name_wins_over_a_number_and_an_integer_is_a_number():
 @pytest.mark.parametrize(
     "channel, said", [("GFP", "'GFP'"), (4, "'4'"), (-1, "'-1'"), ("-1", "'-1'"), ("1.0", "'1.0'")]
 )
-def test_a_channel_that_is_not_there_is_told_with_those_that_are(channel, said):
+def test_a_channel_that_is_not_there_is_reported_with_those_that_are(channel, said):
     with pytest.raises(InputError, match=f"a: has no channel {said}; allowed are w, x, y, z; or the numbers 0 to 3"):
         choose_planes("CYX", (4, 6, 7), "a", channel=channel, channel_names=list("wxyz"))
     with pytest.raises(InputError, match="allowed is the number 0"):

@@ -210,7 +210,7 @@ def test_the_input_is_not_changed(draw_nuclei):
         assert np.array_equal(given_image, before)
 
 
-def test_a_scale_bar_is_told_and_leaves_the_range(caplog):
+def test_a_scale_bar_is_reported_and_leaves_the_range(caplog):
     image = np.random.default_rng(0).integers(20, 80, (200, 200)).astype(np.uint8)
     alone = Preprocessor((Normalize(),), 1).fit(image)
     image[180:186, 80:180] = 255

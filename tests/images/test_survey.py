@@ -308,7 +308,7 @@ def test_one_value_everywhere_is_data():
 
 
 @pytest.mark.parametrize("most_cells", [2**19, 1200])
-def test_bands_tell_what_the_whole_tells(grey, monkeypatch, most_cells):
+def test_bands_give_the_same_as_the_whole(grey, monkeypatch, most_cells):
     monkeypatch.setattr(grid, "_MOST_CELLS", most_cells)
     image = dark_canvas(coloured(grey, HUES["orange"], np.uint8, 0.1))
     whole = look(image)

@@ -58,7 +58,7 @@ def test_each_file_of_a_set_yields_its_own_plane(tmp_path, images, compression):
     assert np.array_equal(read_image(tmp_path / "w1.ome.tif"), B)
 
 
-def test_what_lies_in_another_file_is_told(tmp_path):
+def test_what_lies_in_another_file_is_reported(tmp_path):
     write_set(tmp_path, ONE)
     assert np.array_equal(read(tmp_path / "w1.ome.tif", "dapi"), B)
     assert np.array_equal(read(tmp_path / "w1.ome.tif", 1), B)
@@ -221,7 +221,7 @@ def test_a_companion_file_of_metadata_is_not_needed(tmp_path):
     assert np.array_equal(read(tmp_path / "b.ome.tif", 1), B)
 
 
-def test_an_imagej_description_of_more_images_than_there_are_is_told(tmp_path):
+def test_an_imagej_description_of_more_images_than_there_are_is_reported(tmp_path):
     stale = {"description": "ImageJ=1.54f\nimages=5\nslices=5\n", "metadata": None}
     tifffile.imwrite(tmp_path / "bare.tif", A, **stale)
     assert open_image(tmp_path / "bare.tif").notes == ("its ImageJ description declares 5 images, but it holds 1.",)

@@ -43,7 +43,7 @@ def test_a_channel_is_chosen_by_number_and_name_in_files_and_arrays(stack, tmp_p
 
 
 @pytest.mark.parametrize("channel", [1.0, True, b"1", ["DAPI"]])
-def test_what_is_no_channel_is_told_and_the_file_is_not_called_damaged(stack, tmp_path, channel):
+def test_what_is_no_channel_is_reported_and_the_file_is_not_called_damaged(stack, tmp_path, channel):
     tifffile.imwrite(tmp_path / "a.tif", stack[1])
     for image in (tmp_path / "a.tif", stack[1]):
         with pytest.raises(ConfigError, match=r"^channel: .* is not allowed; it must be a channel's name, or"):

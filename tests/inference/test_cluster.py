@@ -63,7 +63,7 @@ def test_a_killed_worker_loses_nothing(small_stardist, draw_nuclei, tmp_path):
     assert counts == [len(expected)] * 2
 
 
-def test_a_scheduler_that_does_not_answer_is_said(monkeypatch):
+def test_a_scheduler_that_does_not_answer_is_reported(monkeypatch):
     from distributed import Client
 
     from nucseg.inference import cluster

@@ -1,4 +1,4 @@
-"""The import of a TensorFlow that only writes lines, in processes of their own."""
+"""The import of a TensorFlow that only writes lines, in separate processes."""
 
 import os
 import subprocess

@@ -36,7 +36,7 @@ class Collected(Kept):
 
 @pytest.fixture
 def run() -> Callable[..., dict[str, Any]]:
-    """Run a pipeline on values and give the values of all its outputs."""
+    """Run a pipeline on values and return the values of all its outputs."""
 
     def _run(pipeline: Pipeline, inputs: dict[str, Any], collected: tuple[str, ...] = ()) -> dict[str, Any]:
         catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in inputs.items()})

@@ -23,7 +23,7 @@ def config(tmp_path, bright, monkeypatch):
     use_precision("float32")
 
 
-def test_the_summary_has_every_image_and_failures_are_told(config, tmp_path, draw_nuclei, caplog):
+def test_the_summary_has_every_image_and_failures_are_reported(config, tmp_path, draw_nuclei, caplog):
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in/good.tif", draw_nuclei((80, 90), 7, seed=1, noise=0, gap=5)[0])
     (tmp_path / "in/._good.tif").write_bytes(b"\0\5\x16\7")

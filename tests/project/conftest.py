@@ -24,7 +24,7 @@ def pyproject(root: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def project_files(root: Path) -> list[Path]:
-    """Give every file that git tracks or would track."""
+    """Return every file that git tracks or would track."""
     # The tests may run as another user than the one who cloned.
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout

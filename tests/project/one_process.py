@@ -18,7 +18,7 @@ nucseg() { here nucseg "$@"; }
 
 
 def run(program: str, *words: str) -> int:
-    """Run one command as its own entry point does, and give its status."""
+    """Run one command as its own entry point does, and return its status."""
     from kedro.framework.cli.cli import KedroCLI
 
     from nucseg.cli import cli

@@ -9,7 +9,7 @@ import yaml
 
 @pytest.fixture(scope="module")
 def make_targets(root: Path) -> dict[str, list[str]]:
-    """Give each target that `make help` shows and what it needs first."""
+    """Return each target that `make help` shows and what it needs first."""
     rule = re.compile(r"^([a-z-]+):(.*)  ## ", re.MULTILINE)
     return {name: needed.split() for name, needed in rule.findall((root / "Makefile").read_text())}
 

@@ -104,7 +104,7 @@ def apply(edit: Edit, copy: Path) -> None:
 
 @pytest.fixture(scope="module")
 def said(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Follow the page in a copy, use what was added in one process, and give what came of it."""
+    """Follow the page in a copy, use what was added in one process, and return what came of it."""
     copy = tmp_path_factory.mktemp("copy")
     for folder, left_out in (("src", "__pycache__"), ("conf", "local"), ("docs", "images")):
         shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns(left_out))

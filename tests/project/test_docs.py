@@ -12,7 +12,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
 
 def heading_anchors(text: str) -> set[str]:
-    """Give the anchors of a page's headings as MkDocs and GitHub make them."""
+    """Return the anchors of a page's headings as MkDocs and GitHub make them."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 

@@ -25,7 +25,7 @@ NOT_IMPORTED = {
 
 
 def imported_packages(folder: Path) -> set[str]:
-    """Give the top-level names of everything that the modules below `folder` import, lazily or not."""
+    """Return the top-level names of everything that the modules below `folder` import, lazily or not."""
     names: set[str] = set()
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

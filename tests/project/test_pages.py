@@ -34,7 +34,7 @@ SHORT = {
 
 
 def commands(page: str, title: str | None = None) -> list[str]:
-    """Give the commands of a page's blocks that are run here: of those that have the title, or of those without one."""
+    """Return the commands of a page's blocks with the title, or of those without a title."""
     found = []
     for block in LIST["blocks"]():
         if (block.page, block.language, block.title) == (page, "bash", title) and "http://localhost" not in block.text:
@@ -81,7 +81,7 @@ def run(project: Path, script: list[str], **variables: str) -> None:
 
 @pytest.fixture
 def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Start a server that speaks S3 and has the bucket `bucket`, in a process of its own; give its URL."""
+    """Start a server that speaks S3 and has the bucket `bucket`, in a separate process; return its URL."""
     import boto3
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -226,7 +226,7 @@ def processes(model_folder: Path, tmp_path: Path) -> Iterator[Processes]:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a PostgreSQL server for these tests only; give its URL without a database.
+    """Start a PostgreSQL server for these tests only; return its URL without a database.
 
     Without the programs the tests are skipped, and with NUCSEG_REQUIRE=postgresql, as CI sets it, they fail.
     """

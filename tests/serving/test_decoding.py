@@ -1,4 +1,4 @@
-"""Decoding in processes of their own: the same pixels, and an end to whatever takes too much."""
+"""Decoding in separate processes: the same pixels, and an end to whatever takes too much."""
 
 import contextlib
 import dataclasses

@@ -47,7 +47,7 @@ def code(language: str) -> str:
 
 
 def run(script: str, folder: Path, **variables: str) -> str:
-    """Run a script that stops where something fails; give what it printed."""
+    """Run a script that stops where something fails; return what it printed."""
     answer = subprocess.run(
         ["bash", "-eux", "-c", script],
         cwd=folder,

@@ -53,7 +53,7 @@ def refused(answer: requests.Response, status: int, words: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["storage", "database"])
-def test_a_place_that_cannot_be_is_told_at_the_start_and_at_each_request(serve, place, data, caplog) -> None:
+def test_a_place_that_cannot_be_is_reported_at_the_start_and_at_each_request(serve, place, data, caplog) -> None:
     nowhere = "/proc/nowhere/files"
     server = serve(wait_for="/ping", **{place: nowhere if place == "storage" else f"sqlite:///{nowhere}"})
     assert "Not ready" in caplog.text
@@ -169,7 +169,7 @@ def test_a_task_can_be_deleted_to_make_room(serve, make_worker, data, monkeypatc
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_bucket_that_cannot_be_used_is_told(aws, monkeypatch, free_port, there, tmp_path) -> None:
+def test_a_bucket_that_cannot_be_used_is_reported(aws, monkeypatch, free_port, there, tmp_path) -> None:
     """An absent bucket, and a server that does not answer."""
     endpoint = aws if there else f"http://127.0.0.1:{free_port()}"
     for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
@@ -206,7 +206,7 @@ def test_a_full_temporary_folder_is_not_the_clients_fault(serve, data, monkeypat
     assert "No space left" in caplog.text
 
 
-def test_a_worker_without_room_gives_the_task_back(serve, make_worker, data, monkeypatch) -> None:
+def test_a_worker_without_room_returns_the_task(serve, make_worker, data, monkeypatch) -> None:
     from nucseg.serving.worker import worker as module
 
     server = serve()
@@ -338,7 +338,7 @@ def test_reading_waits_for_no_writer_and_writing_not_for_long(serve, data, tmp_p
     assert post(server, data).status_code == 201
 
 
-def test_a_database_file_that_is_gone_or_another_one_is_told(serve, data, tmp_path, caplog) -> None:
+def test_a_database_file_that_is_gone_or_another_one_is_reported(serve, data, tmp_path, caplog) -> None:
     server = serve()
     task = post(server, data).json()["id"]
     file, kept = tmp_path / "tasks.sqlite", tmp_path / "kept"

@@ -313,7 +313,7 @@ def test_large_uploads_are_cut_off(serve, chunked) -> None:
     assert "not a TIFF, PNG or JPEG" in answer.json()["message"]
 
 
-def test_a_request_may_not_take_for_ever(serve, encode) -> None:
+def test_a_request_may_not_take_forever(serve, encode) -> None:
     server = serve(seconds=1.0, request_timeout=0.3)
     answer = server.predict(encode(np.zeros((8, 8), np.uint8)))
     assert answer.status_code == 503

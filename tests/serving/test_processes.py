@@ -69,7 +69,7 @@ def test_a_task_that_kills_every_worker_fails_and_the_others_do_not(processes, i
     assert server.stop() == 0
 
 
-def test_a_worker_gives_back_what_it_is_at_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:
+def test_a_worker_returns_its_task_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:
     server = processes.server()
     worker = processes.worker(FAKE_SECONDS="600", FAKE_TILES="6000")
     task = send(server, encode(image, "tiff"))
@@ -129,7 +129,7 @@ def test_what_a_killed_worker_left_in_the_temporary_folder_is_removed(
     wait(lambda: not list(temporary.glob("nucseg-*")))
 
 
-def test_a_server_answers_what_it_was_asked_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:
+def test_a_server_finishes_pending_requests_when_it_is_asked_to_stop(processes, image, encode, wait) -> None:
     import threading
 
     server = processes.server(FAKE_SECONDS="1.5")

@@ -84,7 +84,7 @@ def test_one_of_each_is_killed_and_nothing_is_lost(machines, bucket, image, enco
     assert not any(process.says("Traceback") for process in (servers[1], *workers[1:]))
 
 
-def test_a_wrong_secret_is_told_and_a_frozen_bucket_holds_up_nothing_else(
+def test_a_wrong_secret_is_reported_and_a_frozen_bucket_holds_up_nothing_else(
     machines, bucket, image, encode, wait
 ) -> None:
     server = machines.server(wait_for="/ping", AWS_SECRET_ACCESS_KEY="wrong")

@@ -239,7 +239,7 @@ def test_submit_names_what_does_not_come_back(cloud, picture, tmp_path) -> None:
     assert "contains no image" in ended.output
 
 
-def test_what_keeps_submit_from_its_queue_or_storage_is_said(cloud, picture, tmp_path) -> None:
+def test_what_keeps_submit_from_its_queue_or_storage_is_reported(cloud, picture, tmp_path) -> None:
     from nucseg.cli import cli
 
     folder = tmp_path / "images"

@@ -6,7 +6,7 @@ from nucseg.serving.errors import UnavailableError
 from nucseg.serving.temporary import check_temporary
 
 
-def test_a_folder_whose_path_is_too_long_for_sockets_is_told(tmp_path_factory, monkeypatch) -> None:
+def test_a_folder_whose_path_is_too_long_for_sockets_is_reported(tmp_path_factory, monkeypatch) -> None:
     short = tmp_path_factory.mktemp("t")
     monkeypatch.setattr(tempfile, "tempdir", str(short))
     check_temporary()

@@ -60,7 +60,7 @@ def test_an_image_that_takes_more_memory_than_there_is_fails_at_once(server, mak
     assert body["error"] == "image: needs more memory to predict than is available. Crop it."
 
 
-def test_it_gives_up_with_a_reason_that_tells_no_secret(server, make_worker, task) -> None:
+def test_it_gives_up_with_a_reason_that_reveals_no_secret(server, make_worker, task) -> None:
     worker = make_worker(Failing(9))
     while worker.run_one():
         pass
@@ -143,7 +143,7 @@ def test_one_that_lost_its_lease_publishes_nothing(server, make_worker, task, tm
     assert queue.table.finish(stolen[0], result="right", nuclei=1)
 
 
-def test_it_goes_on_when_the_database_was_away(server, make_worker, task, monkeypatch, wait) -> None:
+def test_it_continues_when_the_database_was_away(server, make_worker, task, monkeypatch, wait) -> None:
     worker = make_worker(lease=1)
     claim, failures = worker._queue.table.claim, []
 

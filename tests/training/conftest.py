@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def drawn():
-    """Give the module `drawn.py`, which is a script for subprocesses as well."""
+    """Return the module `drawn.py`, which is a script for subprocesses as well."""
     spec = importlib.util.spec_from_file_location("drawn", Path(__file__).with_name("drawn.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

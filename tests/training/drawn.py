@@ -110,7 +110,7 @@ SMALL = TrainingConfig(
 
 
 def small_stardist(kill_at=None):
-    """Make a real StarDist with its foreground head."""
+    """Create a real StarDist with its foreground head."""
     from nucseg.models.stardist.config import StarDistConfig
     from nucseg.models.stardist.model import StarDist
 
@@ -126,7 +126,7 @@ def small_stardist(kill_at=None):
 
 
 def small_mask_rcnn(kill_at=None):
-    """Make a real Mask R-CNN, whose second stage draws proposals at random."""
+    """Create a real Mask R-CNN, whose second stage draws proposals at random."""
     from nucseg.models.mask_rcnn.config import MaskRCNNConfig
     from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 

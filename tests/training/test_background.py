@@ -3,7 +3,7 @@ import numpy as np
 from nucseg.training.background import SMALLEST_CROP, background_crop, made_up_background
 
 
-def test_made_up_images_are_grey_or_coloured_and_never_the_same():
+def test_generated_images_are_grey_or_coloured_and_never_the_same():
     images = [made_up_background(np.random.default_rng(seed), 64) for seed in range(40)]
     assert {image.shape for image in images} == {(64, 64), (64, 64, 3)}
     assert all(image.dtype == np.uint8 for image in images)

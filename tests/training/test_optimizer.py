@@ -35,7 +35,7 @@ def test_constant_rate(schedule):
     assert (optimizer.weight_decay, optimizer.global_clipnorm) == (0.01, 1.0)
 
 
-def test_cycles_begin_anew_at_a_lower_rate():
+def test_cycles_restart_at_a_lower_rate():
     one = make_optimizer(TrainingConfig(learning_rate=0.1, epochs=10, steps_per_epoch=100, warmup_steps=50))
     three = make_optimizer(
         TrainingConfig(learning_rate=0.1, epochs=30, steps_per_epoch=100, warmup_steps=50, cycles=3, cycle_decay=0.5)

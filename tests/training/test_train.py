@@ -32,7 +32,7 @@ def checkpoint(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind, schedule", KILLED)
-def test_killed_and_run_again_it_ends_as_an_unbroken_run(drawn, tmp_path, kind, schedule):
+def test_killed_and_run_again_it_ends_as_an_uninterrupted_run(drawn, tmp_path, kind, schedule):
     def train(folder, kill):
         (tmp_path / folder).mkdir(exist_ok=True)
         program = [
@@ -151,7 +151,7 @@ def test_early_stopping_stops(drawn, samples, tmp_path):
     assert len(losses(bundle)) < 50
 
 
-def test_a_finished_training_is_not_repeated_but_another_begins_anew(drawn, samples, tmp_path, caplog):
+def test_a_finished_training_is_not_repeated_but_a_different_one_starts_over(drawn, samples, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     first = drawn.run_training(samples, tmp_path, epochs=2)
     caplog.clear()

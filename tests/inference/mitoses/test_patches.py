@@ -83,7 +83,7 @@ def test_what_is_no_slide_is_refused_in_one_line(dtype, shape, pixel_size, said)
     assert "\n" not in str(caught.value)
 
 
-def test_a_coarse_slide_is_said() -> None:
+def test_a_coarse_slide_is_reported() -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     assert check_slide(array_source(image, pixel_size=(0.25, 0.25)), 0.25) == ()
     (note,) = check_slide(array_source(image, pixel_size=(0.5, 0.5)), 0.25)

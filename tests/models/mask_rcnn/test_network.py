@@ -184,7 +184,7 @@ def test_tensorflow_and_other_backends_agree(tiny, trained, tmp_path, pairs, oth
             np.testing.assert_allclose(two[name], one[name], atol=1e-4)
 
 
-def test_no_step_compiles_anew(tiny, make_batch, monkeypatch):
+def test_no_step_recompiles(tiny, make_batch, monkeypatch):
     traces = []
     loss = MaskRCNN.compute_loss
     monkeypatch.setattr(MaskRCNN, "compute_loss", lambda *given, **named: traces.append(1) or loss(*given, **named))

@@ -10,7 +10,7 @@ from nucseg.models.stardist.deduplicate import deduplicate
 
 
 def circles(radii):
-    """Give the distances, along 32 rays, of circles around points."""
+    """Return the distances, along 32 rays, of circles around points."""
     return np.repeat(np.asarray(radii, np.float32)[:, None], 32, axis=1)
 
 

@@ -39,7 +39,7 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def server(published, monkeypatch, tmp_path):
-    """Serve the archive in place of the published one, with an empty cache; gives the registered entry."""
+    """Serve the archive in place of the published one, with an empty cache; returns the registered entry."""
     base, _ = published
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=base / "www")
     handler.log_message = lambda *args: None

@@ -300,7 +300,7 @@ def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour):
 
 
 def pixels_of(given: str, paths, shape) -> np.ndarray:
-    """Read the label image back from what was written in a format; of the table, a box a nucleus."""
+    """Read the label image back from what was written in a format; of the table, a box per nucleus."""
     labels = np.zeros(shape, np.int32)
     match given:
         case "labels":
@@ -361,7 +361,7 @@ def test_an_image_without_nuclei_can_be_written(tmp_path):
     assert "area" in rows
 
 
-def test_what_is_wrong_is_said(write, tmp_path, nuclei, source):
+def test_what_is_wrong_is_reported(write, tmp_path, nuclei, source):
     with pytest.raises(InputError, match="allowed are labels"):
         write("xml")
     (tmp_path / "labels").write_text("a file")

@@ -42,7 +42,7 @@ def queued(table, count=1):
     return ids
 
 
-def test_a_task_goes_its_way(table) -> None:
+def test_a_task_passes_through_its_states(table) -> None:
     task_id = added(table, model="a", threshold=0.25, max_queue=1)
     assert table.get(task_id) is None  # its upload is still to come
     assert table.claim(10) is None
@@ -112,7 +112,7 @@ def test_what_stops_every_worker_fails(table) -> None:
     assert failed.error == "The worker died on each of 2 attempts."
 
 
-def test_failing_is_tried_again_later_and_not_for_ever(table) -> None:
+def test_failing_is_tried_again_later_and_not_forever(table) -> None:
     (task_id,) = queued(table)
     assert table.fail(table.claim(10), "first", retry_in=60)
     again = table.get(task_id)

@@ -1,4 +1,4 @@
-"""The project's parameters as one typed whole, checked before the first node runs."""
+"""The project's parameters, typed and checked before the first node runs."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence

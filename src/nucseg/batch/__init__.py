@@ -1,1 +1,1 @@
-"""Many images into files: resumable, with a summary of what failed."""
+"""Prediction of many images into files, resumable and with a summary of failures."""

@@ -1,1 +1,1 @@
-"""Output for people: pictures of errors, curves, tables, the HTML report, and exports to other tools' formats."""
+"""Pictures, charts, tables, the HTML report, and exports to other tools' formats."""

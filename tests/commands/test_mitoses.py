@@ -1,4 +1,6 @@
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,9 @@ from nucseg.core.types import Instances
 from nucseg.inference import predictor
 from nucseg.inference.mitoses import predictor as mitoses_predictor
 from nucseg.models.bundle import ModelBundle
+
+RUN_COLUMNS = ("status", "seconds", "error", "notes", "source", "files")
+"""Of every summary; docs/predict.md describes them."""
 
 
 @pytest.fixture
@@ -33,7 +38,10 @@ def slide(tmp_path: Path) -> str:
     return str(tmp_path / "slide.tif")
 
 
-def test_planted_mitoses_are_reported_with_what_they_depend_on(models, slide, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command load a segmenter and a classifier that need no network."""
+
     def dark_parts(image: np.ndarray) -> Instances:
         labels = ndimage.label(image.mean(-1) < 0.7)[0]
         return Instances(labels.astype(np.int32), np.full(labels.max(), 0.9, np.float32))
@@ -41,6 +49,38 @@ def test_planted_mitoses_are_reported_with_what_they_depend_on(models, slide, tm
     bundle = ModelBundle("fake", FakeSegmenter(dark_parts, in_channels=3), ())
     monkeypatch.setattr(predictor, "load_segmenter", lambda folder: bundle)
     monkeypatch.setattr(mitoses_predictor, "load_classifier", lambda folder: DarkPatches())
+
+
+@pytest.mark.usefixtures("fakes")
+def test_the_commands_of_the_page(models, slide, tmp_path, monkeypatch) -> None:
+    """Each runs as it stands, one after the other, on slides in a folder of its own."""
+    page = (Path(__file__).parents[2] / "docs/mitosis.md").read_text()
+    (block,) = re.findall(r'^```bash title="needs slides"\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
+    Path(models["nuclei"]).rename(tmp_path / "stardist")
+    monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    Path("slides").mkdir()
+    tifffile.imwrite("slides/a.tif", tifffile.imread(slide), photometric="rgb")
+    size = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite("slide.ome.tif", tifffile.imread(slide), photometric="rgb", ome=False, **size)
+    for command in block.splitlines():
+        name, *arguments = shlex.split(command)
+        assert name == "nucseg"
+        ended = CliRunner().invoke(cli, arguments)
+        assert ended.exit_code == 0, ended.output
+    assert sorted(path.name for path in Path("results").glob("*.csv")) == [
+        "a.mitoses.csv",
+        "mitoses.csv",
+        "slide.mitoses.csv",
+    ]
+    columns = Path("results/mitoses.csv").read_text().splitlines()[0].split(",")
+    assert [name for name in columns if f"`{name}`" not in page] == list(RUN_COLUMNS)
+    columns = Path("results/a.mitoses.csv").read_text().splitlines()[0].split(",")
+    assert [name for name in columns if f"`{name}`" not in page] == []
+
+
+@pytest.mark.usefixtures("fakes")
+def test_planted_mitoses_are_reported_with_what_they_depend_on(models, slide, tmp_path) -> None:
     arguments = ["mitoses", slide, "-o", str(tmp_path / "out"), "--scale", "1", "--pixel-size", "0.25"]
     arguments += ["--classifier", models["mitosis"], "--model", models["nuclei"]]
     ended = CliRunner().invoke(cli, arguments)

@@ -25,6 +25,15 @@ def test_an_option_goes_before_a_variable_before_the_file(tmp_path, monkeypatch)
     assert (settings.port, settings.model, settings.threads) == (3, "variable", 3)
 
 
+def test_pages_of_all_origins_as_the_max_services_allow_them(monkeypatch) -> None:
+    for value, origins in (("true", "*"), ("false", ""), ("1", "")):
+        monkeypatch.setenv("CORS_ENABLE", value)
+        assert load_settings().cors_origins == origins
+    monkeypatch.setenv("CORS_ENABLE", "true")
+    assert load_settings(cors_origins="http://a").cors_origins == "http://a"
+    assert load_settings().environment()["NUCSEG_CORS_ORIGINS"] == "*"
+
+
 def test_wrong_values_are_named_and_secrets_are_not_told(monkeypatch) -> None:
     monkeypatch.setenv("NUCSEG_PORT", "high")
     monkeypatch.setenv("NUCSEG_API_KEY", "secret")

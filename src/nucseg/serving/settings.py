@@ -89,6 +89,8 @@ def load_settings(**given: Any) -> Settings:
         raise ConfigError(
             "\n".join(f"{PREFIX}{str(problem['loc'][0]).upper()}: {plain_words(problem)}" for problem in error.errors())
         ) from None
+    if os.environ.get("CORS_ENABLE") == "true" and not settings.cors_origins:  # as the MAX services call it
+        settings = settings.model_copy(update={"cors_origins": "*"})
     if settings.models is not None:
         os.environ[f"{PREFIX}MODELS"] = str(settings.models)
     return settings

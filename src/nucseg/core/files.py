@@ -119,8 +119,8 @@ def _storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REMEDIES or not _concerns(error, path):
             raise
-        there = next(folder for folder in path.absolute().parents if folder.is_dir())
-        free = shutil.disk_usage(there).free // 2**20
+        existing = next(folder for folder in path.absolute().parents if folder.is_dir())
+        free = shutil.disk_usage(existing).free // 2**20
         raise StorageError(f"{path}: {_REMEDIES[error.errno]} ({free} MiB free), then run again.") from error
 
 

@@ -73,17 +73,17 @@ def convert_datasets(
     images: dict[str, NDArray] = {}
     labels: dict[str, NDArray[np.int32]] = {}
     for dataset, archive in archives.items():
-        seen: set[str] = set()
+        ids: set[str] = set()
         for sample in tqdm(DATASETS[dataset].raw_samples(archive), desc=dataset, unit="image", leave=False):
             try:
-                _check_id(sample.image_id, seen)
+                _check_id(sample.image_id, ids)
                 image, label_image, row = _convert(sample, dataset, config)
             except InputError as error:
                 logger.warning("%s: a sample was rejected: %s", dataset, error)
                 rejected.append({"dataset": dataset, "image_id": sample.image_id, "reason": str(error)})
                 continue
             finally:
-                seen.add(sample.image_id)
+                ids.add(sample.image_id)
             key = f"{dataset}/{sample.image_id}"
             images[key] = image
             if label_image is not None:
@@ -129,10 +129,10 @@ def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataF
     return rows[COLUMNS]
 
 
-def _check_id(image_id: str, seen: set[str]) -> None:
+def _check_id(image_id: str, earlier_ids: set[str]) -> None:
     if not re.fullmatch(r"[\w-][\w .-]*", image_id):
         raise InputError(f"{image_id!r}: invalid id; allowed are letters, digits, '_', '-', '.' and spaces.")
-    if image_id in seen:
+    if image_id in earlier_ids:
         raise InputError(f"{image_id}: appears twice in the archive; the first one is used.")
 
 
@@ -145,10 +145,10 @@ def _convert(
         raise InputError(f"{name}: the image is {image.dtype}; allowed are uint8 and uint16. Convert it.")
     if labels is not None:
         labels = _cleaned(labels, image, name, config)
-    seen = survey(array_source(image, name))
-    for note in seen.notes:
+    surveyed = survey(array_source(image, name))
+    for note in surveyed.notes:
         logger.info("%s: %s", name, note)
-    image = seen.canonical(image)
+    image = surveyed.canonical(image)
     modality = sample.modality or modality_of(image)
     return (
         image,

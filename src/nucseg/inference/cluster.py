@@ -92,7 +92,8 @@ class DaskEngine:
 
         proposals = {tile: submit(_propose, tile) for tile in sorted(set().union(*needed.values()))}
         decoded = {
-            submit(_decode, tile, {near: proposals[near] for near in around}): tile for tile, around in needed.items()
+            submit(_decode, tile, {needed_tile: proposals[needed_tile] for needed_tile in around}): tile
+            for tile, around in needed.items()
         }
         # The cluster drops the proposals of a tile once all tiles that need them are decoded.
         del proposals

@@ -137,8 +137,8 @@ class Proposals:
         self._waits = {tile: set(tiles) for tile, tiles in needed.items()}
         self._users: defaultdict[int, set[int]] = defaultdict(set)
         for tile, tiles in needed.items():
-            for near in tiles:
-                self._users[near].add(tile)
+            for needed_tile in tiles:
+                self._users[needed_tile].add(tile)
         self.held: dict[int, Any] = {}
 
     @property
@@ -154,11 +154,11 @@ class Proposals:
         """
         self.held[tile] = proposals
         ready = sorted(user for user in self._users[tile] if self._waits[user] <= self.held.keys())
-        complete = [(user, {near: self.held[near] for near in sorted(self._waits[user])}) for user in ready]
+        complete = [(user, {needed: self.held[needed] for needed in sorted(self._waits[user])}) for user in ready]
         for user in ready:
-            for near in self._waits[user]:
-                self._users[near].discard(user)
-        self.held = {near: found for near, found in self.held.items() if self._users[near]}
+            for needed in self._waits[user]:
+                self._users[needed].discard(user)
+        self.held = {needed: found for needed, found in self.held.items() if self._users[needed]}
         return complete
 
 

@@ -39,9 +39,9 @@ def trained_or_shipped(folder: Path) -> Path | None:
 
     # The cache is for a checkout that this user may not write to.
     places = [pointer.parent / f".shipped/{version}/{folder.name}", cache_folder() / version / folder.name]
-    there = next((place for place in places if place.is_dir()), None)
-    if there is not None:
-        return there
+    existing = next((place for place in places if place.is_dir()), None)
+    if existing is not None:
+        return existing
     try:
         return unpack(pointer, places[0])
     except StorageError:

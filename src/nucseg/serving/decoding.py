@@ -31,7 +31,7 @@ from nucseg.serving.limits import DECODE_BYTES, Cost, check_size
 
 _THREADS = 2  # that decode strips and tiles of one image
 _OVERHEAD = 192 << 20  # bytes for libraries that are imported late, and stacks of threads
-_PATIENCE = 20  # seconds of wall time per second of processor time: the processors are shared
+_WALL_SECONDS = 20  # seconds of wall time per second of processor time: the processors are shared
 _log = logging.getLogger(__name__)
 
 # A fork server copies itself for each image, which takes a moment; a new interpreter would take a second.
@@ -100,7 +100,7 @@ def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], 
             arguments = (sender, _Descriptors(upload, target), cost, name)
             process = _processes.Process(target=_decode, args=arguments, daemon=True)
             process.start()
-        end = time.monotonic() + cost.seconds * _PATIENCE
+        end = time.monotonic() + cost.seconds * _WALL_SECONDS
         answer: Any = None
         try:
             while not receiver.poll(min(1.0, max(0.0, end - time.monotonic()))):

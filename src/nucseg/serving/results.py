@@ -70,8 +70,8 @@ def _write_mask(nuclei: StitchedLabels, source: ImageSource, path: Path) -> None
     path.write_bytes(imagecodecs.png_encode(mask))
 
 
-def _write_nuclei(given: str, nuclei: StitchedLabels, source: ImageSource, path: Path) -> None:
-    write_format(given, Field(nuclei, source, "nuclei"), path.parent)[-1].rename(path)
+def _write_nuclei(format_name: str, nuclei: StitchedLabels, source: ImageSource, path: Path) -> None:
+    write_format(format_name, Field(nuclei, source, "nuclei"), path.parent)[-1].rename(path)
 
 
 def _write_mitoses(suffix: str, mitoses: Any, source: ImageSource, path: Path) -> None:
@@ -83,8 +83,10 @@ def _write_mitoses(suffix: str, mitoses: Any, source: ImageSource, path: Path) -
 NUCLEI: Mapping[str, ResultFile] = {
     "mask": ResultFile("mask.png", _write_mask),
     **{
-        given: ResultFile(f"{given}{FORMATS[given].suffixes[-1]}", partial(_write_nuclei, given))
-        for given in ("labels", "rle", "coco", "geojson", "table")
+        format_name: ResultFile(
+            f"{format_name}{FORMATS[format_name].suffixes[-1]}", partial(_write_nuclei, format_name)
+        )
+        for format_name in ("labels", "rle", "coco", "geojson", "table")
     },
 }
 """The formats of nuclei: `mask` is a PNG with 255 where any nucleus is, the others are those of `nucseg predict`."""

@@ -42,8 +42,8 @@ class ScaleLook:
         return {0: self._propose(scale)[0]} if self._is_whole else {}
 
     def _proposals(self, scale: float) -> list[Any]:
-        seen = [resize_image(part, scaled_shape(part.shape, scale)) for part in self._parts]
-        return self._model.propose(seen, {**self._model.thresholds, "score": self._lowest})
+        resized = [resize_image(part, scaled_shape(part.shape, scale)) for part in self._parts]
+        return self._model.propose(resized, {**self._model.thresholds, "score": self._lowest})
 
     def _found(self, scale: float) -> list[Instances]:
         thresholds = self._model.thresholds

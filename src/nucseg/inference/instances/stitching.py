@@ -58,14 +58,14 @@ def number_nuclei(parts: list[TileResult], neighbours: Callable[[int], list[int]
             if nucleus in dropped:
                 continue
             root = _root(joined, nucleus)
-            known = numbers[root[0]][root[1]]
-            if known:
-                scores[known - 1] = max(scores[known - 1], float(part.scores[label - 1]))
+            number = numbers[root[0]][root[1]]
+            if number:
+                scores[number - 1] = max(scores[number - 1], float(part.scores[label - 1]))
             else:
                 scores.append(float(part.scores[label - 1]))
-                known = numbers[root[0]][root[1]] = len(scores)
+                number = numbers[root[0]][root[1]] = len(scores)
                 tiles |= set(pieces.get(root, []))
-            numbers[tile][label] = known
+            numbers[tile][label] = number
         if len(scores) >= first:
             groups.append((first, len(scores), sorted(tiles)))
     shared = {int(numbers[tile][label]) for tile, label in {*joined, *hidden} - dropped}
@@ -108,15 +108,15 @@ def _overlaps(
             common = part.window.common(other.window)
             if not common:
                 continue
-            here, there = part.crop(common), other.crop(common)
-            both = (here > 0) & (there > 0)
+            later, earlier = part.crop(common), other.crop(common)
+            both = (later > 0) & (earlier > 0)
             if not both.any():
                 continue
-            pairs, pixels = np.unique(np.stack([there[both], here[both]]), axis=1, return_counts=True)
+            pairs, pixels = np.unique(np.stack([earlier[both], later[both]]), axis=1, return_counts=True)
             # Only the part of a piece that both tiles could see is comparable.
-            areas_there = np.where(other.cut, np.bincount(there.ravel(), minlength=len(other) + 1)[1:], other.areas)
-            areas_here = np.where(part.cut, np.bincount(here.ravel(), minlength=len(part) + 1)[1:], part.areas)
-            smaller = np.minimum(areas_there[pairs[0] - 1], areas_here[pairs[1] - 1])
+            areas_earlier = np.where(other.cut, np.bincount(earlier.ravel(), minlength=len(other) + 1)[1:], other.areas)
+            areas_later = np.where(part.cut, np.bincount(later.ravel(), minlength=len(part) + 1)[1:], part.areas)
+            smaller = np.minimum(areas_earlier[pairs[0] - 1], areas_later[pairs[1] - 1])
             for one, two, count, share in zip(
                 *pairs.tolist(), pixels.tolist(), (pixels / smaller).tolist(), strict=True
             ):

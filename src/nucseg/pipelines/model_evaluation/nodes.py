@@ -106,14 +106,14 @@ def exporter(task: Task) -> Callable[..., tuple[Any, ...]]:
 
 def _warn_of_seen(model: ModelBundle, samples: list[Sample]) -> None:
     """Warn if a model saw test images in training, which happens if its manifest was split differently."""
-    seen = {sample.key for sample in samples}.intersection(model.run.images_seen().get("train", set()))
-    if seen:
+    trained_on = {sample.key for sample in samples}.intersection(model.run.images_seen().get("train", set()))
+    if trained_on:
         logger.warning(
             "%d of the %d test images, such as %s, were used to train %s: their scores are not scores on unseen "
             "images.",
-            len(seen),
+            len(trained_on),
             len(samples),
-            min(seen),
+            min(trained_on),
             model.name,
         )
 

@@ -15,8 +15,8 @@ from nucseg.measurements.field import Field
 from nucseg.measurements.regions import LabelWindows
 
 _TILE = 512  # pixels a side
-_BIG = 2**31  # bytes before compression, above which BigTIFF is used
-_AHEAD = 2**25  # bytes that may wait for compression; a second thread compresses while the next tiles are drawn
+_BIGTIFF_BYTES = 2**31  # bytes before compression, above which BigTIFF is used
+_WAITING_BYTES = 2**25  # bytes that may wait for compression; a second thread compresses while the next tiles are drawn
 
 
 def write(field: Field, path: Path) -> None:
@@ -67,9 +67,9 @@ def _write(nuclei: LabelWindows, pixel_size: tuple[float, float] | None, path: P
                 shape=nuclei.shape,
                 dtype=dtype,
                 tile=(_TILE, _TILE),
-                bigtiff=height * width * dtype.itemsize > _BIG,
+                bigtiff=height * width * dtype.itemsize > _BIGTIFF_BYTES,
                 maxworkers=2,
-                buffersize=_AHEAD,
+                buffersize=_WAITING_BYTES,
                 **options,
             )
 

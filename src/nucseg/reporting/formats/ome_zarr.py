@@ -19,7 +19,7 @@ LABELS = "nuclei"
 """The name of the label image in the group `labels`."""
 
 _CHUNK = 1024  # pixels a side
-_SMALLEST = 512  # pixels of the longer side of the pyramid's last level
+_LAST_LEVEL_SIDE = 512  # pixels of the longer side of the pyramid's last level
 _VERSION = "0.4"
 
 
@@ -72,7 +72,7 @@ def _write_pyramid(
 ) -> list[tuple[int, int]]:
     """Write levels `0`, `1`, ..., each half the size of the one before; return the (rows, columns) of each."""
     sizes = [(shape[-2], shape[-1])]
-    while max(sizes[-1]) > _SMALLEST:
+    while max(sizes[-1]) > _LAST_LEVEL_SIDE:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
     for level, size in enumerate(sizes):
         chunks = (*shape[:-2], min(_CHUNK, size[0]), min(_CHUNK, size[1]))

@@ -48,17 +48,19 @@ def format_paths(folder: Path, name: str, formats: list[str]) -> list[Path]:
     Raises:
         InputError: A format is unknown.
     """
-    unknown = [given for given in formats if given not in FORMATS]
+    unknown = [format_name for format_name in formats if format_name not in FORMATS]
     if unknown:
         raise InputError(f"format {', '.join(unknown)} is unknown; allowed are {', '.join(FORMATS)}.")
-    return [folder / given / f"{name}{suffix}" for given in formats for suffix in FORMATS[given].suffixes]
+    return [
+        folder / format_name / f"{name}{suffix}" for format_name in formats for suffix in FORMATS[format_name].suffixes
+    ]
 
 
-def write_format(given: str, field: Field, folder: Path) -> list[Path]:
+def write_format(format_name: str, field: Field, folder: Path) -> list[Path]:
     """Write the nuclei of one image in one format.
 
     Args:
-        given: A name in `FORMATS`.
+        format_name: A name in `FORMATS`.
         field: The nuclei, the image, and its name without suffix.
         folder: Folder of the formats' folders, which are created if they are missing.
 
@@ -69,8 +71,8 @@ def write_format(given: str, field: Field, folder: Path) -> list[Path]:
         InputError: The format is unknown, or cannot store so large an image.
         StorageError: A file cannot be written.
     """
-    paths = format_paths(folder, field.name, [given])
-    module, _, function = FORMATS[given].writer.partition(":")
+    paths = format_paths(folder, field.name, [format_name])
+    module, _, function = FORMATS[format_name].writer.partition(":")
     getattr(import_module(module), function)(replace(field, source=_storable(field.source)), paths[0])
     return paths
 

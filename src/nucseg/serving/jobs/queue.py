@@ -104,7 +104,7 @@ class JobQueue:
         """
         check_size(upload, self._max_pixels, max_memory=self._max_memory)
         submission = submission or Submission()
-        wanted = [given for given in self.files if given in formats]
+        wanted = [format_name for format_name in self.files if format_name in formats]
         request = _request(key, upload, [model, threshold, *wanted]) if key else None
         job_id = self.table.add(
             submission.job_id,
@@ -182,7 +182,9 @@ class JobQueue:
 
     def formats(self, job: Job) -> list[str]:
         """Return the formats in which the result of a job is written."""
-        return [given for given in self.files if job.formats is None or given in job.formats.split(",")]
+        return [
+            format_name for format_name in self.files if job.formats is None or format_name in job.formats.split(",")
+        ]
 
     def delete(self, job_id: str) -> None:
         """Remove a job with its files; if a worker has it, its result is dropped.

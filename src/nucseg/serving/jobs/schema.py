@@ -115,5 +115,5 @@ def make_tables(engine: Engine, reader: Engine) -> None:
 
 
 def _missing(connection: Connection) -> list[Column[Any]]:
-    there = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
-    return [column for column in jobs.columns if column.name not in there]
+    existing = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
+    return [column for column in jobs.columns if column.name not in existing]

@@ -55,7 +55,7 @@ class SqsWorker:
         self._visibility = visibility
         # The ending of the key of each format's file.
         self._suffixes: dict[str, str] = (
-            {"mask": ""} if own_key else {given: f".{NUCLEI[given].name}" for given in formats}
+            {"mask": ""} if own_key else {format_name: f".{NUCLEI[format_name].name}" for format_name in formats}
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -101,7 +101,7 @@ class SqsWorker:
             self._source.get(key, upload)
             with upload.open("rb") as stream:
                 nuclei, source = self._plane.predict_source(stream)
-                files = write_result(nuclei, source, results, [NUCLEI[given] for given in self._suffixes])
+                files = write_result(nuclei, source, results, [NUCLEI[format_name] for format_name in self._suffixes])
             for file, suffix in zip(files, self._suffixes.values(), strict=True):
                 self._target.put(file, f"{key}{suffix}")
         _log.info("%s: %d nuclei.", key, len(nuclei))
@@ -109,7 +109,7 @@ class SqsWorker:
 
 def result_names(formats: Sequence[str]) -> list[str]:
     """Return the suffixes, after a dot, that turn the key of an image into those of its masks."""
-    return [NUCLEI[given].name for given in formats]
+    return [NUCLEI[format_name].name for format_name in formats]
 
 
 def sqs_client() -> Any:

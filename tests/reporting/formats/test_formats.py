@@ -85,7 +85,7 @@ def test_every_format_is_written_where_it_belongs(write, tmp_path):
 def test_label_tiff(write, expected, monkeypatch, big):
     if big:
         monkeypatch.setattr(label_tiff, "_TILE", 16)
-        monkeypatch.setattr(label_tiff, "_BIG", 0)
+        monkeypatch.setattr(label_tiff, "_BIGTIFF_BYTES", 0)
     with tifffile.TiffFile(write("labels")[0]) as file:
         page = file.pages[0]
         assert file.is_bigtiff == page.is_tiled == big
@@ -277,7 +277,7 @@ def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour):
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
 
-    monkeypatch.setattr(ome_zarr, "_SMALLEST", 30)
+    monkeypatch.setattr(ome_zarr, "_LAST_LEVEL_SIDE", 30)
     monkeypatch.setattr(ome_zarr, "_CHUNK", 32)
     shape = (*expected.shape, 3) if colour else expected.shape
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)

@@ -52,7 +52,7 @@ class Results(Protocol):
         """Write all files of an image.
 
         Args:
-            nuclei: What was found.
+            nuclei: The nuclei found.
             source: The image.
             folder: An empty folder for the files that `paths` names.
             image: The image's name and place.

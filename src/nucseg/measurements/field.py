@@ -26,7 +26,7 @@ class Field:
     """The nuclei of one image.
 
     Attributes:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         source: The image that they were found in.
         name: What the results are called.
         channels: What is measured; without any, the image itself, and only in the nuclei.

@@ -14,7 +14,7 @@ def kept_nuclei(
     """Return which nuclei are kept.
 
     Args:
-        nuclei: What was found.
+        nuclei: The nuclei found.
         min_area: Smallest area to keep, in pixels.
         max_area: Largest area to keep, in pixels.
         exclude_border: Whether those that touch the border of the image are left out.

@@ -24,7 +24,7 @@ def shape_columns(
         labels: Of `window`: 0 and 1..n, each present.
         window: Of the image.
         shape: (rows, columns) of the image.
-        pixel_size: Micrometres, (row, column), where known.
+        pixel_size: Micrometres, (row, column), if known.
 
     Returns:
         One row per nucleus: features of `skimage.measure.regionprops_table` in pixels of the whole image; as

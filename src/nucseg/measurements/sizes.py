@@ -39,7 +39,7 @@ def length_in_pixels(size: str, pixel_size: tuple[float, float] | None, option: 
 
     Args:
         size: From `size_text`.
-        pixel_size: Micrometres, (row, column), where known.
+        pixel_size: Micrometres, (row, column), if known.
         option: What the length was given with, for messages.
         name: What to call the image in messages.
 

@@ -62,7 +62,7 @@ def check_size(stream: IO[bytes], max_pixels: int, name: str = "image", *, max_m
         stream: The image file, seekable.
         max_pixels: Maximum number of pixels (rows times columns), each of up to 16 bytes over all planes.
         name: Name for messages.
-        max_memory: Bytes of memory that decoding it may take.
+        max_memory: Maximum memory for decoding it, in bytes.
 
     Returns:
         The cost.

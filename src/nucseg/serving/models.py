@@ -69,7 +69,7 @@ class ModelStore:
         """Return the folder of a model; only names that `names` lists are looked for, so no name is used as a path.
 
         Raises:
-            UnknownModelError: There is none of this name.
+            UnknownModelError: There is no model with this name.
         """
         if name is None or name == self.default:
             return self._default_folder
@@ -81,8 +81,8 @@ class ModelStore:
         """Return a model that is ready to predict, loading it if needed.
 
         Raises:
-            UnknownModelError: There is none of this name.
-            ModelError: It is not whole.
+            UnknownModelError: There is no model with this name.
+            ModelError: It is incomplete.
         """
         folder = self.folder(name)
         key = str(folder)
@@ -111,8 +111,8 @@ class ModelStore:
         """Describe a model: the six facts that clients of the MAX service know, and where it comes from.
 
         Raises:
-            UnknownModelError: There is none of this name.
-            ModelError: It is not whole.
+            UnknownModelError: There is no model with this name.
+            ModelError: It is incomplete.
         """
         folder = self.folder(name)
         try:

@@ -25,9 +25,9 @@ class DataPlane:
 
     Args:
         models: The models.
-        max_pixels: Pixels that an image may have.
-        max_memory: Bytes of memory that decoding it may take.
-        options: How images are predicted, but for what a request says.
+        max_pixels: Maximum number of pixels of an image.
+        max_memory: Maximum memory for decoding it, in bytes.
+        options: Options of the prediction, except those that a request sets.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class DataPlane:
 
         Args:
             upload: TIFF, PNG or JPEG, seekable.
-            model: One of the models' names; None takes the default one.
+            model: One of the models' names; None takes the default.
             threshold: The lowest score to keep; None takes the model's own.
-            waiting: Is called now and then before the model's turn; what it raises ends the work.
+            waiting: Called repeatedly until it is the model's turn; an exception that it raises ends the work.
 
         Returns:
             What the task's answers encode.
 
         Raises:
-            InputError: It is not an image (`TooLargeError`: or too large a one), the models do not take such an image,
-                or the model is unknown.
+            InputError: It is not an image (`TooLargeError`: it is too large), the models do not take such an image, or
+                the model is unknown.
         """
         self.models.folder(model)
         waiting()
@@ -88,7 +88,7 @@ class DataPlane:
             upload: As in `predict`.
             model: As in `predict`.
             threshold: As in `predict`.
-            progress: Is told now and then which fraction is done.
+            progress: Called repeatedly with the finished fraction.
 
         Returns:
             What the task's formats are written of, and the image.
@@ -112,7 +112,7 @@ class DataPlane:
 
         Raises:
             InputError: It is not an image.
-            TooLargeError: It is too large a one.
+            TooLargeError: It is too large.
         """
         source = self.open(upload, waiting)
         image = source.read(Window.whole(source.shape))
@@ -120,20 +120,20 @@ class DataPlane:
         return image
 
     def open(self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None) -> ImageSource:
-        """Decode an upload within the limits into a temporary file, which is read piece by piece.
+        """Decode an upload within the limits into a temporary file, which is read in pieces.
 
         Args:
             upload: As in `predict`.
-            waiting: Is called every second; what it raises ends the decoding.
+            waiting: Called every second; an exception that it raises ends the decoding.
 
         Raises:
             InputError: It is not an image.
-            TooLargeError: It is too large a one.
+            TooLargeError: It is too large.
         """
         return decode_upload(upload, self.max_pixels, self.max_memory, waiting=waiting)
 
     def warm_up(self) -> None:
-        """Load the default model and predict once, for a first prediction takes longer than those that follow."""
+        """Load the default model and predict once, since the first prediction takes longer than the following ones."""
         self.models.predictor().predict(self.models.answers.CONTRACT.example, self.options)
 
 

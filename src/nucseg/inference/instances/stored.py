@@ -17,7 +17,7 @@ def save_nuclei(path: Path, nuclei: StitchedLabels, facts: dict[str, Any]) -> No
     """Write the nuclei of all tiles.
 
     Args:
-        path: The file, there whole or not at all.
+        path: The file, written completely or not at all.
         nuclei: What was found; filtered nuclei are written without the filter.
         facts: What is written with them; JSON types only.
 

@@ -35,7 +35,7 @@ class Mitoses:
         pixel_size: Micrometres per pixel, (row, column).
         nuclei: Number of nuclei that were classified.
         threshold: Probability from which on a nucleus is a mitosis.
-        table: One row a mitosis, by falling probability: `label` (of the nucleus), `probability`, `score` (of the
+        table: One row a mitosis, by decreasing probability: `label` (of the nucleus), `probability`, `score` (of the
             nucleus), `centroid-0` and `centroid-1` (row and column in pixels, the centre of the first one being 0),
             `centroid-0_um` and `centroid-1_um` (from the upper left corner of the slide), `area` and `area_um2`.
     """
@@ -89,7 +89,8 @@ def find_mitoses(
         source: The slide; see `check_slide`.
         classifier: The model.
         threshold: Probability from which on a nucleus is a mitosis; None takes the classifier's own.
-        progress: Called with the number of nuclei that have been classified, after each batch; what it raises ends it.
+        progress: Called with the number of nuclei that have been classified, after each batch; an exception that it
+            raises ends it.
     """
     assert source.pixel_size is not None, "check_slide refuses it"
     threshold = classifier.thresholds["probability"] if threshold is None else threshold
@@ -126,7 +127,7 @@ def _measured(block: LabelBlock, pixel_size: tuple[float, float]) -> pd.DataFram
 
 
 def _merged(table: pd.DataFrame) -> pd.DataFrame:
-    """Of mitoses that are close to each other keep the most probable one; sort by falling probability."""
+    """Of mitoses that are close to each other keep the most probable one; sort by decreasing probability."""
     table = table.sort_values(["probability", "label"], ascending=[False, True], ignore_index=True)
     kept = np.ones(len(table), bool)
     if len(table):

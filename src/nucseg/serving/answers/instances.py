@@ -74,7 +74,7 @@ def max_facts(datasets: dict[str, str]) -> dict[str, str]:
 
 
 def predictions(found: Instances) -> list[dict[str, Any]]:
-    """Return nuclei as clients of MAX-Nucleus-Segmenter know them, in the order of falling probability.
+    """Return nuclei as clients of MAX-Nucleus-Segmenter know them, by decreasing probability.
 
     Returns:
         `mask`, a flat list of 1-based starts and lengths in column-major order, and `probability`. Masks do not

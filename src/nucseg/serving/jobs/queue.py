@@ -139,7 +139,7 @@ class JobQueue:
         """Return a job.
 
         Raises:
-            UnknownJobError: There is none of this id.
+            UnknownJobError: There is no task with this id.
             ExpiredJobError: Its result has expired.
         """
         job = self.table.get(_valid(job_id))
@@ -160,7 +160,7 @@ class JobQueue:
             Its pieces, and their total number of bytes.
 
         Raises:
-            UnknownJobError: There is none of this id.
+            UnknownJobError: There is no task with this id.
             ExpiredJobError: Its result has expired.
             UnfinishedJobError: It is not finished, or failed, or was not submitted for this format.
         """
@@ -190,7 +190,7 @@ class JobQueue:
         """Remove a job with its files; if a worker has it, its result is dropped.
 
         Raises:
-            UnknownJobError: There is none of this id.
+            UnknownJobError: There is no task with this id.
         """
         try:
             found = self.table.delete(_valid(job_id))

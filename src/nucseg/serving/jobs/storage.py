@@ -120,7 +120,7 @@ class Storage:
         """Fetch a file.
 
         Raises:
-            FileNotFoundError: There is none of this key.
+            FileNotFoundError: There is no file with this key.
         """
         with self._errors(missing=True):
             self._fs.get_file(self._path(key), str(target))
@@ -132,7 +132,7 @@ class Storage:
             The pieces, and their bytes in all.
 
         Raises:
-            FileNotFoundError: There is none of this key.
+            FileNotFoundError: There is no file with this key.
         """
         with self._errors(missing=True):
             stream = self._fs.open(self._path(key), "rb")

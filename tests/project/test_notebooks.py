@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 # Run by tests/serving, which has a server for it.
 NEED_A_SERVER = {"serving"}
@@ -42,7 +43,10 @@ def test_runs(path: Path, project_copy: Path, monkeypatch: pytest.MonkeyPatch) -
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": project_copy / "notebooks"}}
     )
 
-    client.execute()
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        pytest.fail(f"{path.name}: {error.ename}: {error.evalue}")
 
     images = [
         output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})

@@ -1,4 +1,4 @@
-# docker build --tag nucseg .                                       for processors
+# docker build --tag nucseg .                                       for CPUs
 # docker build --tag nucseg --build-arg EXTRAS=dvc,aws,postgres,gpu .   with the CUDA libraries, for NVIDIA GPUs (not
 #                                                                       verified on a GPU)
 # docker run --publish 5000:5000 nucseg                             serves the models at http://localhost:5000
@@ -14,9 +14,9 @@ COPY src/nucseg/core/package.py src/nucseg/core/package.py
 RUN /opt/venv/bin/pip install --no-cache-dir --constraint requirements.lock setuptools wheel \
     && /opt/venv/bin/pip install --no-cache-dir --constraint requirements.lock --no-build-isolation --editable ".[${EXTRAS}]"
 COPY . .
-# Read again what belongs to the package; every dependency is there already.
+# Install the package again, now with all its files; every dependency is installed already.
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable .
-# The shipped models, where there are some; they come from the folder dvc-store, without network.
+# The shipped models, if any; they come from the folder dvc-store, without network.
 RUN if ls data/06_models/*.dvc >/dev/null 2>&1; then \
         /opt/venv/bin/dvc config --local core.no_scm true && /opt/venv/bin/dvc pull; fi
 
@@ -27,7 +27,7 @@ COPY --from=build --chown=nucseg:nucseg /app /app
 # Amazon SageMaker starts the image with the argument `serve`.
 COPY deploy/sagemaker/serve /usr/local/bin/serve
 WORKDIR /app
-# By number, so that Kubernetes can see that it is not root.
+# By number, so that Kubernetes can verify that it is not root.
 USER 1000
 ENV PATH=/opt/venv/bin:$PATH \
     GIT_PYTHON_REFRESH=quiet \

@@ -65,7 +65,7 @@ def test_the_help_is_made_from_the_fields() -> None:
     shown = " ".join(answer("--help").split())
     assert "--size INTEGER Size of it. [at least 2]" in shown
     assert "--how [auto|FLOAT] Factor. [default: auto]" in shown
-    assert "--names LIST Its names. [default: a,b]" in shown
+    assert "--names VALUE,... Its names. [default: a,b]" in shown
     assert "--place PATH Where it is. " in shown
     assert "--loud Tell more. " in shown
     shown = " ".join(answer("--help", prefix="APP_").split())

@@ -95,7 +95,7 @@ def _members(annotation: Any) -> list[Any]:
 def _shown(annotation: Any) -> str:
     """Return the placeholder for an option's value in the help."""
     if get_origin(annotation) is tuple:
-        return "LIST"
+        return "VALUE,..."
     kinds = _members(annotation)
     words = [word for kind in kinds for word in (get_args(kind) if get_origin(kind) is Literal else [_WORDS[kind]])]
     if "TEXT" in words:  # every other kind is written as text, too

@@ -28,7 +28,7 @@ from nucseg.core.types import Instances, Sample
 import_module("kedro.framework.project")
 
 # Shared machines are slow at times: a test must not fail for that.
-settings.register_profile("nucseg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nucseg", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nucseg")
 
 BACKGROUND_AND_NUCLEUS = {

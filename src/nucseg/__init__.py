@@ -51,7 +51,7 @@ def predict(
         ModelError: There is no such model.
         ConfigError: An option is not allowed.
     """
-    from nucseg.inference.call import predict_image  # with TensorFlow, which takes seconds
+    from nucseg.inference.call import predict_image  # imports TensorFlow, which takes seconds
 
     options = {
         "channel": channel,

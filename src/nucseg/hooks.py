@@ -65,7 +65,7 @@ class RunSummary:
             )
         try:
             parts = [*_data_used(pipeline, catalog), *_models_used(pipeline, catalog)]
-        except (NucsegError, DatasetError):  # the node that reads it will say more
+        except (NucsegError, DatasetError):  # the node that reads it reports more
             logger.debug("The data and models of this run are not known yet.", exc_info=True)
             return
         if parts:
@@ -126,6 +126,6 @@ class ScoreTable:
         metrics: list[dict[str, Any]] = [
             catalog.load(name) for name in sorted(pipeline.all_inputs()) if name.endswith(".metrics")
         ]
-        # Not through the logger, whose handler breaks lines at the width of the terminal, and paths with them.
+        # Not through the logger, whose handler breaks lines, and so paths, at the width of the terminal.
         click.echo(f"\nScores on the test split:\n{console_table(metrics)}")
         click.echo(f"\nReport: {catalog['report']._describe()['filepath']}\n")

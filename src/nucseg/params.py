@@ -138,7 +138,7 @@ def _unknown(keys: tuple[str | int, ...]) -> str:
         models = [part for field in fields for part in _models(field.annotation)] if fields else models
     names = sorted({name for model in models for name in model.model_fields})
     near = difflib.get_close_matches(str(keys[-1]), names, n=1)
-    # A parameter in the wrong section, or that another version had there: that of the same model, where it has one.
+    # A parameter in the wrong section, or of another version: suggest the one of the same model, if it has one.
     elsewhere = sorted(_places(str(keys[-1]), Parameters), key=lambda place: not place.startswith(f"{keys[0]}."))
     near = elsewhere[:1] if elsewhere and not near else near
     return f"there is no such parameter; {f'did you mean {near[0]}?' if near else 'allowed are ' + ', '.join(names)}"
@@ -165,7 +165,7 @@ def _source(keys: tuple[str | int, ...], parameters: Any, folders: list[Path]) -
     """Return the file to correct: the last one read that contains the key or, if none does, its parent."""
     files = [file for folder in reversed(folders) for file in sorted(folder.rglob("parameters*/**/*.y*ml"))]
     known, value = _value(parameters, keys)
-    # A key that is there, but in no file, comes from the command line.
+    # A key that exists, but in no file, comes from the command line.
     for length in range(len(keys), len(keys) - 1 if known else 0, -1):
         for file in files:
             found, content = _value(yaml.safe_load(file.read_text(encoding="utf-8")), keys[:length])

@@ -101,8 +101,8 @@ class Augmenter:
 
     @contextmanager
     def _own_stages(self) -> Iterator[dict[Stage, A.Compose]]:
-        # A pipeline holds its random state, so each call has a copy to itself. Not each thread: one of TensorFlow's is
-        # to Python a new thread at each call.
+        # A pipeline holds its random state, so each call has its own copy. One copy per thread would not do: to Python,
+        # a thread of TensorFlow's is a new thread at each call.
         try:
             stages = self._idle.pop()
         except IndexError:
@@ -137,7 +137,7 @@ def _change(
     span = np.float32(max(value_range[1] - value_range[0], 1e-6))
     stretched = (unit - low) / span
     inside = stretched.clip(0, 1)
-    # albumentations clips to [0, 1]; the few pixels beyond the range keep what they exceed it by.
+    # albumentations clips to [0, 1]; the few pixels beyond the range keep their excess.
     beyond = stretched - inside
     for stage in shown:
         inside = stage(image=inside)["image"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from nucseg.augment import config as c
 
-# Read when albumentations is imported: it would ask the package index for a newer version.
+# Read when albumentations is imported, which would otherwise ask the package index for a newer version.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A  # noqa: N812 - albumentations' own alias

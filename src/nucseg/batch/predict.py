@@ -80,7 +80,7 @@ class _Formats:
                 write_format(given, Field(nuclei, source, image.name), folder)
             except NucsegError:
                 raise
-            except Exception as error:  # a writer meets trouble with whatever exception
+            except Exception as error:  # a writer may raise any exception
                 why = " ".join(f"{type(error).__name__}: {error}".split())
                 raise InputError(
                     f"{image.url}: cannot be written as {given} ({why}); none of its results is written. "

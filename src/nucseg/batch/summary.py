@@ -68,7 +68,7 @@ class Summary:
             rows.append(before if before and is_kept else _row(outcome, output))
         with (
             atomic_file(output / self.name) as temporary,
-            # A path may be no UTF-8; the names of results, which identify the rows, always are.
+            # A path may not be valid UTF-8; the names of results, which identify the rows, always are.
             temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             writer = csv.DictWriter(file, self.columns, lineterminator="\n", extrasaction="ignore", restval="")

@@ -51,7 +51,7 @@ class _Value(click.ParamType):
     """A value that a field allows, or several separated by commas if it takes several."""
 
     def __init__(self, field: FieldInfo) -> None:
-        # The annotation is known at run time only, which mypy does not take for a type.
+        # The annotation is only known at run time, so mypy does not accept it as a type.
         self._adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
         self._is_list = get_origin(field.annotation) is tuple
         self.name = _shown(field.annotation)

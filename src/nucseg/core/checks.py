@@ -25,7 +25,7 @@ def check_image(image: NDArray, name: str) -> None:
         raise InputError(f"{name}: the image is empty (shape {image.shape}). Remove the file or write it again.")
     if image.dtype.kind not in "buif":
         raise InputError(f"{name}: dtype {image.dtype} is not allowed; use an integer or a float dtype.")
-    # Written so that NaN fails it too.
+    # Written so that NaN fails it, too.
     if image.dtype.kind == "f" and not max(image.max(), -image.min()) <= np.finfo(np.float32).max:
         raise InputError(
             f"{name}: contains pixels that are NaN, infinite or beyond float32; replace them (for example with "

@@ -27,7 +27,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     with _storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-            # A short, plain name: some libraries take `::`, `?` or `%` in a path for parts of a URL.
+            # A short, plain name: some libraries treat `::`, `?` or `%` in a path as parts of a URL.
             temporary = Path(folder) / f"new{path.suffix}"
             yield temporary
             os.replace(temporary, path)
@@ -84,7 +84,7 @@ def atomic_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         try:
             new.mkdir()
             yield new
-        except StorageError as error:  # told of the place to be
+        except StorageError as error:  # reported for the final path
             raise StorageError(str(error).replace(str(new), str(folder))) from error
         for number, name in enumerate(names):
             path, old = folder / name, Path(temporary) / f"old-{number}"

@@ -15,7 +15,7 @@ from nucseg.datasets.zips import check_archive
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT_S = 60  # without a byte, not for the whole transfer
+_TIMEOUT_S = 60  # without receiving a byte, not for the whole transfer
 
 
 def fetch_archive(info: DatasetInfo, archive: Archive, source: ArchiveSource, folder: Path) -> Path:
@@ -55,7 +55,7 @@ def fetch_archive(info: DatasetInfo, archive: Archive, source: ArchiveSource, fo
                 _other_checksum(url, temporary, found, expected, None if source.sha256 else record_path)
             )
         check_archive(temporary, info, archive, url)
-        # The record goes first: a run that is killed in between fetches again and compares.
+        # The record is written first: if the run is killed in between, the next one fetches again and compares.
         with atomic_file(record_path) as written:
             written.write_text(json.dumps({"url": url, "sha256": found}, indent=2) + "\n", encoding="utf-8")
     logger.info("%s: %s, %.1f MiB, sha256 %s", info.name, path, path.stat().st_size / 2**20, found)
@@ -83,7 +83,7 @@ def _is_current(archive: Path, url: str, expected: str | None) -> bool:
     if expected is None or _sha256(archive) != expected:
         return False
     source = _local_path(url)
-    # A file on disk may have been replaced; that is cheap to see.
+    # A file on disk may have been replaced, which is cheap to check.
     return source is None or not source.is_file() or _sha256(source) == expected
 
 

@@ -37,7 +37,7 @@ def _source_field(dataset: Dataset) -> Any:
 if TYPE_CHECKING:
     _Sources = _Chosen
 else:
-    # One field a dataset, so that a new one needs no line here.
+    # One field per dataset, so that a new one needs no line here.
     _Sources = create_model(
         "_Sources",
         __base__=_Chosen,
@@ -87,7 +87,7 @@ class SplitConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Of 3,000 salts the one whose shares come closest to 70/10/20 in each modality and image size of 563 images of
+    # The one of 3,000 salts whose shares are closest to 70/10/20 in each modality and image size of 563 images of
     # BBBC038; otherwise a rare kind might be missing from a split. Chosen before any model was trained.
     salt: str = Field(
         "nucseg-427", description="Salt of the hash that assigns the splits; another salt gives another split."

@@ -35,7 +35,7 @@ from nucseg.images.intensity import to_unit_float
 MIN_SEAM_CORRELATION = 0.8
 MAX_SEAM_STEP = 1.3
 MIN_THUMBNAIL_CORRELATION = 0.95
-# One grey level of 8 bit: a border with less contrast is background and says nothing.
+# One grey level of 8 bit: a border with less contrast is background and carries no information.
 _LEVEL = 1 / 255
 _THUMBNAIL = 16
 

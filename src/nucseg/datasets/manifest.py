@@ -93,7 +93,7 @@ def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
             f"{path}: missing columns {missing}, unknown columns {unknown}; allowed are exactly {COLUMNS}."
         )
     samples = []
-    # Counted as an editor shows the lines: the header is line 1.
+    # Counted as in an editor: the header is line 1.
     for line, record in enumerate(table.astype(object).to_dict("records"), start=2):
         values = {column: None if pd.isna(value) else value for column, value in record.items()}
         try:

@@ -58,7 +58,7 @@ def read_entry(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
 
 def _check_names(entries: list[zipfile.ZipInfo], source: str) -> None:
     for entry in entries:
-        # The original name: zipfile cuts at a null byte and turns this system's separator.
+        # The original name: zipfile cuts it at a null byte and replaces this system's separator.
         name = entry.orig_filename.replace("\\", "/")
         if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts or "\0" in name:
             raise DownloadError(

@@ -41,7 +41,7 @@ class NetworkView:
     def read(self, window: Window) -> NDArray[np.float32]:
         """Read a window `(h, w, in_channels)` float32, in the frame of the network."""
         if self._fitted.scale != 1:
-            # With `rescale` among the transforms the image is prepared as a whole: a seam would not be seamless.
+            # With `rescale` among the transforms the image is prepared as a whole: it cannot be cut without seams.
             return self._whole[window.slices]
         if self.shape == self._prepared_shape:
             return self._fitted.image(self._filled.read(window))

@@ -55,7 +55,7 @@ def relabel(labels: NDArray) -> NDArray[np.int32]:
     if labels.min() < 0:
         raise InputError(f"The label image holds {labels.min()}; allowed are 0 (background) and positive labels.")
     if labels.max() > max(labels.size, 2**20):
-        # A table up to such a label would be larger than the image: sort instead.
+        # A lookup table up to such a label would be larger than the image: sort instead.
         values, inverse = np.unique(labels, return_inverse=True)
         return (inverse.reshape(labels.shape) + (values[0] != 0)).astype(np.int32)
     present = np.zeros(int(labels.max()) + 1, bool)

@@ -26,8 +26,8 @@ def outlines(labels: NDArray) -> list[NDArray[np.float64]]:
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    # Marching squares meets the edge of each boundary pixel in its middle, and passes from one such middle to the next
-    # through a cell whose centre is the pixel corner between them.
+    # Marching squares crosses the edge of each boundary pixel at its midpoint, and passes from one midpoint to the
+    # next through a cell whose centre is the pixel corner between them.
     contours = find_contours(np.pad(mask, 1).astype(np.float64), 0.5)
     rings = [np.floor((contour[1:] + contour[:-1]) / 2) for contour in contours]
     ring = max(rings, key=_area)

@@ -102,7 +102,7 @@ def _uncompressed(counts: str | bytes, number: int) -> NDArray[np.int64]:
     shifts = 5 * (np.arange(codes.size) - np.repeat(first, last - first + 1))
     values = np.add.reduceat((codes & 31) << shifts, first) if last.size else np.zeros(0, np.int64)
     values -= np.where(codes[last] & 16, np.int64(32) << shifts[last], 0)
-    # The first three counts stand as they are.
+    # The first three counts are stored unchanged.
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values
@@ -125,7 +125,7 @@ def _painted(runs: Sequence[NDArray[np.int64]], shape: tuple[int, int]) -> NDArr
     if overlaps.any():
         one, other = owners[:-1][overlaps][0], owners[1:][overlaps][0]
         raise InputError(f"Masks {one} and {other} overlap; each pixel may belong to one mask only.")
-    # The label rises by its number where a run starts and falls by it where the run ends.
+    # The label increases by its number where a run starts and decreases by it where the run ends.
     steps = np.zeros(size + 1, np.int32)
     steps[starts] = owners
     steps[ends] -= owners

@@ -216,7 +216,7 @@ def git_commit() -> str | None:
 
     try:
         if not git("ls-files", "__init__.py"):
-            return None  # installed into an environment that lies in some other checkout
+            return None  # installed into an environment inside some other checkout
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", str(FOLDER)) else "")
     except (OSError, subprocess.SubprocessError):
         return None

@@ -26,7 +26,7 @@ passes never makes them too small. Anything from 55 to 70 does as well on enlarg
 """
 
 _REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
-_SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; an empty field of less looks like a nucleus
+_SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
 _SMALLEST_COVER = 0.25  # of the nucleus area that is found at the reference scale
 
 

@@ -79,7 +79,7 @@ def read_torch_file(path: Path) -> dict[str, NDArray]:
             dtypes = {tensor.key: tensor.dtype for tensor in tensors.values()}
             arrays = {key: _next_array(file, dtypes[key]) for key in keys}
         return {name: _view(arrays[tensor.key], tensor) for name, tensor in tensors.items()}
-    except Exception as error:  # a damaged pickle may raise any
+    except Exception as error:  # a damaged pickle may raise any exception
         raise ModelError(
             f"{path}: not a readable file of weights ({error}). Reinstall the package that contains it."
         ) from error

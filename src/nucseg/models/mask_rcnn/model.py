@@ -66,7 +66,7 @@ class MaskRCNNSegmenter:
         self.config = config
         self.in_channels = config.in_channels
         self.stride = config.strides[-1]
-        # What a nucleus's box needs around it, for nuclei that reach half a typical large one out of what a tile owns.
+        # The context that a box needs, for nuclei that extend half a typical large one beyond the core of the tile.
         self.halo = -(-(receptive_radius(config) + 32) // self.stride) * self.stride
         self.max_side = 1024 + 2 * self.halo
         self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5}

@@ -8,7 +8,7 @@ from nucseg.models.backbones.resnet import take_imagenet
 from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 
-_KEYS = "mask_rcnn.architecture"  # where the parameters stand in model_config.yml
+_KEYS = "mask_rcnn.architecture"  # the section of the parameters in model_config.yml
 _MASK_HEAD_KEYS = ("mask_size", "mask_convolutions", "mask_channels")
 _log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ def build_network(config: PatchClassifierConfig) -> keras.Model:
     elif config.network == "lite":
         x = efficientnet_lite.build_trunk(3, LITE_STRIDE)(patches)[-1]
     else:
-        # What Keras's weights were trained with: bytes in the order blue, green, red, less their mean.
+        # The input that Keras's weights were trained with: bytes in the order blue, green, red, minus their mean.
         reversed_ = layers.Concatenate()([patches[..., 2:], patches[..., 1:2], patches[..., :1]])
         centred = layers.Rescaling(255.0, offset=[-mean for mean in resnet.IMAGENET_MEAN])(reversed_)
         x = resnet.build_trunk(resnet.RESNET50)(centred)[-1]
@@ -40,7 +40,7 @@ def build_network(config: PatchClassifierConfig) -> keras.Model:
     if config.dropout:
         x = layers.Dropout(config.dropout)(x)
     initial = keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="truncated_normal")
-    # float32 whatever the precision of the rest: probabilities near 0 and 1 matter.
+    # float32 regardless of the precision of the rest: probabilities near 0 and 1 matter.
     logit = layers.Dense(1, kernel_initializer=initial, dtype="float32", name="logit")(x)
     return keras.Model(patches, logit)
 

@@ -7,7 +7,7 @@ from nucseg.models.backbones import efficientnet_lite, resnet
 from nucseg.models.patch_classifier.config import IMAGENET, PatchClassifierConfig
 from nucseg.models.patch_classifier.model import PatchNetwork
 
-_SECTION = "mitosis.architecture"  # where the parameters stand in model_config.yml
+_SECTION = "mitosis.architecture"  # the section of the parameters in model_config.yml
 
 
 def create(config: PatchClassifierConfig) -> PatchNetwork:

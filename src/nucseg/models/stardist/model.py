@@ -33,9 +33,9 @@ from nucseg.models.stardist.rays import star_distances
 from nucseg.models.tuning import SCORES, search_thresholds
 
 _BLOCK = 8  # cells per side of a block, in which only the best of nearly equal polygons is kept
-_GRID = {"nms": (0.3, 0.4, 0.5), "score": SCORES}  # of nms the values that StarDist2D.optimize_thresholds tries
+_GRID = {"nms": (0.3, 0.4, 0.5), "score": SCORES}  # the values of nms are those of StarDist2D.optimize_thresholds
 
-# The package's OpenMP threads wait for each other in busy loops: beside a training step, or in each thread of a feed or
+# The package's OpenMP threads wait for each other in busy loops. During a training step, or in each thread of a feed or
 # server, two of them are up to ten times slower than one.
 _openmp = ThreadpoolController().select(user_api="openmp")
 
@@ -86,7 +86,7 @@ class StarDist:
         built = build_network(config)
         self.stride, self.halo, self.max_side = built.stride, built.halo, built.max_side
         self.polygon_model, self.keras_model = built.polygons, built.model
-        # The same layers, never compiled: saving it leaves the optimizer out, a third of the size.
+        # The same layers, never compiled: saving it leaves the optimizer out, so the file has a third of the size.
         self.network = keras.Model(self.keras_model.inputs, self.keras_model.outputs)
         self._run = compile_for_prediction(self.network, config.grid, built.seam)
         self._network_is_free = Lock()
@@ -200,7 +200,7 @@ class StarDist:
         self, labels: NDArray[np.int32], is_strong: NDArray[np.bool_], foreground: NDArray[np.bool_]
     ) -> NDArray[np.int32]:
         radius = self.config.refine_radius
-        n_strong = np.count_nonzero(is_strong)  # the first ones: scores fall
+        n_strong = np.count_nonzero(is_strong)  # the first ones: scores decrease
         strong = make_whole(refine(np.where(labels <= n_strong, labels, 0), foreground, radius))
         if is_strong.all():
             return strong
@@ -221,7 +221,7 @@ class StarDist:
             `(h/grid, w/grid, n_rays + 1)` and, for the foreground head, the foreground `(h, w, 1)`, float32.
         """
         grid = self.config.grid
-        # Numbered without gaps, as the package's loop goes over all numbers.
+        # Numbered without gaps, since the package's loop goes over all numbers.
         probability = edt_prob(relabel_sequential(truth[::grid, ::grid])[0])[..., None]
         distances = star_distances(truth, self.config.n_rays, grid)
         targets: tuple[NDArray[np.float32], ...] = (probability, np.concatenate([distances, probability], axis=-1))
@@ -231,7 +231,7 @@ class StarDist:
 
     def compile(self, optimizer: keras.Optimizer) -> None:
         """Compile `keras_model` with the losses of the `stardist` package, and cross-entropy for the foreground."""
-        # One loss an output; the network may lack the last one.
+        # One loss per output; the network may lack the last one.
         outputs = len(self.keras_model.outputs)
         self.keras_model.compile(
             optimizer,

@@ -78,7 +78,7 @@ def _unet(config: StarDistConfig) -> StarDistNetwork:
     return StarDistNetwork(
         model=model,
         polygons=polygons,
-        # For the convolution that makes the features, and the foreground head's at full resolution.
+        # For the convolution that computes the features, and the foreground head's at full resolution.
         seam=Seam(tuple(maps), tuple(strides), alignment=config.grid, margin=2 * config.grid),
         stride=config.grid * 2**config.unet_n_depth,
         halo=_unet_halo(config),

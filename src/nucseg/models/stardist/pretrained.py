@@ -18,7 +18,7 @@ from nucseg.models.stardist.config import IMAGENET, PRETRAINED, StarDistConfig
 from nucseg.models.stardist.model import StarDist
 from nucseg.models.stardist.network import stardist_config
 
-_KEYS = "stardist.architecture"  # where the parameters stand in model_config.yml
+_KEYS = "stardist.architecture"  # the section of the parameters in model_config.yml
 _OURS = {"n_channel_in": "in_channels"}  # names that differ from the package's
 _log = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ def star_distances(labels: NDArray[np.int32], n_rays: int, grid: int) -> NDArray
     Returns:
         `(ceil(H/grid), ceil(W/grid), n_rays)` float32, pixels; 0 in the background.
     """
-    # The package's arithmetic, in its precision: single, and each point is the one before plus one step.
+    # The package's arithmetic, in its single precision: each point is the previous one plus one step.
     angles = np.arange(n_rays, dtype=np.float32) * np.float32(2 * np.pi / n_rays)
     steps = np.stack([np.sin(angles), np.cos(angles)])
     longest = int(np.ceil(np.hypot(*labels.shape))) + 2
     points = np.cumsum(np.broadcast_to(steps[..., None], (2, n_rays, longest)), axis=-1, dtype=np.float32)
-    back = np.float32(0.5) / np.abs(steps).max(axis=0) - np.float32(1)  # a ray ends behind the border
+    back = np.float32(0.5) / np.abs(steps).max(axis=0) - np.float32(1)  # a ray ends beyond the border
     ends = points + (back * steps)[..., None]
     lengths = np.sqrt((ends**2).sum(axis=0))
     return _measure(np.ascontiguousarray(labels, np.int32), grid, points[0], points[1], lengths)

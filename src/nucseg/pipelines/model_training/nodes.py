@@ -49,7 +49,7 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         from nucseg.training.train import bundle_pretrained
         from nucseg.training.train import train as train_segmenter
 
-        keras.utils.set_random_seed(training.seed)  # patches are drawn by seeds of their own
+        keras.utils.set_random_seed(training.seed)  # patches are drawn with separate seeds
         segmenter = create_model(project_models()[model], architecture)
         if not architecture.get("fine_tune", True):
             return bundle_pretrained(

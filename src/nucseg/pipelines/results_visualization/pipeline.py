@@ -8,7 +8,7 @@ from kedro.pipeline import Node, Pipeline
 from nucseg.pipelines.results_visualization.nodes import draw_differences, drawer, report, sectioner
 from nucseg.tasks import task_of
 
-# The report stands beside the models' namespaces and reads from each of them on purpose.
+# The report is outside the models' namespaces and deliberately reads from each of them.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.'", category=UserWarning)
 
 

@@ -58,7 +58,7 @@ def draw_overlay(
     true_kinds, predicted_kinds, counts = _kinds(truth, predicted)
     shown = stretch_contrast(image, stretch)
     height, width = truth.shape
-    # Extreme shapes would make a picture that no page can show; those get margins instead.
+    # Extreme shapes would give a picture that no page can show; they get margins instead.
     panel_height = float(np.clip(_PANEL_INCHES * height / width, 1.5, 9))
     pixels = np.clip(2 * width, *_PANEL_PIXELS)
     figure = Figure(

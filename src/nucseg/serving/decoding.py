@@ -29,7 +29,7 @@ from nucseg.images.source import ImageSource
 from nucseg.serving.errors import TooLargeError
 from nucseg.serving.limits import DECODE_BYTES, Cost, check_size
 
-_THREADS = 2  # that decode strips and tiles of one image
+_THREADS = 2  # threads that decode strips and tiles of one image
 _OVERHEAD = 192 << 20  # bytes for libraries that are imported late, and stacks of threads
 _WALL_SECONDS = 20  # seconds of wall time per second of processor time: the processors are shared
 _log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ _MAX_PAGES = 1000
 _MAX_CHUNKS = 2**17  # strips and tiles: each one costs time, however small
 _MAX_PIXEL_BYTES = 32  # four channels of float64
 _BYTES_PER_PIXEL = 16  # four channels of float32
-_HEADER_BYTES = 4096  # of a JPEG; they are read again where its frame header lies behind
+_HEADER_BYTES = 4096  # of a JPEG; they are read again if its frame header comes later
 _MAX_MARKERS = 64  # of a JPEG before its frame header; files have less than ten
 _BAND_PIXELS = 2**23  # as `ImageSource.bands` reads them
 _CODECS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
@@ -126,7 +126,7 @@ def _whole(rows: int, columns: int, pixel_bytes: int, length: int) -> Cost:
     """Compute the cost of an image that is decoded as a whole."""
     _check_sides(rows, columns)
     size = rows * columns * pixel_bytes
-    # The file and a part of it, the pixels, and a copy of them or what a progressive JPEG keeps meanwhile.
+    # The file and a part of it, the pixels, and a copy of them or the buffers of a progressive JPEG.
     return Cost(rows * columns, size, 2 * length + 2 * size)
 
 
@@ -148,7 +148,7 @@ def _png(stream: IO[bytes], length: int) -> Cost:
     # Incompressible data grows a little, and interlaced images have more rows; anything beyond that is not pixels.
     if sizes[b"IDAT"] > raw * 1.1 + 4096:
         raise InputError("holds more data than its pixels need. The file is damaged; save it again.")
-    # A palette is decoded to its colours, and what is transparent to one more sample.
+    # A palette is decoded to its colours, and transparency to one more sample.
     decoded = min((3 if sizes[b"PLTE"] else samples) + bool(sizes[b"tRNS"]), 4)
     return _whole(rows, columns, decoded * (2 if depth > 8 else 1), length)
 
@@ -240,7 +240,7 @@ def _largest_frame(stream: IO[bytes], page: tifffile.TiffPage, length: int) -> i
         rows, columns, _ = _jpeg_frame(io.BytesIO(page.jpegheader), 0, len(page.jpegheader))
         return rows * columns
     most = 0
-    # Several may be at one place, and a sparse file leaves some out.
+    # Several may share one place, and a sparse file leaves some out.
     for offset, count in set(zip(page.dataoffsets, page.databytecounts, strict=True)):
         if count:
             rows, columns, _ = _jpeg_frame(stream, offset, min(offset + count, length))
@@ -261,7 +261,7 @@ def _jpeg_frame(stream: IO[bytes], start: int, end: int) -> tuple[int, int, int]
     """
     stream.seek(start)
     data = stream.read(min(_HEADER_BYTES, end - start))
-    place = 2  # behind the mark of its start
+    place = 2  # after the marker of its start
     for _ in range(_MAX_MARKERS):
         if place + 64 > len(data) and start + len(data) < end:
             start, place = start + place, 0
@@ -273,7 +273,7 @@ def _jpeg_frame(stream: IO[bytes], start: int, end: int) -> tuple[int, int, int]
             place += 1
         marker = data[place] if place < len(data) else 0
         place += 1
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # they stand alone
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # markers without a length
             continue
         segment = int.from_bytes(data[place : place + 2])
         is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)

@@ -75,7 +75,7 @@ def _write_nuclei(format_name: str, nuclei: StitchedLabels, source: ImageSource,
 
 
 def _write_mitoses(suffix: str, mitoses: Any, source: ImageSource, path: Path) -> None:
-    from nucseg.reporting.mitoses.files import FILES  # it imports much, and a server of nuclei does not need it
+    from nucseg.reporting.mitoses.files import FILES  # imports much that a server of nuclei does not need
 
     FILES[suffix](mitoses, source, path, "slide")
 

@@ -27,7 +27,7 @@ def run_server(settings: Settings) -> None:
     """
     set_up_logging(settings)
     app = create_app(build_service(settings), background=partial(worker_processes, settings))
-    # uvicorn ends with the signal that it got; this makes that an ordinary end.
+    # uvicorn ends with the signal that it received; this turns that into an ordinary exit.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.api_key is None and settings.host not in _LOCAL:
         _log.warning(
@@ -49,7 +49,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         port=settings.port,
         http=BoundedConnection,
         ws="none",
-        backlog=open_files() // 8,  # those that are taken in at one go have to find room, too
+        backlog=open_files() // 8,  # connections that are accepted together need room, too
         access_log=False,  # the application writes its own, with request ids
         server_header=False,
         log_config=None,

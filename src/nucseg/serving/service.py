@@ -100,7 +100,7 @@ def build_service(settings: Settings, load: Callable[[Path, Settings], ServedMod
         ModelError: The default model does not exist.
         ConfigError: The URL of database or storage cannot be used.
     """
-    # A little less than a request has, so that the database says itself why.
+    # A little less than a request has, so that the database reports the reason itself.
     queue = build_queue(settings, wait=0.75 * settings.backend_timeout, connections=16)
     return Service(settings, build_plane(settings, settings.max_pixels, load), queue)
 

@@ -73,7 +73,7 @@ def check_temporary() -> None:
 
 def _abandoned(folder: Path) -> bool:
     lock = folder / _LOCK
-    if not lock.exists():  # it is being made, or was made by an earlier version
+    if not lock.exists():  # it is being created, or was created by an earlier version
         return time.time() - folder.stat().st_mtime > _UNLOCKED_SECONDS
     with lock.open("rb") as file:
         try:

@@ -35,7 +35,7 @@ from nucseg.training.scores import validation_scores
 
 logger = logging.getLogger(__name__)
 
-# They change how fast a training is, not what it is; a resumed one may differ in them.
+# They change the speed of a training, not its result; a resumed one may differ in them.
 _IGNORED_IN_ID = {"workers", "cache_mb", "precision"}
 
 
@@ -250,7 +250,7 @@ def _fit(
     try:
         segmenter.keras_model.fit(
             feed.dataset(first_epoch),
-            shuffle=False,  # the feed draws at random by itself
+            shuffle=False,  # the feed shuffles by itself
             validation_data=validation,
             validation_batch_size=config.batch_size,
             initial_epoch=first_epoch,

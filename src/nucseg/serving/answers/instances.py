@@ -18,7 +18,7 @@ from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.results import NUCLEI
 from nucseg.serving.settings import Settings
 
-_DATASETS = {"bbbc038": "2018 Data Science Bowl dataset"}  # what clients of MAX know it by
+_DATASETS = {"bbbc038": "2018 Data Science Bowl dataset"}  # its name for clients of MAX
 
 
 class Prediction(BaseModel):
@@ -106,7 +106,7 @@ CONTRACT = Contract(
     classes=("nucleus",),
     takes_threshold=True,
     encode_mask=encode_mask,
-    example=_disks(),  # that there is something to draw
+    example=_disks(),  # so that there is something to draw
     title="MAX Nucleus Segmenter",
     description="Find every nucleus in a microscopy image: at once, or queued if the image is large.",
     predict="Find the nuclei of an image at once; large images go to POST /tasks.",

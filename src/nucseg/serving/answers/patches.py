@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nucseg.inference.mitoses.predictor import SlidePredictor
 
 _SIDE = 64  # pixels of the patches that clients send
-_DATASETS = {"tupac16": "TUPAC16", "ami_br": "TUPAC16"}  # AMi-Br: its slides with other labels, and more
+_DATASETS = {"tupac16": "TUPAC16", "ami_br": "TUPAC16"}  # AMi-Br: the same slides with other labels, and more
 _NUCLEI = 0.9  # share of the time that finding the nuclei takes
 
 
@@ -102,7 +102,7 @@ def check(image: NDArray, kind: str) -> NDArray[np.uint8]:
         InputError: It is of another size, grey, or not of 8 bits.
     """
     height, width = image.shape[:2]
-    if (height, width) != (_SIDE, _SIDE):  # the words that clients of the MAX service know
+    if (height, width) != (_SIDE, _SIDE):  # the wording of the MAX service
         raise InputError(
             f"The input file must be a PNG image of size ({_SIDE}, {_SIDE}). Got {kind} ({width}, {height})."
         )

@@ -117,7 +117,7 @@ class _SqliteFile:
             uri=True,
             timeout=self._wait,
             check_same_thread=False,
-            isolation_level=None,  # this module begins the transactions
+            isolation_level=None,  # this module starts the transactions
         )
         try:
             # A job that was accepted survives a power cut.

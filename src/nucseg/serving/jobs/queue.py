@@ -260,7 +260,7 @@ def upload_key(job_id: str) -> str:
 
 def _request(key: str, upload: IO[bytes], parameters: list[Any]) -> Request:
     upload.seek(0)
-    # Every file has `readinto`, but their type says nothing of it.
+    # Every file has `readinto`, but their type does not declare it.
     content = hashlib.file_digest(upload, "sha256").hexdigest()  # type: ignore[arg-type]
     upload.seek(0)
     digest = hashlib.sha256(json.dumps([content, *parameters]).encode()).hexdigest()

@@ -31,7 +31,7 @@ jobs = Table(
     Column("model", String(200)),
     Column("threshold", Float),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("lease", String(36)),  # of the worker that has it; who holds another one may change nothing
+    Column("lease", String(36)),  # of the worker that has it; a worker with another one may change nothing
     Column("lease_until", Float),
     Column("not_before", Float),
     Column("progress", Float, nullable=False, default=0.0),
@@ -42,22 +42,24 @@ jobs = Table(
     Column("started", Float),
     Column("finished", Float),
     Column("expires", Float),
-    Column("given_back", Integer, nullable=False, default=0, server_default="0"),  # times, without being at fault
+    Column(
+        "given_back", Integer, nullable=False, default=0, server_default="0"
+    ),  # number of times, without being at fault
     Column("request_key", String(64)),  # digest of the client's Idempotency-Key
-    Column("request_digest", String(64)),  # of what came with it
-    Column("formats", String(100)),  # names with commas between them; without them, all
+    Column("request_digest", String(64)),  # digest of the rest of the request
+    Column("formats", String(100)),  # comma-separated names; all if missing
     Index("nucseg_tasks_state", "state", "created"),
     Index("nucseg_tasks_request_key", "request_key", unique=True),
 )
-# One row, written to see whether the database takes anything.
+# One row, written to check whether the database accepts writes.
 checks = Table(
     "nucseg_checks",
     _metadata,
     Column("id", Integer, primary_key=True),
     Column("checked", Float),
-    Column("storage", String(36)),  # mark of the storage that the jobs' files lie in
+    Column("storage", String(36)),  # mark of the storage with the jobs' files
 )
-# Any number; whoever makes the table takes this lock first.
+# Any number; a process that creates the tables takes this lock first.
 _CREATE_LOCK = 726_353
 
 

@@ -20,10 +20,10 @@ from nucseg.serving.temporary import temporary_folder
 _CHUNK = 1 << 20
 _DELETE_TRIES = 5
 _WHAT = "the storage"
-# Names the storage: the empty folder below a disk that was unmounted has none, or another one.
+# Identifies the storage: the empty folder below an unmounted disk has none, or another one.
 _MARK = ".nucseg"
 _PROBE = bytes(1 << 16)
-# A storage that does not answer is told of soon; whoever asked tries again.
+# A storage that does not answer is reported soon; the caller tries again.
 _S3_CONFIG = {"connect_timeout": 2, "read_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 2}}
 
 
@@ -53,7 +53,7 @@ class Storage:
         self.url = url
         self._root = root.rstrip("/")
         self._local = isinstance(self._fs, LocalFileSystem)
-        self._marked = False  # whether its mark was seen
+        self._marked = False  # whether its mark has been seen
         if url.startswith(("s3:", "s3a:")):
             self._fs.retries = 2  # of s3fs's own, around those of botocore
 
@@ -67,7 +67,7 @@ class Storage:
             if self._local:
                 if not Path(self._root).is_dir():
                     return None
-                # A file without a name: nothing is left of it when the process is killed.
+                # A file without a name: nothing is left of it if the process is killed.
                 with tempfile.TemporaryFile(dir=self._root) as file:
                     file.write(_PROBE)
                     file.flush()
@@ -95,7 +95,7 @@ class Storage:
                 self._missed()
                 with atomic_file(Path(self._path(key))) as temporary:
                     shutil.copyfile(source, temporary)
-            else:  # an object of a bucket is there once it is whole
+            else:  # an object in a bucket appears once it is complete
                 self._fs.put_file(str(source), self._path(key))
 
     def put_stream(self, stream: IO[bytes], key: str) -> None:
@@ -155,7 +155,7 @@ class Storage:
             for left in reversed(range(_DELETE_TRIES)):
                 try:
                     self._fs.rm(path, recursive=True)
-                except FileNotFoundError:  # or somebody else removes it at the same time
+                except FileNotFoundError:  # or another process removes it at the same time
                     if left and self._fs.exists(path):
                         continue
                 except OSError as error:
@@ -177,7 +177,7 @@ class Storage:
 
     def _is_file(self, key: str) -> bool:
         path = self._path(key)
-        try:  # not by fsspec's isfile, which takes every error for a no
+        try:  # not fsspec's isfile, which treats every error as a no
             return bool(self._fs.info(path)["type"] == "file")
         except FileNotFoundError:
             return False

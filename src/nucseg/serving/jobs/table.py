@@ -14,7 +14,7 @@ from nucseg.serving.jobs.database import database_errors, now, reading
 from nucseg.serving.jobs.schema import Job, State, checks, jobs, make_tables
 
 _FORGET_HOURS = 30 * 24
-# What a worker that was killed may still have written of a deleted job is gone after that time.
+# After this time, nothing remains of what a killed worker may still have written for a deleted job.
 _TOMBSTONE_SECONDS = 600
 _LONGEST_PAUSE = 300.0
 _HIDDEN: tuple[State, ...] = ("UPLOADING", "DELETING", "DELETED")
@@ -199,7 +199,9 @@ class JobTable:
                 .where(or_(waiting, left))
                 .order_by(jobs.c.created)
                 .limit(1)
-                .with_for_update(skip_locked=True)  # SQLite has no such words: there one writer at a time is enough
+                .with_for_update(
+                    skip_locked=True
+                )  # SQLite lacks this clause, and does not need it: it has one writer at a time
             )
             if chosen is None:
                 return None
@@ -364,7 +366,7 @@ class JobTable:
                 with engine.begin() as connection:
                     yield connection
         except UnavailableError:
-            self._made = False  # it may be another database when it is back
+            self._made = False  # it may be another database afterwards
             raise
 
     def _make(self) -> None:

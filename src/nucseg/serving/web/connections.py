@@ -34,12 +34,12 @@ class BoundedConnection(HttpToolsProtocol):
     head_bytes = 32 << 10
     head_seconds = 10.0
     idle_seconds = 60.0
-    warned = -60.0  # when it was last said that there are too many
+    warned = -60.0  # time of the last log line about too many
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.most = open_files() // 2
-        self.head: int | None = 0  # bytes of a request that has begun; None where its head has ended
+        self.head: int | None = 0  # bytes of the current request; None once its head has ended
         self.opened = 0.0
         self.timer: asyncio.TimerHandle | None = None
 

@@ -103,7 +103,7 @@ async def _handle_http_error(routes: Sequence[BaseRoute], request: Request, erro
         raise error.__cause__
     headers = dict(error.headers or {})
     status = HTTPStatus(error.status_code)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:  # the framework tells those of the first route of this path
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:  # the framework lists those of the first route with this path
         fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
         methods = {method for route in fitting for method in getattr(route, "methods", None) or ()}
         headers["Allow"] = ", ".join(sorted(methods)) or headers.get("Allow", "")

@@ -65,14 +65,14 @@ def worker_processes(settings: Settings, command: Sequence[str] = COMMAND) -> It
         deadline = stopped_at[0] + settings.shutdown_timeout
         for keeper in keepers:
             keeper.join(max(0.0, deadline - time.monotonic()))
-        for process in list(running):  # its task runs again elsewhere when the lease is over
+        for process in list(running):  # its task runs again elsewhere when the lease expires
             process.kill()
 
 
 @contextmanager
 def _called_on_signals(call: Callable[[], None]) -> Iterator[None]:
     """Call a function when this process is asked to end, before the existing signal handlers."""
-    if threading.current_thread() is not threading.main_thread():  # Python lets no other one
+    if threading.current_thread() is not threading.main_thread():  # Python allows no other thread to set handlers
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

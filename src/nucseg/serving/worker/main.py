@@ -32,7 +32,7 @@ def _insist(worker: Worker, stop: threading.Event, patience: float) -> None:
     threading.Event().wait(patience)  # the process usually ends meanwhile, and this thread with it
     giving = threading.Thread(target=worker.abandon, daemon=True)
     giving.start()
-    giving.join(_GIVE_BACK_SECONDS)  # longer only where the task table does not answer
+    giving.join(_GIVE_BACK_SECONDS)  # longer only if the task table does not answer
     os._exit(0)
 
 
@@ -48,7 +48,7 @@ def stop_event(*, until_input_ends: bool = False) -> threading.Event:
     if until_input_ends:
 
         def wait_for_end() -> None:
-            while os.read(0, 1):  # not sys.stdin: at the end of the process nobody may be waiting for it
+            while os.read(0, 1):  # not sys.stdin: no thread may wait for it when the process ends
                 pass
             stop.set()
 

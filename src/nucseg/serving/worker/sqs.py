@@ -64,7 +64,7 @@ class SqsWorker:
         while not stop.is_set():
             try:
                 self.run_one()
-            except Exception:  # the queue is away: it will be back
+            except Exception:  # the queue is unavailable for now
                 _log.exception("The queue cannot be reached.")
                 stop.wait(_WAIT)
 

@@ -85,7 +85,7 @@ class Worker:
                     check_temporary()
                     if pause:
                         _log.info("The queue can be used again.")
-                        # The leases ran out while nobody could extend them: those who have jobs come first.
+                        # The leases expired while nobody could extend them: workers that have jobs come first.
                         stop.wait(min(self._lease / 2, 2 * LONGEST_PAUSE))
                     checked, pause = True, 0.0
                 if time.monotonic() - swept > _SWEEP_SECONDS:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.batch.result import ImageResult
-from nucseg.batch.run import fingerprint, run_images
+from nucseg.batch.run import Results, fingerprint, run_images
 from nucseg.batch.summary import Summary
 from nucseg.images.find import FoundImage
 from nucseg.images.source import ImageSource
@@ -59,7 +59,7 @@ def find_mitoses_of_slides(
     return run_images(slides, output, predictor, engine, options, results, model=model, progress=progress)
 
 
-class _Mitoses:
+class _Mitoses(Results):
     """The mitoses among the nuclei; see `Results`.
 
     Args:
@@ -73,7 +73,11 @@ class _Mitoses:
     def __init__(self, classifier: PatchClassifier, threshold: float | None, version: str) -> None:
         self._classifier = classifier
         self._threshold = threshold
-        self.settings: dict[str, Any] = {"classifier": version}
+        self._version = version
+
+    def settings(self, image: FoundImage) -> dict[str, Any]:
+        """Return what identifies the classifier."""
+        return {"classifier": self._version}
 
     def paths(self, folder: Path, name: str) -> list[Path]:
         """Return the files of a slide."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from nucseg.core.files import atomic_file
 from nucseg.inference.instances.parts import TileResult
+from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.inference.instances.stored import load_facts, load_nuclei, save_nuclei
 from nucseg.inference.tiles import TileGrid
 
 FOLDER = ".nucseg"
@@ -30,17 +32,34 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class NucleiFacts:
+    """What is saved with the nuclei of an image.
+
+    Attributes:
+        image: The image's absolute path, or its URL.
+        threshold: Lowest score of a nucleus that was kept.
+        notes: What the prediction noted on how the image was read.
+    """
+
+    image: str
+    threshold: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ImageRecord:
-    """The record of one image: tiles while it runs, a summary when it is done.
+    """The record of one image: tiles while it runs; when it is done, its nuclei and a summary.
 
     Attributes:
         output: The run's output folder.
         name: The image's name.
-        settings: Everything that the nuclei depend on; results of other settings are not resumed. JSON types only.
+        prediction: Everything that the nuclei depend on; nuclei of other settings are not used. JSON types only.
+        settings: Everything that the results depend on; results of other settings are not resumed. JSON types only.
     """
 
     output: Path
     name: str
+    prediction: dict[str, Any]
     settings: dict[str, Any]
 
     @property
@@ -48,27 +67,55 @@ class ImageRecord:
         return self.output / FOLDER / f"{self.name}.json"
 
     @property
+    def _nuclei(self) -> Path:
+        return self.output / FOLDER / f"{self.name}.nuclei.npz"
+
+    @property
     def _tiles(self) -> Path:
         return self.output / FOLDER / f"{self.name}.tiles"
 
     def _tile(self, tile: int, grid: TileGrid) -> Path:
-        facts = json.dumps([self.settings, asdict(grid)], sort_keys=True)
+        facts = json.dumps([self.prediction, asdict(grid)], sort_keys=True)
         return self._tiles / hashlib.sha256(facts.encode()).hexdigest()[:16] / f"{tile}.npz"
 
     def finished(self, files: list[Path]) -> Finished | None:
         """Return what is known of an image that was finished with the same settings and all these files."""
+        summary = self.summary()
+        same = summary and summary["settings"] == self.settings and all(file.exists() for file in files)
+        return Finished(int(summary["nuclei"]), summary.get("figures", {})) if summary and same else None
+
+    def summary(self) -> dict[str, Any] | None:
+        """Read what `finish` wrote: `nuclei`, `figures`, `settings` and `options`; None if there is nothing."""
         try:
-            summary = json.loads(self._done.read_text())
+            summary: dict[str, Any] = json.loads(self._done.read_text())
+            return summary
         except (OSError, ValueError):
             return None
-        same = summary["settings"] == self.settings and all(file.exists() for file in files)
-        return Finished(int(summary["nuclei"]), summary.get("figures", {})) if same else None
 
-    def finish(self, found: Finished) -> None:
-        """Record that the image is done, and delete its tiles."""
+    def finish(self, found: Finished, options: dict[str, Any]) -> None:
+        """Record that the image is done, and with which options it was written; delete its tiles."""
         with atomic_file(self._done) as temporary:
-            temporary.write_text(json.dumps({**asdict(found), "settings": self.settings}, indent=2))
+            temporary.write_text(json.dumps({**asdict(found), "settings": self.settings, "options": options}, indent=2))
         self.forget_tiles()
+
+    def keep(self, nuclei: StitchedLabels, facts: NucleiFacts) -> None:
+        """Save the nuclei of the image, from which its results can be written again."""
+        save_nuclei(self._nuclei, nuclei, {**asdict(facts), "prediction": self.prediction})
+
+    def facts(self) -> tuple[NucleiFacts, dict[str, Any]] | None:
+        """Read the facts that were saved with the nuclei, and the settings that these depend on."""
+        facts = load_facts(self._nuclei)
+        if facts is None:
+            return None
+        return NucleiFacts(facts["image"], facts["threshold"], tuple(facts["notes"])), facts["prediction"]
+
+    def nuclei(self) -> StitchedLabels:
+        """Read the nuclei.
+
+        Raises:
+            OSError: They are missing or damaged.
+        """
+        return load_nuclei(self._nuclei)
 
     def forget_tiles(self) -> None:
         """Remove the tiles of this image, of any settings."""

@@ -12,18 +12,19 @@ from threading import Lock
 from typing import Any, Protocol
 
 from nucseg.batch.progress import Progress
-from nucseg.batch.record import Finished, ImageRecord
+from nucseg.batch.record import Finished, ImageRecord, NucleiFacts
 from nucseg.batch.result import ImageResult
 from nucseg.batch.summary import Summary
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.files import atomic_files
 from nucseg.images.find import FoundImage
 from nucseg.images.open import open_image
-from nucseg.images.places import file_system
+from nucseg.images.places import absolute, file_system
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
 from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.reporting.options import RunOptions
@@ -36,11 +37,25 @@ class Results(Protocol):
 
     Attributes:
         summary: The file with one row per image.
-        settings: Everything that the results depend on besides the nuclei and the run's options; JSON types only.
     """
 
     summary: Summary
-    settings: dict[str, Any]
+
+    def settings(self, image: FoundImage) -> dict[str, Any]:
+        """Return everything that the results depend on besides the nuclei and the run's options; JSON types only."""
+        return {}
+
+    def opened(self, source: ImageSource, image: FoundImage) -> ImageSource:
+        """Return an image, perhaps with more notes, before its nuclei are predicted.
+
+        Raises:
+            InputError: Its results could not be written.
+        """
+        return source
+
+    def kept(self, nuclei: StitchedLabels, source: ImageSource) -> StitchedLabels:
+        """Return the nuclei that become results."""
+        return nuclei
 
     def paths(self, folder: Path, name: str) -> list[Path]:
         """Return the files of the image with a name, in the folder of a run."""
@@ -147,7 +162,7 @@ class _Run:
     def _predicted(self, image: FoundImage) -> ImageResult:
         options = self.options
         files = self.results.paths(self.output, image.name)
-        record = ImageRecord(self.output, self.results.summary.record(image.name), self._settings(image))
+        record = self._record(image)
         if options.resume:
             known = record.finished(files)
             if known is not None:
@@ -161,6 +176,11 @@ class _Run:
         source = open_image(image.url, options.channel)
         if options.pixel_size:
             source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
+        source = self.results.opened(source, image)
+        stored = record.facts() if options.resume else None
+        if stored and stored[1] == record.prediction:
+            source = replace(source, notes=source.notes + stored[0].notes)
+            return self._written(record.nuclei(), source, image, record)
         job = self.predictor.job(source, options)
         is_large = len(job.grid) > 1
         with self.one_large_image if is_large else nullcontext():
@@ -175,21 +195,68 @@ class _Run:
                 self.bar.tile(len(part))
 
             nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)
-            with atomic_files(self.output, [str(file.relative_to(self.output)) for file in files]) as folder:
-                figures = dict(self.results.write(nuclei, job.source, folder, image))
-            record.finish(Finished(len(nuclei), figures))
-        return ImageResult(image.url, image.name, len(nuclei), tuple(files), notes=job.source.notes, figures=figures)
+            threshold = self.predictor.score_threshold if options.score_threshold is None else options.score_threshold
+            notes = job.source.notes[len(source.notes) :]
+            record.keep(nuclei, NucleiFacts(absolute(image.url), threshold, notes))
+            return self._written(nuclei, job.source, image, record)
 
-    def _settings(self, image: FoundImage) -> dict[str, Any]:
-        """Collect everything that the nuclei of an image depend on."""
-        return {
+    def _written(
+        self, nuclei: StitchedLabels, source: ImageSource, image: FoundImage, record: ImageRecord
+    ) -> ImageResult:
+        return write_results(nuclei, source, image, self.output, self.results, record, self.options)
+
+    def _record(self, image: FoundImage) -> ImageRecord:
+        """Collect everything that the nuclei of an image, and their results, depend on."""
+        prediction = {
             "image": image.url,
-            "content": _version(image.url),
+            "content": image_version(image.url),
             "model": self.fingerprint,
-            **self.options.model_dump(exclude={"formats", "resume", "overwrite"}),
+            **self.options.model_dump(mode="json", include={*PredictOptions.model_fields, "pixel_size"}),
             "precision": self.predictor.precision,
-            **self.results.settings,
         }
+        name = self.results.summary.record(image.name)
+        return ImageRecord(
+            self.output, name, prediction, result_settings(prediction, self.options, self.results, image)
+        )
+
+
+def result_settings(
+    prediction: dict[str, Any], options: RunOptions, results: Results, image: FoundImage
+) -> dict[str, Any]:
+    """Collect everything that the results of an image depend on."""
+    dumped = options.model_dump(mode="json", exclude={"formats", "resume", "overwrite", "precision"})
+    return {**prediction, **dumped, **results.settings(image)}
+
+
+def write_results(
+    nuclei: StitchedLabels,
+    source: ImageSource,
+    image: FoundImage,
+    output: Path,
+    results: Results,
+    record: ImageRecord,
+    options: RunOptions,
+) -> ImageResult:
+    """Write the results of an image, all or none, and its record.
+
+    Args:
+        nuclei: What was found.
+        source: The image, as `Results.opened` returned it, with all notes.
+        image: Its name and place.
+        output: The run's output folder.
+        results: What is written.
+        record: The image's record.
+        options: The run's options.
+
+    Raises:
+        NucsegError: They cannot be written.
+    """
+    nuclei = results.kept(nuclei, source)
+    files = results.paths(output, image.name)
+    with atomic_files(output, [str(file.relative_to(output)) for file in files]) as folder:
+        figures = dict(results.write(nuclei, source, folder, image))
+    record.finish(Finished(len(nuclei), figures), options.model_dump(mode="json"))
+    return ImageResult(image.url, image.name, len(nuclei), tuple(files), notes=source.notes, figures=figures)
 
 
 def fingerprint(model: Path) -> str:
@@ -201,7 +268,7 @@ def fingerprint(model: Path) -> str:
     return digest.hexdigest()
 
 
-def _version(image: str) -> str:
+def image_version(image: str) -> str:
     """Return an identifier of a file's content: its size and modification time, or its server's tag."""
     try:
         files, path = file_system(image)

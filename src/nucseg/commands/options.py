@@ -70,7 +70,7 @@ def _option(name: str, field: FieldInfo, prefix: str | None, shown: str) -> Call
     bounds = [(words, getattr(rule, key, None)) for rule in field.metadata for key, words in _BOUNDS.items()]
     notes += [f"{words} {bound:g}" for words, bound in bounds if bound is not None]
     is_flag = field.annotation is bool
-    if not (is_flag and prefix is None) and field.default not in (None, ""):
+    if not (is_flag and prefix is None) and field.default not in (None, "", ()):
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         notes.append(f"default: {default}")
     note = f" [{'; '.join(notes)}]" if notes else ""

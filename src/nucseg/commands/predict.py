@@ -9,6 +9,7 @@ import click
 
 from nucseg.commands.options import field_options, given
 from nucseg.commands.run import check_run, engine_options, found_images, on_engine
+from nucseg.core.validation import checked
 from nucseg.reporting.formats.registry import FORMATS
 from nucseg.reporting.options import BatchOptions
 
@@ -44,7 +45,7 @@ def predict(
 
     folder = resolve_model(model)
     found = found_images(images, [output / name for name in FORMATS])
-    options = BatchOptions(**given(fields))
+    options = checked(BatchOptions, given(fields))
     predictor = Predictor.load(folder, options)
 
     def run(engine: "Engine") -> "list[ImageResult]":

@@ -49,9 +49,12 @@ def checked(kind: type[Checked], values: Mapping[str, Any]) -> Checked:
         return kind(**values)
     except ValidationError as error:
         allowed: dict[str, list[str]] = {}
+        inputs: dict[str, Any] = {}
         for problem in error.errors():  # one for each kind that the value may be of
-            allowed.setdefault(str(problem["loc"][0]), []).append(plain_words(problem))
+            name = str(problem["loc"][0])
+            allowed.setdefault(name, []).append(plain_words(problem))
+            inputs[name] = values.get(name, problem["input"])  # a default does not fit to other values
         lines = [
-            f"{name}: {values.get(name)!r} is not allowed; it {' or '.join(words)}." for name, words in allowed.items()
+            f"{name}: {inputs[name]!r} is not allowed; it {' or '.join(words)}." for name, words in allowed.items()
         ]
         raise ConfigError("\n".join(lines)) from None

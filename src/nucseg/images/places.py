@@ -35,6 +35,11 @@ def file_system(url: str) -> tuple[Any, str]:
     return LocalFileSystem(), str(path.absolute())
 
 
+def absolute(name: str) -> str:
+    """Return the path of an image as a process in another folder finds it; a URL is unchanged."""
+    return name if "://" in name else file_system(name)[1]
+
+
 def is_local(files: Any) -> bool:
     """Return whether a file system is that of this machine."""
     return isinstance(files, LocalFileSystem)

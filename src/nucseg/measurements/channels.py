@@ -143,7 +143,7 @@ def partner_versions(given: Sequence[str], url: str) -> dict[str, Any]:
             try:
                 file = partner_of(url, each.what)
                 files, path = file_system(file)
-                versions[str(each.name)] = [file, str(files.ukey(path))]
+                versions[str(each.name)] = str(files.ukey(path))
             except Exception:  # whatever a file system raises: opening the channel will say what is wrong
                 versions[str(each.name)] = ""
     return versions

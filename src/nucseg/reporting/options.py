@@ -2,12 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from nucseg.inference.mitoses.config import NUCLEUS_PIXEL_SIZE, NUCLEUS_SCORE
 from nucseg.inference.options import PredictOptions, Scale
+from nucseg.measurements.channels import check_measured
+from nucseg.measurements.sizes import size_text
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.reporting.formats.registry import FORMATS
+
+MEASURED = ("table", "geojson", "geojson_zip")
+"""The formats that hold measurements."""
 
 
 def _known(formats: tuple[str, ...]) -> tuple[str, ...]:
@@ -25,12 +30,44 @@ class RunOptions(PredictOptions):
     overwrite: bool = Field(False, description="Replace existing results.")
 
 
+Size = Annotated[str, BeforeValidator(size_text)]
+"""A length or an area, in micrometres, or in pixels with `px` behind it."""
+
+
 class BatchOptions(RunOptions):
     """How images are predicted and their nuclei written."""
 
-    formats: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
-        ("labels",), min_length=1, description=f"Formats of the results, among {', '.join(FORMATS)}."
+    measure: Annotated[tuple[str, ...], AfterValidator(check_measured)] = Field(
+        (),
+        description="Channels to measure in each nucleus, cell and ring: `all` for those of the image's file, a "
+        "channel by name or number, NAME=CHANNEL, or NAME=PATTERN for other files of the field, such as GFP=*_GFP.tif.",
     )
+    expand: Size | None = Field(
+        None, description="Distance by which nuclei grow to cells, in micrometres, or in pixels such as 12px."
+    )
+    min_area: Size | None = Field(
+        None, description="Smallest area of a nucleus to keep, in square micrometres, or in pixels such as 150px."
+    )
+    max_area: Size | None = Field(
+        None, description="Largest area of a nucleus to keep, in square micrometres, or in pixels such as 900px."
+    )
+    exclude_border: bool = Field(False, description="Leave out nuclei that touch the border of the image.")
+    formats: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
+        ("labels",),
+        min_length=1,
+        validate_default=True,
+        description=f"Formats of the results, among {', '.join(FORMATS)}.",
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _shows_what_is_asked_for(cls, formats: tuple[str, ...], given: ValidationInfo) -> tuple[str, ...]:
+        for option, shown in (("measure", MEASURED), ("expand", (*MEASURED, "cells"))):
+            if given.data.get(option) and not set(shown) & set(formats):
+                raise ValueError(f"must include {' or '.join(shown)}, which {option} needs")
+        if "cells" in formats and not given.data.get("expand"):
+            raise ValueError("includes cells, which needs expand: by how much nuclei grow")
+        return formats
 
 
 class MitosesOptions(RunOptions):

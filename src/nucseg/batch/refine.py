@@ -1,0 +1,107 @@
+"""Write the results of a folder again from the nuclei that are stored in it, without predicting."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nucseg.batch.nuclei import NucleiResults
+from nucseg.batch.record import ImageRecord
+from nucseg.batch.result import ImageResult
+from nucseg.batch.run import image_version, result_settings, write_results
+from nucseg.batch.summary import NUCLEI, write_tables
+from nucseg.core.errors import InputError, NucsegError
+from nucseg.core.validation import checked
+from nucseg.images.find import FoundImage
+from nucseg.images.open import open_image
+from nucseg.reporting.formats.registry import FORMATS, format_paths
+from nucseg.reporting.options import BatchOptions
+
+FILTERS = ("score_threshold", "min_area", "max_area", "exclude_border")
+"""Options that each refinement sets anew: those that are not given have no effect, whatever was given before."""
+
+OPTIONS = ("formats", "measure", "expand", *FILTERS, "pixel_size")
+"""The fields of `BatchOptions` that can be changed without predicting."""
+
+
+def refine_results(
+    output: Path, changes: Mapping[str, Any], *, progress: Callable[[ImageResult], None] | None = None
+) -> list[ImageResult]:
+    """Write all formats of all images again; an image that fails keeps its results.
+
+    Args:
+        output: A folder that `nucseg predict` has written.
+        changes: Fields among `OPTIONS`; of the others, the filters are off, and the rest is as it was. Formats are
+            added to those that are there.
+        progress: Called with the outcome of each image.
+
+    Returns:
+        The outcomes, in the order of the summary.
+
+    Raises:
+        InputError: The folder holds no results.
+        StorageError: The summary cannot be written.
+    """
+    rows = [row for row in NUCLEI.rows(output) if row["status"] == "done"]
+    if not rows:
+        raise InputError(f"{output}: holds no results of `nucseg predict`; give the folder that it wrote (-o).")
+    outcomes = []
+    for row in rows:
+        outcomes.append(_outcome(output, row, changes))
+        if progress:
+            progress(outcomes[-1])
+    NUCLEI.write(output, outcomes)
+    write_tables(output)
+    return outcomes
+
+
+def _outcome(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> ImageResult:
+    started = time.perf_counter()
+    try:
+        outcome = _refined(output, row, changes)
+    except (NucsegError, OSError) as error:
+        why = " ".join(str(error).split())
+        outcome = ImageResult(row["source"], row["image"], error=why, has_results=True)
+    return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> ImageResult:
+    name = row["image"]
+    stored = ImageRecord(output, NUCLEI.record(name), {}, {})
+    summary, known = stored.summary(), stored.facts()
+    if not summary or "options" not in summary or not known:
+        raise InputError(
+            f"{row['source']}: its nuclei are not stored in {output}; predict it again (`nucseg predict --overwrite`)."
+        )
+    facts, prediction = known
+    there = [each for each in FORMATS if all(path.exists() for path in format_paths(output, name, [each]))]
+    formats = tuple(dict.fromkeys([*there, *changes.get("formats", ())]))
+    unset = {field: BatchOptions.model_fields[field].default for field in FILTERS}
+    options = checked(
+        BatchOptions, {**summary["options"], **unset, **changes, "formats": formats, "overwrite": True, "resume": False}
+    )
+    if options.score_threshold is not None and np.float32(options.score_threshold) < np.float32(facts.threshold):
+        raise InputError(
+            f"{row['source']}: nuclei with scores below {facts.threshold:g} are not stored; for --score-threshold "
+            f"{options.score_threshold:g} predict it again."
+        )
+    if image_version(facts.image) != prediction["content"]:
+        raise InputError(f"{facts.image}: is missing or has changed since its nuclei were found; predict it again.")
+    image = FoundImage(facts.image, name)
+    source = open_image(facts.image, options.channel)
+    if options.pixel_size:
+        source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
+    results = NucleiResults(options)
+    source = results.opened(source, image)
+    source = replace(source, notes=source.notes + facts.notes)
+    nuclei = stored.nuclei()
+    if options.score_threshold is not None:
+        nuclei = nuclei.only(nuclei.scores >= np.float32(options.score_threshold))
+    settings = result_settings(prediction, options, results, image)
+    if options.score_threshold is None:
+        settings["score_threshold"] = prediction["score_threshold"]
+    record = replace(stored, settings=settings)
+    return replace(write_results(nuclei, source, image, output, results, record, options), image=row["source"])

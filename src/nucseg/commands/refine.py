@@ -1,0 +1,59 @@
+"""`nucseg refine`: results written again from the nuclei that are stored, without predicting."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nucseg.commands.options import field_options, given
+from nucseg.reporting.options import BatchOptions
+
+if TYPE_CHECKING:
+    from nucseg.batch.result import ImageResult
+
+
+@click.command()
+@click.argument("results", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@field_options(
+    BatchOptions,
+    "score_threshold",
+    "min_area",
+    "max_area",
+    "exclude_border",
+    "measure",
+    "expand",
+    "formats",
+    "pixel_size",
+    renamed={"formats": "format"},
+)
+def refine(results: Path, **fields: Any) -> None:
+    """Filter and measure nuclei again without predicting again.
+
+    RESULTS is a folder that `nucseg predict` has written. All formats of all its images are replaced; --format adds
+    more. Filters begin with the nuclei that were found, whatever an earlier refinement left out: without options, all
+    are back. A score threshold below that of the prediction needs a new prediction. What is measured, --expand and the
+    pixel size stay as they were unless they are given.
+
+    If an image fails, it keeps its results, the others are still processed, and the exit status is 1.
+    """
+    started = time.perf_counter()
+    from nucseg.batch.refine import refine_results
+
+    outcomes = refine_results(results, given(fields), progress=_report)
+    failed = sum(1 for outcome in outcomes if outcome.error)
+    nuclei = sum(outcome.nuclei or 0 for outcome in outcomes)
+    images = f"{len(outcomes)} image{'' if len(outcomes) == 1 else 's'}{f' ({failed} failed)' if failed else ''}"
+    click.echo(f"{images}, {nuclei} nuclei in {time.perf_counter() - started:.0f} s -> {results / 'summary.csv'}")
+    if failed:
+        sys.exit(1)
+
+
+def _report(outcome: "ImageResult") -> None:
+    if outcome.error:
+        click.echo(f"Failed: {outcome.error}", err=True)
+        return
+    click.echo(f"{outcome.name}: {outcome.nuclei} nuclei")
+    for note in outcome.notes:
+        click.echo(f"  Note: {note}")

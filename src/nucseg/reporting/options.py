@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from nucseg.inference.mitoses.config import NUCLEUS_PIXEL_SIZE, NUCLEUS_SCORE
 from nucseg.inference.options import PredictOptions, Scale
@@ -37,6 +37,8 @@ Size = Annotated[str, BeforeValidator(size_text)]
 class BatchOptions(RunOptions):
     """How images are predicted and their nuclei written."""
 
+    model_config = ConfigDict(validate_default=True)  # the default formats do not fit to all other options
+
     measure: Annotated[tuple[str, ...], AfterValidator(check_measured)] = Field(
         (),
         description="Channels to measure in each nucleus, cell and ring: `all` for those of the image's file, a "
@@ -55,7 +57,6 @@ class BatchOptions(RunOptions):
     formats: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
         ("labels",),
         min_length=1,
-        validate_default=True,
         description=f"Formats of the results, among {', '.join(FORMATS)}.",
     )
 

@@ -29,13 +29,13 @@ class Format:
 
 FORMATS = {
     "labels": Format((".tif",), "nucseg.reporting.formats.label_tiff:write"),
-    "cells": Format((".cells.tif",), "nucseg.reporting.formats.label_tiff:write_cells"),
     "rle": Format((".csv",), "nucseg.reporting.formats.kaggle_rle:write"),
     "coco": Format((".json",), "nucseg.reporting.formats.coco:write"),
     "geojson": Format((".geojson",), "nucseg.reporting.formats.geojson:write"),
     "geojson_zip": Format((".geojson.zip",), "nucseg.reporting.formats.geojson:write_zip"),
     "rois": Format((".zip",), "nucseg.reporting.formats.imagej_rois:write"),
     "table": Format((".parquet", ".csv"), "nucseg.reporting.formats.table:write"),
+    "cells": Format((".cells.tif",), "nucseg.reporting.formats.label_tiff:write_cells"),
     "overlay": Format((".png",), "nucseg.reporting.formats.overlay_png:write"),
     "numbers": Format((".png",), "nucseg.reporting.formats.overlay_png:write_numbered"),
     "zarr": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write"),

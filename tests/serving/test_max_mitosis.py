@@ -196,6 +196,9 @@ def test_slides_are_jobs(server, make_worker, slide) -> None:
     ]
     grey = encoded(np.zeros((70, 80), np.uint8))
     refused = server.post("/tasks", data=grey, headers={"Content-Type": "image/png"}).json()["id"]
+    unknown = {"headers": {"Content-Type": "image/png"}, "data": encoded(tifffile.imread(io.BytesIO(slide)))}
+    unnamed = server.post("/tasks", **unknown).json()["id"]
+    named = server.post("/tasks", **unknown, params={"pixel_size": 0.25}).json()["id"]
     worker = make_worker()
     while worker.run_one():
         pass
@@ -215,6 +218,10 @@ def test_slides_are_jobs(server, make_worker, slide) -> None:
     failed = server.get(f"/tasks/{refused}").json()
     assert failed["status"] == "FAILED"
     assert failed["error"].startswith("image: is a grey image.")
+    failed = server.get(f"/tasks/{unnamed}").json()
+    assert (failed["status"], failed["attempts"]) == ("FAILED", 1)
+    assert failed["error"].startswith("image: its pixel size is unknown,")
+    assert server.get(f"/masks/{named}", params={"format": "json"}).json()["mitoses"] == 2
     assert server.get(f"/masks/{task}", params={"format": "mask"}).status_code == 400
 
 

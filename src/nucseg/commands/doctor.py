@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def doctor() -> None:
     import psutil
 
     from nucseg.models.precision import describe_device, use_precision
-    from nucseg.models.registry import project_models, resolve_model
+    from nucseg.models.registry import MODELS, project_models, resolve_model
 
     click.echo(f"nucseg {VERSION} on Python {platform.python_version()}, {platform.platform()}")
     for package in _PACKAGES:
@@ -50,7 +51,8 @@ def doctor() -> None:
     if not usable:
         click.echo("self-test: skipped, since there is no model")
         sys.exit(1)
-    failed = [name for name, folder in usable if not _test(name, folder)]
+    tests = {"instance_segmentation": _finds_nuclei, "patch_classification": _classifies}
+    failed = [name for name, folder in usable if not _test(name, folder, tests[MODELS[project_models()[name]].task])]
     if failed:
         sys.exit(1)
 
@@ -64,26 +66,49 @@ def _folders() -> dict[str, Path]:
     return folders
 
 
-def _test(name: str, folder: Path) -> bool:
-    """Predict the image that comes with StarDist and print how it went."""
+def _test(name: str, folder: Path, test: Callable[[Path], bool]) -> bool:
+    """Call the test of a model's task, and print how it went."""
+    click.echo(f"self-test of {name}: ", nl=False)
+    try:
+        return test(folder)
+    except NucsegError as error:
+        click.echo(f"failed: {error}")
+        return False
+
+
+def _finds_nuclei(folder: Path) -> bool:
+    """Predict the image that comes with StarDist."""
     from stardist.data import test_image_nuclei_2d
 
     from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
 
     image = test_image_nuclei_2d()
-    click.echo(f"self-test of {name}: ", nl=False)
     started = time.perf_counter()
-    try:
-        predictor = Predictor.load(folder, PredictOptions(scale=1.0))
-        loaded = time.perf_counter()
-        found = predictor.predict(image, name="the demonstration's image")
-    except NucsegError as error:
-        click.echo(f"failed: {error}")
-        return False
+    predictor = Predictor.load(folder, PredictOptions(scale=1.0))
+    loaded = time.perf_counter()
+    found = predictor.predict(image, name="the demonstration's image")
     seconds = time.perf_counter() - loaded
     click.echo(
         f"{len(found)} nuclei found in the demonstration image (which has 125); "
         f"loaded in {loaded - started:.1f} s, predicted in {seconds:.1f} s"
     )
     return len(found) > 0
+
+
+def _classifies(folder: Path) -> bool:
+    """Classify a patch of one colour."""
+    import numpy as np
+
+    from nucseg.inference.mitoses.predictor import load_classifier
+
+    started = time.perf_counter()
+    classifier = load_classifier(folder)
+    loaded = time.perf_counter()
+    patch = np.full((1, classifier.patch_size, classifier.patch_size, 3), 200, np.uint8)
+    (probability,) = classifier.classify(patch)
+    click.echo(
+        f"an empty patch is {classifier.classes[1]} with probability {probability:.3f}; "
+        f"loaded in {loaded - started:.1f} s, classified in {time.perf_counter() - loaded:.1f} s"
+    )
+    return bool(np.isfinite(probability))

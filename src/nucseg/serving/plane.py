@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any
 
 from numpy.typing import NDArray
@@ -80,6 +81,7 @@ class DataPlane:
         *,
         model: str | None = None,
         threshold: float | None = None,
+        pixel_size: float | None = None,
         progress: Callable[[float], None] = lambda fraction: None,
     ) -> tuple[Any, ImageSource]:
         """Predict an upload tile by tile, so that memory does not grow with it.
@@ -88,6 +90,7 @@ class DataPlane:
             upload: As in `predict`.
             model: As in `predict`.
             threshold: As in `predict`.
+            pixel_size: Micrometres per pixel; None takes the image's own.
             progress: Called repeatedly with the finished fraction.
 
         Returns:
@@ -98,6 +101,8 @@ class DataPlane:
         """
         self.models.folder(model)
         source = self.open(upload, lambda: progress(0.0))
+        if pixel_size is not None:
+            source = replace(source, pixel_size=(pixel_size, pixel_size))
         predictor = self.models.predictor(model)
         options = self.options.changed(score_threshold=threshold)
         with _enough_memory():

@@ -91,7 +91,7 @@ def check_slide(source: ImageSource, pixel_size: float) -> tuple[str, ...]:
     if source.pixel_size is None:
         raise InputError(
             f"{source.name}: its pixel size is unknown, and mitoses are recognised at {pixel_size:g} µm per pixel; "
-            "give it in micrometres with --pixel-size, or save it in the file."
+            "give it in micrometres with --pixel-size (of a request: ?pixel_size=), or save it in the file."
         )
     low, high = PIXEL_SIZES
     if not all(low <= size <= high for size in source.pixel_size):

@@ -80,6 +80,7 @@ class JobQueue:
         model: str | None,
         threshold: float | None,
         formats: Collection[str] = (),
+        pixel_size: float | None = None,
         key: str | None = None,
         submission: Submission | None = None,
     ) -> str:
@@ -90,6 +91,7 @@ class JobQueue:
             model: A model that exists; None is the default model of the worker.
             threshold: The lowest score to keep; None takes the model's own.
             formats: Formats in which the result is written; all if none is given.
+            pixel_size: Micrometres per pixel; None takes the image's own.
             key: The client's name for this request; a second request with it returns the job of the first.
             submission: Through it the job can be withdrawn while it is being accepted.
 
@@ -105,13 +107,15 @@ class JobQueue:
         check_size(upload, self._max_pixels, max_memory=self._max_memory)
         submission = submission or Submission()
         wanted = [format_name for format_name in self.files if format_name in formats]
-        request = _request(key, upload, [model, threshold, *wanted]) if key else None
+        parameters = [model, threshold, *([pixel_size] if pixel_size else []), *wanted]
+        request = _request(key, upload, parameters) if key else None
         job_id = self.table.add(
             submission.job_id,
             model=model,
             threshold=threshold,
             max_queue=self._max_queue,
             formats=",".join(wanted) or None,
+            pixel_size=pixel_size,
             request=request,
         )
         if job_id != submission.job_id:  # taken before

@@ -47,6 +47,7 @@ jobs = Table(
     ),  # number of times, without being at fault
     Column("request_key", String(64)),  # digest of the client's Idempotency-Key
     Column("request_digest", String(64)),  # digest of the rest of the request
+    Column("pixel_size", Float),  # micrometres; the image's own if missing
     Column("formats", String(100)),  # comma-separated names; all if missing
     Index("nucseg_tasks_state", "state", "created"),
     Index("nucseg_tasks_request_key", "request_key", unique=True),
@@ -90,6 +91,7 @@ class Job:
     expires: float | None
     given_back: int
     formats: str | None
+    pixel_size: float | None
 
 
 def make_tables(engine: Engine, reader: Engine) -> None:

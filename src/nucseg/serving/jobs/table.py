@@ -108,6 +108,7 @@ class JobTable:
         threshold: float | None,
         max_queue: int,
         formats: str | None = None,
+        pixel_size: float | None = None,
         request: Request | None = None,
     ) -> str:
         """Add a job whose upload is still to come, so that no upload is ever without a job.
@@ -118,6 +119,7 @@ class JobTable:
             threshold: Its threshold.
             max_queue: Maximum number of waiting jobs.
             formats: Comma-separated formats of its result; None is all.
+            pixel_size: Micrometres per pixel of its image; None takes the image's own.
             request: Identifies the request if the client repeats it.
 
         Returns:
@@ -140,6 +142,7 @@ class JobTable:
                     model=model,
                     threshold=threshold,
                     formats=formats,
+                    pixel_size=pixel_size,
                     created=self._now,
                     request_key=request and request.key,
                     request_digest=request and request.digest,

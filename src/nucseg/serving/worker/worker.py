@@ -161,7 +161,11 @@ class Worker:
                 raise InputError("The upload is missing.") from None
             with upload.open("rb") as stream:
                 found, source = self._plane.predict_source(
-                    stream, model=job.model, threshold=job.threshold, progress=lambda done: self._report(claim, done)
+                    stream,
+                    model=job.model,
+                    threshold=job.threshold,
+                    pixel_size=job.pixel_size,
+                    progress=lambda done: self._report(claim, done),
                 )
                 wanted = [self._queue.files[given] for given in self._queue.formats(job)]
                 files = write_result(found, source, results, wanted)

@@ -31,6 +31,10 @@ Key = Annotated[
         "same task.",
     ),
 ]
+PixelSize = Annotated[
+    float | None,
+    Query(gt=0, le=1000, description="Micrometres per pixel; overrides the image's own, which may be missing."),
+]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _LOCATION = {"Location": {"description": "URL of the task.", "schema": {"type": "string"}}}
@@ -76,6 +80,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
         response: Response,
         model: ModelName = None,
         threshold: Threshold = None,
+        pixel_size: PixelSize = None,
         formats: formats_query = [],  # noqa: B006 - FastAPI copies it
         key: Key = None,
     ) -> TaskAnswer:
@@ -92,6 +97,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
                     model=name,
                     threshold=threshold,
                     formats=formats,
+                    pixel_size=pixel_size,
                     key=key,
                     submission=submission,
                 )

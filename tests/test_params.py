@@ -31,6 +31,7 @@ def test_the_files_are_those_that_users_know() -> None:
         "inference.yml",
         "model_config.yml",
         "model_evaluation.yml",
+        "patches.yml",
         "results_visualization.yml",
     }
 

@@ -14,7 +14,8 @@ from kedro.io import DatasetError
 
 from nucseg.config_loader import ConfigLoader
 from nucseg.core.errors import NucsegError
-from nucseg.datasets.config import DownloadConfig
+from nucseg.datasets.config import Download, DownloadConfig, PatchesDownload
+from nucseg.models.registry import project_models
 from nucseg.models.shipped import trained_or_shipped
 from nucseg.params import InferenceConfig, check_parameters
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
+
+_SECTIONS = ("", "patches.")
+"""What stands before the names of a task's data in the catalog."""
 
 
 class ParameterChecks:
@@ -57,7 +61,7 @@ class RunSummary:
                 "the nodes already use all processor cores."
             )
         in_turn = pipeline.only_nodes_with_tags("model_training", "model_evaluation").nodes
-        models = sorted({node.namespace for node in in_turn if node.namespace})
+        models = sorted(project_models().keys() & {node.namespace for node in in_turn})
         if len(models) > 1 and "ThreadRunner" in runner:
             raise click.ClickException(
                 f"--runner: {' and '.join(models)} cannot run at the same time, since random seeds and precision "
@@ -74,19 +78,26 @@ class RunSummary:
 
 def _data_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
     names = pipeline.datasets()
-    if "archives" in names:
-        config = DownloadConfig.model_validate(catalog.load("parameters")["data_download"])
-        chosen = config.datasets if "archives" in pipeline.all_outputs() else catalog.load("archives")
-        yield f"the data {', '.join(chosen)}"
-    elif "samples" in names:
-        counts = Counter(sample.dataset for sample in catalog.load("samples"))
-        yield f"the data {', '.join(f'{name} ({count} images)' for name, count in sorted(counts.items()))}"
+    for section in _SECTIONS:
+        if f"{section}archives" in names:
+            if f"{section}archives" in pipeline.all_outputs():
+                parameters = catalog.load("parameters")
+                for key in f"{section}data_download".split("."):
+                    parameters = parameters[key]
+                kind: type[Download] = PatchesDownload if section else DownloadConfig
+                chosen = kind.model_validate(parameters).datasets
+            else:
+                chosen = catalog.load(f"{section}archives")
+            yield f"the data {', '.join(chosen)}"
+        elif f"{section}samples" in names:
+            counts = Counter(sample.dataset for sample in catalog.load(f"{section}samples"))
+            yield f"the data {', '.join(f'{name} ({count} images)' for name, count in sorted(counts.items()))}"
     if "inference_images" in names:
         yield f"the images in {catalog['inference_images']._describe()['filepath']}"
 
 
 def _models_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
-    for model in sorted({node.namespace for node in pipeline.nodes if node.namespace}):
+    for model in sorted(project_models().keys() & {node.namespace for node in pipeline.nodes}):
         dataset = f"{model}.model"
         if dataset in pipeline.all_outputs():
             yield f"the model {model}, to be trained"
@@ -119,7 +130,8 @@ class ScoreTable:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the table if the report is among the outputs."""
-        if "report" not in pipeline.all_outputs():
+        report = next((name for name in ("report", "patches.report") if name in pipeline.all_outputs()), None)
+        if report is None:
             return
         from nucseg.reporting.tables import console_table
 
@@ -128,4 +140,4 @@ class ScoreTable:
         ]
         # Not through the logger, whose handler breaks lines, and so paths, at the width of the terminal.
         click.echo(f"\nScores on the test split:\n{console_table(metrics)}")
-        click.echo(f"\nReport: {catalog['report']._describe()['filepath']}\n")
+        click.echo(f"\nReport: {catalog[report]._describe()['filepath']}\n")

@@ -12,12 +12,13 @@ from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
 from nucseg.core.types import Precision
 from nucseg.core.validation import plain_words
-from nucseg.datasets.config import DownloadConfig, ProcessingConfig
+from nucseg.datasets.config import DownloadConfig, PatchesDownload, ProcessingConfig
 from nucseg.metrics.instances.config import MetricsConfig
-from nucseg.models.registry import config_class, project_models
-from nucseg.reporting.config import VisualizationConfig
+from nucseg.metrics.patches.config import PatchEvaluationConfig
+from nucseg.models.registry import MODELS, config_class, project_models
+from nucseg.reporting.config import PatchVisualizationConfig, VisualizationConfig
 from nucseg.reporting.options import BatchOptions
-from nucseg.training.config import SamplingConfig, TrainingConfig
+from nucseg.training.config import PointSamplingConfig, SamplingConfig, TrainingConfig
 
 
 class EvaluationConfig(MetricsConfig):
@@ -40,15 +41,21 @@ class InferenceConfig(BatchOptions):
 
 
 Architecture = TypeVar("Architecture", bound=BaseModel)
+Sampling = TypeVar("Sampling", bound=BaseModel)
+
+_SAMPLING: dict[str, type[BaseModel]] = {
+    "instance_segmentation": SamplingConfig,
+    "patch_classification": PointSamplingConfig,
+}
 
 
-class ModelParameters(BaseModel, Generic[Architecture]):
+class ModelParameters(BaseModel, Generic[Architecture, Sampling]):
     """The section of one model in `model_config.yml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Architecture = Field(description="The network, and where its weights start from.")
-    sampling: SamplingConfig = Field(description="Which patches it is trained on.")
+    sampling: Sampling = Field(description="Which patches it is trained on.")
     training: TrainingConfig = Field(description="How it is trained.")
 
 
@@ -65,8 +72,23 @@ else:
     _Models = create_model(
         "_Models",
         __base__=_Data,
-        **{name: (ModelParameters[config_class(kind)], ...) for name, kind in project_models().items()},
+        **{
+            name: (ModelParameters[config_class(kind), _SAMPLING[MODELS[kind].task]], ...)
+            for name, kind in project_models().items()
+        },
     )
+
+
+class PatchesParameters(BaseModel):
+    """`patches.yml`: the data of the classification of patches, and how it is measured and drawn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data_download: PatchesDownload
+    data_preprocessing: ProcessingConfig
+    data_augmentations: AugmentationConfig
+    model_evaluation: PatchEvaluationConfig
+    results_visualization: PatchVisualizationConfig
 
 
 class Parameters(_Models):
@@ -77,8 +99,9 @@ class Parameters(_Models):
     model_evaluation: EvaluationConfig
     results_visualization: VisualizationConfig
     inference: InferenceConfig
+    patches: PatchesParameters
 
-    def of_model(self, name: str) -> ModelParameters[Any]:
+    def of_model(self, name: str) -> ModelParameters[Any, Any]:
         """Return the section of a model, a name of `project_models`."""
         return getattr(self, name)
 

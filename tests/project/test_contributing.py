@@ -33,7 +33,7 @@ class Edit(NamedTuple):
 EDITS = {
     "A dataset": [
         Edit("src/nucseg/datasets/dots.py", new="dots.py"),
-        Edit("src/nucseg/datasets/__init__.py", "dots, ", before="own, s_bsst265\n"),
+        Edit("src/nucseg/datasets/__init__.py", "dots, ", before="own, own_patches, s_bsst265, tupac16\n"),
         Edit("src/nucseg/datasets/__init__.py", ", dots", before=")}"),
     ],
     "A result format": [

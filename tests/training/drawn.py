@@ -26,6 +26,7 @@ from nucseg.augment.config import AugmentationConfig
 from nucseg.core.types import Instances, Sample
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.transforms import Normalize
+from nucseg.tasks import instances
 from nucseg.training.config import SamplingConfig, TrainingConfig
 from nucseg.training.train import train
 
@@ -157,6 +158,7 @@ def run_training(samples, folder, *, kill_at=None, kind="foreground", parameters
     return train(
         samples,
         MODELS[kind](kill_at),
+        task=instances.training(),
         transforms=(Normalize(),),
         augmenter=Augmenter.from_config(AugmentationConfig()),
         sampling=SamplingConfig(),

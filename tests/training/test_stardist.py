@@ -8,6 +8,7 @@ from nucseg.images.transforms import Normalize
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.model import StarDist
+from nucseg.tasks import instances
 from nucseg.training.config import SamplingConfig, TrainingConfig
 from nucseg.training.train import train, tune_thresholds
 from whole_images import predict_whole
@@ -26,6 +27,7 @@ def test_stardist_trains_is_tuned_and_stored(samples, tmp_path, in_channels):
     trained = train(
         samples,
         StarDist(architecture),
+        task=instances.training(),
         transforms=(Normalize(),),
         augmenter=Augmenter.from_config(AugmentationConfig()),
         sampling=SamplingConfig(),
@@ -36,7 +38,7 @@ def test_stardist_trains_is_tuned_and_stored(samples, tmp_path, in_channels):
     )
     first, last = (entry["val_loss"] for entry in trained.run.history)
     assert last < first
-    bundle = tune_thresholds(trained, samples)
+    bundle = tune_thresholds(trained, samples, instances.training())
     bundle.save(tmp_path / "model")
     again = ModelBundle.load(tmp_path / "model")
     assert again.run == bundle.run

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nucseg.core.errors import ConfigError, InputError, StorageError
+from nucseg.tasks import instances
 from nucseg.training.train import bundle_pretrained, tune_thresholds
 
 SCHEDULES = {
@@ -111,7 +112,7 @@ def test_a_pretrained_model_is_used_as_it_is(drawn, samples, tmp_path, caplog):
         name="mine",
         parameters={"pretrained": "models/mine", "fine_tune": False},
     )
-    bundle = tune_thresholds(bundle, samples)
+    bundle = tune_thresholds(bundle, samples, instances.training())
     for one, two in zip(before, bundle.model.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     run = bundle.run
@@ -130,7 +131,7 @@ def test_an_image_larger_than_the_model_takes_is_tuned_in_windows(drawn, samples
     model = drawn.ForegroundNet()
     model.max_side = 32
     bundle = bundle_pretrained(samples, model, transforms=(), config=drawn.SMALL, name="mine", parameters={})
-    assert tune_thresholds(bundle, samples).run.validation.n_images == 1
+    assert tune_thresholds(bundle, samples, instances.training()).run.validation.n_images == 1
     assert model.tuned_on == [(32, 32), (32, 16), (16, 32), (16, 16)]  # 48 x 48
 
 
@@ -206,7 +207,7 @@ def test_the_record_tells_where_the_model_came_from(drawn, samples, tmp_path, ca
 
 
 def test_thresholds_are_tuned_on_the_validation_split(drawn, samples, tmp_path):
-    bundle = tune_thresholds(drawn.run_training(samples, tmp_path, epochs=1), samples)
+    bundle = tune_thresholds(drawn.run_training(samples, tmp_path, epochs=1), samples, instances.training())
     assert bundle.model.thresholds == {"score": 0.4}
     assert bundle.run.validation.thresholds == {"score": 0.4}
     assert bundle.run.validation.n_images == 1

@@ -55,6 +55,30 @@ class Instances:
 
 
 @dataclass(frozen=True)
+class PatchScores:
+    """What a classifier says of patches of one image.
+
+    Attributes:
+        shape: (rows, columns) of the image.
+        places: `(N, 2)` int64, row and column of the centre of each patch.
+        probabilities: `(N,)` float32, of class 1.
+        classes: `(N,)` int64, the true class 0 or 1; -1 where the annotation does not say it.
+        threshold: Probability from which on a patch is of class 1.
+    """
+
+    shape: tuple[int, int]
+    places: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    threshold: float
+
+    def found(self) -> NDArray[np.int64]:
+        """Return the places of class 1, `(K, 2)`, the surest first."""
+        order = np.argsort(-self.probabilities, kind="stable")
+        return self.places[order[self.probabilities[order] >= np.float32(self.threshold)]]
+
+
+@dataclass(frozen=True)
 class Sample:
     """One annotated image: a row of the manifest `samples.csv`.
 
@@ -72,6 +96,7 @@ class Sample:
         median_diameter_px: Median over the nuclei of the diameter of the circle of equal area, or None without nuclei.
         image_path: The canonical image (TIFF, uint8 or uint16).
         label_path: The canonical label image (TIFF, uint16 or uint32), or None if the truth is not a label image.
+        case: Patient or slide that several samples share, or None.
     """
 
     image_id: str
@@ -87,6 +112,7 @@ class Sample:
     median_diameter_px: float | None
     image_path: Path
     label_path: Path | None
+    case: str | None = None
 
     @property
     def key(self) -> str:

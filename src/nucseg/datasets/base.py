@@ -41,6 +41,7 @@ class DatasetInfo:
         licence: The terms of use.
         homepage: The page that describes it.
         archive: The official archive, or None if the dataset is not an archive.
+        of_points: Whether its label images are points images (`nucseg.datasets.points`), which may be empty.
     """
 
     name: str
@@ -49,6 +50,7 @@ class DatasetInfo:
     licence: str
     homepage: str
     archive: Archive | None = None
+    of_points: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class RawSample:
         splits: The splits that the sample may belong to. One name is an official split; from several, one is chosen by
             the id.
         field: Name of the field of view where several samples are known to overlap, or None.
+        case: Patient or slide that several samples share, or None; all samples of a case go to one split.
+        stratum: Group of cases, such as those of a laboratory, of which each split gets its share; None: all cases.
     """
 
     image_id: str
@@ -75,6 +79,8 @@ class RawSample:
     test_class: str | None = None
     splits: tuple[str, ...] = SPLITS
     field: str | None = None
+    case: str | None = None
+    stratum: str | None = None
 
 
 class Dataset(Protocol):

@@ -1,6 +1,6 @@
 """Parameters of `data_download.yml` and `data_preprocessing.yml`."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
@@ -10,8 +10,17 @@ from nucseg.datasets.sources import ArchiveSource
 from nucseg.images.transforms import LABEL_RULE, Transforms
 
 
-class _Chosen(BaseModel):
-    datasets: tuple[str, ...] = Field(min_length=1, description=f"One or several of {', '.join(DATASETS)}.")
+class Download(BaseModel):
+    """The datasets of a task and their sources."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Whether the truth is points (`nucseg.datasets.points`) and not label images.
+    of_points: ClassVar[bool]
+    # What `source` is called in messages.
+    section: ClassVar[str]
+
+    datasets: tuple[str, ...] = Field(min_length=1)
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -21,34 +30,9 @@ class _Chosen(BaseModel):
     @field_validator("datasets")
     @classmethod
     def _known_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in names if name not in DATASETS]:
-            raise ValueError(f"unknown datasets {unknown}; allowed are {sorted(DATASETS)}")
+        if unknown := [name for name in names if name not in _names(of_points=cls.of_points)]:
+            raise ValueError(f"unknown datasets {unknown}; allowed are {sorted(_names(of_points=cls.of_points))}")
         return tuple(dict.fromkeys(names))
-
-
-def _source_field(dataset: Dataset) -> Any:
-    """Return type and default of the parameter of a dataset: its official archive, where it has one."""
-    archive = dataset.INFO.archive
-    default = ArchiveSource(url=archive.url, sha256=archive.sha256) if archive else None
-    kind: Any = dataset.SOURCE
-    return (kind if archive else kind | None, Field(default, description=dataset.INFO.title))
-
-
-if TYPE_CHECKING:
-    _Sources = _Chosen
-else:
-    # One field per dataset, so that a new one needs no line here.
-    _Sources = create_model(
-        "_Sources",
-        __base__=_Chosen,
-        **{name: _source_field(dataset) for name, dataset in DATASETS.items() if dataset.SOURCE},
-    )
-
-
-class DownloadConfig(_Sources):
-    """`data_download`: the datasets and their sources."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -73,13 +57,56 @@ class DownloadConfig(_Sources):
         for name in self.datasets:
             kind = DATASETS[name].SOURCE
             if kind and self.source(name) is None:
-                needed = ", ".join(f"data_download.{name}.{field}" for field in kind.model_fields)
+                fields = [field for field, about in kind.model_fields.items() if about.is_required()]
+                needed = ", ".join(f"{self.section}.{name}.{field}" for field in fields)
                 raise ValueError(f"the dataset `{name}` needs {needed}; the page Configuration describes them")
         return self
 
     def source(self, name: str) -> BaseModel | None:
         """Return where a dataset comes from, or None if there is nothing to choose."""
         return getattr(self, name, None)
+
+
+def _names(*, of_points: bool) -> list[str]:
+    return [name for name, dataset in DATASETS.items() if dataset.INFO.of_points == of_points]
+
+
+def _source_field(dataset: Dataset) -> Any:
+    """Return type and default of the parameter of a dataset: its official archive, where it has one."""
+    archive = dataset.INFO.archive
+    default = ArchiveSource(url=archive.url, sha256=archive.sha256) if archive else None
+    kind: Any = dataset.SOURCE
+    return (kind if archive else kind | None, Field(default, description=dataset.INFO.title))
+
+
+def _fields(*, of_points: bool) -> dict[str, Any]:
+    """Return one field per dataset, so that a new one needs no line here."""
+    names = _names(of_points=of_points)
+    chosen = Field(min_length=1, description=f"One or several of {', '.join(names)}.")
+    sources = {name: _source_field(DATASETS[name]) for name in names if DATASETS[name].SOURCE}
+    return {"datasets": (tuple[str, ...], chosen), **sources}
+
+
+if TYPE_CHECKING:
+    _Nuclei = Download
+    _Points = Download
+else:
+    _Nuclei = create_model("_Nuclei", __base__=Download, **_fields(of_points=False))
+    _Points = create_model("_Points", __base__=Download, **_fields(of_points=True))
+
+
+class DownloadConfig(_Nuclei):
+    """`data_download`: the datasets and their sources."""
+
+    of_points = False
+    section = "data_download"
+
+
+class PatchesDownload(_Points):
+    """`patches.data_download`: the datasets of annotated points and their sources."""
+
+    of_points = True
+    section = "patches.data_download"
 
 
 class SplitConfig(BaseModel):

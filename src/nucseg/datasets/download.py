@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 
 from nucseg.datasets import DATASETS
-from nucseg.datasets.config import DownloadConfig
+from nucseg.datasets.config import Download
 
 logger = logging.getLogger(__name__)
 
 
-def download_datasets(config: DownloadConfig, folder: Path) -> dict[str, Path]:
+def download_datasets(config: Download, folder: Path) -> dict[str, Path]:
     """Fetch the chosen datasets, and log their licences and citations.
 
     Args:

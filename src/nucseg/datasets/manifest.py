@@ -13,7 +13,10 @@ from nucseg.core.files import atomic_file
 from nucseg.core.types import Modality, Sample
 from nucseg.core.validation import plain_words
 
-COLUMNS = [field.name for field in fields(Sample)]
+OPTIONAL = ["case"]
+"""Columns that a manifest has only where a sample has such a fact."""
+
+COLUMNS = [field.name for field in fields(Sample) if field.name not in OPTIONAL]
 
 
 class _Row(BaseModel):
@@ -34,6 +37,7 @@ class _Row(BaseModel):
     median_diameter_px: float | None = Field(gt=0)
     image_path: Path
     label_path: Path | None
+    case: str | None = None
 
 
 def read_manifest(path: Path) -> list[Sample]:
@@ -70,7 +74,7 @@ def write_manifest(path: Path, table: pd.DataFrame) -> None:
     """
     samples_from_frame(table, path)
     with atomic_file(path) as temporary:
-        table[COLUMNS].to_csv(temporary, index=False)
+        table[[*COLUMNS, *_optional(table)]].to_csv(temporary, index=False)
 
 
 def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
@@ -86,9 +90,9 @@ def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
     Raises:
         InputError: A column is missing or unknown, a value is not allowed, or two rows have the same key.
     """
-    if set(table.columns) != set(COLUMNS):
-        missing = [column for column in COLUMNS if column not in table.columns]
-        unknown = [column for column in table.columns if column not in COLUMNS]
+    missing = [column for column in COLUMNS if column not in table.columns]
+    unknown = [column for column in table.columns if column not in (*COLUMNS, *OPTIONAL)]
+    if missing or unknown:
         raise InputError(
             f"{path}: missing columns {missing}, unknown columns {unknown}; allowed are exactly {COLUMNS}."
         )
@@ -109,3 +113,7 @@ def samples_from_frame(table: pd.DataFrame, path: Path) -> list[Sample]:
     if repeated:
         raise InputError(f"{path}: {repeated[0]} appears in several rows; each image must have one row.")
     return samples
+
+
+def _optional(table: pd.DataFrame) -> list[str]:
+    return [column for column in OPTIONAL if column in table.columns and table[column].notna().any()]

@@ -18,9 +18,9 @@ from nucseg.datasets import DATASETS
 from nucseg.datasets.base import RawSample
 from nucseg.datasets.config import ProcessingConfig, SplitConfig
 from nucseg.datasets.duplicates import fingerprint, near_duplicate_groups
-from nucseg.datasets.manifest import COLUMNS
+from nucseg.datasets.manifest import COLUMNS, OPTIONAL
 from nucseg.datasets.modality import modality_of
-from nucseg.datasets.splits import split_of
+from nucseg.datasets.splits import split_cases, split_of
 from nucseg.images.source import array_source
 from nucseg.images.survey import survey
 from nucseg.masks.labels import fill_label_holes, median_diameter, relabel
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 CONVERTED_COLUMNS = [
     *("image_id", "dataset", "modality", "magnification", "test_class", "height", "width", "channels"),
     *("n_nuclei", "median_diameter_px", "image_path", "label_path", "splits", "field", "overlap_px", "fingerprint"),
+    *("case", "stratum"),
 ]
 REJECTED_COLUMNS = ["dataset", "image_id", "reason"]
 
@@ -126,7 +127,7 @@ def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataF
     for (_, splits), alike in rows.groupby(["dataset", "splits"]):
         rows.loc[alike.index, "split"] = _splits(alike, str(splits).split(), config.split)
     _log_splits(rows)
-    return rows[COLUMNS]
+    return rows[[*COLUMNS, *OPTIONAL]] if rows["case"].notna().any() else rows[COLUMNS]
 
 
 def _check_id(image_id: str, earlier_ids: set[str]) -> None:
@@ -140,15 +141,20 @@ def _convert(
     sample: RawSample, dataset: str, config: ProcessingConfig
 ) -> tuple[NDArray, NDArray[np.int32] | None, dict[str, Any]]:
     image, labels, n_overlap = sample.read()
-    name = sample.image_id
+    name, of_points = sample.image_id, DATASETS[dataset].INFO.of_points
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name}: the image is {image.dtype}; allowed are uint8 and uint16. Convert it.")
-    if labels is not None:
+    if of_points:
+        if image.ndim != 3:
+            raise InputError(f"{name}: is grey; patches of a stained section must be in colour.")
+        image = image[..., :3]  # the rest is alpha
+    elif labels is not None:
         labels = _cleaned(labels, image, name, config)
-    surveyed = survey(array_source(image, name))
-    for note in surveyed.notes:
-        logger.info("%s: %s", name, note)
-    image = surveyed.canonical(image)
+    if not of_points:  # whose images are stained sections: one that is nearly of one hue is in colour still
+        surveyed = survey(array_source(image, name))
+        for note in surveyed.notes:
+            logger.info("%s: %s", name, note)
+        image = surveyed.canonical(image)
     modality = sample.modality or modality_of(image)
     return (
         image,
@@ -162,14 +168,16 @@ def _convert(
             "height": image.shape[0],
             "width": image.shape[1],
             "channels": 1 if image.ndim == 2 else 3,
-            "n_nuclei": None if labels is None else int(labels.max()),
-            "median_diameter_px": None if labels is None else median_diameter(labels),
+            "n_nuclei": None if labels is None or of_points else int(labels.max()),
+            "median_diameter_px": None if labels is None or of_points else median_diameter(labels),
             "image_path": f"images/{dataset}/{name}.tif",
             "label_path": None if labels is None else f"labels/{dataset}/{name}.tif",
             "splits": " ".join(sample.splits),
             "field": sample.field,
             "overlap_px": n_overlap,
             "fingerprint": fingerprint(image),
+            "case": sample.case,
+            "stratum": sample.stratum,
         },
     )
 
@@ -208,6 +216,8 @@ def _splits(rows: pd.DataFrame, allowed: list[str], config: SplitConfig) -> list
         raise InputError(
             f"data_preprocessing.split assigns no share to any of {', '.join(allowed)}; set one of them above 0."
         )
+    if rows["case"].notna().any():
+        return split_cases(list(rows["case"]), list(rows["stratum"].fillna("")), config.salt, fractions)
     deciders = near_duplicate_groups(rows) if config.group_near_duplicates else rows["image_id"]
     sizes = deciders.value_counts()
     logger.info(

@@ -25,6 +25,20 @@ class ArchiveSource(BaseModel):
         return url
 
 
+class FolderOrArchive(ArchiveSource):
+    """Where a folder, or an archive of it, lies."""
+
+    url: str = Field(min_length=1, description="Path of a folder, or path or URL of a zip archive of it.")
+
+
+class LocalFolder(BaseModel):
+    """Where a folder lies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path = Field(description="Folder of the dataset; read in place.")
+
+
 class FolderSource(BaseModel):
     """The path of a folder of annotated images."""
 

@@ -57,6 +57,7 @@ MODELS = {
         class_path="nucseg.models.patch_classifier.model:PatchNetwork",
         config_path="nucseg.models.patch_classifier.config:PatchClassifierConfig",
         create_path="nucseg.models.patch_classifier.pretrained:create",
+        name="mitosis",
     ),
 }
 

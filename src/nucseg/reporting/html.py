@@ -14,16 +14,13 @@ from nucseg.core.errors import InputError
 from nucseg.core.package import VERSION
 from nucseg.metrics.groups import GROUPINGS
 from nucseg.metrics.table import Metric
-from nucseg.models.run import RunRecord
 from nucseg.reporting.charts import training_figure
 from nucseg.reporting.embed import picture_uri, svg_uri
-from nucseg.reporting.instances.curves import ap_figures, size_figures
-from nucseg.reporting.instances.overlay import COLOURS
+from nucseg.reporting.instances.page import NUCLEI
 from nucseg.reporting.lineage import read_lineage
+from nucseg.reporting.page import ChartSection, ModelReport, Page
 from nucseg.reporting.selection import Choice, image_keys
 from nucseg.reporting.tables import (
-    COUNTS,
-    KEY_SCORES,
     ap_threshold,
     format_score,
     group_table,
@@ -33,29 +30,6 @@ from nucseg.reporting.tables import (
 
 DEMO = "demo"
 """Name of the embedded demonstration dataset."""
-
-_IMAGE_SCORES = ("n_true", "n_pred", *KEY_SCORES, "iou", "dice")
-
-
-@dataclass(frozen=True)
-class ModelReport:
-    """One model's part of the report.
-
-    Attributes:
-        metrics: `metrics.json`.
-        per_image: `per_image.csv`.
-        run: `run.json`.
-        choices: The images to show, in order.
-        pictures: Key `<dataset>/<image_id>` -> the picture that `overlay` drew.
-        sizes: Rows of `size_rows` over the test images, or None to leave the size histograms out.
-    """
-
-    metrics: Mapping[str, Any]
-    per_image: pd.DataFrame
-    run: RunRecord
-    choices: Sequence[Choice] = ()
-    pictures: Mapping[str, Image.Image] = field(default_factory=dict)
-    sizes: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +45,9 @@ class Differences:
     pictures: Mapping[str, Mapping[str, Image.Image]] = field(default_factory=dict)
 
 
-def render_report(models: Sequence[ModelReport], created: datetime, differences: Differences | None = None) -> str:
+def render_report(
+    models: Sequence[ModelReport], created: datetime, differences: Differences | None = None, page: Page = NUCLEI
+) -> str:
     """Render the report of one or more models, side by side.
 
     Args:
@@ -79,6 +55,7 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
             is a demonstration.
         created: Date and time shown on the page.
         differences: Images to compare the models on; None leaves the section out.
+        page: What the report of the models' task says beside scores.
 
     Returns:
         The page: valid HTML that contains everything (styles, charts as SVG, pictures as WebP), without scripts;
@@ -91,7 +68,6 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
         raise InputError("report: no model has been evaluated; run model_evaluation first.")
     metrics = [model.metrics for model in models]
     datasets = {name: group for model in metrics for name, group in model["by"].get("dataset", {}).items()}
-    sizes = {model.metrics["model"]: model.sizes for model in models if model.sizes is not None}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nucseg.reporting"),
         autoescape=True,
@@ -108,14 +84,13 @@ def render_report(models: Sequence[ModelReport], created: datetime, differences:
         warnings=[warning for model in models if (warning := leak_warning(model.metrics, model.run))],
         scores=[row for row in _score_rows(metrics) if not _is_detail(row["key"])],
         ap_scores=[row for row in _score_rows(metrics) if ap_threshold(row["key"])],
-        groups=[table for by in ("overall", *GROUPINGS) if (table := _group_rows(metrics, by))],
-        ap_charts=_charts(ap_figures(metrics)),
-        size_charts=_charts(size_figures(sizes)),
+        groups=[table for by in ("overall", *GROUPINGS) if (table := _group_rows(metrics, by, page))],
+        sections=[_section(each) for each in page.charts(models) if each.figures],
         training_charts=_charts({m.metrics["model"]: training_figure(m.run.history) for m in models}),
-        differences=_differences(models, differences or Differences()),
-        galleries=[{"model": model.metrics["model"], "images": _images(model)} for model in models],
+        differences=_differences(models, differences or Differences(), page),
+        galleries=[{"model": model.metrics["model"], "images": _images(model, page)} for model in models],
         lineages=[(model.metrics["model"], read_lineage(model.run)) for model in models],
-        colours=COLOURS,
+        page=page,
         metrics=metric_rows(metrics),
         number=format_score,
     )
@@ -146,11 +121,11 @@ def _score_rows(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _group_rows(metrics: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any] | None:
+def _group_rows(metrics: Sequence[Mapping[str, Any]], by: str, page: Page) -> dict[str, Any] | None:
     table = group_table(metrics, by)
     if table.empty:
         return None
-    keys = [key for key in (*COUNTS, *KEY_SCORES) if key in table]
+    keys = [key for key in page.key_scores if key in table]
     return {
         "title": by.replace("_", " "),
         "keys": keys,
@@ -167,11 +142,15 @@ def _group_rows(metrics: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]
     }
 
 
+def _section(section: ChartSection) -> dict[str, Any]:
+    return {**vars(section), "charts": _charts(section.figures)}
+
+
 def _charts(figures: Mapping[str, Figure | None]) -> list[tuple[str, str]]:
     return [(title, svg_uri(figure)) for title, figure in figures.items() if figure is not None]
 
 
-def _images(model: ModelReport) -> list[dict[str, Any]]:
+def _images(model: ModelReport, page: Page) -> list[dict[str, Any]]:
     rows = dict(zip(image_keys(model.per_image), model.per_image.to_dict("records"), strict=True))
     missing = [choice.key for choice in model.choices if choice.key not in rows or choice.key not in model.pictures]
     if missing:
@@ -180,10 +159,10 @@ def _images(model: ModelReport) -> list[dict[str, Any]]:
             "run model_evaluation and results_visualization again."
         )
     names = metric_rows([model.metrics])
-    return [_image(choice, rows[choice.key], model.pictures[choice.key], names) for choice in model.choices]
+    return [_image(choice, rows[choice.key], model.pictures[choice.key], names, page) for choice in model.choices]
 
 
-def _differences(models: Sequence[ModelReport], differences: Differences) -> list[dict[str, Any]]:
+def _differences(models: Sequence[ModelReport], differences: Differences, page: Page) -> list[dict[str, Any]]:
     """Return each image on which the models differ, with each model's picture of it."""
     rows = {
         model.metrics["model"]: dict(zip(image_keys(model.per_image), model.per_image.to_dict("records"), strict=True))
@@ -195,7 +174,7 @@ def _differences(models: Sequence[ModelReport], differences: Differences) -> lis
             "key": choice.key,
             "reason": choice.reason,
             "models": [
-                {"model": name, **_image(choice, rows[name][choice.key], picture, names)}
+                {"model": name, **_image(choice, rows[name][choice.key], picture, names, page)}
                 for name, picture in differences.pictures[choice.key].items()
             ],
         }
@@ -204,7 +183,7 @@ def _differences(models: Sequence[ModelReport], differences: Differences) -> lis
 
 
 def _image(
-    choice: Choice, row: Mapping[Hashable, Any], picture: Image.Image, names: Mapping[str, Metric]
+    choice: Choice, row: Mapping[Hashable, Any], picture: Image.Image, names: Mapping[str, Metric], page: Page
 ) -> dict[str, Any]:
     return {
         "key": choice.key,
@@ -212,6 +191,8 @@ def _image(
         "uri": picture_uri(picture),
         "size": picture.size,
         "facts": [str(row[key]) for key in ("modality", "test_class") if not pd.isna(row.get(key))],
-        "scores": [(names[key].short, format_score(row[key])) for key in _IMAGE_SCORES if key in row and key in names],
-        "errors": [(kind, row[f"n_{kind}"]) for kind in COLOURS if f"n_{kind}" in row],
+        "scores": [
+            (names[key].short, format_score(row[key])) for key in page.image_scores if key in row and key in names
+        ],
+        "errors": [(kind, row[f"n_{kind}"]) for kind in page.colours if f"n_{kind}" in row],
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nucseg.core.errors import ConfigError, InputError
-from nucseg.reporting.config import VisualizationConfig
+from nucseg.reporting.config import ImageChoice
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def image_keys(per_image: pd.DataFrame) -> pd.Series:
     return per_image["dataset"].astype(str) + "/" + per_image["image_id"].astype(str)
 
 
-def choose_images(per_image: pd.DataFrame, config: VisualizationConfig) -> list[Choice]:
+def choose_images(per_image: pd.DataFrame, config: ImageChoice) -> list[Choice]:
     """Choose the images to draw; each is chosen once.
 
     Args:
@@ -53,7 +53,7 @@ def choose_images(per_image: pd.DataFrame, config: VisualizationConfig) -> list[
     return list(unique.values())
 
 
-def choose_differences(per_image: Mapping[str, pd.DataFrame], config: VisualizationConfig) -> list[Choice]:
+def choose_differences(per_image: Mapping[str, pd.DataFrame], config: ImageChoice) -> list[Choice]:
     """Choose the images on which the models' scores lie farthest apart.
 
     Args:
@@ -91,7 +91,7 @@ def _find(name: str, per_image: pd.DataFrame) -> str:
     )
 
 
-def _ranked(per_image: pd.DataFrame, config: VisualizationConfig) -> list[Choice]:
+def _ranked(per_image: pd.DataFrame, config: ImageChoice) -> list[Choice]:
     table = _scores(per_image, config).rename("score").rename_axis("key").reset_index()
     keys = table.dropna().sort_values(["score", "key"])["key"].tolist()
     if len(keys) == 1:
@@ -109,7 +109,7 @@ def _ranked(per_image: pd.DataFrame, config: VisualizationConfig) -> list[Choice
     ]
 
 
-def _scores(per_image: pd.DataFrame, config: VisualizationConfig) -> pd.Series:
+def _scores(per_image: pd.DataFrame, config: ImageChoice) -> pd.Series:
     """Return the score that ranks the images, by their keys."""
     if config.rank_by not in per_image:
         raise ConfigError(

@@ -15,7 +15,11 @@ COUNTS = ("n_images", "n_true", "n_pred")
 KEY_SCORES = ("f1_50", "precision_50", "recall_50", "ap_50", "ap_mean_50_90", "dsb2018_score", "map", "aji", "pq")
 """What a table with one row per group shows; a metric that was not computed is left out."""
 
-_CONSOLE = ("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq")
+_CONSOLE = (
+    *("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq"),
+    *("prevalence", "f1", "precision", "recall", "average_precision", "roc_auc"),
+)
+"""Keys of every task; a model has those of its own."""
 
 
 def metric_rows(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:

@@ -1,16 +1,20 @@
 """The interface of a task: all that the Kedro nodes know about it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel
 
 from nucseg.core.types import Sample
 from nucseg.models.bundle import ModelBundle
-from nucseg.params import EvaluationConfig
-from nucseg.reporting.config import VisualizationConfig
+from nucseg.reporting.config import ImageChoice
+from nucseg.reporting.page import Page
+
+if TYPE_CHECKING:
+    from nucseg.training.train import TaskTraining
 
 
 class Task(Protocol):
@@ -19,13 +23,28 @@ class Task(Protocol):
     Only its own functions look into truths and predictions; the nodes pass them on.
 
     Attributes:
+        SECTION: The part of the parameters and of the catalog that holds the task's data, such as `patches`; None for
+            the nuclei, whose data stand outside of any.
+        SAMPLING: The type of the parameters `<model>.sampling`.
+        EVALUATION: The type of the parameters `model_evaluation`.
+        VISUALIZATION: The type of the parameters `results_visualization`.
+        PAGE: What the report says beside scores.
         TABLES: The datasets of the catalog that `evaluate` returns beside metrics and scores; each is an argument of
             `ModelReport`.
         EXPORTS: The datasets of the catalog that `exports` returns.
     """
 
+    SECTION: str | None
+    SAMPLING: type[BaseModel]
+    EVALUATION: type[BaseModel]
+    VISUALIZATION: type[ImageChoice]
+    PAGE: Page
     TABLES: tuple[str, ...]
     EXPORTS: tuple[str, ...]
+
+    def training(self) -> "TaskTraining":
+        """Return what training takes of the task (TensorFlow is imported now)."""
+        ...
 
     def read_truth(self, sample: Sample) -> Any:
         """Read the annotated truth.
@@ -35,7 +54,7 @@ class Task(Protocol):
         """
         ...
 
-    def predictor(self, bundle: ModelBundle, config: EvaluationConfig) -> Callable[[Sample], Any]:
+    def predictor(self, bundle: ModelBundle, config: Any) -> Callable[[Sample], Any]:
         """Return the function that predicts an annotated image with a model.
 
         Raises:
@@ -60,7 +79,7 @@ class Task(Protocol):
         ...
 
     def evaluate(
-        self, model: str, images: Iterable[tuple[Sample, Any, Any]], config: EvaluationConfig
+        self, model: str, images: Iterable[tuple[Sample, Any, Any]], config: Any
     ) -> tuple[dict[str, Any], pd.DataFrame, *tuple[pd.DataFrame, ...]]:
         """Measure predictions against the truth.
 
@@ -82,9 +101,7 @@ class Task(Protocol):
         """
         ...
 
-    def draw(
-        self, image: NDArray, truth: Any, prediction: Any, facts: Mapping[str, Any], config: VisualizationConfig
-    ) -> Image.Image:
+    def draw(self, image: NDArray, truth: Any, prediction: Any, facts: Mapping[str, Any], config: Any) -> Image.Image:
         """Draw truth and prediction of one image.
 
         Args:

@@ -1,11 +1,12 @@
 """Instance segmentation: a label image, and a score for each nucleus."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel
 
 from nucseg.core.types import Instances, Sample
 from nucseg.images.io import read_image, read_labels
@@ -15,16 +16,36 @@ from nucseg.metrics.instances.evaluator import Evaluator
 from nucseg.metrics.instances.sizes import size_rows
 from nucseg.models.bundle import ModelBundle
 from nucseg.params import EvaluationConfig
-from nucseg.reporting.config import VisualizationConfig
+from nucseg.reporting.config import ImageChoice, VisualizationConfig
 from nucseg.reporting.instances.exports import coco_results, submission_rows
 from nucseg.reporting.instances.overlay import draw_overlay
+from nucseg.reporting.instances.page import NUCLEI
+from nucseg.reporting.page import Page
 from nucseg.reporting.pictures import rasterize
+from nucseg.training.config import SamplingConfig
 
+if TYPE_CHECKING:
+    from nucseg.training.train import TaskTraining
+
+SECTION: str | None = None
+SAMPLING: type[BaseModel] = SamplingConfig
+EVALUATION: type[BaseModel] = EvaluationConfig
+VISUALIZATION: type[ImageChoice] = VisualizationConfig
+PAGE: Page = NUCLEI
 TABLES: tuple[str, ...] = ("sizes",)
 EXPORTS: tuple[str, ...] = ("submission", "coco")
 
 Prediction = tuple[Instances, float]
 """Everything that was found, down to a low score, and the model's own score threshold: what is above it counts."""
+
+
+def training() -> "TaskTraining":
+    """Return what training takes of label images."""
+    from nucseg.training.patches import make_patches
+    from nucseg.training.scores import seen_images, validation_scores
+    from nucseg.training.train import TaskTraining
+
+    return TaskTraining(make_patches, seen_images, validation_scores)
 
 
 def read_truth(sample: Sample) -> NDArray:

@@ -1,7 +1,5 @@
 """Patches of samples whose truth is a label image: drawn, read lazily, cached, augmented, preprocessed."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +17,8 @@ from nucseg.images.io import read_image, read_labels
 from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
 from nucseg.masks.labels import visible_nuclei
 from nucseg.training.background import background_crop, made_up_background
-from nucseg.training.config import SamplingConfig
+from nucseg.training.cache import Cache
+from nucseg.training.config import SamplingConfig, TrainingConfig
 
 _LARGEST_SHRINKAGE = 8
 _LARGEST_ENLARGEMENT = 4  # more would only show blur
@@ -77,10 +76,7 @@ class PatchSource:
         self._patch_size = patch_size
         self._sampling = sampling or _AS_THEY_ARE
         self._probabilities = sampling_probabilities(samples, self._sampling)
-        self._cache: OrderedDict[int, LoadedSample] = OrderedDict()  # the least recently used first
-        self._room = cache_mb * 2**20
-        self._cache_lock = threading.Lock()
-        self._load_locks = [threading.Lock() for _ in samples]
+        self._cache = Cache(len(samples), cache_mb, lambda index: _load(samples[index], preprocessor))
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -109,18 +105,7 @@ class PatchSource:
         Raises:
             InputError: A file is missing or unreadable, or the shapes of image and label image differ.
         """
-        with self._load_locks[index]:  # a second thread waits instead of reading the same image again
-            with self._cache_lock:
-                if index in self._cache:
-                    self._cache.move_to_end(index)
-                    return self._cache[index]
-            loaded = _load(self._samples[index], self._preprocessor)
-            with self._cache_lock:
-                self._cache[index] = loaded
-                self._room -= loaded.nbytes
-                while self._room < 0:
-                    self._room += self._cache.popitem(last=False)[1].nbytes
-        return loaded
+        return self._cache.get(index)
 
     def patch(
         self, index: int, rng: np.random.Generator, foreground_probability: float
@@ -185,6 +170,21 @@ class PatchSource:
         missing = [(0, max(size - side, 0)) for side in image.shape[:2]]
         image = np.pad(image, [*missing, (0, 0)], mode="reflect")[:size, :size]
         return image, np.zeros((size, size), np.int32)
+
+
+def make_patches(
+    samples: Sequence[Sample],
+    preprocessor: Preprocessor,
+    augmenter: Augmenter | None,
+    config: TrainingConfig,
+    sampling: SamplingConfig,
+    *,
+    held_out: bool,
+) -> PatchSource:
+    """Create the source of patches of a training; see `nucseg.training.train.MakePatches`."""
+    if held_out:  # each image is read once
+        return PatchSource(samples, preprocessor, augmenter, config.patch_size, cache_mb=1)
+    return PatchSource(samples, preprocessor, augmenter, config.patch_size, config.cache_mb, sampling)
 
 
 def sampling_probabilities(samples: Sequence[Sample], config: SamplingConfig) -> NDArray[np.float64]:

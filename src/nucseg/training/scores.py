@@ -1,18 +1,46 @@
-"""Scores of a trained model on the validation split, by which choices are made."""
+"""The validation split as an instance segmenter sees it, and its scores there, by which choices are made."""
 
 from collections.abc import Sequence
 from typing import Any
+
+from numpy.typing import NDArray
 
 from nucseg.core.types import Precision, Sample
 from nucseg.images.io import read_image, read_labels
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
+from nucseg.inference.tiles import make_grid
 from nucseg.metrics.instances.config import METRIC_NAMES, MetricsConfig
 from nucseg.metrics.instances.evaluator import Evaluator
 from nucseg.models.bundle import ModelBundle
 
 # `map` also ranks candidates below the threshold: it would take most of the time, and no choice depends on it.
 _METRICS = MetricsConfig(metrics=tuple(name for name in METRIC_NAMES if name != "map"))
+
+
+def seen_images(bundle: ModelBundle, samples: Sequence[Sample]) -> tuple[list[NDArray], list[NDArray]]:
+    """Read samples as a model sees them.
+
+    An image that is larger than the model takes at once is cut into windows that it takes; each counts as an image.
+
+    Args:
+        bundle: The model.
+        samples: Where the images lie.
+
+    Returns:
+        Images `(H, W, in_channels)` float32, preprocessed, and their label images `(H, W)`.
+    """
+    model, preprocessor = bundle.model, bundle.preprocessor()
+    images, labels = [], []
+    for sample in samples:
+        image = read_image(sample.image_path)
+        fitted = preprocessor.fit(image, magnification=sample.magnification)
+        seen, truth = fitted.image(image), fitted.labels(read_labels(sample.label_file()))
+        grid = make_grid(truth.shape, None, stride=model.stride, halo=0, max_side=model.max_side)
+        for window in map(grid.core, grid):
+            images.append(seen[window.slices])
+            labels.append(truth[window.slices])
+    return images, labels
 
 
 def validation_scores(bundle: ModelBundle, samples: Sequence[Sample], precision: Precision) -> dict[str, Any]:

@@ -1,37 +1,34 @@
-"""Training a segmenter: from samples to a model bundle."""
+"""Training a model of any task: from samples to a model bundle."""
 
 import hashlib
 import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from nucseg.augment.augmenter import Augmenter
 from nucseg.core.errors import ConfigError, InputError
-from nucseg.core.types import Sample
-from nucseg.images.io import read_image, read_labels
+from nucseg.core.types import Precision, Sample
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Transform
-from nucseg.inference.tiles import make_grid
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import describe_device, use_precision
-from nucseg.models.protocols import InstanceSegmenter
+from nucseg.models.protocols import Model
 from nucseg.models.run import Validation, create_run_record, data_digest, load_parent_run
 from nucseg.training.callbacks import make_callbacks
 from nucseg.training.checkpoint import Checkpoint
-from nucseg.training.config import SamplingConfig, TrainingConfig
-from nucseg.training.feed import PatchFeed, validation_arrays
+from nucseg.training.config import TrainingConfig
+from nucseg.training.feed import Patches, PatchFeed, validation_arrays
 from nucseg.training.optimizer import make_optimizer
-from nucseg.training.patches import PatchSource
-from nucseg.training.scores import validation_scores
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +36,60 @@ logger = logging.getLogger(__name__)
 _IGNORED_IN_ID = {"workers", "cache_mb", "precision"}
 
 
+class MakePatches(Protocol):
+    """What a task offers to a training: the patches of samples."""
+
+    def __call__(
+        self,
+        samples: Sequence[Sample],
+        preprocessor: Preprocessor,
+        augmenter: Augmenter | None,
+        config: TrainingConfig,
+        sampling: Any,
+        *,
+        held_out: bool,
+    ) -> Patches:
+        """Create the source of the patches.
+
+        Args:
+            samples: Of one split.
+            preprocessor: The model's preprocessing.
+            augmenter: Changes the patches, or None.
+            config: Size of patches and memory.
+            sampling: Which patches are drawn.
+            held_out: Whether they are for the validation loss.
+        """
+
+
+@dataclass(frozen=True)
+class TaskTraining:
+    """What training takes of a task.
+
+    Attributes:
+        patches: Creates the source of patches of samples.
+        seen: Returns the images of samples as a model sees them, and the truth of each.
+        scores: Evaluates a model on samples: content of `Validation.scores`.
+    """
+
+    patches: MakePatches
+    seen: Callable[[ModelBundle, Sequence[Sample]], tuple[list[NDArray], list[Any]]]
+    scores: Callable[[ModelBundle, Sequence[Sample], Precision], dict[str, Any]]
+
+
 def train(
     samples: Sequence[Sample],
-    segmenter: InstanceSegmenter,
+    model: Model,
     *,
+    task: TaskTraining,
     transforms: tuple[Transform, ...],
     augmenter: Augmenter | None,
-    sampling: SamplingConfig,
+    sampling: BaseModel,
     config: TrainingConfig,
     folder: Path,
     name: str,
     parameters: Mapping[str, Any],
 ) -> ModelBundle:
-    """Fit a segmenter on the train split and keep the weights that were best on the val split.
+    """Fit a model on the train split and keep the weights that were best on the val split.
 
     A killed training resumes from its last complete epoch when it is called again with the same samples and settings,
     exactly as if it had not been interrupted; a finished one returns its result at once. A different training starts
@@ -59,7 +97,8 @@ def train(
 
     Args:
         samples: The manifest; the test split is ignored.
-        segmenter: The model with its initial weights; it is modified.
+        model: The model with its initial weights; it is modified.
+        task: The functions of the model's task.
         transforms: The preprocessing, which becomes part of the bundle.
         augmenter: Changes the training patches, or None.
         sampling: Which patches of which images are drawn.
@@ -79,16 +118,16 @@ def train(
         StorageError: A checkpoint cannot be written or read.
     """
     training, validation = (_split(samples, split) for split in ("train", "val"))
-    if config.patch_size % segmenter.stride:
+    if config.patch_size % model.stride:
         raise ConfigError(
             f"training.patch_size: {config.patch_size} is not allowed with this model; "
-            f"it must be a multiple of {segmenter.stride}."
+            f"it must be a multiple of {model.stride}."
         )
     settings = _settings(parameters, sampling, config, transforms, augmenter)
     digest = data_digest([*training, *validation])
     callbacks = make_callbacks(config, folder / "tensorboard")
     # Random weights follow from the seed; a pretrained model's may change under the same name.
-    first_weights = segmenter.keras_model.get_weights() if parameters.get("pretrained") else []
+    first_weights = model.keras_model.get_weights() if parameters.get("pretrained") else []
     parent_run = load_parent_run(parameters.get("pretrained"))
     identity = _identity(settings, digest, first_weights)
     checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
@@ -106,14 +145,14 @@ def train(
     logger.info("Device: %s. Precision: %s. Checkpoints and TensorBoard: %s.", describe_device(), precision, folder)
     if checkpoint.finished:
         logger.info("An identical training run is already complete; reusing it. Delete %s to retrain.", checkpoint.path)
-        segmenter.keras_model.set_weights(checkpoint.best_weights())
+        model.keras_model.set_weights(checkpoint.best_weights())
     else:
-        preprocessor = Preprocessor(transforms, segmenter.in_channels)
-        source = PatchSource(training, preprocessor, augmenter, config.patch_size, config.cache_mb, sampling)
-        feed = PatchFeed(source, segmenter, config)
-        plain = PatchSource(validation, preprocessor, None, config.patch_size, cache_mb=1)
-        held_out = validation_arrays(plain, segmenter, config)
-        _fit(segmenter, feed, held_out, config, [*callbacks, checkpoint])
+        preprocessor = Preprocessor(transforms, model.in_channels)
+        source = task.patches(training, preprocessor, augmenter, config, sampling, held_out=False)
+        feed = PatchFeed(source, model, config)
+        plain = task.patches(validation, preprocessor, None, config, sampling, held_out=True)
+        held_out = validation_arrays(plain, model, config)
+        _fit(model, feed, held_out, config, [*callbacks, checkpoint])
     logger.info("%s: best val_loss %.4f.", name, min(entry["val_loss"] for entry in checkpoint.history))
     record = create_run_record(
         [*training, *validation],
@@ -125,12 +164,12 @@ def train(
         data_sha256=digest,
         parent_run=parent_run,
     )
-    return ModelBundle(name, segmenter, transforms, record)
+    return ModelBundle(name, model, transforms, record)
 
 
 def bundle_pretrained(
     samples: Sequence[Sample],
-    segmenter: InstanceSegmenter,
+    model: Model,
     *,
     transforms: tuple[Transform, ...],
     config: TrainingConfig,
@@ -141,7 +180,7 @@ def bundle_pretrained(
 
     Args:
         samples: The manifest; the record lists the images of the val split, which `tune_thresholds` will see.
-        segmenter: The model with pretrained weights, which stay unchanged.
+        model: The model with pretrained weights, which stay unchanged.
         transforms: The preprocessing, which becomes part of the bundle.
         config: Only its precision and seed are used.
         name: Name of the bundle.
@@ -167,33 +206,26 @@ def bundle_pretrained(
         data_sha256=data_digest(validation),
         parent_run=load_parent_run(parameters.get("pretrained")),
     )
-    return ModelBundle(name, segmenter, transforms, record)
+    return ModelBundle(name, model, transforms, record)
 
 
-def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample]) -> ModelBundle:
-    """Choose the decoding thresholds on the val split and set them.
+def tune_thresholds(bundle: ModelBundle, samples: Sequence[Sample], task: TaskTraining) -> ModelBundle:
+    """Choose the model's thresholds on the val split and set them.
 
-    An image that is too large for the model is cut into windows, each of which counts as an image.
+    Args:
+        bundle: The trained model.
+        samples: The manifest.
+        task: The functions of the model's task.
 
     Returns:
         The bundle, its model with the new thresholds, its record with them and their scores under `validation`.
     """
-    model, preprocessor = bundle.model, bundle.preprocessor()
-    images, labels = [], []
     held_out = _split(samples, "val")
-    for sample in held_out:
-        image = read_image(sample.image_path)
-        fitted = preprocessor.fit(image, magnification=sample.magnification)
-        seen, truth = fitted.image(image), fitted.labels(read_labels(sample.label_file()))
-        grid = make_grid(truth.shape, None, stride=model.stride, halo=0, max_side=model.max_side)
-        for window in map(grid.core, grid):
-            images.append(seen[window.slices])
-            labels.append(truth[window.slices])
-    model.thresholds = model.tune(images, labels)
+    bundle.model.thresholds = bundle.model.tune(*task.seen(bundle, held_out))
     validation = Validation(
-        thresholds=dict(model.thresholds),
+        thresholds=dict(bundle.model.thresholds),
         n_images=len(held_out),
-        scores=validation_scores(bundle, held_out, bundle.run.precision),
+        scores=task.scores(bundle, held_out, bundle.run.precision),
     )
     return replace(bundle, run=bundle.run.model_copy(update={"validation": validation}))
 
@@ -210,7 +242,7 @@ def _split(samples: Sequence[Sample], split: str) -> list[Sample]:
 
 def _settings(
     parameters: Mapping[str, Any],
-    sampling: SamplingConfig | None,
+    sampling: BaseModel | None,
     config: TrainingConfig | None,
     transforms: tuple[Transform, ...],
     augmenter: Augmenter | None,
@@ -236,7 +268,7 @@ def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray
 
 
 def _fit(
-    segmenter: InstanceSegmenter,
+    model: Model,
     feed: PatchFeed,
     validation: tuple[NDArray, tuple[NDArray, ...]],
     config: TrainingConfig,
@@ -245,10 +277,10 @@ def _fit(
     first_epoch = len(callbacks[-1].history)
     if first_epoch:
         logger.info("Resuming the interrupted training after epoch %d.", first_epoch)
-    segmenter.compile(make_optimizer(config))
-    segmenter.keras_model.optimizer.build(segmenter.keras_model.trainable_variables)
+    model.compile(make_optimizer(config))
+    model.keras_model.optimizer.build(model.keras_model.trainable_variables)
     try:
-        segmenter.keras_model.fit(
+        model.keras_model.fit(
             feed.dataset(first_epoch),
             shuffle=False,  # the feed shuffles by itself
             validation_data=validation,
@@ -267,5 +299,6 @@ def _announce(training: list[Sample], validation: list[Sample]) -> None:
     for split, samples in (("Train", training), ("Validate", validation)):
         counts = Counter(sample.modality for sample in samples)
         by_modality = ", ".join(f"{count} {modality}" for modality, count in sorted(counts.items()))
-        n_nuclei = sum(sample.n_nuclei or 0 for sample in samples)
-        logger.info("%s on %d images (%s), %d nuclei.", split, len(samples), by_modality, n_nuclei)
+        known = [sample.n_nuclei for sample in samples if sample.n_nuclei is not None]
+        n_nuclei = f", {sum(known)} nuclei" if known else ""
+        logger.info("%s on %d images (%s)%s.", split, len(samples), by_modality, n_nuclei)

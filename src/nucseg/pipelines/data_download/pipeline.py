@@ -2,15 +2,19 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.data_download.nodes import download
+from nucseg.pipelines.data_download.nodes import download, download_points
 
 
-def create_pipeline() -> Pipeline:
-    """Build the pipeline: parameters to `archives`."""
+def create_pipeline(*, of_points: bool = False) -> Pipeline:
+    """Build the pipeline: parameters to `archives`.
+
+    Args:
+        of_points: Whether the datasets are of annotated points.
+    """
     return Pipeline(
         [
             Node(
-                download,
+                download_points if of_points else download,
                 inputs=["raw_folder", "params:data_download"],
                 outputs="archives",
                 name="download",

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
 from nucseg.models.bundle import ModelBundle
-from nucseg.params import EvaluationConfig
 from nucseg.tasks.base import Task
 
 logger = logging.getLogger(__name__)
@@ -35,20 +34,20 @@ def predictor(task: Task) -> Callable[..., Iterator[tuple[dict[str, np.ndarray],
     """Create the node function that predicts the test split with a model of a task."""
 
     def predict(
-        model: ModelBundle, samples: list[Sample], config: EvaluationConfig
+        model: ModelBundle, samples: list[Sample], config: Any
     ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]]:
         """Predict the test split, one image at a time.
 
         Args:
             model: The model.
             samples: The manifest.
-            config: Precision, and how far down candidates are kept.
+            config: How it is predicted: what becomes an `EVALUATION` of the task.
 
         Yields:
             Prediction and its record by `<dataset>/<image_id>`.
         """
         _warn_of_seen(model, test_split(samples))
-        predict_sample = task.predictor(model, config)
+        predict_sample = task.predictor(model, task.EVALUATION.model_validate(config))
         for sample in tqdm(test_split(samples), desc="predict", unit="image"):
             prediction = predict_sample(sample)
             yield {sample.key: task.predicted(prediction)}, {sample.key: task.to_record(sample, prediction)}
@@ -65,14 +64,14 @@ def scorer(task: Task, model: str) -> Callable[..., tuple[dict[str, Any], pd.Dat
     """
 
     def score(
-        candidates: LazyRecords, samples: list[Sample], config: EvaluationConfig
+        candidates: LazyRecords, samples: list[Sample], config: Any
     ) -> tuple[dict[str, Any], pd.DataFrame, *tuple[pd.DataFrame, ...]]:
         """Measure the predictions against the truth, image by image.
 
         Args:
             candidates: The record of each test image.
             samples: The manifest.
-            config: Which metrics are computed.
+            config: Which metrics are computed: what becomes an `EVALUATION` of the task.
 
         Returns:
             The content of `metrics.json`, of `per_image.csv`, and the tables of the task.
@@ -81,7 +80,7 @@ def scorer(task: Task, model: str) -> Callable[..., tuple[dict[str, Any], pd.Dat
             (sample, task.read_truth(sample), task.from_record(candidates[sample.key]()))
             for sample in tqdm(test_split(samples), desc="score", unit="image")
         )
-        return task.evaluate(model, images, config)
+        return task.evaluate(model, images, task.EVALUATION.model_validate(config))
 
     return score
 

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from nucseg.pipelines.model_evaluation.nodes import describe, exporter, predictor, scorer
-from nucseg.tasks import task_of
+from nucseg.tasks import shared_names, task_of
 
 
 def create_pipeline(model: str) -> Pipeline:
@@ -34,7 +34,7 @@ def create_pipeline(model: str) -> Pipeline:
             Node(exporter(task), inputs=["candidates", "samples"], outputs=list(task.EXPORTS), name="export"),
         ],
         namespace=model,
-        inputs={"samples"},
-        parameters={"model_evaluation"},
+        inputs=shared_names(model, "samples"),
+        parameters=shared_names(model, "model_evaluation"),
         tags=["model_evaluation", "model_validation"],
     )

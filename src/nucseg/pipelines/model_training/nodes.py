@@ -7,7 +7,9 @@ from typing import Any
 from nucseg.core.types import Sample
 from nucseg.datasets.config import ProcessingConfig
 from nucseg.models.bundle import ModelBundle
-from nucseg.training.config import SamplingConfig, TrainingConfig
+from nucseg.tasks import task_of
+from nucseg.tasks.base import Task
+from nucseg.training.config import TrainingConfig
 
 
 def trainer(model: str) -> Callable[..., ModelBundle]:
@@ -22,7 +24,7 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         augmenter: dict[str, Any],
         preprocessing: ProcessingConfig,
         architecture: dict[str, Any],
-        sampling: SamplingConfig,
+        sampling: Any,
         training: TrainingConfig,
         folder: Path,
     ) -> ModelBundle:
@@ -35,7 +37,7 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
             augmenter: The serialised augmenter.
             preprocessing: The transforms, which become part of the model.
             architecture: The model's own parameters.
-            sampling: Which patches of which images are drawn.
+            sampling: Which patches of which images are drawn: what becomes a `SAMPLING` of the task.
             training: Length, rate, precision and seed.
             folder: Folder for checkpoints and TensorBoard logs.
 
@@ -47,25 +49,26 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
         from nucseg.augment.augmenter import Augmenter
         from nucseg.models.registry import create_model, project_models
         from nucseg.training.train import bundle_pretrained
-        from nucseg.training.train import train as train_segmenter
+        from nucseg.training.train import train as train_model
 
         keras.utils.set_random_seed(training.seed)  # patches are drawn with separate seeds
-        segmenter = create_model(project_models()[model], architecture)
+        task, network = task_of(model), create_model(project_models()[model], architecture)
         if not architecture.get("fine_tune", True):
             return bundle_pretrained(
                 samples,
-                segmenter,
+                network,
                 transforms=preprocessing.transforms,
                 config=training,
                 name=model,
                 parameters=architecture,
             )
-        return train_segmenter(
+        return train_model(
             samples,
-            segmenter,
+            network,
+            task=task.training(),
             transforms=preprocessing.transforms,
             augmenter=Augmenter.from_dict(augmenter),
-            sampling=sampling,
+            sampling=task.SAMPLING.model_validate(sampling),
             config=training,
             folder=folder,
             name=model,
@@ -75,16 +78,21 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
     return train
 
 
-def tune(trained: ModelBundle, samples: list[Sample]) -> ModelBundle:
-    """Choose the model's thresholds on the validation split.
+def tuner(task: Task) -> Callable[..., ModelBundle]:
+    """Create the node function that chooses the thresholds of a model of a task."""
 
-    Args:
-        trained: The trained model.
-        samples: The manifest.
+    def tune(trained: ModelBundle, samples: list[Sample]) -> ModelBundle:
+        """Choose the model's thresholds on the validation split.
 
-    Returns:
-        The model with its thresholds.
-    """
-    from nucseg.training.train import tune_thresholds
+        Args:
+            trained: The trained model.
+            samples: The manifest.
 
-    return tune_thresholds(trained, samples)
+        Returns:
+            The model with its thresholds.
+        """
+        from nucseg.training.train import tune_thresholds
+
+        return tune_thresholds(trained, samples, task.training())
+
+    return tune

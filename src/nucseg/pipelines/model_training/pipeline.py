@@ -2,7 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.model_training.nodes import trainer, tune
+from nucseg.pipelines.model_training.nodes import trainer, tuner
+from nucseg.tasks import shared_names, task_of
 
 
 def create_pipeline(model: str) -> Pipeline:
@@ -30,10 +31,10 @@ def create_pipeline(model: str) -> Pipeline:
                 outputs="trained",
                 name="train",
             ),
-            Node(tune, inputs=["trained", "samples"], outputs="model", name="tune_thresholds"),
+            Node(tuner(task_of(model)), inputs=["trained", "samples"], outputs="model", name="tune_thresholds"),
         ],
         namespace=model,
-        inputs={"samples", "augmenter"},
-        parameters={"data_preprocessing"},
+        inputs=shared_names(model, "samples", "augmenter"),
+        parameters=shared_names(model, "data_preprocessing"),
         tags=["model_training"],
     )

@@ -1,6 +1,6 @@
 """Nodes of results_visualization."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,9 @@ from PIL import Image
 from nucseg.core.types import Sample
 from nucseg.images.io import read_image
 from nucseg.models.run import RunRecord
-from nucseg.reporting.config import VisualizationConfig
-from nucseg.reporting.html import Differences, ModelReport, render_report
+from nucseg.reporting.config import ImageChoice
+from nucseg.reporting.html import Differences, render_report
+from nucseg.reporting.page import ModelReport
 from nucseg.reporting.selection import choose_differences, choose_images, image_keys
 from nucseg.tasks.base import Task
 
@@ -37,7 +38,7 @@ def drawer(task: Task) -> Callable[..., Iterator[dict[str, Image.Image]]]:
     """Create the node function that draws the chosen test images of one model."""
 
     def draw(
-        candidates: LazyRecords, samples: list[Sample], per_image: pd.DataFrame, config: VisualizationConfig
+        candidates: LazyRecords, samples: list[Sample], per_image: pd.DataFrame, config: Any
     ) -> Iterator[dict[str, Image.Image]]:
         """Draw truth and prediction of the chosen test images, one at a time.
 
@@ -45,11 +46,12 @@ def drawer(task: Task) -> Callable[..., Iterator[dict[str, Image.Image]]]:
             candidates: The record of each test image.
             samples: The manifest.
             per_image: Scores of each test image.
-            config: Which images to draw.
+            config: Which images to draw: what becomes a `VISUALIZATION` of the task.
 
         Yields:
             Picture by `<dataset>/<image_id>`.
         """
+        config = task.VISUALIZATION.model_validate(config)
         draw_image = _image_drawer(task, candidates, samples, per_image, config)
         for choice in choose_images(per_image, config):
             yield {choice.key: draw_image(choice.key)}
@@ -61,7 +63,7 @@ def sectioner(task: Task) -> Callable[..., Section]:
     """Create the node function that collects one model's part of the report."""
 
     def section(
-        config: VisualizationConfig,
+        config: Any,
         samples: list[Sample],
         candidates: LazyRecords,
         overlays: LazyPictures,
@@ -73,7 +75,7 @@ def sectioner(task: Task) -> Callable[..., Section]:
         """Collect one model's part of the report.
 
         Args:
-            config: Which images are shown.
+            config: Which images are shown: what becomes a `VISUALIZATION` of the task.
             samples: The manifest.
             candidates: The record of each test image.
             overlays: The pictures from `draw`.
@@ -82,6 +84,7 @@ def sectioner(task: Task) -> Callable[..., Section]:
             per_image: Scores of each test image.
             *tables: The task's `TABLES`.
         """
+        config = task.VISUALIZATION.model_validate(config)
         choices = choose_images(per_image, config)
         shown = {choice.key: overlays[choice.key]() for choice in choices}
         further = dict(zip(task.TABLES, tables, strict=True))
@@ -91,17 +94,26 @@ def sectioner(task: Task) -> Callable[..., Section]:
     return section
 
 
-def draw_differences(config: VisualizationConfig, *sections: Section) -> tuple[dict[str, Image.Image], Differences]:
-    """Draw each model's prediction for the test images on which they differ most.
+def difference_drawer(task: Task) -> Callable[..., tuple[dict[str, Image.Image], Differences]]:
+    """Create the node function that draws where the models of a task differ."""
 
-    Args:
-        config: The number of images.
-        *sections: The models.
+    def draw_differences(config: Any, *sections: Section) -> tuple[dict[str, Image.Image], Differences]:
+        """Draw each model's prediction for the test images on which they differ most.
 
-    Returns:
-        Pictures by `<model>/<dataset>/<image_id>`, and what the report shows of them (Kedro cannot load a folder that
-        is empty): nothing where the models do not differ, or where there is only one.
-    """
+        Args:
+            config: The number of images: what becomes a `VISUALIZATION` of the task.
+            *sections: The models.
+
+        Returns:
+            Pictures by `<model>/<dataset>/<image_id>`, and what the report shows of them (Kedro cannot load a folder
+            that is empty): nothing where the models do not differ, or where there is only one.
+        """
+        return _differences(task.VISUALIZATION.model_validate(config), sections)
+
+    return draw_differences
+
+
+def _differences(config: ImageChoice, sections: Sequence[Section]) -> tuple[dict[str, Image.Image], Differences]:
     by_model = {section.report.metrics["model"]: section for section in sections}
     choices = choose_differences({model: section.report.per_image for model, section in by_model.items()}, config)
     drawn = {choice.key: {model: section.draw(choice.key) for model, section in by_model.items()} for choice in choices}
@@ -109,17 +121,23 @@ def draw_differences(config: VisualizationConfig, *sections: Section) -> tuple[d
     return pictures, Differences(choices, drawn)
 
 
-def report(differences: Differences, *sections: Section) -> str:
-    """Write the page that shows all models side by side.
+def reporter(task: Task) -> Callable[..., str]:
+    """Create the node function that writes the report of the models of a task."""
 
-    Args:
-        differences: From `draw_differences`.
-        *sections: The models.
+    def report(differences: Differences, *sections: Section) -> str:
+        """Write the page that shows all models side by side.
 
-    Returns:
-        The page.
-    """
-    return render_report([section.report for section in sections], datetime.now().astimezone(), differences)
+        Args:
+            differences: From `draw_differences`.
+            *sections: The models.
+
+        Returns:
+            The page.
+        """
+        reports = [section.report for section in sections]
+        return render_report(reports, datetime.now().astimezone(), differences, task.PAGE)
+
+    return report
 
 
 def _image_drawer(
@@ -127,7 +145,7 @@ def _image_drawer(
     candidates: LazyRecords,
     samples: list[Sample],
     per_image: pd.DataFrame,
-    config: VisualizationConfig,
+    config: ImageChoice,
 ) -> Callable[[str], Image.Image]:
     """Return the function that draws truth and prediction of one image, by its key."""
     by_key = {sample.key: sample for sample in samples}

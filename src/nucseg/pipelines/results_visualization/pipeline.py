@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.results_visualization.nodes import draw_differences, drawer, report, sectioner
-from nucseg.tasks import task_of
+from nucseg.pipelines.results_visualization.nodes import difference_drawer, drawer, reporter, sectioner
+from nucseg.tasks import shared_names, task_of
 
 # The report is outside the models' namespaces and deliberately reads from each of them.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.'", category=UserWarning)
@@ -16,20 +16,22 @@ def create_pipeline(models: Sequence[str]) -> Pipeline:
     """Build the pipeline: predictions and metrics of the models to `<model>.overlays` and `report`.
 
     Args:
-        models: The models that stand side by side in the report.
+        models: The models that stand side by side in the report, of one task.
 
     Returns:
         The pipeline; the report and the pictures that compare the models are in no namespace.
     """
+    task = task_of(models[0])
+    named = shared_names(models[0], "results_visualization", "differences", "compared", "report")
     sections = [f"{model}.section" for model in models]
     page = [
         Node(
-            draw_differences,
-            inputs=["params:results_visualization", *sections],
-            outputs=["differences", "compared"],
+            difference_drawer(task),
+            inputs=[f"params:{named['results_visualization']}", *sections],
+            outputs=[named["differences"], named["compared"]],
             name="draw_differences",
         ),
-        Node(report, inputs=["compared", *sections], outputs="report", name="write_report"),
+        Node(reporter(task), inputs=[named["compared"], *sections], outputs=named["report"], name="write_report"),
     ]
     return Pipeline([*map(_of_model, models), Pipeline(page)], tags=["results_visualization"])
 
@@ -55,6 +57,6 @@ def _of_model(model: str) -> Pipeline:
             ),
         ],
         namespace=model,
-        inputs={"samples"},
-        parameters={"results_visualization"},
+        inputs=shared_names(model, "samples"),
+        parameters=shared_names(model, "results_visualization"),
     )

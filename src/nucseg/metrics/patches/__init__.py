@@ -1,0 +1,1 @@
+"""How well patches are classified, and mitoses of a field found."""

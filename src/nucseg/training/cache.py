@@ -30,6 +30,10 @@ class Cache(Generic[T]):
         self._lock = threading.Lock()
         self._load_locks = [threading.Lock() for _ in range(n)]
 
+    def __len__(self) -> int:
+        """Return the number of samples in memory."""
+        return len(self._held)
+
     def get(self, index: int) -> T:
         """Return the sample at `index`, from memory or from its files."""
         with self._load_locks[index]:  # a second thread waits instead of reading the same image again

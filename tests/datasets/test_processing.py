@@ -202,7 +202,7 @@ def rows(n: int) -> pd.DataFrame:
         {"image_id": [f"{number:05d}" for number in range(n)], "dataset": "bbbc038", "modality": "fluorescence"}
         | {"magnification": None, "test_class": None, **shape, "splits": "train val test", "field": None}
         | {"overlap_px": 0, "fingerprint": "", "image_path": "images/i.tif", "label_path": "labels/i.tif"}
-    )[CONVERTED_COLUMNS]
+    )
 
 
 NO_GROUPS = ProcessingConfig.model_validate({"transforms": [], "split": {"group_near_duplicates": False}})

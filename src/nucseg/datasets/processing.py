@@ -120,9 +120,8 @@ def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataF
         raise InputError(
             "No sample could be converted; rejected.csv lists the reasons. Check the archives and fetch them again."
         )
-    rows = converted.astype({"image_id": str, "n_nuclei": "Int64"}).sort_values(
-        ["dataset", "image_id"], ignore_index=True
-    )
+    rows = converted.reindex(columns=CONVERTED_COLUMNS)  # a file of an earlier version lacks the last ones
+    rows = rows.astype({"image_id": str, "n_nuclei": "Int64"}).sort_values(["dataset", "image_id"], ignore_index=True)
     rows["split"] = ""
     for (_, splits), alike in rows.groupby(["dataset", "splits"]):
         rows.loc[alike.index, "split"] = _splits(alike, str(splits).split(), config.split)

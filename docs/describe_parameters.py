@@ -55,7 +55,8 @@ def describe() -> str:
             "",
             *_table(section, reference, models, given),
         ]
-        for title, name in _choices(reference, models):
+        # Those of the patches are the same transforms again.
+        for title, name in _choices(reference, models) if "transforms" in given["base"][section] else []:
             lines += [f"### {title}", "", models[name].get("description", "").split("\n")[0], ""]
             values = {each["name"]: each for each in given["base"][section]["transforms"]}.get(title.strip("`"), {})
             table = _table("", {"$ref": f"#/$defs/{name}"}, models, {"base": values})

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nucseg.core.errors import ConfigError
 from nucseg.core.types import Sample
 from nucseg.datasets.config import ProcessingConfig
 from nucseg.datasets.points import draw_points
 from nucseg.images.io import write_image, write_labels
 from nucseg.pipeline_registry import register_pipelines
 from nucseg.pipelines import model_evaluation, model_training, results_visualization
+from nucseg.training.config import TrainingConfig
 
 TRAINING = {
     "patch_size": 32,
@@ -69,8 +71,10 @@ def test_from_points_to_the_report(run: Callable, crops: list[Sample], tmp_path:
         return {name: value for name, value in (section | made).items() if name in pipeline.inputs()}
 
     training = model_training.create_pipeline("mitosis")
-    from nucseg.training.config import TrainingConfig
-
+    with pytest.raises(ConfigError, match="patch_size: 64 is not allowed with this model, which takes patches of 32"):
+        run(
+            training, inputs(training, {"params:mitosis.training": TrainingConfig(patch_size=64, validation_patches=1)})
+        )
     section["params:mitosis.training"] = TrainingConfig.model_validate(TRAINING)
     made = run(training, inputs(training, {}))
     bundle = made["mitosis.model"]

@@ -123,6 +123,12 @@ def train(
             f"training.patch_size: {config.patch_size} is not allowed with this model; "
             f"it must be a multiple of {model.stride}."
         )
+    taken = model.keras_model.inputs[0].shape[1]
+    if taken not in (None, config.patch_size):
+        raise ConfigError(
+            f"training.patch_size: {config.patch_size} is not allowed with this model, which takes patches of {taken} "
+            "pixels (architecture.patch_size); set both to the same value."
+        )
     settings = _settings(parameters, sampling, config, transforms, augmenter)
     digest = data_digest([*training, *validation])
     callbacks = make_callbacks(config, folder / "tensorboard")

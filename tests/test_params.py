@@ -120,7 +120,8 @@ def test_a_missing_key_names_the_file_that_leads_to_it(tmp_path: Path) -> None:
 
 def test_what_must_be_a_list_is_said_in_plain_words() -> None:
     said = _said_of_params("inference", formats="labels")
-    assert "inference.formats is 'labels': must be a list; --params takes no lists, a file in conf/local does" in said
+    wrong = "inference.formats is 'labels': must be a list"
+    assert f"{wrong}; lists cannot be set with --params, but in a file in conf/local" in said
     assert "tuple" not in said
 
 

@@ -54,7 +54,7 @@ class ModelParameters(BaseModel, Generic[Architecture, Sampling]):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    architecture: Architecture = Field(description="The network, and where its weights start from.")
+    architecture: Architecture = Field(description="The network and its initial weights.")
     sampling: Sampling = Field(description="Which patches it is trained on.")
     training: TrainingConfig = Field(description="How it is trained.")
 
@@ -131,7 +131,11 @@ def check_parameters(parameters: Mapping[str, Any], folders: list[Path]) -> Para
         lines = []
         for keys, kinds in allowed.items():
             source = _source(keys, parameters, folders)
-            hint = "; --params takes no lists, a file in conf/local does" if kinds == ["must be a list"] else ""
+            hint = (
+                "; lists cannot be set with --params, but in a file in conf/local"
+                if kinds == ["must be a list"]
+                else ""
+            )
             line = f"- {source}: {_shown(keys, parameters)}: {' or '.join(kinds)}"
             lines.append(line + (hint if source.startswith("--params") else ""))
         raise ConfigError("\n".join([f"{len(lines)} wrong parameter(s):", *lines])) from None

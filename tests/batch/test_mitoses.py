@@ -87,7 +87,7 @@ def test_planted_mitoses_come_back_in_every_file(run, slide, tmp_path) -> None:
     counts = json.loads((tmp_path / "out/slide.mitoses.json").read_text())
     assert (counts["nuclei"], counts["mitoses"], counts["densest_2mm2"]) == (6, 2, None)
     assert counts["remark"].startswith("6 nuclei were classified; a mitosis that was not found as a nucleus is not ")
-    assert "less than 2 mm²" in counts["remark"]
+    assert "smaller than 2 mm²" in counts["remark"]
     assert Image.open(tmp_path / "out/slide.mitoses.png").size == (240, 200)
     (row,) = summary(tmp_path / "out")
     assert {name: row[name] for name in ("image", "status", "nuclei", "mitoses", "area_mm2", "densest_2mm2")} == {

@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
     model: str = Field("stardist", min_length=1, description="Name of the default model, or its folder.")
     segmenter: str = Field(
-        "stardist", min_length=1, description="Model that finds the nuclei of slides for a model that classifies them."
+        "stardist",
+        min_length=1,
+        description="Name or folder of the model that finds nuclei on slides, if the default model classifies them.",
     )
     models: Path | None = Field(None, description="Folder with additional models, one folder per model.")
     precision: Precision = Field("auto", description="Compute precision of the networks.")

@@ -70,7 +70,7 @@ def test_an_alpha_channel_is_left_out(image) -> None:
 @pytest.mark.parametrize(
     "dtype, shape, pixel_size, said",
     [
-        ("u1", (8, 8), (0.25, 0.25), "slide: is a grey image. .* give the colour scan"),
+        ("u1", (8, 8), (0.25, 0.25), "slide: is a grey image. .* use the colour scan"),
         ("u2", (8, 8, 3), (0.25, 0.25), "slide: has pixels of dtype uint16; .* RGB of 8 bits"),
         ("u1", (8, 8, 3), None, "slide: its pixel size is unknown, .* at 0.25 µm per pixel; give it .* --pixel-size"),
         ("u1", (8, 8, 3), (352.8, 352.8), "slide: its pixel size is 352.8 µm; .* from 0.08 to 1 µm per pixel"),

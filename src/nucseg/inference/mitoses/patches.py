@@ -123,4 +123,4 @@ def check_colours(name: str, channels: int) -> None:
         raise InputError(f"{name}: its colours are those of a grey image or of one stain. {_COLOURS}")
 
 
-_COLOURS = "Mitoses are recognised in the colours of haematoxylin and eosin; give the colour scan."
+_COLOURS = "Mitoses are recognised in the colours of haematoxylin and eosin; use the colour scan."

@@ -52,7 +52,7 @@ def what_it_depends_on(nuclei: int) -> str:
 def remark(found: Mitoses) -> str:
     """Return the remark on the counts, in a sentence or two."""
     smaller = (
-        f" The image has less than {FIELD_MM2:g} mm², so there is no count of a field."
+        f" The image is smaller than {FIELD_MM2:g} mm², so there is no count for a field."
         if found.area_mm2 < FIELD_MM2
         else ""
     )

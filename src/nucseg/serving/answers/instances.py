@@ -110,7 +110,7 @@ CONTRACT = Contract(
     title="MAX Nucleus Segmenter",
     description="Find every nucleus in a microscopy image: at once, or queued if the image is large.",
     predict="Find the nuclei of an image at once; large images go to POST /tasks.",
-    invocations="Find the nuclei of the image that is the body.\n\n"
+    invocations="Find the nuclei of the image in the request body.\n\n"
     "`Accept: image/png` or `application/x-image` asks for the mask as PNG, 255 where any nucleus is.",
     image="PNG, TIFF or JPEG of any size up to the limit.",
 )

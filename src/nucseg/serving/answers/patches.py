@@ -87,7 +87,7 @@ def load(folder: Path, settings: Settings) -> ServedModel:
     classifier = load_classifier(folder)
     if classifier.patch_size != _SIDE:
         raise ModelError(
-            f"model {folder.name}: takes patches of {classifier.patch_size} pixels a side; the service is for {_SIDE}."
+            f"model {folder.name}: takes patches of {classifier.patch_size} pixels a side; the service needs {_SIDE}."
         )
     options = PredictOptions(precision=settings.precision)
     return ServedClassifier(
@@ -150,6 +150,6 @@ CONTRACT = Contract(
     title="MAX Breast Cancer Mitosis Detector",
     description="Predict the probability that a patch shows a mitosis, and find the mitoses of whole slides.",
     predict="Predict the probability that a patch of 64 x 64 pixels shows a mitosis; slides go to POST /tasks.",
-    invocations="Predict the probability that the patch of 64 x 64 pixels that is the body shows a mitosis.",
+    invocations="Predict the probability that the patch of 64 x 64 pixels in the request body shows a mitosis.",
     image="An image file encoded as PNG with the size 64*64, RGB, 0.25 µm per pixel.",
 )

@@ -53,16 +53,19 @@ class PointSamplingConfig(BaseModel):
     positive_share: float = Field(0.5, gt=0, lt=1, description="Share of the training patches of class 1.")
     shift: float = Field(8.0, ge=0, le=64, description="Largest offset of a point from the patch's centre, in pixels.")
     distance: float = Field(
-        40.0, ge=8, le=512, description="Pixels at least between a negative patch's centre and every annotated point."
+        40.0,
+        ge=8,
+        le=512,
+        description="Minimum distance in pixels between the centre of a negative patch and every annotated point.",
     )
     dark_share: float = Field(
         0.5, ge=0, le=1, description="Share of the negatives that are among the darkest spots of their image."
     )
     hard_share: float = Field(
-        0.0, ge=0, le=1, description="Share of the negatives that a first model took for class 1; 0: no first model."
+        0.0, ge=0, le=1, description="Share of the negatives that a first model mistook for class 1; 0: no first model."
     )
     negatives_per_image: int = Field(
-        3, ge=1, le=1000, description="Negatives of an image that validation and evaluation count: the darkest spots."
+        3, ge=1, le=1000, description="Number of negatives per image (its darkest spots) in validation and evaluation."
     )
 
 

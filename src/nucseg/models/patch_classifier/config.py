@@ -26,9 +26,9 @@ class PatchClassifierConfig(BaseModel):
     classes: tuple[ClassName, ClassName] = Field(
         ("other", "mitosis"), description="Names of the classes 0 and 1; the probability is that of class 1."
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the last features that training leaves out.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate of the last features in training.")
     views: Literal[1, 4, 8] = Field(
-        1, description="Views of a patch whose outputs are averaged: 1, the 4 flips, or the 8 turns and flips."
+        1, description="Views of a patch whose outputs are averaged: 1, the 4 flips, or the 8 rotations and flips."
     )
     pretrained: str | None = Field(
         None, description="Initial weights: null for random ones, a model folder, or `imagenet` (lite, resnet50)."

@@ -156,15 +156,15 @@ def test_nothing_is_found_where_there_is_nothing(predictor, kind):
 
 
 def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
-    image, labels = real_image(return_mask=True)
+    image, labels = (pixels[:256, :256] for pixels in real_image(return_mask=True))
     scores = {}
     for factor in (1, 2, 4):
         part = rescale(image, factor, order=3, preserve_range=True).astype(np.uint16)
         truth = np.kron(labels, np.ones((factor, factor), np.int32))
         scores[factor] = matching(truth, predictor.predict(part).labels, thresh=0.5).f1
     assert scores[1] > 0.8
-    # At a wrong scale nearly all are lost; one image of 125 nuclei says no more than this.
-    assert min(scores[2], scores[4]) > scores[1] - 0.08
+    # At a wrong scale nearly all are lost; a part of one image says no more than this.
+    assert min(scores[2], scores[4]) > scores[1] - 0.15
 
 
 def field() -> np.ndarray:
@@ -187,8 +187,7 @@ def test_one_stain_in_false_colour_has_the_nuclei_of_its_grey_image(predictor, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("value", [0, 65535])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("value, channels", [(0, 1), (65535, 3)])
 def test_the_surroundings_of_a_scan_change_nothing(predictor, value, channels):
     image = real_image()[:256, :256]
     canvas = np.full((700, 740), value, image.dtype)
@@ -213,7 +212,15 @@ def test_each_nucleus_is_one_piece_without_holes(predictor):
         assert np.array_equal(make_whole(labels), labels)
 
 
-@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        "float32",
+        pytest.param(
+            "bfloat16", marks=pytest.mark.skipif(use_precision("auto") == "float32", reason="no bfloat16 here")
+        ),
+    ],
+)
 @pytest.mark.parametrize("name", SHIPPED)
 def test_no_seam_shows_in_a_real_image(models, name, precision):
     predictor = Predictor.load(models / name, PredictOptions(scale=1.0, precision=precision))

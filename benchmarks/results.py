@@ -3,7 +3,7 @@
     kedro run --env cpu --tags model_validation    # evaluates the models in data/06_models python benchmarks/results.py
     # copies their scores and training curves
 
-The scores are kept in `docs/results/<model>.json`; the README's table is made from these files.
+The scores are kept in `docs/results/<model>.json`; the README's tables are made from these files.
 """
 
 import json
@@ -19,6 +19,8 @@ from nucseg.reporting.tables import format_score, metric_rows
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs/results"
 BEGIN, END = "<!-- results: made by benchmarks/results.py -->\n", "<!-- end of results -->"
+PATCHES_BEGIN, PATCHES_END = "<!-- mitosis: made by benchmarks/results.py -->\n", "<!-- end of mitosis -->"
+PATCHES = "mitosis"
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
@@ -42,6 +44,29 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def patches_table(metrics: dict[str, Any]) -> str:
+    """Write a Markdown table of classified patches, one row per data set.
+
+    Args:
+        metrics: `metrics.json` of the classifier.
+    """
+    lines = [
+        "| test slides | slides | patches | mitoses among them | F1 | precision | recall | AP | ROC AUC | "
+        "balanced accuracy | calibration error |",
+        "|---|" + "---:|" * 10,
+    ]
+    for name, group in {**metrics["by"]["test_class"], "all": metrics["overall"]}.items():
+        found = {key: format_score(value) for key, value in group.items()}
+        intervals = [
+            f"{found[key]} ({found[f'{key}_low']} to {found[f'{key}_high']})" for key in ("f1", "average_precision")
+        ]
+        cells = [name, found["n_cases"], found["n_patches"], f"{100 * group['prevalence']:.1f} %", intervals[0]]
+        cells += [found["precision"], found["recall"], intervals[1]]
+        cells += [found[key] for key in ("roc_auc", "balanced_accuracy", "calibration_error")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def page(readme: str) -> str:
     """Return docs/results.md: the README's section on the results."""
     text = readme.partition("## Results\n")[2].partition("\n## ")[0]
@@ -49,9 +74,15 @@ def page(readme: str) -> str:
 
 
 def readme_with(readme: str, results: dict[str, dict[str, Any]]) -> str:
-    """Return the README's text with the table of `results` between its two marks."""
+    """Return the README's text with the tables of `results` between their marks."""
+    nuclei = {model: metrics for model, metrics in results.items() if model != PATCHES}
     before, _, rest = readme.partition(BEGIN)
-    return before + BEGIN + "\n" + table(results) + "\n" + END + rest.partition(END)[2]
+    readme = before + BEGIN + "\n" + table(nuclei) + "\n" + END + rest.partition(END)[2]
+    if PATCHES not in results:
+        return readme
+    before, _, rest = readme.partition(PATCHES_BEGIN)
+    written = PATCHES_BEGIN + "\n" + patches_table(results[PATCHES]) + "\n" + PATCHES_END
+    return before + written + rest.partition(PATCHES_END)[2]
 
 
 def kept_results() -> dict[str, dict[str, Any]]:

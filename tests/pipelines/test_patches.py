@@ -62,7 +62,7 @@ def test_from_points_to_the_report(run: Callable, crops: list[Sample], tmp_path:
         "params:patches.model_evaluation": {"bootstrap": 10},
         "params:patches.results_visualization": {"worst": 1},
         "params:mitosis.architecture": {"network": "small", "patch_size": 32},
-        "params:mitosis.sampling": {"shift": 2, "distance": 30},
+        "params:mitosis.sampling": {"shift": 2, "distance": 30, "hard_share": 0.3},
         "params:mitosis.training": TRAINING,
         "mitosis.training_folder": tmp_path / "run",
     }
@@ -78,6 +78,9 @@ def test_from_points_to_the_report(run: Callable, crops: list[Sample], tmp_path:
     section["params:mitosis.training"] = TrainingConfig.model_validate(TRAINING)
     made = run(training, inputs(training, {}))
     bundle = made["mitosis.model"]
+    assert list(made["mitosis.mined"].columns) == ["key", "row", "column", "probability"]
+    # The first model is final where it mistook nothing.
+    assert (made["mitosis.retrained"] is made["mitosis.trained"]) == made["mitosis.mined"].empty
     assert bundle.run.parameters.sampling["distance"] == 30
     assert set(bundle.model.thresholds) == {"probability", "temperature"}
     assert bundle.run.validation.scores["overall"]["n_patches"] == 2 * 4

@@ -1,6 +1,8 @@
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nucseg.augment.augmenter import Augmenter
@@ -10,8 +12,19 @@ from nucseg.datasets.points import draw_points
 from nucseg.images.io import write_image, write_labels
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Normalize
+from nucseg.models.bundle import ModelBundle
 from nucseg.training.config import PointSamplingConfig, TrainingConfig
-from nucseg.training.points import PointPatches, classify_at, classify_sample, cut_patch, load_points, make_patches
+from nucseg.training.points import (
+    MinedSampling,
+    PointPatches,
+    classify_at,
+    classify_sample,
+    cut_patch,
+    load_points,
+    make_patches,
+    mine_negatives,
+    with_mined,
+)
 
 MITOSIS, OTHER = (40, 20, 90), (120, 60, 150)
 SAMPLING = PointSamplingConfig(shift=0)
@@ -89,14 +102,9 @@ def test_the_largest_shift(write):
 
 def test_hard_negatives_are_seen_more_often(write):
     sample = write("a", [(64, 64)], [(20, 20), (20, 110), (110, 20), (110, 110)])
-    hard = PointPatches(
-        [sample],
-        None,
-        64,
-        100,
-        SAMPLING.model_copy(update={"hard_share": 1.0}),
-        {sample.key: [(20, 110)], "other/x": [(1, 1)]},
-    )
+    mined = pd.DataFrame({"key": [sample.key, "other/x"], "row": [20, 1], "column": [110, 1]})
+    sampling = with_mined(SAMPLING.model_copy(update={"hard_share": 1.0}), mined)
+    hard = PointPatches([sample], None, 64, 100, sampling)
     expected = cut_patch(hard._cache.get(0).image, 20, 110, 64) / np.float32(255)
     negatives = [patch for patch, truth in map(hard.draw, map(np.random.default_rng, range(30))) if not truth]
     assert negatives
@@ -173,3 +181,23 @@ def test_more_places_than_a_batch(write):
     places = np.array([(64, 64), (0, 0)] * 70)
     np.testing.assert_array_equal(classify_at(Blueness(), image, places), [1, 0] * 70)
     assert classify_at(Blueness(), image, places[:0]).shape == (0,)
+
+
+class Darkness(Blueness):
+    """Takes whatever is dark in red for a mitosis."""
+
+    def classify(self, patches):
+        return 1 - patches[:, 32, 32, 0].astype(np.float32) / 255
+
+
+def test_what_a_first_model_takes_for_mitoses_is_mined(write):
+    samples = [write("a", [(64, 64)], [(20, 20)]), replace(write("b", [(64, 64)], [(20, 20)]), split="val")]
+    bundle = ModelBundle("mitosis", Darkness(), ())
+    mined = mine_negatives(bundle, samples, SAMPLING.model_copy(update={"hard_share": 0.3}))
+    assert mined["key"].unique().tolist() == ["drawn/a"]
+    assert abs(mined.loc[0, ["row", "column"]].astype(int) - 20).max() <= 1
+    assert mined["probability"].is_monotonic_decreasing
+    assert mined["probability"].min() >= 0.5
+    assert mine_negatives(bundle, samples, SAMPLING).empty
+    sampling = with_mined(SAMPLING, mined)
+    assert MinedSampling.model_validate(sampling.model_dump(mode="json")) == sampling

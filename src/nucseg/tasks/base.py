@@ -29,6 +29,8 @@ class Task(Protocol):
         EVALUATION: The type of the parameters `model_evaluation`.
         VISUALIZATION: The type of the parameters `results_visualization`.
         PAGE: What the report says beside scores.
+        MINES: Whether a second training sees what a first model mistook; then `mine` and `with_mined` are there, as
+            `nucseg.tasks.patches` has them.
         TABLES: The datasets of the catalog that `evaluate` returns beside metrics and scores; each is an argument of
             `ModelReport`.
         EXPORTS: The datasets of the catalog that `exports` returns.
@@ -39,6 +41,7 @@ class Task(Protocol):
     EVALUATION: type[BaseModel]
     VISUALIZATION: type[ImageChoice]
     PAGE: Page
+    MINES: bool
     TABLES: tuple[str, ...]
     EXPORTS: tuple[str, ...]
 

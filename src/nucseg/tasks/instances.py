@@ -32,6 +32,7 @@ SAMPLING: type[BaseModel] = SamplingConfig
 EVALUATION: type[BaseModel] = EvaluationConfig
 VISUALIZATION: type[ImageChoice] = VisualizationConfig
 PAGE: Page = NUCLEI
+MINES: bool = False
 TABLES: tuple[str, ...] = ("sizes",)
 EXPORTS: tuple[str, ...] = ("submission", "coco")
 

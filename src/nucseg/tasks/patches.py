@@ -1,6 +1,6 @@
 """Patch classification: points, and the class of the patches round them and away from them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ SAMPLING: type[BaseModel] = PointSamplingConfig
 EVALUATION: type[BaseModel] = PatchEvaluationConfig
 VISUALIZATION: type[ImageChoice] = PatchVisualizationConfig
 PAGE: Page = PATCHES
+MINES: bool = True
 
 
 def training() -> "TaskTraining":
@@ -40,6 +41,20 @@ def training() -> "TaskTraining":
     from nucseg.training.train import TaskTraining
 
     return TaskTraining(make_patches, seen_patches, validation_scores)
+
+
+def mine(bundle: ModelBundle, samples: Sequence[Sample], sampling: PointSamplingConfig) -> pd.DataFrame:
+    """Return the negatives of the train split that a first model takes for class 1."""
+    from nucseg.training.points import mine_negatives
+
+    return mine_negatives(bundle, samples, sampling)
+
+
+def with_mined(sampling: PointSamplingConfig, mined: pd.DataFrame) -> PointSamplingConfig:
+    """Return the sampling of a second training."""
+    from nucseg.training import points
+
+    return points.with_mined(sampling, mined)
 
 
 def read_truth(sample: Sample) -> NDArray:

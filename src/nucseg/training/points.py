@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nucseg.augment.augmenter import Augmenter
 from nucseg.augment.window import mirrored_window
@@ -30,8 +32,11 @@ _MARGIN = 8
 _DARKEST = 5
 _BATCH = 64
 
-HardNegatives = dict[str, list[tuple[int, int]]]
-"""Row and column of what a first model took for class 1, by the key of the sample."""
+
+class MinedSampling(PointSamplingConfig):
+    """The sampling of a second training: with the negatives that a first model took for class 1."""
+
+    hard: dict[str, list[tuple[int, int]]] = Field({}, description="Rows and columns by the key of the sample.")
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,6 @@ class PointPatches:
         patch_size: Rows and columns of a patch.
         cache_mb: Memory limit for images in MiB.
         sampling: Which patches are drawn.
-        hard: Negatives to see more often.
 
     Raises:
         InputError: No sample has a point, or none a place away from all.
@@ -100,7 +104,6 @@ class PointPatches:
         patch_size: int,
         cache_mb: int,
         sampling: PointSamplingConfig,
-        hard: HardNegatives | None = None,
     ) -> None:
         self._augmenter = augmenter
         self._patch_size = patch_size
@@ -110,10 +113,9 @@ class PointPatches:
         self._positives = [(index, *place) for index, each in enumerate(loaded) for place in each.positives]
         self._with_negatives = [index for index, each in enumerate(loaded) if len(each.negatives)]
         self._counted = [index for index, each in enumerate(loaded) if len(each.counted)]
+        hard = sampling.hard if isinstance(sampling, MinedSampling) else {}
         numbers = {sample.key: index for index, sample in enumerate(samples)}
-        self._hard = [
-            (numbers[key], *place) for key, found in (hard or {}).items() if key in numbers for place in found
-        ]
+        self._hard = [(numbers[key], *place) for key, found in hard.items() if key in numbers for place in found]
         if not self._positives or not self._with_negatives:
             raise InputError(
                 f"the {len(samples)} images hold {len(self._positives)} annotated points and "
@@ -219,7 +221,7 @@ def _framed(image: NDArray, place: NDArray, negatives: NDArray, rng: np.random.G
 
 def sampling_of(bundle: ModelBundle) -> PointSamplingConfig:
     """Return how the patches were chosen that a model was tuned on, so that it is measured on such patches."""
-    return PointSamplingConfig.model_validate(bundle.run.parameters.sampling or {})
+    return MinedSampling.model_validate(bundle.run.parameters.sampling or {})
 
 
 def seen_patches(bundle: ModelBundle, samples: Sequence[Sample]) -> tuple[list[NDArray], list[int]]:
@@ -236,6 +238,38 @@ def seen_patches(bundle: ModelBundle, samples: Sequence[Sample]) -> tuple[list[N
             patches.append(cut_patch(loaded.image, row, column, model.patch_size))
             classes.append(int(truth))
     return patches, classes
+
+
+def mine_negatives(bundle: ModelBundle, samples: Sequence[Sample], sampling: PointSamplingConfig) -> pd.DataFrame:
+    """Find the negatives of the train split that a model takes for class 1.
+
+    Args:
+        bundle: A first model, with its thresholds.
+        samples: The manifest.
+        sampling: How negatives are found; without a `hard_share` none are looked for.
+
+    Returns:
+        One row per negative, columns `key` (of the sample), `row`, `column` and `probability`, the surest first.
+    """
+    rows: list[dict[str, Any]] = []
+    for sample in samples if sampling.hard_share else []:
+        if sample.split == "train":
+            loaded = load_points(sample, sampling, bundle.model.patch_size)
+            probabilities = classify_at(bundle.model, loaded.image, loaded.negatives)
+            for (row, column), probability in zip(loaded.negatives, probabilities, strict=True):
+                if probability >= np.float32(bundle.model.thresholds["probability"]):
+                    rows.append({"key": sample.key, "row": row, "column": column, "probability": probability})
+    table = pd.DataFrame(rows, columns=["key", "row", "column", "probability"])
+    return table.sort_values("probability", ascending=False, ignore_index=True)
+
+
+def with_mined(sampling: PointSamplingConfig, mined: pd.DataFrame) -> MinedSampling:
+    """Add to a sampling what `mine_negatives` found."""
+    hard = {
+        str(key): [(int(r), int(c)) for r, c in found[["row", "column"]].to_numpy()]
+        for key, found in mined.groupby("key")
+    }
+    return MinedSampling(**sampling.model_dump(), hard=hard)
 
 
 def classify_sample(model: PatchClassifier, sample: Sample, sampling: PointSamplingConfig) -> PatchScores:

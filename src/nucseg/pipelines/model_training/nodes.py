@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from nucseg.core.types import Sample
 from nucseg.datasets.config import ProcessingConfig
 from nucseg.models.bundle import ModelBundle
-from nucseg.tasks import task_of
+from nucseg.tasks import patches, task_of
 from nucseg.tasks.base import Task
-from nucseg.training.config import TrainingConfig
+from nucseg.training.config import PointSamplingConfig, TrainingConfig
 
 
 def trainer(model: str) -> Callable[..., ModelBundle]:
@@ -96,3 +98,47 @@ def tuner(task: Task) -> Callable[..., ModelBundle]:
         return tune_thresholds(trained, samples, task.training())
 
     return tune
+
+
+def mine(trained: ModelBundle, samples: list[Sample], sampling: Any) -> pd.DataFrame:
+    """Find the negatives of the train split that a first model of patches takes for class 1.
+
+    Args:
+        trained: The first model.
+        samples: The manifest.
+        sampling: How negatives are found; a `hard_share` of 0 finds none.
+
+    Returns:
+        One row per negative.
+    """
+    return patches.mine(trained, samples, PointSamplingConfig.model_validate(sampling))
+
+
+def retrainer(model: str) -> Callable[..., ModelBundle]:
+    """Create the node function that trains one model of patches again, with the negatives that the first mistook.
+
+    Args:
+        model: A name of `nucseg.models.registry.project_models`.
+    """
+    train = trainer(model)
+
+    def retrain(trained: ModelBundle, mined: pd.DataFrame, *inputs: Any) -> ModelBundle:
+        """Train again from the initial weights.
+
+        Args:
+            trained: The first model, which is returned if nothing was mined.
+            mined: From `mine`.
+            *inputs: Those of the first training.
+
+        Returns:
+            The model with the weights that were best on the validation split.
+        """
+        if mined.empty:
+            return trained
+        samples, augmenter, preprocessing, architecture, sampling, training, folder = inputs
+        sampling = patches.with_mined(PointSamplingConfig.model_validate(sampling), mined)
+        preprocessing = ProcessingConfig.model_validate(preprocessing)
+        training = TrainingConfig.model_validate(training)
+        return train(samples, augmenter, preprocessing, architecture, sampling, training, folder)
+
+    return retrain

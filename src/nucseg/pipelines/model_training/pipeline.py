@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.model_training.nodes import trainer, tuner
+from nucseg.pipelines.model_training.nodes import mine, retrainer, trainer, tuner
 from nucseg.tasks import shared_names, task_of
 
 
@@ -15,24 +15,21 @@ def create_pipeline(model: str) -> Pipeline:
     Returns:
         The namespaced pipeline.
     """
+    task = task_of(model)
+    inputs = [
+        *("samples", "augmenter", "params:data_preprocessing", "params:architecture", "params:sampling"),
+        *("params:training", "training_folder"),
+    ]
+    nodes = [Node(trainer(model), inputs=inputs, outputs="trained", name="train")]
+    if task.MINES:
+        nodes += [
+            Node(mine, inputs=["trained", "samples", "params:sampling"], outputs="mined", name="mine_negatives"),
+            Node(retrainer(model), inputs=["trained", "mined", *inputs], outputs="retrained", name="retrain"),
+        ]
+    last = "retrained" if task.MINES else "trained"
+    nodes.append(Node(tuner(task), inputs=[last, "samples"], outputs="model", name="tune_thresholds"))
     return Pipeline(
-        [
-            Node(
-                trainer(model),
-                inputs=[
-                    "samples",
-                    "augmenter",
-                    "params:data_preprocessing",
-                    "params:architecture",
-                    "params:sampling",
-                    "params:training",
-                    "training_folder",
-                ],
-                outputs="trained",
-                name="train",
-            ),
-            Node(tuner(task_of(model)), inputs=["trained", "samples"], outputs="model", name="tune_thresholds"),
-        ],
+        nodes,
         namespace=model,
         inputs=shared_names(model, "samples", "augmenter"),
         parameters=shared_names(model, "data_preprocessing"),

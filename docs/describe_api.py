@@ -23,9 +23,11 @@ types for type checkers and editors; everything else in the package may change w
 def describe() -> str:
     """Return the page."""
     predict = _definition("__init__.py", "predict")
+    measure = _definition("__init__.py", "measure")
     instances = _definition("core/types.py", "Instances")
     errors = ast.parse((ROOT / "src/nucseg/core/errors.py").read_text()).body
-    lines = [HEAD, *_function("nucseg.predict", predict), *_class("nucseg.Instances", instances)]
+    lines = [HEAD, *_function("nucseg.predict", predict), *_function("nucseg.measure", measure)]
+    lines += [*_class("nucseg.Instances", instances)]
     lines += ["## Errors", "", "All in `nucseg.core.errors`; the message is one line.", ""]
     lines += ["| error | when |", "|---|---|"]
     lines += [f"| `{node.name}` | {_summary(node)} |" for node in errors if isinstance(node, ast.ClassDef)]
@@ -62,7 +64,8 @@ def _class(title: str, node: ast.AST) -> list[str]:
     attributes = _section(node, "Attributes")
     for each in node.body:
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-            lines.append(f"| `{each.target.id}` | `{_type(each.annotation)}` | {attributes[each.target.id]} |")
+            kind = _type(each.annotation).replace("|", "\\|")
+            lines.append(f"| `{each.target.id}` | `{kind}` | {attributes[each.target.id]} |")
         elif isinstance(each, ast.FunctionDef) and each.name == "__len__":
             lines.append("| `len(...)` | `int` | How many nuclei there are. |")
         elif isinstance(each, ast.FunctionDef):

@@ -2,16 +2,19 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from nucseg.core.errors import ConfigError
 from nucseg.core.package import VERSION
 from nucseg.core.types import Instances, Precision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
 __version__ = VERSION
-__all__ = ["Instances", "predict"]
+__all__ = ["Instances", "measure", "predict"]
 
 
 def predict(
@@ -24,6 +27,9 @@ def predict(
     score_threshold: float | None = None,
     tile: int | None = None,
     precision: Precision = "auto",
+    measure: "str | Sequence[str] | None" = None,
+    expand: float | str | None = None,
+    pixel_size: "float | tuple[float, float] | None" = None,
 ) -> Instances:
     """Find the nuclei of one image of any size.
 
@@ -42,15 +48,20 @@ def predict(
             do not show.
         precision: Number format of the network: `float32`, `bfloat16`, or `auto`, which is bfloat16 if the processor
             supports it and there is no GPU.
+        measure: Channels to measure in each nucleus, see `channels` of `nucseg.measure`; None measures nothing.
+        expand: Distance by which nuclei grow to cells that are measured, see `nucseg.measure`.
+        pixel_size: Micrometres per pixel, see `nucseg.measure`.
 
     Returns:
-        The label image `(H, W)` int32, and the score of each nucleus.
+        The label image `(H, W)` int32, the score of each nucleus and, with `measure`, their measurements.
 
     Raises:
         InputError: `image` is neither an array nor a path, is not a single image, or has no such channel.
         ModelError: There is no such model.
         ConfigError: An option is not allowed.
     """
+    if measure is None and expand is not None:
+        raise ConfigError("expand: says how far nuclei grow to cells that are measured; give measure, too.")
     from nucseg.inference.call import predict_image  # imports TensorFlow, which takes seconds
 
     options = {
@@ -61,4 +72,44 @@ def predict(
         "tile": tile,
         "precision": precision,
     }
-    return predict_image(image, model, options)
+    found = predict_image(image, model, options)
+    if measure is None:
+        return found
+    from nucseg.measurements.call import measure_image
+
+    rows = measure_image(found.labels, image, measure, expand, pixel_size, scores=found.scores)
+    return Instances(found.labels, found.scores, rows)
+
+
+def measure(
+    labels: "NDArray",
+    image: "NDArray | Mapping[str, NDArray] | str | Path",
+    *,
+    channels: "str | Sequence[str]" = "all",
+    expand: float | str | None = None,
+    pixel_size: "float | tuple[float, float] | None" = None,
+) -> "pd.DataFrame":
+    """Measure the nuclei of a label image: shape, position, and intensities in nuclei, cells and rings.
+
+    >>> nucseg.measure(labels, {"DAPI": dapi, "GFP": gfp}, expand="10px")["nucleus_mean_GFP"]     # doctest: +SKIP
+
+    Args:
+        labels: `(H, W)` of an integer dtype; 0 is background, gaps are allowed.
+        image: `(H, W)` or `(H, W, C)` of any number of channels; images `(H, W)` by the names of their channels; or the
+            path or URL of a file.
+        channels: `all`, or one or several of: the name or number of a channel, NAME=CHANNEL and, of a file,
+            NAME=PATTERN for other files of the same field, such as `GFP=*_GFP.tif`.
+        expand: Distance by which nuclei grow to cells, without overlap: micrometres, or pixels such as `12px`.
+        pixel_size: Micrometres, of a row and a column if they differ; None takes what a file says.
+
+    Returns:
+        One row per label, in rising order, with the columns that the page on prediction lists, from `label` on.
+
+    Raises:
+        InputError: The label image and the image do not fit, there is no such channel, or micrometres are given and
+            the pixel size is unknown.
+        ConfigError: An option is not allowed.
+    """
+    from nucseg.measurements.call import measure_image
+
+    return measure_image(labels, image, channels, expand, pixel_size)

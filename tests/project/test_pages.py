@@ -191,7 +191,10 @@ def own_images(project: Path) -> None:
         tifffile.imwrite(project / name, image)
     Image.fromarray((image >> 8).astype(np.uint8)).save(project / "image.png")
     channels = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}}
-    tifffile.imwrite(project / "stack.ome.tif", np.stack([image * 0, image]), metadata=channels)
+    for name in ("stack.ome.tif", "A01.ome.tif"):
+        tifffile.imwrite(project / name, np.stack([image * 0, image]), metadata=channels)
+    for name in ("A01_DAPI.tif", "A01_GFP.tif"):
+        tifffile.imwrite(project / name, image, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
 
 
 @pytest.mark.slow

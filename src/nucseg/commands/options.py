@@ -18,7 +18,11 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 def field_options(
-    model: type[BaseModel], *names: str, prefix: str | None = None, renamed: dict[str, str] | None = None
+    model: type[BaseModel],
+    *names: str,
+    prefix: str | None = None,
+    renamed: dict[str, str] | None = None,
+    described: dict[str, str] | None = None,
 ) -> Callable[[Command], Command]:
     """Add an option for each of these fields; all of them if none is named.
 
@@ -30,12 +34,15 @@ def field_options(
         names: Names of fields.
         prefix: Prefix of the environment variables that also set the fields.
         renamed: Names of options that differ from the field's name.
+        described: Help of options that means something else than the field's description and default.
     """
 
     def add(command: Command) -> Command:
         for name in reversed(names or tuple(model.model_fields)):
             field = model.model_fields[name]
             if SecretStr not in _members(field.annotation):
+                if described and name in described:
+                    field = field.merge_field_infos(field, default=None, description=described[name])
                 command = _option(name, field, prefix, (renamed or {}).get(name, name))(command)
         return command
 

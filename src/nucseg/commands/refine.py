@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     "formats",
     "pixel_size",
     renamed={"formats": "format"},
+    described={
+        "score_threshold": "Lowest score of a nucleus to keep, at least that of the prediction.",
+        "formats": "Formats to write besides those that are there.",
+    },
 )
 def refine(results: Path, **fields: Any) -> None:
     """Filter and measure nuclei again without predicting again.

@@ -1,13 +1,16 @@
 """The project's main types: what a model found, and what the manifest says about one annotated image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Modality = Literal["fluorescence", "histology", "brightfield"]
 
@@ -22,10 +25,12 @@ class Instances:
     Attributes:
         labels: Label image `(H, W)` int32; 0 is background, 1..N are the nuclei, without gaps.
         scores: `(N,)` float32 in [0, 1]; `scores[k - 1]` belongs to label k.
+        measurements: One row per nucleus, in the order of the labels, if `nucseg.predict` was asked to measure.
     """
 
     labels: NDArray[np.int32]
     scores: NDArray[np.float32]
+    measurements: "pd.DataFrame | None" = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -1,9 +1,11 @@
 """The channels that are measured: those of the image's own file, and of other files of the same field."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from nucseg.core.errors import InputError
 from nucseg.images.open import open_image
@@ -65,6 +67,32 @@ def check_measured(given: tuple[str, ...]) -> tuple[str, ...]:
     return given
 
 
+Measures = Annotated[tuple[str, ...], AfterValidator(check_measured)]
+"""What is measured, as `parse_measured` reads it."""
+
+
+def choose_channels(given: Sequence[str], named: Mapping[str, ImageSource]) -> tuple[MeasuredChannel, ...]:
+    """Choose among channels in memory.
+
+    Args:
+        given: As `parse_measured` reads them, without files.
+        named: All channels, by name.
+
+    Raises:
+        InputError: There is no such channel.
+    """
+    channels: list[MeasuredChannel] = []
+    for each in map(parse_measured, given):
+        if each.what == ALL and each.name is None:
+            channels += [MeasuredChannel(name, source) for name, source in named.items()]
+        elif each.what in named:
+            channels.append(MeasuredChannel(each.name or each.what, named[each.what]))
+        else:
+            raise InputError(f"image: has no channel {each.what!r}; allowed are {', '.join(named)}.")
+    _check_names(channels, "image")
+    return tuple(channels)
+
+
 def open_channels(
     given: Sequence[str], url: str, source: ImageSource
 ) -> tuple[tuple[MeasuredChannel, ...], tuple[str, ...]]:
@@ -93,13 +121,16 @@ def open_channels(
         else:
             label = _label(each.what, source)
             channels.append(MeasuredChannel(each.name or label, _opened(url, each.what, source, label)))
-    names = [channel.name for channel in channels]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(
-            f"{source.name}: two of the measured channels are called {twice!r}; name one with NAME=CHANNEL."
-        )
+    names = _check_names(channels, source.name)
     listed = ", ".join(f"{name} ({files[name]})" if name in files else name for name in names)
     return tuple(channels), (f"measured: {listed}.",)
+
+
+def _check_names(channels: Sequence[MeasuredChannel], image: str) -> list[str]:
+    names = [channel.name for channel in channels]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"{image}: two measured channels are called {twice!r}; name one with NAME=CHANNEL.")
+    return names
 
 
 def _own(source: ImageSource, url: str, number: int, name: str) -> MeasuredChannel:

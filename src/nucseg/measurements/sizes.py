@@ -2,7 +2,9 @@
 
 import math
 import re
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from nucseg.core.errors import InputError
 
@@ -22,6 +24,10 @@ def size_text(given: Any) -> Any:
     if isinstance(given, bool) or not found or float(found[1]) <= 0:
         raise ValueError("must be a number above 0, in micrometres, or in pixels such as 12px")
     return f"{found[1]}{found[2] or ''}"
+
+
+Size = Annotated[str, BeforeValidator(size_text)]
+"""A length or an area, in micrometres, or in pixels with `px` behind it."""
 
 
 def is_in_pixels(size: str) -> bool:

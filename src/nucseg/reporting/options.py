@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from nucseg.inference.mitoses.config import NUCLEUS_PIXEL_SIZE, NUCLEUS_SCORE
 from nucseg.inference.options import PredictOptions, Scale
-from nucseg.measurements.channels import check_measured
-from nucseg.measurements.sizes import size_text
+from nucseg.measurements.channels import Measures
+from nucseg.measurements.sizes import Size
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.reporting.formats.registry import FORMATS
 
@@ -30,16 +30,12 @@ class RunOptions(PredictOptions):
     overwrite: bool = Field(False, description="Replace existing results.")
 
 
-Size = Annotated[str, BeforeValidator(size_text)]
-"""A length or an area, in micrometres, or in pixels with `px` behind it."""
-
-
 class BatchOptions(RunOptions):
     """How images are predicted and their nuclei written."""
 
     model_config = ConfigDict(validate_default=True)  # the default formats do not fit to all other options
 
-    measure: Annotated[tuple[str, ...], AfterValidator(check_measured)] = Field(
+    measure: Measures = Field(
         (),
         description="Channels to measure in each nucleus, cell and ring: `all` for those of the image's file, a "
         "channel by name or number, NAME=CHANNEL, or NAME=PATTERN for other files of the field, such as GFP=*_GFP.tif.",

@@ -3,13 +3,14 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.inference.instances.parts import TileResult
+from nucseg.inference.instances.parts import TileResult, tile_result_of
 from nucseg.inference.instances.stitching import Numbering, number_nuclei
 from nucseg.masks.labels import keep_largest_pieces
 
@@ -57,6 +58,13 @@ class StitchedLabels:
         self.scores = self._numbering.scores
         self._crumbs = np.zeros((0, 2), np.int64)
         self._crumbs = self._find_crumbs()
+
+    @classmethod
+    def of(cls, found: Instances) -> Self:
+        """Return the nuclei of an image in memory."""
+        whole = Window.whole(found.labels.shape)
+        part = tile_result_of(found.labels, found.scores, whole, cut=np.zeros(len(found), bool))
+        return cls(whole.shape, [part], lambda tile: [tile])
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -1,0 +1,113 @@
+"""What `nucseg.measure` does."""
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from nucseg.core.checks import check_label_image
+from nucseg.core.errors import InputError
+from nucseg.core.types import Instances
+from nucseg.core.validation import checked
+from nucseg.images.open import open_image
+from nucseg.images.source import ImageSource, array_source
+from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.masks.labels import relabel
+from nucseg.measurements import field
+from nucseg.measurements.channels import Measures, choose_channels, open_channels
+from nucseg.measurements.sizes import Size, length_in_pixels
+from nucseg.measurements.table import measure
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channels: Measures
+    expand: Size | None
+    pixel_size: tuple[float, float] | None = Field(description="Micrometres of a row and a column.")
+
+
+def measure_image(
+    labels: Any,
+    image: Any,
+    channels: str | Sequence[str],
+    expand: float | str | None,
+    pixel_size: float | tuple[float, float] | None,
+    *,
+    scores: NDArray[np.float32] | None = None,
+) -> pd.DataFrame:
+    """Measure nuclei; see `nucseg.measure`.
+
+    Args:
+        labels: As there.
+        image: As there.
+        channels: As there.
+        expand: As there.
+        pixel_size: As there.
+        scores: `(N,)`, by label, if they become a column.
+    """
+    options = checked(
+        _Options,
+        {
+            "channels": (channels,) if isinstance(channels, str) else tuple(channels),
+            "expand": expand,
+            "pixel_size": (pixel_size,) * 2 if isinstance(pixel_size, int | float) else pixel_size,
+        },
+    )
+    labels = np.asarray(labels)
+    check_label_image(labels, "labels")
+    source, found = _channels(image, options.channels)
+    if source.shape[:2] != labels.shape:
+        raise InputError(
+            f"labels: shape {labels.shape} does not fit the image's {source.shape[:2]}; give one of its size."
+        )
+    if options.pixel_size:
+        source = replace(source, pixel_size=options.pixel_size)
+    expansion = length_in_pixels(options.expand, source.pixel_size, "expand", source.name) if options.expand else 0.0
+    numbers = np.unique(labels[labels > 0])
+    nuclei = Instances(relabel(labels), np.ones(len(numbers), np.float32) if scores is None else scores)
+    rows = pd.concat(
+        measure(field.Field(StitchedLabels.of(nuclei), source, source.name, found, expansion)), ignore_index=True
+    )
+    rows["label"] = numbers[rows["label"] - 1].astype(np.int64)
+    return rows if scores is not None else rows.drop(columns="score")
+
+
+def _channels(image: Any, chosen: Sequence[str]) -> tuple[ImageSource, tuple[field.MeasuredChannel, ...]]:
+    """Open the channels of an array, of several arrays or of a file, and what stands for the image itself."""
+    if isinstance(image, str | Path):
+        source = open_image(image, 0)
+        return source, open_channels(chosen, str(image), source)[0]
+    if isinstance(image, Mapping):
+        named = {str(name): _plane(pixels, str(name)) for name, pixels in image.items()}
+    else:
+        array = _array(image, "image")
+        planes = [array] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+        named = {str(number): _plane(plane, "image") for number, plane in enumerate(planes)}
+    if not named or len({source.shape for source in named.values()}) > 1:
+        raise InputError("image: holds no channels, or channels of several sizes; give images of one field.")
+    return next(iter(named.values())), choose_channels(chosen, named)
+
+
+def _plane(pixels: Any, name: str) -> ImageSource:
+    array = _array(pixels, name)
+    if array.ndim != 2:
+        raise InputError(f"{name}: shape {array.shape} is not a channel; allowed is (rows, columns).")
+    return array_source(array, name)
+
+
+def _array(image: Any, name: str) -> NDArray:
+    if not hasattr(image, "__array__"):
+        raise InputError(
+            f"{name}: {reprlib.repr(image)} is not an image; give an array, or the path or URL of an image."
+        )
+    array = np.asarray(image)
+    if array.ndim not in (2, 3):
+        raise InputError(f"{name}: shape {array.shape} is not an image; allowed are (rows, columns[, channels]).")
+    return array

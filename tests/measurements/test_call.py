@@ -1,0 +1,61 @@
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+import nucseg
+from nucseg.core.errors import ConfigError, InputError
+
+
+@pytest.fixture
+def drawn(draw_nuclei):
+    image, labels = draw_nuclei((80, 100), 8, seed=6, gap=4)
+    return image, np.where(labels > 0, labels + 3, 0).astype(np.uint16)  # with gaps
+
+
+def test_arrays_by_name_with_labels_that_have_gaps(drawn):
+    image, labels = drawn
+    rows = nucseg.measure(labels, {"DAPI": image, "GFP": labels * 10}, expand="4px", pixel_size=0.5)
+    assert rows["label"].tolist() == list(range(4, 12))
+    np.testing.assert_array_equal(rows["nucleus_mean_GFP"], 10 * rows["label"])
+    np.testing.assert_array_equal(rows["area"], np.bincount(labels.ravel())[4:])
+    np.testing.assert_array_equal(rows["cell_area_um2"], rows["cell_area"] / 4)
+    assert "score" not in rows
+    stack = nucseg.measure(labels, np.dstack([image] * 4 + [labels * 10]), channels=("4", "first=0"))
+    np.testing.assert_array_equal(stack["nucleus_mean_4"], rows["nucleus_mean_GFP"])
+    np.testing.assert_array_equal(stack["nucleus_std_first"], rows["nucleus_std_DAPI"])
+
+
+def test_a_file_and_its_pixel_size(drawn, tmp_path):
+    image, labels = drawn
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}, "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.stack([image, labels.astype(np.uint8)]), metadata=metadata)
+    rows = nucseg.measure(labels, tmp_path / "a.ome.tif", expand=2)
+    arrays = nucseg.measure(labels, {"DAPI": image, "GFP": labels}, expand=2, pixel_size=(0.5, 0.5))
+    pd.testing.assert_frame_equal(rows, arrays)
+
+
+def test_a_label_image_without_labels(drawn):
+    image, _ = drawn
+    assert len(nucseg.measure(np.zeros_like(image), image)) == 0
+
+
+@pytest.mark.parametrize(
+    "change, error, said",
+    [
+        ({"labels": np.zeros((3, 4), int)}, InputError, r"labels: shape \(3, 4\) does not fit the image's \(80, 100\)"),
+        ({"labels": np.zeros((3, 4))}, InputError, "dtype float64 is not a label image"),
+        ({"image": 5}, InputError, "image: 5 is not an image"),
+        ({"image": {}}, InputError, "holds no channels"),
+        ({"image": {"a": np.zeros((2, 2)), "b": np.zeros((2, 3))}}, InputError, "of several sizes"),
+        ({"image": {"a": np.zeros((2, 2, 2))}}, InputError, r"a: shape \(2, 2, 2\) is not a channel"),
+        ({"channels": "7"}, InputError, "no channel '7'; allowed are 0"),
+        ({"channels": ("a=0", "a=all")}, ConfigError, "each name once"),
+        ({"expand": 5}, InputError, "pixel size is unknown"),
+        ({"expand": -5}, ConfigError, "expand: -5 is not allowed; it must be a number above 0"),
+    ],
+)
+def test_what_does_not_fit_is_said(drawn, change, error, said):
+    image, labels = drawn
+    with pytest.raises(error, match=said):
+        nucseg.measure(**{"labels": labels, "image": image, **change})

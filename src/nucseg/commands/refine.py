@@ -36,9 +36,9 @@ def refine(results: Path, **fields: Any) -> None:
     """Filter and measure nuclei again without predicting again.
 
     RESULTS is a folder that `nucseg predict` has written. All formats of all its images are replaced; --format adds
-    more. Filters begin with the nuclei that were found, whatever an earlier refinement left out: without options, all
-    are back. A score threshold below that of the prediction needs a new prediction. What is measured, --expand and the
-    pixel size stay as they were unless they are given.
+    more. Filters start from all nuclei that were found, including those that an earlier refinement left out; without
+    options, all are restored. A score threshold below that of the prediction needs a new prediction. --measure,
+    --expand and --pixel-size keep their earlier values unless they are given.
 
     If an image fails, it keeps its results, the others are still processed, and the exit status is 1.
     """

@@ -35,6 +35,7 @@ TITLES: dict[str, str | None] = {
     "needs the internet and hours": PAGES,
     "needs BBBC038 on disk": PAGES,
     "examples with files of your own": PAGES,
+    "needs AMi-Br on disk": "tests/test_kedro_run.py",
     "needs slides": "tests/commands/test_mitoses.py",
     "on three machines": PAGES,
     "takes minutes; it also runs this page": ".ci/run",

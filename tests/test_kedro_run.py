@@ -36,6 +36,10 @@ SHORT = {
         },
         "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
     },
+    "mitosis": {
+        "architecture": {"network": "small", "pretrained": None},
+        "training": {"batch_size": 4, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 4},
+    },
 }
 STAGES = (
     "data_download",
@@ -236,3 +240,41 @@ def test_the_registry_lists_the_pipelines(tmp_path: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     for name in (*STAGES, "stardist", "__default__"):
         assert f"- {name}" in listed.stdout
+
+
+@pytest.mark.slow
+def test_patches_from_an_archive_to_their_own_report(project: Path) -> None:
+    """As docs/mitosis.md has it, with crops of eight slides."""
+    folder = project / "AMi-Br"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    lines = [",slide,dataset,uid,x,y"]
+    with zipfile.ZipFile(folder / "TUPAC16.zip", "w") as archive:
+        for number in range(8):
+            stream = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (128, 128, 3), np.uint8)).save(stream, "WEBP", lossless=True)
+            archive.writestr(f"normal/TUPAC16_{number}.webp", stream.getvalue())
+            lines.append(f"{number},{number + 1:02d}.tif,TUPAC16,{number},{100 * number},50")
+    (folder / "AMI-BR.csv").write_text("\n".join(lines))
+    before = set(_files(project / "data")) if (project / "data").is_dir() else set()
+    source = {"patches": {"data_download": {"datasets": "ami_br", "ami_br": {"path": "AMi-Br"}}}}
+    run(project, "base", source, pipeline_names=["patches"])
+    made = set(_files(project / "data")) - before
+    expected = {
+        "01_raw/patches_archives.json",
+        "03_primary/patches/samples.csv",
+        "03_primary/patches/images/ami_br/TUPAC16_0.tif",
+        "05_model_input/patches_augmenter.json",
+        "05_model_input/patches_augmentation_preview.png",
+        "06_models/mitosis/config.json",
+        "08_reporting/mitosis/metrics.json",
+        "08_reporting/mitosis/classified.csv",
+        "08_reporting/patches/report.html",
+    }
+    assert expected <= made
+    assert not [name for name in made if name in ("03_primary/samples.csv", "08_reporting/report.html")]
+    metrics = project / "data/08_reporting/mitosis/metrics.json"
+    assert json.loads(metrics.read_text())["overall"]["n_cases"] == 2
+    metrics.unlink()
+    run(project, "base", source, pipeline_names=["mitosis"], tags=["model_validation"])
+    assert metrics.is_file()

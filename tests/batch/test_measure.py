@@ -175,6 +175,13 @@ def test_resume_sees_changed_options_and_predicts_again_only_where_it_must(run, 
     assert engine.predicted == 1
     run(path, **{**options, "score_threshold": 0.9})
     assert engine.predicted == 2
+    stored = tmp_path / "out/.nucseg/A01_DAPI.nuclei.npz"
+    whole = stored.read_bytes()
+    for damaged in (whole[:-40], whole[:200]):
+        stored.write_bytes(damaged)
+        assert run(path, **{**options, "score_threshold": 0.9, "min_area": "90px"})[0].error is None
+        (tmp_path / "out/table/A01_DAPI.csv").unlink()
+    assert engine.predicted == 4
 
 
 @pytest.mark.parametrize("tile", [None, 64])

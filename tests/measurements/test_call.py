@@ -40,6 +40,20 @@ def test_a_label_image_without_labels(drawn):
     assert len(nucseg.measure(np.zeros_like(image), image)) == 0
 
 
+def test_a_prediction_is_measured(drawn, monkeypatch):
+    image, labels = drawn
+    found = nucseg.Instances((labels - 3 * (labels > 0)).astype(np.int32), np.linspace(0.9, 0.6, 8, dtype=np.float32))
+    monkeypatch.setattr("nucseg.inference.call.predict_image", lambda *given: found)
+    assert nucseg.predict(image).measurements is None
+    measured = nucseg.predict(image, measure="all", expand="3px")
+    np.testing.assert_array_equal(measured.labels, found.labels)
+    assert measured.measurements["label"].tolist() == list(range(1, 9))
+    np.testing.assert_allclose(measured.measurements["score"], found.scores)
+    assert {"cell_mean_0", "ring_median_0"} <= set(measured.measurements)
+    with pytest.raises(ConfigError, match="give measure, too"):
+        nucseg.predict(image, expand="3px")
+
+
 @pytest.mark.parametrize(
     "change, error, said",
     [

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.batch.result import ImageResult
-from nucseg.batch.run import Results, fingerprint, run_images
+from nucseg.batch.results import Results
+from nucseg.batch.run import fingerprint, run_images
 from nucseg.batch.summary import Summary
 from nucseg.images.find import FoundImage
 from nucseg.images.source import ImageSource

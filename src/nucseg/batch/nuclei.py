@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nucseg.batch.run import Results
+from nucseg.batch.results import Results
 from nucseg.batch.summary import NUCLEI
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.images.find import FoundImage

@@ -109,13 +109,12 @@ class ImageRecord:
             return None
         return NucleiFacts(facts["image"], facts["threshold"], tuple(facts["notes"])), facts["prediction"]
 
-    def nuclei(self) -> StitchedLabels:
-        """Read the nuclei.
-
-        Raises:
-            OSError: They are missing or damaged.
-        """
-        return load_nuclei(self._nuclei)
+    def nuclei(self) -> StitchedLabels | None:
+        """Read the nuclei; None if they are missing or damaged."""
+        try:
+            return load_nuclei(self._nuclei)
+        except OSError:
+            return None
 
     def forget_tiles(self) -> None:
         """Remove the tiles of this image, of any settings."""

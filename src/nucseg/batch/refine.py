@@ -11,7 +11,7 @@ import numpy as np
 from nucseg.batch.nuclei import NucleiResults
 from nucseg.batch.record import ImageRecord
 from nucseg.batch.result import ImageResult
-from nucseg.batch.run import image_version, result_settings, write_results
+from nucseg.batch.results import image_version, result_settings, write_results
 from nucseg.batch.summary import NUCLEI, write_tables
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.validation import checked
@@ -71,8 +71,8 @@ def _outcome(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
 def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> ImageResult:
     name = row["image"]
     stored = ImageRecord(output, NUCLEI.record(name), {}, {})
-    summary, known = stored.summary(), stored.facts()
-    if not summary or "options" not in summary or not known:
+    summary, known, nuclei = stored.summary(), stored.facts(), stored.nuclei()
+    if not summary or "options" not in summary or not known or nuclei is None:
         raise InputError(
             f"{row['source']}: its nuclei are not stored in {output}; predict it again (`nucseg predict --overwrite`)."
         )
@@ -97,7 +97,6 @@ def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
     results = NucleiResults(options)
     source = results.opened(source, image)
     source = replace(source, notes=source.notes + facts.notes)
-    nuclei = stored.nuclei()
     if options.score_threshold is not None:
         nuclei = nuclei.only(nuclei.scores >= np.float32(options.score_threshold))
     settings = result_settings(prediction, options, results, image)

@@ -25,7 +25,8 @@ class Instances:
     Attributes:
         labels: Label image `(H, W)` int32; 0 is background, 1..N are the nuclei, without gaps.
         scores: `(N,)` float32 in [0, 1]; `scores[k - 1]` belongs to label k.
-        measurements: One row per nucleus, in the order of the labels, if `nucseg.predict` was asked to measure.
+        measurements: One row per nucleus, in the order of the labels, if `nucseg.predict` was asked to measure;
+            `above` and `by_score` leave them out.
     """
 
     labels: NDArray[np.int32]

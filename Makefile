@@ -65,7 +65,7 @@ check-imports: setup-dev  ## Check that imports run one way only.
 
 # A process takes some 3 GB, so there are four at most.
 check-tests: setup-dev  ## Run all tests that need neither a GPU nor the internet, with coverage, on up to four cores.
-	$(BIN)/python -m pytest -m "not gpu and not network" --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+	$(BIN)/python -m pytest -m "not gpu and not network" --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
 	    --cov --cov-report=term --durations=15
 
 docs: setup-dev  ## Build the documentation into site/, and list the commands that no test runs.

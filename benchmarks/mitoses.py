@@ -30,6 +30,7 @@ from nucseg.models.registry import resolve_model
 from nucseg.models.run import RunRecord
 
 PARTS = ("TUPAC16", "MIDOG21")
+THRESHOLDS = (0.9, 0.97, 0.99)
 SCORES = (0.1, 0.2, 0.3, 0.6)
 CROP, PITCH = 128, 256  # pixels
 PIXEL_SIZE = 0.25  # micrometres
@@ -47,9 +48,11 @@ def main() -> None:
     seen: set[str] = set()
     if options.classifier:
         classifier = load_classifier(options.classifier)
+        thresholds = [classifier.thresholds["probability"], *THRESHOLDS]
         splits = RunRecord.load(resolve_model(options.classifier)).images_seen()
         seen = {key.split("/")[-1] for keys in splits.values() for key in keys}
-        print("| part | mitoses | found | others | nuclei |\n|---|---:|---:|---:|---:|")
+        print("| part | nuclei | " + " | ".join(f"from {threshold:.3g}" for threshold in thresholds) + " |")
+        print("|---|---:" + "|---:" * len(thresholds) + "|")
     else:
         print("| part | µm per pixel | " + " | ".join(f"score {score}" for score in SCORES) + " |")
         print("|---|---:" + "|---:" * len(SCORES) + "|")
@@ -58,10 +61,14 @@ def main() -> None:
         source = array_source(slide, part, (PIXEL_SIZE, PIXEL_SIZE))
         if options.classifier:
             nuclei = predictor.predict_source(source, PredictOptions(score_threshold=NUCLEUS_SCORE))
-            found = find_mitoses(nuclei, source, classifier)
-            hits = len(centres) - np.isinf(nearest(centres, found.points_um / PIXEL_SIZE - 0.5)).sum()
-            others = np.isinf(nearest(found.points_um / PIXEL_SIZE - 0.5, centres)).sum() if len(found) else 0
-            print(f"| {part} | {len(centres)} | {hits} | {others} | {found.nuclei} |", flush=True)
+            found = find_mitoses(nuclei, source, classifier, min(thresholds))
+            cells = []
+            for threshold in thresholds:  # a higher one only takes mitoses away
+                places = (found.points_um / PIXEL_SIZE - 0.5)[found.table["probability"] >= threshold]
+                hits = np.isfinite(nearest(centres, places)).sum()
+                others = np.isinf(nearest(places, centres)).sum()
+                cells.append(f"{hits} of {len(centres)}, and {others} others")
+            print(f"| {part} | {found.nuclei} | {' | '.join(cells)} |", flush=True)
             continue
         for pixel_size in (PIXEL_SIZE, NUCLEUS_PIXEL_SIZE):
             given = PredictOptions(scale=PIXEL_SIZE / pixel_size, score_threshold=min(SCORES))

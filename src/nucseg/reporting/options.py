@@ -79,5 +79,9 @@ class MitosesOptions(RunOptions):
         NUCLEUS_SCORE, ge=LOWEST_SCORE, le=1, description="Lowest score of a nucleus that is classified."
     )
     threshold: float | None = Field(
-        None, ge=0, le=1, description="Lowest probability of a mitosis; the classifier's own threshold by default."
+        None,
+        ge=0,
+        le=1,
+        description="Lowest probability of a mitosis; the classifier's own threshold by default. A higher one means "
+        "fewer false alarms.",
     )

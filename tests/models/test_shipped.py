@@ -22,12 +22,15 @@ from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.masks.labels import make_whole
+from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.models.shipped import trained_or_shipped, unpack
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
-LARGEST_MB = {"stardist": 12, "mask_rcnn": 40}
+ALL = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
+SHIPPED = [name for name in ALL if name != "mitosis"]
+"""Those that find nuclei."""
+LARGEST_MB = {"stardist": 12, "mask_rcnn": 40, "mitosis": 8}
 # The pictures of S-BSST265 are not part of the project: a folder of them may be named.
 SBSST265 = Path(os.environ.get("NUCSEG_SBSST265", ROOT.parent / "shared/data/S-BSST265/rawimages"))
 
@@ -36,7 +39,7 @@ SBSST265 = Path(os.environ.get("NUCSEG_SBSST265", ROOT.parent / "shared/data/S-B
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Unpack the shipped models into a folder of their own: a model trained in this checkout is not meant."""
     folder = tmp_path_factory.mktemp("models")
-    for name in SHIPPED:
+    for name in ALL:
         unpack(ROOT / f"data/06_models/{name}.dvc", folder / name)
     return folder
 
@@ -115,7 +118,7 @@ def test_there_are_some():
     assert SHIPPED == ["mask_rcnn", "stardist"]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", ALL)
 def test_they_are_small(models, name):
     assert sum(file.stat().st_size for file in (models / name).iterdir()) <= LARGEST_MB[name] * 1e6
 
@@ -248,3 +251,15 @@ def test_nuclei_of_other_magnifications_are_found(predictor, name, least, most):
     if predictor.bundle.name == "mask_rcnn":  # misses a few more
         least = 5 * least // 6
     assert least <= len(predictor.predict(read_image(file))) <= most
+
+
+def test_the_classifier_of_mitoses(models):
+    bundle = ModelBundle.load(models / "mitosis")
+    blank = [np.full((64, 64, 3), level, np.uint8) for level in (0, 128, 255)]
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    assert (bundle.model.classify(np.stack([*blank, noise])) < bundle.model.thresholds["probability"]).all()
+    seen = bundle.run.images_seen()
+    assert set(seen) == {"train", "val"}
+    assert not seen["train"] & seen["val"]
+    scores = bundle.run.validation.scores["by_test_class"]
+    assert min(scores[part]["average_precision"] for part in ("TUPAC16", "MIDOG21")) > 0.97

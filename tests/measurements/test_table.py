@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,6 +126,23 @@ def test_cells_of_windows_are_those_of_the_whole(draw_nuclei, monkeypatch):
     monkeypatch.setattr("nucseg.measurements.regions._COLUMNS", 17)
     np.testing.assert_array_equal(cells.labels(Window(11, 23, 60, 101)), expected[11:60, 23:101])
     np.testing.assert_array_equal(np.where(labels > 0, expected, 0), labels)
+
+
+def test_cells_do_not_grow_over_nuclei_that_a_filter_left_out_and_rings_leave_them_out():
+    labels = np.zeros((40, 60), np.int32)
+    labels[15:25, 10:20] = 1
+    labels[15:25, 24:34] = 2  # left out
+    image = np.where(labels == 2, 1000, 7)
+    both = field_of(labels, image, expansion=6.0, GFP=image)
+    first = np.array([True, False])
+    whole = table_of(both).iloc[:1]
+    filtered = replace(both, nuclei=both.nuclei.only(first, as_obstacles=True))
+    pd.testing.assert_frame_equal(table_of(filtered), whole)
+    cells = filtered.cells.labels(Window.whole(labels.shape))
+    np.testing.assert_array_equal(cells, expand_labels(labels, 6) * (expand_labels(labels, 6) == 1))
+    # As of a lower score, it would be none at all.
+    alone = table_of(replace(both, nuclei=both.nuclei.only(first)))
+    assert alone["cell_max_GFP"][0] == 1000 > whole["cell_max_GFP"][0] == 7
 
 
 def test_a_crowded_nucleus_without_a_ring_has_no_corrected_intensity():

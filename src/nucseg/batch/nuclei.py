@@ -60,9 +60,8 @@ class NucleiResults(Results):
         smallest, largest = self._areas(source)
         if smallest == 0 and largest == np.inf and not self._options.exclude_border:
             return nuclei
-        return nuclei.only(
-            kept_nuclei(nuclei, min_area=smallest, max_area=largest, exclude_border=self._options.exclude_border)
-        )
+        kept = kept_nuclei(nuclei, min_area=smallest, max_area=largest, exclude_border=self._options.exclude_border)
+        return nuclei.only(kept, as_obstacles=True)
 
     def write(
         self, nuclei: StitchedLabels, source: ImageSource, folder: Path, image: FoundImage

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from nucseg.core.window import Window
+from nucseg.inference.instances.stitched import StitchedLabels
 
 RING_GAP, RING_WIDTH = 2.0, 5.0
 """Pixels from a cell (a nucleus where there are no cells) to its ring, and from the ring's inner to its outer edge."""
@@ -79,7 +80,7 @@ class Cells:
         shape: (rows, columns).
     """
 
-    def __init__(self, nuclei: LabelWindows, distance: float, spacing: tuple[float, float]) -> None:
+    def __init__(self, nuclei: StitchedLabels, distance: float, spacing: tuple[float, float]) -> None:
         self.shape = nuclei.shape
         self._nuclei = nuclei
         self._distance = distance
@@ -94,8 +95,7 @@ class Cells:
         for left in range(window.left, window.right, _COLUMNS):
             part = Window(window.top, left, window.bottom, min(left + _COLUMNS, window.right))
             around = part.grown(context(self._distance, self._spacing), self.shape)
-            labels = self._nuclei.labels(around)
-            distances, places = nearest(labels, self._spacing)
-            cells = np.where(distances <= self._distance, labels[places], 0)
+            distances, places = nearest(self._nuclei.obstacles.labels(around), self._spacing)
+            cells = np.where(distances <= self._distance, self._nuclei.labels(around)[places], 0)
             image[part.within(window).slices] = cells[part.within(around).slices]
         return image

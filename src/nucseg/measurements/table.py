@@ -57,7 +57,7 @@ def _measured(field: Field, block: LabelBlock, members: NDArray[np.intp]) -> pd.
     window = box.grown(2 * context(reach, field.spacing) if reach else 0, field.nuclei.shape)
     around = np.zeros(window.shape, np.int32)
     around[box.within(window).slices] = own[inner.slices]
-    everyone = field.nuclei.labels(window) if reach else around
+    everyone = field.nuclei.obstacles.labels(window) if reach else around
     return _rows(field, window, around, everyone, members + block.first - 1, block.scores[members - 1])
 
 

@@ -45,6 +45,7 @@ class StitchedLabels:
         parts: As given.
         neighbours: As given.
         scores: `(N,)` float32; `scores[k - 1]` belongs to label k.
+        obstacles: The nuclei that cells do not grow over and rings leave out: these and those that a filter removed.
     """
 
     def __init__(self, shape: tuple[int, int], parts: list[TileResult], neighbours: Callable[[int], list[int]]) -> None:
@@ -54,6 +55,7 @@ class StitchedLabels:
         self._windows = np.array([part.window for part in parts])
         self._numbering: Numbering = number_nuclei(parts, neighbours)
         self._groups = self._numbering.groups
+        self.obstacles = self
         self._kept: NDArray[np.int32] | None = None  # what each number becomes; 0 if it is left out
         self.scores = self._numbering.scores
         self._crumbs = np.zeros((0, 2), np.int64)
@@ -89,15 +91,17 @@ class StitchedLabels:
         image[rows, columns] = 0
         return image if self._kept is None else self._kept[image]
 
-    def only(self, keep: NDArray[np.bool_]) -> "StitchedLabels":
+    def only(self, keep: NDArray[np.bool_], *, as_obstacles: bool = False) -> "StitchedLabels":
         """Return some of the nuclei, numbered in the same order; what the others covered becomes background.
 
         Args:
             keep: `(N,)`.
+            as_obstacles: Whether the others stay `obstacles`.
         """
         numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
         some = copy.copy(self)
         some._kept = numbers if self._kept is None else numbers[self._kept]
+        some.obstacles = self.obstacles if as_obstacles else some
         some.scores = self.scores[keep]
         some._groups = []
         for first, last, tiles in self._groups:

@@ -123,7 +123,7 @@ def train(
             f"training.patch_size: {config.patch_size} is not allowed with this model; "
             f"it must be a multiple of {model.stride}."
         )
-    taken = model.keras_model.inputs[0].shape[1]
+    taken = getattr(model, "patch_size", None)  # of a classifier; a segmenter takes any multiple of its stride
     if taken not in (None, config.patch_size):
         raise ConfigError(
             f"training.patch_size: {config.patch_size} is not allowed with this model, which takes patches of {taken} "

@@ -34,7 +34,7 @@ EDITS = {
     "A dataset": [
         Edit("src/nucseg/datasets/dots.py", new="dots.py"),
         Edit("src/nucseg/datasets/__init__.py", "dots, ", before="own, own_patches, s_bsst265, tupac16\n"),
-        Edit("src/nucseg/datasets/__init__.py", ", dots", before=")}"),
+        Edit("src/nucseg/datasets/__init__.py", ", dots", before=")\n}"),
     ],
     "A result format": [
         Edit("src/nucseg/reporting/formats/centres.py", new="centres.py"),

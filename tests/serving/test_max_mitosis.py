@@ -129,7 +129,9 @@ def test_a_request_without_an_image_or_by_another_method(server) -> None:
     for request in ({"files": {"picture": ("a", b"x")}}, {"data": {"image": "text"}}, {}):
         answer = server.post("/model/predict", **request)
         assert answer.status_code == 400
-        assert "image" in answer.json()["message"]
+        assert answer.json()["message"] == "Input payload validation failed"
+        assert "'image'" in answer.json()["errors"]["image"]
+        assert answer.json()["errors"]["image"].endswith(" Missing required parameter in an uploaded file")
     wrong = server.get("/model/predict")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert wrong.json()["message"]

@@ -79,7 +79,9 @@ def test_an_image_that_is_not_sent_is_missed(server) -> None:
     for request in ({"files": {"picture": ("a", b"x")}}, {"data": {"image": "text"}}, {"data": b"raw"}, {}):
         answer = server.post(PREDICT, **request)
         assert answer.status_code == 400
-        assert "image" in answer.json()["message"]
+        assert answer.json()["message"] == "Input payload validation failed"
+        assert "'image'" in answer.json()["errors"]["image"]
+        assert answer.json()["errors"]["image"].endswith(" Missing required parameter in an uploaded file")
 
 
 def test_misspelt_parameters_are_refused(server, encode) -> None:

@@ -9,6 +9,10 @@ class TooLargeError(InputError):
     """An upload or its image is larger than what is allowed."""
 
 
+class MissingImageError(InputError):
+    """The form of a request has no file in the field of the image."""
+
+
 class UnknownModelError(InputError):
     """There is no model of this name."""
 

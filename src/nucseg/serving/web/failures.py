@@ -19,6 +19,7 @@ from nucseg.core.validation import plain_words
 from nucseg.serving.errors import (
     BusyError,
     ExpiredJobError,
+    MissingImageError,
     NoRoomError,
     ReusedKeyError,
     TooLargeError,
@@ -29,6 +30,7 @@ from nucseg.serving.errors import (
     fault_of_machine,
 )
 from nucseg.serving.web.schemas import ErrorAnswer
+from nucseg.serving.web.uploads import FIELD
 
 # The first that fits counts.
 _STATUS: tuple[tuple[type[NucsegError], HTTPStatus], ...] = (
@@ -50,7 +52,13 @@ _SENTENCES = {
 _log = logging.getLogger(__name__)
 
 
-def error_response(scope: Any, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+def error_response(
+    scope: Any,
+    status: int,
+    message: str,
+    headers: dict[str, str] | None = None,
+    errors: dict[str, str] | None = None,
+) -> Response:
     """Return the response to a refused request.
 
     Args:
@@ -58,9 +66,10 @@ def error_response(scope: Any, status: int, message: str, headers: dict[str, str
         status: HTTP status.
         message: Message for the client.
         headers: Additional headers.
+        errors: What form fields take that are missing, by name.
     """
     request_id = scope.get("state", {}).get("request_id", "")
-    content = ErrorAnswer(message=message, request_id=request_id).model_dump()
+    content = ErrorAnswer(message=message, errors=errors, request_id=request_id).model_dump(exclude_none=True)
     return Response(json.dumps(content), status, headers, media_type="application/json")
 
 
@@ -85,6 +94,9 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 async def _handle_nucseg_error(request: Request, error: Exception) -> Response:
     if isinstance(error, UnavailableError):
         _log.error("Request %s: %s", request.scope.get("state", {}).get("request_id"), error.for_log())
+    if isinstance(error, MissingImageError):  # the words of the MAX services, which their clients know
+        errors = {FIELD: f"{error} Missing required parameter in an uploaded file"}
+        return error_response(request.scope, HTTPStatus.BAD_REQUEST, "Input payload validation failed", errors=errors)
     for kind, status in _STATUS:
         if isinstance(error, kind):
             retry = getattr(error, "retry_after", None)

@@ -11,6 +11,7 @@ class ErrorAnswer(BaseModel):
 
     status: Literal["error"] = "error"
     message: str = Field(description="What was wrong and what to do.")
+    errors: dict[str, str] | None = Field(None, description="By name of the form field that is missing: what it takes.")
     request_id: str = Field(description="Names the request in the server's log; also the header X-Request-ID.")
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from nucseg.core.errors import InputError
-from nucseg.serving.errors import unavailable
+from nucseg.serving.errors import MissingImageError, unavailable
 from nucseg.serving.plane import LOWEST_THRESHOLD
 
 IN_MEMORY = 1 << 20
@@ -62,20 +62,21 @@ async def read_upload(request: Request, *, form: bool, raw: bool = True) -> IO[b
     Args:
         request: The request.
         form: Whether it may come as the field `image` of a form.
-        raw: Whether it may be the body itself.
+        raw: Whether it may be the body itself; if not, a missing image is an error that names the field.
 
     Returns:
         A seekable stream that removes itself when it is closed.
 
     Raises:
         HTTPException: 415 for another kind of body.
+        MissingImageError: There is none in the form that is required.
         InputError: There is nothing.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if form and kind == "multipart/form-data":
-        return await _field(request)
+        return await _field(request, InputError if raw else MissingImageError)
     if not raw:
-        raise InputError(f"send a form (multipart/form-data) with the file as the field {FIELD!r}.")
+        raise MissingImageError(f"Send a form (multipart/form-data) with the file as the field {FIELD!r}.")
     if not kind.startswith("image/") and kind not in ("application/octet-stream", "application/x-image"):
         raise HTTPException(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send an image: {', '.join([*RAW, *(FORM if form else ())])}."
@@ -105,7 +106,7 @@ class _Parser(MultiPartParser):
         super().on_headers_finished()
 
 
-async def _field(request: Request) -> IO[bytes]:
+async def _field(request: Request, missing: type[InputError]) -> IO[bytes]:
     parser = _Parser(request.headers, request.stream(), max_files=1, max_fields=16)
     try:
         parsed = await parser.parse()
@@ -113,12 +114,14 @@ async def _field(request: Request) -> IO[bytes]:
         raise InputError(f"the form cannot be read ({error.message.rstrip('.')}).") from error
     except OSError as error:
         raise unavailable("the temporary folder", error) from error
-    if unknown := sorted(set(parsed) - {FIELD}):
+    unknown = sorted(set(parsed) - {FIELD})
+    if unknown and FIELD in parsed:
         await parsed.close()
         raise InputError(
             f"the form has the unknown field {unknown[0][:99]!r}; send the file as {FIELD!r}, parameters in the URL."
         )
     given = parsed.get(FIELD)
     if not isinstance(given, UploadFile):
-        raise InputError(f"the form has no file {FIELD!r}; send one.")
+        await parsed.close()
+        raise missing(f"The form has no file {FIELD!r}; send one (PNG, TIFF or JPEG).")
     return given.file

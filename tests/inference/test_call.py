@@ -89,7 +89,9 @@ def test_every_option_of_predicting_is_a_documented_argument_with_the_same_defau
     parameters = dict(inspect.signature(nucseg.predict).parameters)
     del parameters["image"], parameters["model"]
     text = inspect.getdoc(nucseg.predict)
-    assert {name: parameter.default for name, parameter in parameters.items()} == PredictOptions().model_dump()
+    measuring = dict.fromkeys(("measure", "expand", "pixel_size"))
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    assert defaults == PredictOptions().model_dump() | measuring
     for name, parameter in parameters.items():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
         assert parameter.default is not inspect.Parameter.empty

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import requests
 
 
@@ -16,6 +17,7 @@ def resident(process) -> int:
     raise AssertionError("the process is gone")
 
 
+@pytest.mark.slow
 def test_memory_is_flat_and_health_answers(processes, draw_nuclei, encode) -> None:
     server = processes.server()
     image = encode(draw_nuclei((256, 256), 30, seed=1)[0])

@@ -163,7 +163,7 @@ def test_a_finished_training_is_not_repeated_but_a_different_one_starts_over(dra
     for one, two in zip(first.model.keras_model.get_weights(), again.model.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     other = drawn.run_training(samples, tmp_path, epochs=2, seed=1)
-    assert f"{tmp_path / 'checkpoints'}: the existing checkpoints are of other settings" in caplog.text
+    assert f"{tmp_path / 'checkpoints'}: the existing checkpoints belong to other settings" in caplog.text
     assert losses(other) != losses(first)
 
 

@@ -1,6 +1,5 @@
 """The user's own dataset: a folder with images and their label images."""
 
-import csv
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import DownloadError, InputError
 from nucseg.core.types import Modality
 from nucseg.datasets.base import SPLITS, DatasetInfo, RawSample
+from nucseg.datasets.folders import SUFFIXES, image_files, read_rows
 from nucseg.datasets.sources import FolderSource
 from nucseg.images.io import read_image, read_labels
 
@@ -27,7 +27,6 @@ SOURCE = FolderSource
 
 DESCRIPTION = "samples.csv"
 _COLUMNS = ("image_id", "split", "modality", "magnification")
-_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
 def fetch(source: FolderSource, folder: Path) -> Path:
@@ -41,11 +40,11 @@ def fetch(source: FolderSource, folder: Path) -> Path:
         DownloadError: It does not exist, or `images` or `labels` holds no file that could be an image.
     """
     for name in ("images", "labels"):
-        if not _files(source.path / name):
+        if not image_files(source.path / name):
             raise DownloadError(
                 f"data_download.own.path: {source.path / name} has no image. Your own dataset must be a folder with "
                 "the subfolders `images` and `labels`, with matching file names ending in one of "
-                f"{', '.join(_SUFFIXES)}."
+                f"{', '.join(SUFFIXES)}."
             )
     return source.path
 
@@ -65,7 +64,7 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     Raises:
         InputError: The CSV is not readable.
     """
-    images, labels = _files(folder / "images"), _files(folder / "labels")
+    images, labels = image_files(folder / "images"), image_files(folder / "labels")
     rows = _description(folder / DESCRIPTION)
     if strange := sorted(rows.keys() - {path.stem for path in images}):
         raise InputError(
@@ -86,20 +85,9 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
         yield RawSample(image_id=name, read=partial(_without_image, name))
 
 
-def _files(folder: Path) -> list[Path]:
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."))
-
-
 def _description(path: Path) -> dict[str, dict[str, str]]:
     """Read the CSV as one mapping of stripped text per image; empty if there is no file."""
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is not readable as CSV ({error}). Save it as UTF-8 text with commas.") from error
+    rows = read_rows(path)
     columns = set(rows[0]) if rows else {"image_id"}
     if "image_id" not in columns or columns - set(_COLUMNS):
         raise InputError(

@@ -1,6 +1,5 @@
 """Patches of one's own: a folder `positive` and a folder `negative`."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import DownloadError, InputError
 from nucseg.datasets.base import SPLITS, DatasetInfo, RawSample
+from nucseg.datasets.folders import SUFFIXES, image_files, read_rows
 from nucseg.datasets.points import NEGATIVE, POSITIVE, SMALLEST_SEARCHED, draw_points
 from nucseg.datasets.sources import LocalFolder
 from nucseg.images.io import read_image
@@ -29,7 +29,6 @@ CASES = "cases.csv"
 CLASSES = {"positive": POSITIVE, "negative": NEGATIVE}
 
 _COLUMNS = ("file", "case", "split")
-_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 _SMALLEST = 32
 _LARGEST = SMALLEST_SEARCHED - 2  # what is further from the centre is not annotated
 
@@ -45,10 +44,10 @@ def fetch(source: LocalFolder, folder: Path) -> Path:
         DownloadError: One of the two has no image.
     """
     for name in CLASSES:
-        if not _files(source.path / name):
+        if not image_files(source.path / name):
             raise DownloadError(
                 f"patches.data_download.own_patches.path: {source.path / name} has no image. Your own patches must be "
-                f"in the folders `positive` and `negative`, as files ending in one of {', '.join(_SUFFIXES)}."
+                f"in the folders `positive` and `negative`, as files ending in one of {', '.join(SUFFIXES)}."
             )
     return source.path
 
@@ -68,7 +67,7 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     Raises:
         InputError: The CSV is not readable, names a missing file, or has one case in two splits.
     """
-    files = [path for name in CLASSES for path in _files(folder / name)]
+    files = [path for name in CLASSES for path in image_files(folder / name)]
     rows = _cases(folder / CASES, {f"{path.parent.name}/{path.name}" for path in files})
     for path in files:
         case, split = rows.get(f"{path.parent.name}/{path.name}", (f"{path.parent.name}-{path.stem}", ""))
@@ -81,20 +80,9 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
         )
 
 
-def _files(folder: Path) -> list[Path]:
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."))
-
-
 def _cases(path: Path, files: set[str]) -> dict[str, tuple[str, str]]:
     """Read case and split of each file; empty where there is no table."""
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is not readable as CSV ({error}). Save it as UTF-8 text with commas.") from error
+    rows = read_rows(path)
     columns = set(rows[0]) if rows else set(_COLUMNS)
     if not {"file", "case"} <= columns <= set(_COLUMNS):
         raise InputError(

@@ -1,6 +1,6 @@
 import numpy as np
 
-from nucseg.metrics.patches.hits import count_hits, merge_close
+from nucseg.metrics.patches.hits import count_hits
 
 
 def test_pairs_are_one_to_one_and_as_many_as_possible() -> None:
@@ -10,9 +10,3 @@ def test_pairs_are_one_to_one_and_as_many_as_possible() -> None:
     assert count_hits(true, np.array([(0, 31), (31, 40)]), 30) == 1
     assert count_hits(true, np.zeros((0, 2)), 30) == 0
     assert count_hits(np.zeros((0, 2)), true, 30) == 0
-
-
-def test_of_close_places_the_surest_stays() -> None:
-    found = merge_close(np.array([(10, 10), (30, 10), (10, 50), (12, 52)]), 30)
-    np.testing.assert_array_equal(found, [(10, 10), (10, 50)])
-    assert len(merge_close(np.zeros((0, 2)), 30)) == 0

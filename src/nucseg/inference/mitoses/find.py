@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import KDTree
 
+from nucseg.core.points import first_of_close
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import LabelBlock, StitchedLabels
@@ -129,10 +129,4 @@ def _measured(block: LabelBlock, pixel_size: tuple[float, float]) -> pd.DataFram
 def _merged(table: pd.DataFrame) -> pd.DataFrame:
     """Of mitoses that are close to each other keep the most probable one; sort by decreasing probability."""
     table = table.sort_values(["probability", "label"], ascending=[False, True], ignore_index=True)
-    kept = np.ones(len(table), bool)
-    if len(table):
-        points = table[list(_CENTROID_UM)].to_numpy()
-        for place, near in enumerate(KDTree(points).query_ball_point(points, MERGED_UM)):
-            if kept[place]:
-                kept[[other for other in near if other > place]] = False
-    return table[kept].reset_index(drop=True)
+    return table[first_of_close(table[list(_CENTROID_UM)].to_numpy(), MERGED_UM)].reset_index(drop=True)

@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
+from nucseg.core.points import first_of_close
 from nucseg.core.types import PatchScores, Sample
 from nucseg.metrics.groups import metrics_record
 from nucseg.metrics.patches.config import PatchEvaluationConfig
 from nucseg.metrics.patches.definitions import METRICS
-from nucseg.metrics.patches.hits import count_hits, merge_close
+from nucseg.metrics.patches.hits import count_hits
 from nucseg.metrics.patches.scores import (
     Score,
     average_precision,
@@ -77,7 +78,8 @@ class PatchEvaluator:
         known = scores.classes >= 0
         hits = None
         if min(scores.shape) >= SMALLEST_FIELD:
-            found = merge_close(scores.found(), self.config.hit_distance)
+            found = scores.found()
+            found = found[first_of_close(found, self.config.hit_distance)]
             hits = len(points), len(found), count_hits(points, found, self.config.hit_distance)
         self._images[sample.key] = _Image(
             sample, scores.probabilities[known], scores.classes[known], scores.threshold, hits

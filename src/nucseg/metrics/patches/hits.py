@@ -22,17 +22,3 @@ def count_hits(true: NDArray, found: NDArray, distance: float) -> int:
     columns = np.concatenate([np.asarray(each, int) for each in near])
     pairs = csr_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(found), len(true)))
     return int((maximum_bipartite_matching(pairs, perm_type="column") >= 0).sum())
-
-
-def merge_close(places: NDArray, distance: float) -> NDArray:
-    """Keep of places that lie close together the first one.
-
-    Args:
-        places: `(N, 2)`, the surest first.
-        distance: Pixels within which two are the same.
-    """
-    kept: list[int] = []
-    for number, place in enumerate(places):
-        if not kept or np.hypot(*(places[kept] - place).T).min() > distance:
-            kept.append(number)
-    return places[kept]

@@ -3,8 +3,8 @@
 _TABLES = 0xDB
 _SCAN, _END = b"\xda", b"\xd9"
 
-# Measured on the demonstration image in blue, red and magenta: from quality 90 on (steps of 3) both shipped models find
-# as many nuclei as in the grey image, within 5 %; at 85 (steps of 5) Mask R-CNN misses 4 to 6 %, at 75 to 8 %.
+# From quality 90 on (steps of 3) both shipped models find as many nuclei as in the grey image, within 5 %; at 85 (steps
+# of 5) Mask R-CNN misses up to 6 %, at 75 up to 8 % (benchmarks/false_colour.py).
 _COARSE = 5
 
 

@@ -6,6 +6,10 @@ import time
 import numpy as np
 import pytest
 import requests
+from sqlalchemy import select
+
+from nucseg.serving.jobs.schema import jobs
+from nucseg.serving.worker import worker as worker_module
 
 TIFF = {"Content-Type": "image/tiff"}
 
@@ -79,11 +83,11 @@ def test_the_pause_between_tries_grows(server, make_worker, task) -> None:
     assert time.monotonic() - started > 0.4 + 0.8
 
 
-class Slow:
+class Busy:
     """Lets the test do something while it predicts."""
 
-    def __init__(self, seconds: float = 0.0, meanwhile=lambda: None) -> None:
-        self.seconds, self.meanwhile = seconds, meanwhile
+    def __init__(self, meanwhile) -> None:
+        self.meanwhile = meanwhile
 
     def predict_source(self, source, options, *, progress):
         from mosaics import mosaic_of
@@ -91,7 +95,6 @@ class Slow:
 
         progress(0.5)
         self.meanwhile()
-        time.sleep(self.seconds)
         return mosaic_of(Instances.none(source.shape[:2]))
 
 
@@ -99,7 +102,7 @@ def test_a_task_deleted_meanwhile_leaves_nothing(server, make_worker, task, tmp_
     def delete() -> None:
         assert requests.delete(f"{server.url}/tasks/{task}", timeout=10).status_code == 204
 
-    make_worker(Slow(meanwhile=delete)).run_one()
+    make_worker(Busy(delete)).run_one()
     assert server.get(f"/tasks/{task}").status_code == 404
     assert [path.name for path in (tmp_path / "files").rglob("*")] == [".nucseg"]
 
@@ -111,17 +114,23 @@ def test_an_upload_that_is_gone_fails(server, make_worker, task, tmp_path) -> No
     assert (body["status"], body["error"]) == ("FAILED", "The upload is missing.")
 
 
-def test_a_heartbeat_keeps_a_long_task(server, make_worker, task) -> None:
-    slow = make_worker(Slow(5), lease=3)
-    thread = threading.Thread(target=slow.run_one)
-    thread.start()
-    seen = set()
-    while thread.is_alive():
-        seen.add(server.get(f"/tasks/{task}").json()["status"])
-        assert not make_worker(lease=3).run_one() or not thread.is_alive()
-        time.sleep(0.5)
-    thread.join()
-    assert "PROCESSING" in seen
+def test_a_heartbeat_keeps_a_long_task(server, make_worker, task, monkeypatch, wait) -> None:
+    """The lease grows while the task is processed, and others find nothing to do."""
+    monkeypatch.setattr(worker_module, "_BEAT_SECONDS", 0.2)
+    others, seen = [], []
+
+    def lease_until() -> float:
+        with server.service.queue.table._reading() as connection:
+            return connection.scalar(select(jobs.c.lease_until))
+
+    def wait_for_beats() -> None:
+        first = lease_until()
+        wait(lambda: lease_until() > first + 0.3)
+        seen.append(server.get(f"/tasks/{task}").json()["status"])
+        others.append(make_worker(lease=60).run_one())
+
+    make_worker(Busy(wait_for_beats), lease=60).run_one()
+    assert (others, seen) == ([False], ["PROCESSING"])
     body = server.get(f"/tasks/{task}").json()
     assert (body["status"], body["attempts"]) == ("FINISHED", 1)
 
@@ -135,7 +144,7 @@ def test_one_that_lost_its_lease_publishes_nothing(server, make_worker, task, tm
         time.sleep(0.3)
         stolen.append(queue.table.claim(60))
 
-    worker = make_worker(Slow(meanwhile=steal), lease=0.2)
+    worker = make_worker(Busy(steal), lease=0.2)
     worker._extend = lambda task, progress: None  # the machine sleeps
     worker.run_one()
     assert server.get(f"/tasks/{task}").json()["status"] == "PROCESSING"

@@ -2,8 +2,8 @@
 
     python benchmarks/mitosis_negatives.py data/03_primary/samples.csv
 
-The manifest is that of `kedro run --pipelines data_processing`; its images of the splits train and val are used. The
-datasets do not say the pixel size: each of those given is tried.
+The manifest is that of `kedro run --pipelines data_processing`. The datasets do not say the pixel size: each of those
+given is tried.
 """
 
 import argparse
@@ -31,12 +31,13 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--classifier", default="mitosis")
     parser.add_argument("--pixel-sizes", type=float, nargs="+", default=[0.25, 0.5], help="assumed, in micrometres")
+    parser.add_argument("--splits", nargs="+", default=["val"], help="splits of the images used")
     options = parser.parse_args()
     classifier = load_classifier(options.classifier)
     samples = [
         sample
         for sample in read_manifest(options.manifest)
-        if sample.modality == "histology" and sample.split != "test"
+        if sample.modality == "histology" and sample.split in options.splits
     ]
     images = [(read_image(sample.image_path)[..., :3], read_labels(sample.label_file())) for sample in tqdm(samples)]
     thresholds = [classifier.thresholds["probability"], *THRESHOLDS]

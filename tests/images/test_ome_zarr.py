@@ -122,6 +122,8 @@ def test_the_largest_resolution_is_read(tmp_path, version, first):
     source = open_image(tmp_path / "a.zarr")
     assert np.array_equal(read(tmp_path / "a.zarr"), STACK[0])
     assert source.pixel_size == (0.5, 0.5)
+    (level,) = source.levels
+    assert np.array_equal(level.read(Window.whole(level.shape)), STACK[0, ::2, ::2])
     assert source.notes == (() if first else ("its resolutions are not in order of size; the largest (0) is read.",))
 
 

@@ -1,6 +1,7 @@
 """OME-Zarr images (versions 0.4 and 0.5) and plain Zarr arrays, read chunk by chunk."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import zarr
 from nucseg.core.errors import InputError
 from nucseg.images.places import file_system
 from nucseg.images.planes import COLOURS, Channel, choose_planes
-from nucseg.images.source import ImageSource
+from nucseg.images.source import ImageSource, reduced_copies
 from nucseg.images.tiff import unknown_unit
 from nucseg.images.units import micrometres
 
@@ -41,10 +42,10 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
         raise InputError(
             f"{name}: is a Zarr group without `multiscales`, so not an OME-Zarr image. Give the path of its image."
         )
-    scales, *others = ome["multiscales"]
-    if others:
+    scales, *further = ome["multiscales"]
+    if further:
         called = ", ".join(str(each.get("name", number)) for number, each in enumerate(ome["multiscales"]))
-        raise InputError(f"{name}: holds {1 + len(others)} images ({called}); save the one to use as a separate file.")
+        raise InputError(f"{name}: holds {1 + len(further)} images ({called}); save the one to use as a separate file.")
     level, level_notes = _full_resolution(node, scales["datasets"], name)
     given = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]
     axes = [_axis(str(axis["name"]), axis.get("type")) for axis in given]
@@ -55,7 +56,14 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
     units = [given[axes.index(axis)].get("unit") for axis in "YX" if axis in axes]
     sizes = [float(factors[axes.index(axis)]) for axis in "YX" if axis in axes]
     names = _channel_names(ome.get("omero") or {}, np.dtype(array.dtype))
-    return _source(array, name, axes, channel, names, sizes, units, level_notes)
+    source = _source(array, name, axes, channel, names, sizes, units, level_notes)
+    levels = []
+    for each in scales["datasets"]:
+        copy: Any = node[each["path"]]
+        if each is not level and copy.ndim == array.ndim:
+            planes = choose_planes(axes, copy.shape, name, channel=channel, channel_names=names)
+            levels.append(ImageSource(name, planes.shape, np.dtype(copy.dtype), partial(planes.take, copy)))
+    return replace(source, levels=reduced_copies(levels, source))
 
 
 def _full_resolution(group: Any, levels: list[dict[str, Any]], name: str) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from nucseg.core.errors import InputError
 
-FILE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".png", ".jpg", ".jpeg")
+FILE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".png", ".jpg", ".jpeg")
 """What is taken for an image file in a folder."""
 
 SUFFIXES = (*FILE_SUFFIXES, ".zarr")

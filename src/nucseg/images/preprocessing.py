@@ -91,6 +91,11 @@ class Preprocessor:
                 "remove it or set in_channels to 3."
             )
 
+    @property
+    def rescales(self) -> bool:
+        """Whether it resizes images to a magnification."""
+        return any(isinstance(transform, Rescale) for transform in self.transforms)
+
     def fit(self, image: NDArray, magnification: float | None = None) -> FittedPreprocessor:
         """Find the statistics of a whole image; see `fit_source`.
 

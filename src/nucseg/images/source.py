@@ -1,6 +1,6 @@
 """An image that is read window by window, so that memory does not grow with it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from nucseg.core.checks import check_image
 from nucseg.core.window import Window
 
+SLIDE_PIXELS = 2**26
+"""A larger image that has reduced copies is a slide."""
+
 _BAND_PIXELS = 2**23  # of a band of rows: some tens of megabytes
+_RAGGED = 2  # rows or columns of a reduced copy that may be missing or too many
 _BAND_ROWS = 512  # bands begin at multiples of it, as the tiles and chunks of most files do
 
 
@@ -27,6 +31,7 @@ class ImageSource:
         notes: Remarks for the user on how the file was read, each a sentence without the name of the image.
         coarse_colours: Whether a JPEG is compressed so far that a faint stain in one colour may be lost.
         channels: By what each channel of the file can be chosen, whether or not one is: its name, or its number.
+        levels: Reduced copies of the whole image in the file, the largest first.
     """
 
     name: str
@@ -37,6 +42,12 @@ class ImageSource:
     notes: tuple[str, ...] = ()
     coarse_colours: bool = False
     channels: tuple[str, ...] = ("0",)
+    levels: tuple["ImageSource", ...] = ()
+
+    @property
+    def is_slide(self) -> bool:
+        """Whether it is large and has reduced copies, as scans of whole slides have."""
+        return bool(self.levels) and self.shape[0] * self.shape[1] > SLIDE_PIXELS
 
     def bands(self) -> Iterator[NDArray]:
         """Read the whole image in bands of full rows, from top to bottom."""
@@ -54,6 +65,25 @@ def array_source(image: NDArray, name: str = "image", pixel_size: tuple[float, f
     """
     check_image(image, name)
     return ImageSource(name, image.shape, image.dtype, lambda window: image[window.slices], pixel_size)
+
+
+def reduced_copies(levels: Iterable[ImageSource], source: ImageSource) -> tuple[ImageSource, ...]:
+    """Return the images that show all of an image, smaller; the largest first.
+
+    Args:
+        levels: What the file declares to be its resolutions.
+        source: The image in full resolution.
+    """
+    height, width = source.shape[:2]
+    copies = []
+    for level in levels:
+        rows, columns = level.shape[:2]
+        factor = max(height / rows, width / columns)
+        # Scanners drop the last rows and columns that make no whole pixel.
+        is_whole = abs(height / factor - rows) <= _RAGGED and abs(width / factor - columns) <= _RAGGED
+        if factor > 1 and is_whole and level.shape[2:] == source.shape[2:]:
+            copies.append(level)
+    return tuple(sorted(copies, key=lambda level: -level.shape[0]))
 
 
 def sample_windows(source: ImageSource, n: int = 4, side: int = 1024) -> Iterator[NDArray]:

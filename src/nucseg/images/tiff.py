@@ -1,9 +1,9 @@
 """TIFF files of any kind (OME, ImageJ, BigTIFF, any compression), read window by window where they are large."""
 
 import logging
-import re
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,8 @@ from nucseg.core.streams import without_file
 from nucseg.core.window import Window
 from nucseg.images.colours import Conversion, colour_conversion, has_coarse_colours, photometric
 from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes, distinct_names
-from nucseg.images.source import BandCache, ImageSource
+from nucseg.images.scanners import check_stitched, scanner_pixel_size
+from nucseg.images.source import BandCache, ImageSource, reduced_copies
 from nucseg.images.tiff_series import TiffImage, find_image
 from nucseg.images.units import micrometres
 
@@ -45,11 +46,13 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
 
     Raises:
         InputError: It is not one image, is truncated, or lacks tiles or strips.
+        OverlappingTilesError: It is a slide whose tiles must be stitched.
     """
     path = file if isinstance(file, Path) else None
     stream = file.open("rb") if isinstance(file, Path) else file
     # tifffile looks for the other files of a set where it is given a file, and fills with zeros what it does not find.
     tiff = tifffile.TiffFile(without_file(stream), name=path.name if path else None)
+    check_stitched(tiff, name)
     image = find_image(tiff, name)
     series, page = image.series, image.series.keyframe
     _check_complete(series, name)
@@ -64,7 +67,8 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
     planes = choose_planes(axes, shape, name, channel=of_file, channel_names=image.channel_names)
     dtype = np.dtype(series.dtype).newbyteorder("=")
     read = _reader(series, path, planes, dtype)
-    if photometric(page) == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored:
+    is_inverted = photometric(page) == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored
+    if is_inverted:
         read = partial(_inverted, read, planes.shape)
     pixel_size, unit_notes = _pixel_size(tiff, image)
     notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
@@ -73,11 +77,45 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
         names = [own or str(number) for own, number in zip(image.channel_names, image.channels, strict=True)]
         channels = distinct_names(len(names), names)
     source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes, has_coarse_colours(page), channels)
+    if not is_inverted:
+        source = replace(source, levels=reduced_copies(_levels(series, planes, source), source))
     return _in_colour(source, conversion, of_colours) if conversion else source
+
+
+def _levels(series: tifffile.TiffPageSeries, planes: Planes, source: ImageSource) -> Iterator[ImageSource]:
+    """Open the complete reduced copies of an image, whose pixels are read when they are needed."""
+    axes = series.get_axes(squeeze=True)
+    for level in series.levels[1:]:
+        if level.get_axes(squeeze=True) != axes or level.dtype != series.dtype or _lacking(level)[0]:
+            continue
+        size = dict(zip(axes, level.get_shape(squeeze=True), strict=True))
+        take = cache(partial(_lazily_opened, level))
+
+        def read(window: Window, take: Any = take) -> NDArray:
+            return planes.take(take(), window)
+
+        shape = (size["Y"], size["X"], *planes.shape[2:])
+        yield ImageSource(source.name, shape, source.dtype, read, coarse_colours=source.coarse_colours)
+
+
+def _lazily_opened(series: tifffile.TiffPageSeries) -> Any:
+    import zarr
+
+    return zarr.open_array(series.aszarr(level=0, squeeze=True), mode="r")
 
 
 def _check_complete(series: tifffile.TiffPageSeries, name: str) -> None:
     """Refuse an image that lacks tiles or strips, as sparse files do; tifffile would fill them with zeros."""
+    lacking, count = _lacking(series)
+    if lacking:
+        parts = "tiles" if series.keyframe.is_tiled else "strips"
+        raise InputError(
+            f"{name}: lacks {lacking} of its {count} {parts}; fetch it again, or save it with all of them."
+        )
+
+
+def _lacking(series: tifffile.TiffPageSeries) -> tuple[int, int]:
+    """Count the tiles or strips that an image lacks, and all that it should have."""
     page = series.keyframe
     bare = len(page.dataoffsets) == 1 and page.compression == tifffile.COMPRESSION.NONE  # needs no count of bytes
     held = [
@@ -86,11 +124,7 @@ def _check_complete(series: tifffile.TiffPageSeries, name: str) -> None:
         if part is not None
     ]
     count = sum(each.size for each in held)
-    if lacking := count - sum(int(each.sum()) for each in held):
-        parts = "tiles" if page.is_tiled else "strips"
-        raise InputError(
-            f"{name}: lacks {lacking} of its {count} {parts}; fetch it again, or save it with all of them."
-        )
+    return count - sum(int(each.sum()) for each in held), count
 
 
 def orientation_note(orientation: object) -> tuple[str, ...]:
@@ -101,6 +135,7 @@ def orientation_note(orientation: object) -> tuple[str, ...]:
 
 
 def _in_colour(source: ImageSource, conversion: Conversion, channel: Channel) -> ImageSource:
+    levels = tuple(_in_colour(level, conversion, channel) for level in source.levels)
     coloured = replace(
         source,
         shape=(*source.shape[:2], 3),
@@ -108,6 +143,7 @@ def _in_colour(source: ImageSource, conversion: Conversion, channel: Channel) ->
         read=lambda window: conversion.apply(source.read(window)),
         notes=(*source.notes, *filter(None, [conversion.note])),
         channels=COLOURS,
+        levels=levels,
     )
     if channel is None:
         return coloured
@@ -131,12 +167,7 @@ def _reader(series: tifffile.TiffPageSeries, path: Path | None, planes: Planes, 
         return mapped
     one_strip = not page.is_tiled and page.rowsperstrip >= page.imagelength
     array: Any
-    if series.size * dtype.itemsize <= WHOLE_BYTES:
-        array = series.asarray(squeeze=True)
-    else:
-        import zarr
-
-        array = zarr.open_array(series.aszarr(level=0, squeeze=True), mode="r")
+    array = series.asarray(squeeze=True) if series.size * dtype.itemsize <= WHOLE_BYTES else _lazily_opened(series)
     if size <= WHOLE_BYTES or one_strip:
         image = planes.take(array, Window.whole(planes.shape))
         image = image.copy() if image.size < array.size else image  # so that the other planes are not held
@@ -164,8 +195,8 @@ def _pixel_size(tiff: tifffile.TiffFile, image: TiffImage) -> tuple[tuple[float,
         sizes = [_number(pixels.get(f"PhysicalSize{axis}")) for axis in "YX"]
         return _plausible(sizes, [pixels.get(f"PhysicalSize{axis}Unit", "um") for axis in "YX"])
     page = image.series.keyframe
-    if (match := re.search(r"\bMPP ?= ?([\d.]+)", page.description)) and tiff.is_svs:
-        return _plausible([_number(match[1])] * 2, ["um"] * 2)
+    if declared := scanner_pixel_size(tiff, page):
+        return _plausible([_number(declared)] * 2, ["um"] * 2)
     unit = (tiff.imagej_metadata or {}).get("unit") if tiff.is_imagej else None
     if unit is None:
         unit = {2: "inch", 3: "cm", 4: "mm", 5: "um"}.get(int(page.resolutionunit), "")

@@ -11,6 +11,7 @@ import tifffile
 from nucseg.core.errors import InputError
 from nucseg.images.colours import sample_names
 from nucseg.images.planes import Channel, channel_number
+from nucseg.images.scanners import leica_macros
 
 # What scanners call the images beside the image of the tissue; Bio-Formats writes "label image" and "macro image".
 _ASIDE = re.compile("(thumbnail|label|macro|overview|map|preview)( image)?", re.IGNORECASE)
@@ -76,13 +77,16 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
     if not found:
         raise InputError(f"{name}: cannot be read (it holds no image). The file is damaged; fetch or save it again.")
     stale = _check_imagej(tiff, found[0], name)
-    aside = [series for series in found if _is_aside(series, found[0])]
+    macros = leica_macros(tiff) if found[0].kind == "scn" else []
+    overviews = [series for series, is_macro in zip(found, macros, strict=False) if is_macro]
+    aside = [series for series in found if _is_aside(series, found[0])] + overviews
     images = [series for series in found if series not in aside] or found
     if len(images) != 1:
         listed = ", ".join(f"{_called(series, number)}" for number, series in enumerate(images))
         raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use as a separate file.")
     notes = [*stale]
-    notes += [f"its {series.name.strip().lower()} is ignored." for series in aside if series.name.strip()]
+    called = ["macro" if series in overviews else series.name.strip().lower() for series in aside]
+    notes += [f"its {each} is ignored." for each in called if each]
     copies = [each for each in aside if each.keyframe.is_subifd and not each.keyframe.is_reduced]
     if images[0].kind == "generic":
         copies += [level for level in images[0].levels[1:] if not level.keyframe.is_reduced]

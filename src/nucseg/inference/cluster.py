@@ -41,6 +41,7 @@ class _Recipe(NamedTuple):
     options: PredictOptions
     fitted: FittedPreprocessor
     scale: float
+    level: int
     grid: TileGrid
 
 
@@ -81,6 +82,7 @@ class DaskEngine:
             job.options.changed(precision=self._precision),
             job.fitted,
             job.scale,
+            job.level,
             job.grid,
         )
         token = uuid4().hex[:8]
@@ -131,7 +133,7 @@ def _prepared(recipe: _Recipe) -> tuple[TileSteps[Any, Any], NetworkView]:
     with _loading:
         predictor = _predictor(recipe.run, recipe.model, recipe.options.precision)
     source = _source(recipe.run, recipe.image, recipe.options.channel)
-    return predictor.steps(recipe.options), NetworkView(source, recipe.fitted, recipe.scale)
+    return predictor.steps(recipe.options), NetworkView(source, recipe.fitted, recipe.scale, recipe.level)
 
 
 @lru_cache(maxsize=1)

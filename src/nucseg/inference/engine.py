@@ -93,6 +93,7 @@ class TileJob(Generic[Part, Whole_co]):
         grid: The tiles.
         steps: The steps of a tile, with the model.
         known: What the network has already proposed for some tiles, by number.
+        level: Number of the level of the image that the network's pixels are read from; 0 is the image.
     """
 
     source: ImageSource
@@ -102,11 +103,12 @@ class TileJob(Generic[Part, Whole_co]):
     grid: TileGrid
     steps: TileSteps[Part, Whole_co]
     known: Mapping[int, Any] = field(default_factory=dict)
+    level: int = 0
 
     @cached_property
     def view(self) -> NetworkView:
         """The image as the network sees it."""
-        return NetworkView(self.source, self.fitted, self.scale)
+        return NetworkView(self.source, self.fitted, self.scale, self.level)
 
 
 class Engine(Protocol):

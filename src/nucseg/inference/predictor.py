@@ -17,6 +17,7 @@ from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.steps import InstanceSteps
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
+from nucseg.inference.resolution import at_level, level_for, resolution_note, slide_scale
 from nucseg.inference.tiled import predict_tiled
 from nucseg.inference.tiles import make_grid
 from nucseg.inference.view import NetworkView
@@ -104,11 +105,14 @@ class Predictor:
         """
         done = 0.0
 
-        def read(window: Window) -> NDArray:
-            progress(done)
-            return source.read(window)
+        def watched(image: ImageSource) -> ImageSource:
+            def read(window: Window) -> NDArray:
+                progress(done)
+                return image.read(window)
 
-        job = self.job(replace(source, read=read), options)
+            return replace(image, read=read, levels=tuple(map(watched, image.levels)))
+
+        job = self.job(watched(source), options)
         for note in job.source.notes:
             logger.warning("%s: %s", source.name, note)
 
@@ -126,6 +130,9 @@ class Predictor:
     def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[TileResult, StitchedLabels]:
         """Compute the statistics of an image, which is read twice for this, band by band, and lay tiles over it.
 
+        A slide is read, and its statistics are computed, at the level that fits to the scale; if the scale is `auto`
+        and the pixel size known, the scale is that of `slide_scale`.
+
         Args:
             source: The image.
             options: How it is predicted; None takes the predictor's own. Its channel is the one that `source` was
@@ -141,21 +148,25 @@ class Predictor:
         """
         options = self.options if options is None else options
         use_precision(options.precision)  # it holds for the whole process: another call may have changed it
+        given, level = options.scale, 0
+        if source.is_slide:
+            given = slide_scale(source) if given == "auto" and source.pixel_size else given
+            level = 0 if given == "auto" or self._preprocessor.rescales else level_for(source, given)
         try:
-            fitted = self._preprocessor.fit_source(source, options.magnification)
+            fitted = self._preprocessor.fit_source(at_level(source, level), options.magnification)
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
-        source = replace(source, notes=source.notes + fitted.notes)
+        source = replace(source, notes=source.notes + fitted.notes + resolution_note(source, level))
         model, steps = self.bundle.model, self.steps(options)
-        scale, known = steps.look(source, fitted) if options.scale == "auto" else (options.scale, {})
+        scale, known = steps.look(source, fitted) if given == "auto" else (given, {})
         grid = make_grid(
-            NetworkView(source, fitted, scale).shape,
+            NetworkView(source, fitted, scale, level).shape,
             options.tile,
             stride=model.stride,
             halo=model.halo,
             max_side=model.max_side,
         )
-        return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {})
+        return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {}, level)
 
 
 def load_segmenter(name_or_folder: str | Path) -> ModelBundle:

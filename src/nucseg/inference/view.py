@@ -9,6 +9,9 @@ from nucseg.core.window import Window
 from nucseg.images.geometry import needed_for, resize_image, resize_part, scaled_shape
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
+from nucseg.inference.resolution import at_level
+
+_ROUNDING = 2  # pixels by which the sides of a level differ from those of the resized image for rounding alone
 
 
 class NetworkView:
@@ -18,24 +21,25 @@ class NetworkView:
         source: The image.
         fitted: The preprocessing with the image's statistics.
         scale: Factor by which the preprocessed image is resized.
+        level: Number of the level whose pixels are read, and on which the preprocessing was fitted; 0 is the image.
 
     Attributes:
-        source: As given.
         image_shape: (rows, columns) of the image.
         shape: (rows, columns) in the frame of the network.
     """
 
-    def __init__(self, source: ImageSource, fitted: FittedPreprocessor, scale: float) -> None:
-        self.source = source
-        self._filled = fitted.filled(source)
+    def __init__(self, source: ImageSource, fitted: FittedPreprocessor, scale: float, level: int = 0) -> None:
+        self._filled = fitted.filled(at_level(source, level))
         self.image_shape = (source.shape[0], source.shape[1])
         self._fitted = fitted
-        self._prepared_shape = scaled_shape(source.shape, fitted.scale)
-        self.shape = scaled_shape(self._prepared_shape, scale)
+        self._prepared_shape = scaled_shape(self._filled.shape, fitted.scale)
+        self.shape = scaled_shape(scaled_shape(source.shape, fitted.scale), scale)
+        if level and np.abs(np.subtract(self.shape, self._prepared_shape)).max() <= _ROUNDING:
+            self.shape = self._prepared_shape
 
     @cached_property
     def _whole(self) -> NDArray[np.float32]:
-        prepared = self._fitted.image(self._filled.read(Window.whole(self.source.shape)))
+        prepared = self._fitted.image(self._filled.read(Window.whole(self._filled.shape)))
         return resize_image(prepared, self.shape)
 
     def read(self, window: Window) -> NDArray[np.float32]:

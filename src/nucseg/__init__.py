@@ -24,6 +24,8 @@ def predict(
     channel: str | int | None = None,
     scale: float | Literal["auto"] = "auto",
     magnification: float | None = None,
+    tissue: "str | Path" = "auto",
+    region: "str | Path | None" = None,
     score_threshold: float | None = None,
     tile: int | None = None,
     precision: Precision = "auto",
@@ -43,6 +45,9 @@ def predict(
         scale: Factor, from 0.05 to 20, by which the image is resized for the network: below 1 for nuclei larger than
             those the model knows, above 1 for smaller ones. `auto` estimates it.
         magnification: Magnification of the objective, if known; only a model that rescales to one uses it.
+        tissue: Where a slide (a large image with reduced copies) is predicted: `auto` finds its tissue, `none` predicts
+            all of it; or the path of a GeoJSON file with the outlines of the tissue, for any image.
+        region: Path of a GeoJSON file with the regions to predict, in pixels of the full resolution.
         score_threshold: Lowest score to keep, from 0.05 to 1; None takes the model's own.
         tile: Side of a tile in the network's pixels, from 64 up to the model's default; None takes the default. Seams
             do not show.
@@ -68,6 +73,8 @@ def predict(
         "channel": channel,
         "scale": scale,
         "magnification": magnification,
+        "tissue": tissue,
+        "region": region,
         "score_threshold": score_threshold,
         "tile": tile,
         "precision": precision,

@@ -133,7 +133,7 @@ class _Run:
         job = self.predictor.job(source, options)
         is_large = len(job.grid) > 1
         with self.one_large_image if is_large else nullcontext():
-            self.bar.open(len(job.grid))
+            self.bar.open(len(job.grid) - len(job.empty))
             saved = record.saved_tiles(job.grid) if options.resume and is_large else {}
             for part in saved.values():
                 self.bar.tile(len(part))
@@ -162,6 +162,7 @@ class _Run:
             "model": self.fingerprint,
             **self.options.model_dump(mode="json", include={*PredictOptions.model_fields, "pixel_size"}),
             "precision": self.predictor.precision,
+            "outlines": [image_version(str(file)) for file in (self.options.tissue, self.options.region) if file],
         }
         name = self.results.summary.record(image.name)
         return ImageRecord(

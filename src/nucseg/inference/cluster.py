@@ -86,7 +86,7 @@ class DaskEngine:
             job.grid,
         )
         token = uuid4().hex[:8]
-        needed = {tile: job.steps.needed(job.grid, tile) for tile in job.grid if tile not in skip}
+        needed = job.needed(skip)
 
         def submit(function: Any, tile: int, *arguments: Any) -> Any:
             key = f"{function.__name__}-{token}-{tile}"

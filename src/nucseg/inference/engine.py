@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
+from nucseg.images.extent import Extent
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.options import PredictOptions
@@ -59,6 +60,14 @@ class TileSteps(Protocol[Part, Whole_co]):
         """
         ...
 
+    def nothing(self) -> Part:
+        """Return the part of a tile that is not predicted."""
+        ...
+
+    def inside(self, part: Part, extent: Extent) -> Part:
+        """Return what of a part lies in the extent of the image that is predicted."""
+        ...
+
     def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> Part:
         """Decide what a tile contains.
 
@@ -94,6 +103,7 @@ class TileJob(Generic[Part, Whole_co]):
         steps: The steps of a tile, with the model.
         known: What the network has already proposed for some tiles, by number.
         level: Number of the level of the image that the network's pixels are read from; 0 is the image.
+        extent: The part of the image that is predicted; None for all of it.
     """
 
     source: ImageSource
@@ -104,6 +114,22 @@ class TileJob(Generic[Part, Whole_co]):
     steps: TileSteps[Part, Whole_co]
     known: Mapping[int, Any] = field(default_factory=dict)
     level: int = 0
+    extent: Extent | None = None
+
+    @cached_property
+    def empty(self) -> frozenset[int]:
+        """The tiles in which nothing is predicted."""
+        if self.extent is None:
+            return frozenset()
+        return frozenset(tile for tile in self.grid if not self.extent.touches(self.grid.core(tile), self.grid.shape))
+
+    def needed(self, skip: Collection[int]) -> dict[int, list[int]]:
+        """Return the tiles whose proposals each tile takes, without empty tiles and without those to skip."""
+        return {
+            tile: [each for each in self.steps.needed(self.grid, tile) if each not in self.empty]
+            for tile in self.grid
+            if tile not in self.empty and tile not in skip
+        }
 
     @cached_property
     def view(self) -> NetworkView:
@@ -121,7 +147,7 @@ class Engine(Protocol):
     images_at_once: int
 
     def parts(self, job: TileJob[Part, Any], skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
-        """Predict all tiles except those to skip; yield number and part of each as soon as it is known."""
+        """Predict tiles except empty ones and those to skip; yield number and part of each as soon as it is known."""
         ...
 
 
@@ -183,7 +209,7 @@ class LocalEngine:
 
     def parts(self, job: TileJob[Part, Any], skip: Collection[int] = frozenset()) -> Iterator[tuple[int, Part]]:
         """Predict tiles, about row by row; see `Engine.parts`."""
-        proposals = Proposals({tile: job.steps.needed(job.grid, tile) for tile in job.grid if tile not in skip})
+        proposals = Proposals(job.needed(skip))
         running: dict[int, Future[Part]] = {}
         with ThreadPoolExecutor(self._threads) as decoders:
             for number, found in self._proposed(job, proposals.wanted):

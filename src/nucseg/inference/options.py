@@ -1,11 +1,13 @@
 """The options for predicting one image, shared by the command, the parameters and the function."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from nucseg.core.errors import InputError
 from nucseg.core.types import Precision
+from nucseg.images.extent import Tissue
 from nucseg.images.planes import Channel, check_channel
 from nucseg.models.protocols import LOWEST_SCORE
 
@@ -17,6 +19,12 @@ def _channel(given: Any) -> Channel:
         return check_channel(given)
     except InputError:
         raise ValueError("must be a channel's name, or its number from 0") from None
+
+
+def _file(given: Any) -> Any:
+    if isinstance(given, Path) and not given.is_file():
+        raise ValueError("must be a GeoJSON file that exists")
+    return given
 
 
 class PredictOptions(BaseModel):
@@ -37,6 +45,15 @@ class PredictOptions(BaseModel):
     )
     magnification: float | None = Field(
         None, gt=0, description="Magnification of the objective; only a model that rescales to one uses it."
+    )
+    tissue: Annotated[Tissue, AfterValidator(_file)] = Field(
+        "auto",
+        description="Where a slide is predicted: `auto` finds its tissue, `none` predicts all of it, a GeoJSON file "
+        "holds the outlines of the tissue.",
+    )
+    region: Annotated[Path | None, AfterValidator(_file)] = Field(
+        None,
+        description="GeoJSON file of the regions to predict, such as QuPath exports, in pixels of the full resolution.",
     )
     score_threshold: float | None = Field(
         None,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError, ModelError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.images.extent import extent_of
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
 from nucseg.inference.instances.parts import TileResult
@@ -118,7 +119,7 @@ class Predictor:
 
         def report(tile: int, part: TileResult) -> None:
             nonlocal done
-            done += 1 / len(job.grid)
+            done += 1 / (len(job.grid) - len(job.empty))
             progress(min(done, 1.0))
 
         return predict_tiled(job, LocalEngine(), on_tile=report)
@@ -131,7 +132,8 @@ class Predictor:
         """Compute the statistics of an image, which is read twice for this, band by band, and lay tiles over it.
 
         A slide is read, and its statistics are computed, at the level that fits to the scale; if the scale is `auto`
-        and the pixel size known, the scale is that of `slide_scale`.
+        and the pixel size known, the scale is that of `slide_scale`. Where a part of the image is predicted, statistics
+        are those of its blocks of 512 pixels, and tiles without any of it are not read.
 
         Args:
             source: The image.
@@ -143,7 +145,8 @@ class Predictor:
             proposed at that scale, so that no pixel passes through it twice.
 
         Raises:
-            InputError: It is not an image, or shows several stains in colour; see `Preprocessor.fit_source`.
+            InputError: It is not an image, shows several stains in colour, see `Preprocessor.fit_source`, or there is
+                nothing to predict, see `extent_of`.
             ConfigError: The precision is not available.
         """
         options = self.options if options is None else options
@@ -152,13 +155,19 @@ class Predictor:
         if source.is_slide:
             given = slide_scale(source) if given == "auto" and source.pixel_size else given
             level = 0 if given == "auto" or self._preprocessor.rescales else level_for(source, given)
+        extent = extent_of(source, options.tissue, options.region)
         try:
-            fitted = self._preprocessor.fit_source(at_level(source, level), options.magnification)
+            seen = at_level(source, level)
+            seen = extent.packed(seen) if extent else seen
+            fitted = self._preprocessor.fit_source(seen, options.magnification)
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
-        source = replace(source, notes=source.notes + fitted.notes + resolution_note(source, level))
+        notes = fitted.notes + resolution_note(source, level) + (extent.notes if extent else ())
+        source = replace(source, notes=source.notes + notes)
         model, steps = self.bundle.model, self.steps(options)
-        scale, known = steps.look(source, fitted) if given == "auto" else (given, {})
+        scale, known = steps.look(seen, fitted) if given == "auto" else (given, {})
+        if extent:  # places in the packed image are none in the image
+            fitted, known = replace(fitted, surroundings=None), {}
         grid = make_grid(
             NetworkView(source, fitted, scale, level).shape,
             options.tile,
@@ -166,7 +175,7 @@ class Predictor:
             halo=model.halo,
             max_side=model.max_side,
         )
-        return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {}, level)
+        return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {}, level, extent)
 
 
 def load_segmenter(name_or_folder: str | Path) -> ModelBundle:

@@ -26,8 +26,9 @@ def predict_tiled(
     Returns:
         The joined result of all tiles.
     """
-    parts = dict(finished or {})
-    for tile, part in engine.parts(job, parts.keys()):
+    parts = dict(finished or {}) | dict.fromkeys(job.empty, job.steps.nothing())
+    for tile, found in engine.parts(job, parts.keys()):
+        part = job.steps.inside(found, job.extent) if job.extent else found
         on_tile(tile, part)
         parts[tile] = part
     return job.steps.whole(job.view, job.grid, [parts[tile] for tile in job.grid])

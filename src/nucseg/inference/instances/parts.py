@@ -1,6 +1,6 @@
 """The result of one tile, small enough to be kept, sent between processes and saved for `--resume`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
@@ -56,6 +57,17 @@ class TileResult:
         areas = np.zeros(len(self) + 1, np.int64)
         np.add.at(areas, self.values, self.lengths)
         return areas[1:]
+
+    def middles(self) -> NDArray[np.float64]:
+        """Compute the middle of each nucleus's box, `(n, 2)`: row and column of pixel corners in the image."""
+        boxes = find_objects(self.crop(self.window), len(self)) if self.window else []
+        corners = np.array([[(side.start, side.stop) for side in box] for box in boxes], float).reshape(-1, 2, 2)
+        return corners.mean(2) + self.window[:2]
+
+    def only(self, keep: NDArray[np.bool_]) -> "TileResult":
+        """Return some of the nuclei, `keep` being `(n,)`, in the same order."""
+        numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
+        return replace(self, values=numbers[self.values], scores=self.scores[keep], cut=self.cut[keep])
 
     def save(self, path: Path) -> None:
         """Write the file atomically.

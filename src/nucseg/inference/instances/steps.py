@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.images.extent import Extent
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.look import ScaleLook
@@ -57,6 +58,15 @@ class InstanceSteps:
         images = [view.read(place) for place in places]
         cores = [grid.core(tile).within(place) for tile, place in zip(tiles, places, strict=True)]
         return self.model.propose(images, {**self.model.thresholds, "score": self._lowest}, cores)
+
+    def nothing(self) -> TileResult:
+        """Return a part without nuclei."""
+        empty = np.zeros(0, np.int32)
+        return TileResult(Window(0, 0, 0, 0), empty, empty, np.zeros(0, np.float32), np.zeros(0, np.bool_))
+
+    def inside(self, part: TileResult, extent: Extent) -> TileResult:
+        """Return the nuclei whose middles lie in the extent."""
+        return part.only(extent.holds(part.middles()))
 
     def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> TileResult:
         """Decide which proposals are nuclei and keep those that the tile owns: those centred in its core."""

@@ -15,6 +15,7 @@ from nucseg.measurements.field import Field
 from nucseg.measurements.regions import LabelWindows
 
 _TILE = 512  # pixels a side
+_COLUMNS = 8 * _TILE  # pixels of a label image that are computed at once, so that memory does not grow with its width
 _BIGTIFF_BYTES = 2**31  # bytes before compression, above which BigTIFF is used
 _WAITING_BYTES = 2**25  # bytes that may wait for compression; a second thread compresses while the next tiles are drawn
 
@@ -75,16 +76,12 @@ def _write(nuclei: LabelWindows, pixel_size: tuple[float, float] | None, path: P
 
 
 def _tiles(nuclei: LabelWindows, dtype: np.dtype) -> Iterator[NDArray]:
-    for band, columns in label_bands(nuclei, _TILE):
-        for left in columns:
-            tile = np.zeros((_TILE, _TILE), dtype)
-            part = band[:, left : left + _TILE]
-            tile[: part.shape[0], : part.shape[1]] = part
-            yield tile
-
-
-def label_bands(nuclei: LabelWindows, rows: int) -> Iterator[tuple[NDArray[np.int32], range]]:
-    """Yield the label image in bands of full rows, and where the tiles of a band begin."""
     height, width = nuclei.shape
-    for top in range(0, height, rows):
-        yield nuclei.labels(Window(top, 0, min(top + rows, height), width)), range(0, width, rows)
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _COLUMNS):
+            part = nuclei.labels(Window(top, left, min(top + _TILE, height), min(left + _COLUMNS, width)))
+            for start in range(0, part.shape[1], _TILE):
+                tile = np.zeros((_TILE, _TILE), dtype)
+                piece = part[:, start : start + _TILE]
+                tile[: piece.shape[0], : piece.shape[1]] = piece
+                yield tile

@@ -1,5 +1,7 @@
 """A folder of one's own images."""
 
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,9 +106,28 @@ def test_what_is_broken_is_rejected_with_its_reason(folder: Path, draw_nuclei: D
     assert "labels/alone.tif" in found["alone"]
     assert "b.tif" in found["b"]
     assert "magnification '20x'" in found["fast"]
-    assert "integer" in found["float"]
+    assert "whole numbers" in found["float"]
     assert "modality 'xray'" in found["slow"]
     assert "images/lost.tif" in found["lost"]
+
+
+def test_corrections_come_as_outlines_and_none_is_an_answer(folder: Path) -> None:
+    square = {"type": "Polygon", "coordinates": [[[10, 5], [14, 5], [14, 8], [10, 8], [10, 5]]]}
+    (folder / "labels/a.tif").unlink()
+    (folder / "labels/a.geojson").write_text(json.dumps({"features": [{"type": "Feature", "geometry": square}]}))
+    with zipfile.ZipFile(folder / "labels/stained.geojson.zip", "w") as archive:
+        archive.write(folder / "labels/a.geojson", "stained.geojson")
+    (folder / "labels/stained.png").unlink()
+    tifffile.imwrite(folder / "labels/b.tif", np.zeros((64, 72), np.uint16))
+
+    chunk = converted(folder)
+
+    assert chunk.converted["n_nuclei"].tolist() == [1, 0, 1]
+    assert chunk.labels["own/a"].sum() == 12
+    assert chunk.rejected.empty
+
+    iio.imwrite(folder / "labels/a.png", np.zeros((64, 72), np.uint8))
+    assert reasons(folder) == {"a": "a: is outlined in a.geojson and a.png; keep the one that counts."}
 
 
 def test_of_two_images_of_one_name_the_first_is_used(folder: Path) -> None:
@@ -117,7 +138,7 @@ def test_of_two_images_of_one_name_the_first_is_used(folder: Path) -> None:
 @pytest.mark.parametrize("missing", ["images", "labels"])
 def test_a_folder_without_images_or_labels_is_refused(folder: Path, missing: str) -> None:
     (folder / missing).rename(folder / "other")
-    with pytest.raises(DownloadError, match=f"own.path: .*{missing} has no image"):
+    with pytest.raises(DownloadError, match=f"own.path: .*{missing} has no file"):
         own.fetch(FolderSource(path=folder), folder / "fetched")
 
 

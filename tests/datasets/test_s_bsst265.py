@@ -60,7 +60,7 @@ def test_accepts_a_folder_above_and_a_byte_order_mark(
         (("a/b", "train", "-", "20x"), {}, "no image"),
         (
             ("a", "train", "-", "20x"),
-            {"rawimages/a.tif": np.ones((4, 4), np.uint8), "groundtruth/a.tif": np.ones((4, 4), np.float32)},
+            {"rawimages/a.tif": np.ones((4, 4), np.uint8), "groundtruth/a.tif": np.full((4, 4), 0.5, np.float32)},
             "groundtruth/a.tif: dtype float32 is not a label image",
         ),
     ],

@@ -46,6 +46,6 @@ def check_label_image(labels: NDArray, name: str) -> None:
     if labels.ndim != 2 or 0 in labels.shape:
         raise InputError(f"{name}: shape {labels.shape} is not a label image; allowed is (rows, columns).")
     if labels.dtype.kind not in "bui":
-        raise InputError(f"{name}: dtype {labels.dtype} is not a label image; allowed are integer dtypes.")
+        raise InputError(f"{name}: dtype {labels.dtype} is not a label image; allowed are whole numbers.")
     if labels.dtype.kind == "i" and labels.min() < 0:
         raise InputError(f"{name}: contains the negative label {labels.min()}; allowed are 0 (background) and 1..N.")

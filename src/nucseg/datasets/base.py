@@ -41,6 +41,7 @@ class DatasetInfo:
         licence: The terms of use.
         homepage: The page that describes it.
         archive: The official archive, or None if the dataset is not an archive.
+        may_be_empty: Whether an image may have no nucleus.
         of_points: Whether its label images are points images (`nucseg.datasets.points`), which may be empty.
     """
 
@@ -50,6 +51,7 @@ class DatasetInfo:
     licence: str
     homepage: str
     archive: Archive | None = None
+    may_be_empty: bool = False
     of_points: bool = False
 
 

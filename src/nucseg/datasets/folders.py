@@ -1,6 +1,7 @@
 """Folders of the user's own images, and the CSV that describes them."""
 
 import csv
+from collections.abc import Collection
 from pathlib import Path
 
 from nucseg.core.errors import InputError
@@ -10,8 +11,13 @@ SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 def image_files(folder: Path) -> list[Path]:
     """Return the images of a folder by name, but hidden ones; none if there is no folder."""
+    return files(folder, SUFFIXES)
+
+
+def files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return the files of a folder that have one of the suffixes, by name, but hidden ones; none without a folder."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return sorted(path for path in found if path.suffix.lower() in suffixes and not path.name.startswith("."))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The user's own dataset: a folder with images and their label images."""
+"""The user's own dataset: a folder with images and their outlined nuclei."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import DownloadError, InputError
 from nucseg.core.types import Modality
+from nucseg.datasets import annotations
 from nucseg.datasets.base import SPLITS, DatasetInfo, RawSample
-from nucseg.datasets.folders import SUFFIXES, image_files, read_rows
+from nucseg.datasets.folders import SUFFIXES, files, read_rows
 from nucseg.datasets.sources import FolderSource
-from nucseg.images.io import read_image, read_labels
+from nucseg.images.io import read_image
 
 INFO = DatasetInfo(
     name="own",
@@ -21,6 +22,7 @@ INFO = DatasetInfo(
     citation="",
     licence="yours",
     homepage="",
+    may_be_empty=True,
 )
 
 SOURCE = FolderSource
@@ -37,20 +39,22 @@ def fetch(source: FolderSource, folder: Path) -> Path:
         folder: Not used; nothing is copied.
 
     Raises:
-        DownloadError: It does not exist, or `images` or `labels` holds no file that could be an image.
+        DownloadError: It does not exist, or `images` or `labels` has no file that could be read.
     """
-    for name in ("images", "labels"):
-        if not image_files(source.path / name):
+    for name, suffixes in (("images", SUFFIXES), ("labels", annotations.SUFFIXES)):
+        if not files(source.path / name, suffixes):
             raise DownloadError(
-                f"data_download.own.path: {source.path / name} has no image. Your own dataset must be a folder with "
-                "the subfolders `images` and `labels`, with matching file names ending in one of "
-                f"{', '.join(SUFFIXES)}."
+                f"data_download.own.path: {source.path / name} has no file ending in one of {', '.join(suffixes)}. "
+                "Your own dataset must be a folder with the subfolders `images` and `labels`, whose files have the "
+                "same names."
             )
     return source.path
 
 
 def raw_samples(folder: Path) -> Iterator[RawSample]:
     """List the samples: `images/<id>.*` and `labels/<id>.*`, described in `samples.csv` if there is one.
+
+    `annotations.read_annotations` reads the latter.
 
     The CSV has the column `image_id` and any of `split`, `modality` and `magnification`; for an empty cell, and for an
     image that it does not name, the rules for all datasets apply.
@@ -64,19 +68,21 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     Raises:
         InputError: The CSV is not readable.
     """
-    images, labels = image_files(folder / "images"), image_files(folder / "labels")
+    images, labels = files(folder / "images", SUFFIXES), files(folder / "labels", annotations.SUFFIXES)
     rows = _description(folder / DESCRIPTION)
     if strange := sorted(rows.keys() - {path.stem for path in images}):
         raise InputError(
             f"{folder / DESCRIPTION}: there is no image named {', '.join(map(repr, strange[:5]))}; image_id is the "
             "name of the file without its suffix."
         )
-    by_name = {path.stem: path for path in labels}
+    by_name: dict[str, list[Path]] = {}
+    for path in labels:
+        by_name.setdefault(annotations.image_of(path), []).append(path)
     for path in images:
         row = rows.get(path.stem, dict.fromkeys(_COLUMNS, ""))
         yield RawSample(
             image_id=path.stem,
-            read=partial(_read, path, by_name.get(path.stem), row),
+            read=partial(_read, path, by_name.get(path.stem, []), row),
             modality=row["modality"] or None,
             magnification=_magnification(row["magnification"]),
             splits=(row["split"],) if row["split"] in SPLITS else SPLITS,
@@ -110,7 +116,7 @@ def _magnification(text: str) -> float | None:
     return number if 0 < number < np.inf else None
 
 
-def _read(image: Path, labels: Path | None, row: dict[str, str]) -> tuple[NDArray, NDArray[np.int32], int]:
+def _read(image: Path, labels: list[Path], row: dict[str, str]) -> tuple[NDArray, NDArray[np.int32], int]:
     name = image.stem
     if row["split"] not in ("", *SPLITS):
         raise InputError(f"{name}: split {row['split']!r} in {DESCRIPTION}; allowed are {', '.join(SPLITS)}.")
@@ -120,9 +126,14 @@ def _read(image: Path, labels: Path | None, row: dict[str, str]) -> tuple[NDArra
         )
     if row["magnification"] and _magnification(row["magnification"]) is None:
         raise InputError(f"{name}: magnification {row['magnification']!r} in {DESCRIPTION} must be a number above 0.")
-    if labels is None:
-        raise InputError(f"{name}: has no label image labels/{name}.tif (or .png).")
-    return read_image(image), read_labels(labels), 0
+    if not labels:
+        raise InputError(f"{name}: has no label image labels/{name}.tif (or {', '.join(annotations.SUFFIXES[1:])}).")
+    if len(labels) > 1:
+        raise InputError(
+            f"{name}: is outlined in {' and '.join(path.name for path in labels)}; keep the one that counts."
+        )
+    pixels = read_image(image)
+    return pixels, *annotations.read_annotations(labels[0], pixels.shape[:2], name)
 
 
 def _without_image(name: str) -> tuple[NDArray, NDArray[np.int32], int]:

@@ -140,7 +140,8 @@ def _convert(
     sample: RawSample, dataset: str, config: ProcessingConfig
 ) -> tuple[NDArray, NDArray[np.int32] | None, dict[str, Any]]:
     image, labels, n_overlap = sample.read()
-    name, of_points = sample.image_id, DATASETS[dataset].INFO.of_points
+    name, info = sample.image_id, DATASETS[dataset].INFO
+    of_points = info.of_points
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name}: the image is {image.dtype}; allowed are uint8 and uint16. Convert it.")
     if of_points:
@@ -148,7 +149,7 @@ def _convert(
             raise InputError(f"{name}: is grey; patches of a stained section must be in colour.")
         image = image[..., :3]  # the rest is alpha
     elif labels is not None:
-        labels = _cleaned(labels, image, name, config)
+        labels = _cleaned(labels, image, name, config, may_be_empty=info.may_be_empty)
     if not of_points:  # whose images are stained sections: one that is nearly of one hue is in colour still
         surveyed = survey(array_source(image, name))
         for note in surveyed.notes:
@@ -181,7 +182,9 @@ def _convert(
     )
 
 
-def _cleaned(labels: NDArray, image: NDArray, name: str, config: ProcessingConfig) -> NDArray[np.int32]:
+def _cleaned(
+    labels: NDArray, image: NDArray, name: str, config: ProcessingConfig, *, may_be_empty: bool
+) -> NDArray[np.int32]:
     """Return the label image as it is stored: without gaps, and without holes if holes are filled."""
     if image.shape[:2] != labels.shape:
         raise InputError(
@@ -191,7 +194,7 @@ def _cleaned(labels: NDArray, image: NDArray, name: str, config: ProcessingConfi
     labels = relabel(labels)
     if config.fill_label_holes:
         labels = relabel(fill_label_holes(labels))
-    if not labels.any():
+    if not labels.any() and not may_be_empty:
         raise InputError(f"{name}: the label image contains no nucleus.")
     return labels
 

@@ -102,16 +102,18 @@ def decode_labels(stream: BinaryIO, name: str) -> NDArray[np.int32]:
     """Read one label image from a seekable stream.
 
     Args:
-        stream: TIFF or PNG of an integer dtype.
+        stream: TIFF or PNG of an integer dtype, or of floats that are whole numbers.
         name: Name for messages.
 
     Returns:
         `(H, W)` int32, values as stored (so gaps stay).
 
     Raises:
-        InputError: Unreadable, not `(H, W)`, not an integer dtype, negative, or above the largest int32.
+        InputError: Unreadable, not `(H, W)`, not of whole numbers, negative, or above the largest int32.
     """
     labels = _whole(open_stream(stream, name, as_stored=True))
+    if labels.dtype.kind == "f" and np.isfinite(labels).all() and np.array_equal(labels, np.rint(labels)):
+        labels = labels.astype(np.int64)  # some plugins of Fiji save label images as floats
     _check_labels(labels, name)
     return labels.astype(np.int32)
 

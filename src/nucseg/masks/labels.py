@@ -12,11 +12,7 @@ from nucseg.core.errors import InputError
 
 
 def labels_from_masks(masks: Iterable[NDArray], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
-    """Join one mask per nucleus into a label image; the result does not depend on the order of the masks.
-
-    A pixel that several masks claim belongs to the smallest of them (so that a small nucleus in front of a large one
-    survives); among masks of equal size, to the one whose first pixel comes first in row-major order. Nuclei are
-    numbered by their first pixel in row-major order. Masks that are empty, or have lost all pixels, get no number.
+    """Join one mask per nucleus into a label image; see `labels_from_pixels`.
 
     Args:
         masks: `(H, W)` each, bool or any dtype whose non-zero pixels are the nucleus; taken one at a time.
@@ -28,19 +24,36 @@ def labels_from_masks(masks: Iterable[NDArray], shape: tuple[int, int]) -> tuple
     Raises:
         InputError: A mask has another shape.
     """
-    claims = np.zeros(shape, np.uint16)
-    nuclei: list[NDArray[np.intp]] = []
+    nuclei = []
     for mask in masks:
         if mask.shape != shape:
             raise InputError(f"A mask has shape {mask.shape}; allowed is the shape of its image, {shape}.")
-        pixels = np.flatnonzero(mask)
+        nuclei.append(np.flatnonzero(mask))
+    return labels_from_pixels(nuclei, shape)
+
+
+def labels_from_pixels(nuclei: Iterable[NDArray[np.intp]], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
+    """Join the pixels of each nucleus into a label image; the result does not depend on the order of the nuclei.
+
+    A pixel that several nuclei claim belongs to the smallest of them (so that a small nucleus in front of a large one
+    survives); among nuclei of equal size, to the one whose first pixel comes first in row-major order. Nuclei are
+    numbered by their first pixel in row-major order. Those that are empty, or have lost all pixels, get no number.
+
+    Args:
+        nuclei: Ascending indices of pixels in the flattened image.
+        shape: `(H, W)` of the result.
+
+    Returns:
+        The label image `(H, W)` int32, and the number of pixels that more than one nucleus claimed.
+    """
+    claims = np.zeros(shape, np.uint16)
+    pixels_of = [pixels for pixels in nuclei if pixels.size]
+    for pixels in pixels_of:
         claims.ravel()[pixels] += 1
-        if pixels.size:
-            nuclei.append(pixels)
-    nuclei.sort(key=lambda pixels: (pixels[0], pixels.size, pixels.tobytes()))
+    pixels_of.sort(key=lambda pixels: (pixels[0], pixels.size, pixels.tobytes()))
     labels = np.zeros(shape, np.int32)
-    for number in sorted(range(len(nuclei)), key=lambda n: (nuclei[n].size, n), reverse=True):
-        labels.ravel()[nuclei[number]] = number + 1
+    for number in sorted(range(len(pixels_of)), key=lambda n: (pixels_of[n].size, n), reverse=True):
+        labels.ravel()[pixels_of[number]] = number + 1
     return relabel(labels), int(np.count_nonzero(claims > 1))
 
 

@@ -1,0 +1,43 @@
+"""GeoJSON as QuPath writes it, and as `nucseg` does."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.core.errors import InputError
+from nucseg.datasets.annotations.polygons import pixels_inside
+
+
+def read(document: Any, shape: tuple[int, int], name: str) -> Iterator[NDArray[np.intp]]:
+    """Read the pixels of each feature: polygons, also with holes and of several parts; of cells, the nucleus.
+
+    Source: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
+
+    Args:
+        document: A FeatureCollection, a list of features or one feature.
+        shape: `(H, W)` of the image.
+        name: Name of the file for messages.
+
+    Raises:
+        InputError: It is not GeoJSON, or a feature is not an area.
+    """
+    features = document.get("features", [document]) if isinstance(document, dict) else document
+    if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
+        raise InputError(f"{name}: is neither GeoJSON nor COCO. Export the outlines again.")
+    for number, feature in enumerate(features, start=1):
+        each = f"{name}: feature {number}"
+        geometry = feature.get("nucleusGeometry") or feature.get("geometry")
+        if not isinstance(geometry, dict):
+            raise InputError(f"{each}: has no geometry; this is not GeoJSON of outlines. Export it again.")
+        kind: str | None = geometry.get("type")
+        coordinates: Any = geometry.get("coordinates")
+        if kind not in ("Polygon", "MultiPolygon"):
+            raise InputError(f"{each}: is a {kind}, not an area. Outline nuclei as polygons, or remove it.")
+        try:
+            polygons = [coordinates] if kind == "Polygon" else coordinates
+            rings = [np.array(ring, np.float64) for polygon in polygons for ring in polygon]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{each}: its coordinates are not numbers ({error}). Export it again.") from error
+        yield pixels_inside(rings, shape, each)

@@ -22,6 +22,7 @@ def predict(
     *,
     model: "str | Path" = "stardist",
     channel: str | int | None = None,
+    plane: "str | Sequence[str]" = (),
     scale: float | Literal["auto"] = "auto",
     magnification: float | None = None,
     tissue: "str | Path" = "auto",
@@ -42,6 +43,8 @@ def predict(
         image: `(H, W)` or `(H, W, C)` of any integer, boolean or float dtype, as stored; or the path or URL of a file.
         model: Name or folder of a model; it is loaded once.
         channel: Name of a channel, or its number from 0; None takes a grey or a colour image as it is.
+        plane: Plane of a stack in depth or time in a file: a number from 0, the maximum or the sharpest, such as
+            `z=3`, `z=max` or `z=focus,t=0`. It must stand for one plane.
         scale: Factor, from 0.05 to 20, by which the image is resized for the network: below 1 for nuclei larger than
             those the model knows, above 1 for smaller ones. `auto` estimates it.
         magnification: Magnification of the objective, if known; only a model that rescales to one uses it.
@@ -61,7 +64,7 @@ def predict(
         The label image `(H, W)` int32, the score of each nucleus and, with `measure`, their measurements.
 
     Raises:
-        InputError: `image` is neither an array nor a path, is not a single image, or has no such channel.
+        InputError: `image` is neither an array nor a path, is not a single image, or has no such channel or plane.
         ModelError: There is no such model.
         ConfigError: An option is not allowed.
     """
@@ -71,6 +74,7 @@ def predict(
 
     options = {
         "channel": channel,
+        "plane": plane,
         "scale": scale,
         "magnification": magnification,
         "tissue": tissue,
@@ -79,12 +83,12 @@ def predict(
         "tile": tile,
         "precision": precision,
     }
-    found = predict_image(image, model, options)
+    found, chosen = predict_image(image, model, options)
     if measure is None:
         return found
     from nucseg.measurements.call import measure_image
 
-    rows = measure_image(found.labels, image, measure, expand, pixel_size, scores=found.scores)
+    rows = measure_image(found.labels, image, measure, expand, pixel_size, plane=chosen, scores=found.scores)
     return Instances(found.labels, found.scores, rows)
 
 
@@ -95,6 +99,7 @@ def measure(
     channels: "str | Sequence[str]" = "all",
     expand: float | str | None = None,
     pixel_size: "float | tuple[float, float] | None" = None,
+    plane: "str | Sequence[str]" = (),
 ) -> "pd.DataFrame":
     """Measure the nuclei of a label image: shape, position, and intensities in nuclei, cells and rings.
 
@@ -108,6 +113,7 @@ def measure(
             NAME=PATTERN for other files of the same field, such as `GFP=*_GFP.tif`.
         expand: Distance by which nuclei grow to cells, without overlap: micrometres, or pixels such as `12px`.
         pixel_size: Micrometres, of a row and a column if they differ; None takes what a file says.
+        plane: Plane of a stack in a file, as of `nucseg.predict`; `focus` looks at the file's first channel.
 
     Returns:
         One row per label, in rising order, with the columns that the page on prediction lists, from `label` on.
@@ -119,4 +125,4 @@ def measure(
     """
     from nucseg.measurements.call import measure_image
 
-    return measure_image(labels, image, channels, expand, pixel_size)
+    return measure_image(labels, image, channels, expand, pixel_size, plane=plane)

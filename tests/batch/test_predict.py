@@ -19,7 +19,7 @@ from nucseg.batch import run as batch_module
 from nucseg.batch.predict import predict_images
 from nucseg.core.errors import InputError
 from nucseg.images.find import find_images
-from nucseg.images.open import open_image
+from nucseg.images.open import open_content
 from nucseg.images.transforms import Normalize
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.predictor import Predictor
@@ -64,7 +64,12 @@ def slide(tmp_path, draw_nuclei):
 
 def test_notes_of_a_source_reach_the_outcome(run, slide, monkeypatch):
     noted = "the blue channel is used."
-    monkeypatch.setattr(batch_module, "open_image", lambda *given: replace(open_image(*given), notes=(noted,)))
+
+    def content(url):
+        opened = open_content(url)
+        return replace(opened, source=lambda *given: replace(opened.source(*given), notes=(noted,)))
+
+    monkeypatch.setattr(batch_module, "open_content", content)
     (outcome,) = run(slide[0])
     assert outcome.notes == (noted,)
 

@@ -93,7 +93,7 @@ def test_the_axis_of_the_channels_is_known_by_its_type_or_name(tmp_path, names):
 @pytest.mark.parametrize("names", ["zyx", ["time", "y", "x"], ["angle", "y", "x"]])
 def test_other_axes_are_planes(tmp_path, names):
     write(tmp_path / "a.zarr", STACK, axes(names))
-    with pytest.raises(InputError, match=r"holds 3 planes along (Z|T|angle); save"):
+    with pytest.raises(InputError, match=r"holds 3 planes along (Z|T|angle); choose .* --plane (z|t|angle)=0 "):
         open_image(tmp_path / "a.zarr")
     write(tmp_path / "a.zarr", STACK[:1], axes(names))
     assert np.array_equal(read(tmp_path / "a.zarr"), STACK[0])

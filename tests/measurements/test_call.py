@@ -43,7 +43,7 @@ def test_a_label_image_without_labels(drawn):
 def test_a_prediction_is_measured(drawn, monkeypatch):
     image, labels = drawn
     found = nucseg.Instances((labels - 3 * (labels > 0)).astype(np.int32), np.linspace(0.9, 0.6, 8, dtype=np.float32))
-    monkeypatch.setattr("nucseg.inference.call.predict_image", lambda *given: found)
+    monkeypatch.setattr("nucseg.inference.call.predict_image", lambda *given: (found, ()))
     assert nucseg.predict(image).measurements is None
     measured = nucseg.predict(image, measure="all", expand="3px")
     np.testing.assert_array_equal(measured.labels, found.labels)

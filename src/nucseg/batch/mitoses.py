@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.batch.result import ImageResult
-from nucseg.batch.results import Results
+from nucseg.batch.results import FoundPlane, Results
 from nucseg.batch.run import fingerprint, run_images
 from nucseg.batch.summary import Summary
+from nucseg.images.content import Stack
 from nucseg.images.find import FoundImage
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
-from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.mitoses.find import find_mitoses
 from nucseg.inference.mitoses.predictor import SlidePredictor
 from nucseg.models.protocols import PatchClassifier
@@ -84,11 +84,18 @@ class _Mitoses(Results):
         """Return the files of a slide."""
         return [folder / f"{name}.mitoses.{suffix}" for suffix in FILES]
 
+    def opened(self, source: ImageSource, image: FoundImage, stack: Stack) -> ImageSource:
+        """Check that one plane is chosen."""
+        stack.only(source.name)
+        return source
+
     def write(
-        self, nuclei: StitchedLabels, source: ImageSource, folder: Path, image: FoundImage
+        self, planes: Sequence[FoundPlane], stack: Stack, folder: Path, image: FoundImage
     ) -> Mapping[str, str | int | float]:
         """Classify the nuclei and write the mitoses."""
-        found = find_mitoses(nuclei, source, self._classifier, self._threshold)
+        (plane,) = planes
+        source = plane.source
+        found = find_mitoses(plane.nuclei, source, self._classifier, self._threshold)
         for path, write in zip(self.paths(folder, image.name), FILES.values(), strict=True):
             write(found, source, path, image.name)
         return {name: "" if value is None else value for name, value in vars(figures(found)).items()}

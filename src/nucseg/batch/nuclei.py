@@ -1,23 +1,29 @@
 """The results of `nucseg predict` and `nucseg refine`: the nuclei of each image in the formats that were asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nucseg.batch.results import Results
+from nucseg.batch.results import FoundPlane, Results
 from nucseg.batch.summary import NUCLEI
 from nucseg.core.errors import InputError, NucsegError
+from nucseg.core.window import Window
+from nucseg.images.content import Stack
 from nucseg.images.find import FoundImage
+from nucseg.images.open import open_content
+from nucseg.images.plane_choice import Plane
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.measurements.channels import open_channels, partner_versions
 from nucseg.measurements.field import Field, MeasuredChannel
 from nucseg.measurements.filters import kept_nuclei
 from nucseg.measurements.sizes import area_in_pixels, length_in_pixels
-from nucseg.reporting.formats.registry import format_paths, write_format
+from nucseg.reporting.formats.registry import check_planes, format_paths, write_planes
 from nucseg.reporting.options import BatchOptions
 
 
@@ -32,7 +38,6 @@ class NucleiResults(Results):
 
     def __init__(self, options: BatchOptions) -> None:
         self._options = options
-        self._channels: dict[str, tuple[MeasuredChannel, ...]] = {}  # opened, of images that are not written yet
 
     def settings(self, image: FoundImage) -> dict[str, Any]:
         """Return what identifies the other files that are measured."""
@@ -42,17 +47,19 @@ class NucleiResults(Results):
         """Return the files of all formats."""
         return format_paths(folder, name, list(self._options.formats))
 
-    def opened(self, source: ImageSource, image: FoundImage) -> ImageSource:
-        """Open the channels that are measured, and note which they are.
+    def opened(self, source: ImageSource, image: FoundImage, stack: Stack) -> ImageSource:
+        """Check that the results can be written, and note which channels are measured.
 
         Raises:
-            InputError: One cannot be measured, or micrometres were given and the pixel size is unknown.
+            InputError: A channel cannot be measured, a format cannot hold several planes, or micrometres were given and
+                the pixel size is unknown.
         """
+        check_planes(self._options.formats, len(stack.planes), source.name)
         self._areas(source)
         self._expansion(source)
         if not self._options.measure:
             return source
-        self._channels[image.name], notes = open_channels(self._options.measure, image.url, source)
+        _, notes = open_channels(self._options.measure, image.url, source, stack.planes[0])
         return replace(source, notes=source.notes + notes)
 
     def kept(self, nuclei: StitchedLabels, source: ImageSource) -> StitchedLabels:
@@ -64,14 +71,26 @@ class NucleiResults(Results):
         return nuclei.only(kept, as_obstacles=True)
 
     def write(
-        self, nuclei: StitchedLabels, source: ImageSource, folder: Path, image: FoundImage
+        self, planes: Sequence[FoundPlane], stack: Stack, folder: Path, image: FoundImage
     ) -> Mapping[str, str | int | float]:
         """Write all formats."""
-        channels = self._channels.pop(image.name, ())
-        field = Field(nuclei, source, image.name, channels, self._expansion(source))
+        opener = _ChannelOpener(self._options.measure, image.url)
+        fields = [
+            Field(
+                plane.nuclei,
+                plane.source,
+                image.name,
+                opener.channels(plane),
+                self._expansion(plane.source),
+                plane.plane,
+                stack.axes,
+                plane.numbers,
+            )
+            for plane in planes
+        ]
         for given in self._options.formats:
             try:
-                write_format(given, field, folder)
+                write_planes(given, fields, folder)
             except NucsegError:
                 raise
             except Exception as error:  # writers raise all kinds of exceptions
@@ -92,3 +111,37 @@ class NucleiResults(Results):
     def _expansion(self, source: ImageSource) -> float:
         size = self._options.expand
         return length_in_pixels(size, source.pixel_size, "--expand", source.name) if size else 0.0
+
+
+class _ChannelOpener:
+    """Opens the measured channels of one plane after another, and each file once.
+
+    Args:
+        measured: What is measured; see `open_channels`.
+        url: The image's path or URL.
+    """
+
+    def __init__(self, measured: Sequence[str], url: str) -> None:
+        self._measured = measured
+        self._url = url
+        self._content = cache(open_content)
+        self._opened = lru_cache(maxsize=1)(self._open)  # of one plane at a time
+        self._first: tuple[MeasuredChannel, ...] = ()
+
+    def channels(self, plane: FoundPlane) -> tuple[MeasuredChannel, ...]:
+        """Return the channels of a plane, whose pixels are opened when they are needed."""
+        if not self._measured:
+            return ()
+        # All planes of a file have the same channels.
+        self._first = self._first or self._open(plane.plane, plane.source)
+
+        def read(number: int, window: Window) -> NDArray:
+            return self._opened(plane.plane, plane.source)[number].source.read(window)
+
+        return tuple(
+            replace(channel, source=replace(channel.source, read=partial(read, number)))
+            for number, channel in enumerate(self._first)
+        )
+
+    def _open(self, plane: Plane, source: ImageSource) -> tuple[MeasuredChannel, ...]:
+        return open_channels(self._measured, self._url, source, plane, self._content)[0]

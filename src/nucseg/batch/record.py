@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.core.files import atomic_file
+from nucseg.images.content import Stack
+from nucseg.images.plane_choice import Plane, plane_text
 from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.instances.stored import load_facts, load_nuclei, save_nuclei
@@ -18,6 +20,11 @@ FOLDER = ".nucseg"
 """Within the output folder."""
 
 
+def plane_record(image: str, plane: Plane, stack: Stack) -> str:
+    """Return the name of the record of one plane of an image; the image's own if there is one plane."""
+    return f"{image}.planes/{plane_text(plane)}" if len(stack.planes) > 1 else image
+
+
 @dataclass(frozen=True)
 class Finished:
     """What is known of an image whose results are written.
@@ -25,10 +32,12 @@ class Finished:
     Attributes:
         nuclei: How many were found.
         figures: What else its row of the summary holds.
+        stack: The planes that were predicted.
     """
 
     nuclei: int
     figures: Mapping[str, str | int | float] = field(default_factory=dict)
+    stack: Stack = field(default_factory=Stack)
 
 
 @dataclass(frozen=True)
@@ -99,8 +108,15 @@ class ImageRecord:
         self.forget_tiles()
 
     def keep(self, nuclei: StitchedLabels, facts: NucleiFacts) -> None:
-        """Save the nuclei of the image, from which its results can be written again."""
+        """Save the nuclei of the image, from which its results can be written again; delete its tiles."""
         save_nuclei(self._nuclei, nuclei, {**asdict(facts), "prediction": self.prediction})
+        self.forget_tiles()
+
+    def stack(self) -> Stack:
+        """Read which planes `finish` wrote the results of."""
+        stored = (self.summary() or {}).get("stack") or asdict(Stack())
+        planes, axes = (tuple(map(tuple, stored[name])) for name in ("planes", "axes"))
+        return Stack(planes, axes, tuple(stored["notes"]))
 
     def facts(self) -> tuple[NucleiFacts, dict[str, Any]] | None:
         """Read the facts that were saved with the nuclei, and the settings that these depend on."""

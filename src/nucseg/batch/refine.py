@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from nucseg.batch.nuclei import NucleiResults
-from nucseg.batch.record import ImageRecord
+from nucseg.batch.record import ImageRecord, plane_record
 from nucseg.batch.result import ImageResult
-from nucseg.batch.results import image_version, result_settings, write_results
+from nucseg.batch.results import image_version, on_demand, plane_opener, result_settings, write_results
 from nucseg.batch.summary import NUCLEI, write_tables
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.validation import checked
 from nucseg.images.find import FoundImage
-from nucseg.images.open import open_image
+from nucseg.images.open import open_content
 from nucseg.reporting.formats.registry import FORMATS, format_paths
 from nucseg.reporting.options import BatchOptions
 
@@ -71,12 +71,15 @@ def _outcome(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
 def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> ImageResult:
     name = row["image"]
     stored = ImageRecord(output, NUCLEI.record(name), {}, {})
-    summary, known, nuclei = stored.summary(), stored.facts(), stored.nuclei()
-    if not summary or "options" not in summary or not known or nuclei is None:
+    summary, stack = stored.summary(), stored.stack()
+    records = [replace(stored, name=NUCLEI.record(plane_record(name, plane, stack))) for plane in stack.planes]
+    known = [(each.facts(), each.nuclei()) for each in records]
+    found = [(*facts, nuclei) for facts, nuclei in known if facts and nuclei is not None]
+    if not summary or "options" not in summary or len(found) < len(records):
         raise InputError(
             f"{row['source']}: its nuclei are not stored in {output}; predict it again (`nucseg predict --overwrite`)."
         )
-    facts, prediction = known
+    facts, prediction, _ = found[0]
     there = [each for each in FORMATS if all(path.exists() for path in format_paths(output, name, [each]))]
     formats = tuple(dict.fromkeys([*there, *changes.get("formats", ())]))
     unset = {field: BatchOptions.model_fields[field].default for field in FILTERS}
@@ -91,16 +94,19 @@ def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
     if image_version(facts.image) != prediction["content"]:
         raise InputError(f"{facts.image}: is missing or has changed since its nuclei were found; predict it again.")
     image = FoundImage(facts.image, name)
-    source = open_image(facts.image, options.channel)
-    if options.pixel_size:
-        source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
     results = NucleiResults(options)
-    source = results.opened(source, image)
-    source = replace(source, notes=source.notes + facts.notes)
+    opened = plane_opener(open_content(facts.image), options)
+    first = results.opened(opened(stack.planes[0]), image, stack)
+    sources = [
+        replace(on_demand(first, opened, plane), notes=first.notes + each.notes)
+        for plane, (each, _, _) in zip(stack.planes, found, strict=True)
+    ]
+    nuclei = [each for _, _, each in found]
     if options.score_threshold is not None:
-        nuclei = nuclei.only(nuclei.scores >= np.float32(options.score_threshold))
-    settings = result_settings(prediction, options, results, image)
+        nuclei = [each.only(each.scores >= np.float32(options.score_threshold)) for each in nuclei]
+    settings = result_settings({**prediction, "plane": list(options.plane)}, options, results, image)
     if options.score_threshold is None:
         settings["score_threshold"] = prediction["score_threshold"]
     record = replace(stored, settings=settings)
-    return replace(write_results(nuclei, source, image, output, results, record, options), image=row["source"])
+    outcome = write_results(nuclei, sources, stack, image, output, results, record, options)
+    return replace(outcome, image=row["source"])

@@ -1,18 +1,43 @@
 """What becomes of the nuclei of each image, and how it is written; without a model, so that nothing must be loaded."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nucseg.batch.record import Finished, ImageRecord
 from nucseg.batch.result import ImageResult
 from nucseg.batch.summary import Summary
 from nucseg.core.files import atomic_files
+from nucseg.images.content import Content, Stack
 from nucseg.images.find import FoundImage
 from nucseg.images.places import file_system
+from nucseg.images.plane_choice import Plane
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.reporting.options import RunOptions
+
+
+@dataclass(frozen=True)
+class FoundPlane:
+    """One plane of an image, and what was found in it.
+
+    Attributes:
+        plane: The plane; empty for an image that has only one.
+        nuclei: The nuclei.
+        source: The image; pixels of a stack are opened when they are needed.
+        numbers: `(N,)`, the number of each nucleus among those of all planes.
+    """
+
+    plane: Plane
+    nuclei: StitchedLabels
+    source: ImageSource
+    numbers: NDArray[np.int64]
 
 
 class Results(Protocol):
@@ -28,8 +53,8 @@ class Results(Protocol):
         """Return everything that the results depend on besides the nuclei and the run's options; JSON types only."""
         return {}
 
-    def opened(self, source: ImageSource, image: FoundImage) -> ImageSource:
-        """Return an image, perhaps with more notes, before its nuclei are predicted.
+    def opened(self, source: ImageSource, image: FoundImage, stack: Stack) -> ImageSource:
+        """Return the first plane of an image, perhaps with more notes, before its nuclei are predicted.
 
         Raises:
             InputError: Its results could not be written.
@@ -44,14 +69,19 @@ class Results(Protocol):
         """Return the files of the image with a name, in the folder of a run."""
         ...
 
+    def numbers(self, planes: Sequence[StitchedLabels]) -> list[NDArray[np.int64]]:
+        """Return the number of each nucleus of each plane; by default, all nuclei of a stack are counted through."""
+        ends = np.cumsum([0, *map(len, planes)])
+        return [np.arange(start + 1, stop + 1) for start, stop in itertools.pairwise(ends)]
+
     def write(
-        self, nuclei: StitchedLabels, source: ImageSource, folder: Path, image: FoundImage
+        self, planes: Sequence[FoundPlane], stack: Stack, folder: Path, image: FoundImage
     ) -> Mapping[str, str | int | float]:
         """Write all files of an image.
 
         Args:
-            nuclei: The nuclei found.
-            source: The image.
+            planes: The nuclei found in each plane.
+            stack: Which planes these are.
             folder: An empty folder for the files that `paths` names.
             image: The image's name and place.
 
@@ -73,8 +103,9 @@ def result_settings(
 
 
 def write_results(
-    nuclei: StitchedLabels,
-    source: ImageSource,
+    nuclei: Sequence[StitchedLabels],
+    sources: Sequence[ImageSource],
+    stack: Stack,
     image: FoundImage,
     output: Path,
     results: Results,
@@ -84,8 +115,9 @@ def write_results(
     """Write the results of an image, all or none, and its record.
 
     Args:
-        nuclei: What was found.
-        source: The image, as `Results.opened` returned it, with all notes.
+        nuclei: What was found in each plane.
+        sources: The planes, with all notes.
+        stack: Which planes these are.
         image: Its name and place.
         output: The run's output folder.
         results: What is written.
@@ -95,12 +127,32 @@ def write_results(
     Raises:
         NucsegError: They cannot be written.
     """
-    nuclei = results.kept(nuclei, source)
+    kept = [results.kept(found, source) for found, source in zip(nuclei, sources, strict=True)]
+    numbers = results.numbers(kept)
+    planes = [FoundPlane(*each) for each in zip(stack.planes, kept, sources, numbers, strict=True)]
+    count = max((int(each.max()) for each in numbers if len(each)), default=0)
+    notes = tuple(dict.fromkeys(note for source in sources for note in source.notes)) + stack.notes
     files = results.paths(output, image.name)
     with atomic_files(output, [str(file.relative_to(output)) for file in files]) as folder:
-        figures = dict(results.write(nuclei, source, folder, image))
-    record.finish(Finished(len(nuclei), figures), options.model_dump(mode="json"))
-    return ImageResult(image.url, image.name, len(nuclei), tuple(files), notes=source.notes, figures=figures)
+        figures = dict(results.write(planes, stack, folder, image))
+    record.finish(Finished(count, figures, stack), options.model_dump(mode="json"))
+    return ImageResult(image.url, image.name, count, tuple(files), notes=notes, figures=figures)
+
+
+def plane_opener(content: Content, options: RunOptions) -> Callable[[Plane], ImageSource]:
+    """Return what opens a plane of an image with the channel and the pixel size of some options."""
+
+    @lru_cache(maxsize=1)
+    def opened(plane: Plane) -> ImageSource:
+        source = content.image(options.channel, plane)
+        return replace(source, pixel_size=(options.pixel_size,) * 2) if options.pixel_size else source
+
+    return opened
+
+
+def on_demand(source: ImageSource, opened: Callable[[Plane], ImageSource], plane: Plane) -> ImageSource:
+    """Return a plane whose pixels are opened when they are needed, and not held in memory for longer."""
+    return replace(source, read=lambda window: opened(plane).read(window), levels=())
 
 
 def image_version(image: str) -> str:

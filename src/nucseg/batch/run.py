@@ -7,17 +7,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from nucseg.batch.progress import Progress
-from nucseg.batch.record import ImageRecord, NucleiFacts
+from nucseg.batch.record import ImageRecord, NucleiFacts, plane_record
 from nucseg.batch.result import ImageResult
-from nucseg.batch.results import Results, image_version, result_settings, write_results
+from nucseg.batch.results import Results, image_version, on_demand, plane_opener, result_settings, write_results
 from nucseg.core.errors import InputError, NucsegError
+from nucseg.images.content import Stack
 from nucseg.images.find import FoundImage
-from nucseg.images.open import open_image
+from nucseg.images.open import open_content
 from nucseg.images.places import absolute
+from nucseg.images.plane_choice import Plane, plane_text
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import Engine
 from nucseg.inference.instances.parts import TileResult
@@ -67,8 +70,12 @@ def run_images(
     if not options.overwrite:
         results.summary.check(output)
     outcomes = []
-    with Progress(len(images)) as bar, ThreadPoolExecutor(engine.images_at_once) as pool:
-        run = _Run(output, predictor, engine, options, results, fingerprint(model), bar)
+    with (
+        Progress(len(images)) as bar,
+        ThreadPoolExecutor(engine.images_at_once) as planes,
+        ThreadPoolExecutor(engine.images_at_once) as pool,
+    ):
+        run = _Run(output, predictor, engine, options, results, fingerprint(model), bar, planes)
         for outcome in pool.map(run.outcome, images):
             outcomes.append(outcome)
             if progress:
@@ -89,6 +96,7 @@ class _Run:
     results: Results
     fingerprint: str
     bar: Progress
+    planes: ThreadPoolExecutor
     one_large_image: Lock = field(default_factory=Lock)
 
     def outcome(self, image: FoundImage) -> ImageResult:
@@ -111,7 +119,7 @@ class _Run:
     def _predicted(self, image: FoundImage) -> ImageResult:
         options = self.options
         files = self.results.paths(self.output, image.name)
-        record = self._record(image)
+        record = self._record(image, image.name, options)
         if options.resume:
             known = record.finished(files)
             if known is not None:
@@ -122,14 +130,42 @@ class _Run:
             raise _ResultsExistError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
         else:
             record.forget_tiles()
-        source = open_image(image.url, options.channel)
-        if options.pixel_size:
-            source = replace(source, pixel_size=(options.pixel_size, options.pixel_size))
-        source = self.results.opened(source, image)
+        content = open_content(image.url)
+        stack = content.chosen(options.plane, options.channel)
+        opened = plane_opener(content, options)
+        first = self.results.opened(opened(stack.planes[0]), image, stack)
+        if len(stack.planes) == 1:
+            found = [self._found(first, image, stack, stack.planes[0])]
+        else:
+            noted = [first.notes, *[()] * (len(stack.planes) - 1)]
+            found = list(self.planes.map(partial(self._of_stack, opened, image, stack), stack.planes, noted))
+        nuclei, sources = zip(*found, strict=True)
+        return write_results(nuclei, sources, stack, image, self.output, self.results, record, options)
+
+    def _of_stack(
+        self,
+        opened: Callable[[Plane], ImageSource],
+        image: FoundImage,
+        stack: Stack,
+        plane: Plane,
+        notes: tuple[str, ...],
+    ) -> tuple[StitchedLabels, ImageSource]:
+        """Find the nuclei of one of several planes, as `_found`; the plane's pixels are not held in memory."""
+        try:
+            nuclei, source = self._found(opened(plane), image, stack, plane)
+        except InputError as error:
+            raise InputError(f"plane {plane_text(plane)} of {error}") from error
+        return nuclei, replace(on_demand(source, opened, plane), notes=notes + source.notes)
+
+    def _found(
+        self, source: ImageSource, image: FoundImage, stack: Stack, plane: Plane
+    ) -> tuple[StitchedLabels, ImageSource]:
+        """Find the nuclei of a plane; return them, and the plane with all notes."""
+        options = self.options.changed(plane=plane)
+        record = self._record(image, plane_record(image.name, plane, stack), options)
         stored = record.facts() if options.resume else None
         if stored and stored[1] == record.prediction and (kept := record.nuclei()):
-            source = replace(source, notes=source.notes + stored[0].notes)
-            return self._written(kept, source, image, record)
+            return kept, replace(source, notes=source.notes + stored[0].notes)
         job = self.predictor.job(source, options)
         is_large = len(job.grid) > 1
         with self.one_large_image if is_large else nullcontext():
@@ -147,27 +183,20 @@ class _Run:
             threshold = self.predictor.score_threshold if options.score_threshold is None else options.score_threshold
             notes = job.source.notes[len(source.notes) :]
             record.keep(nuclei, NucleiFacts(absolute(image.url), threshold, notes))
-            return self._written(nuclei, job.source, image, record)
+            return nuclei, job.source
 
-    def _written(
-        self, nuclei: StitchedLabels, source: ImageSource, image: FoundImage, record: ImageRecord
-    ) -> ImageResult:
-        return write_results(nuclei, source, image, self.output, self.results, record, self.options)
-
-    def _record(self, image: FoundImage) -> ImageRecord:
-        """Collect everything that the nuclei of an image, and their results, depend on."""
+    def _record(self, image: FoundImage, name: str, options: RunOptions) -> ImageRecord:
+        """Collect everything that the nuclei of an image or of a plane, and their results, depend on."""
         prediction = {
             "image": image.url,
             "content": image_version(image.url),
             "model": self.fingerprint,
-            **self.options.model_dump(mode="json", include={*PredictOptions.model_fields, "pixel_size"}),
+            **options.model_dump(mode="json", include={*PredictOptions.model_fields, "pixel_size"}),
             "precision": self.predictor.precision,
             "outlines": [image_version(str(file)) for file in (self.options.tissue, self.options.region) if file],
         }
-        name = self.results.summary.record(image.name)
-        return ImageRecord(
-            self.output, name, prediction, result_settings(prediction, self.options, self.results, image)
-        )
+        settings = result_settings(prediction, options, self.results, image)
+        return ImageRecord(self.output, self.results.summary.record(name), prediction, settings)
 
 
 def fingerprint(model: Path) -> str:

@@ -1,8 +1,9 @@
 """Read TIFF, PNG and JPEG images and label images; write them as TIFF."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from nucseg.core.checks import check_image, check_label_image
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
+from nucseg.images.content import Content
 from nucseg.images.pictures import JPEG_START, PNG_START, open_picture
 from nucseg.images.places import check_file
 from nucseg.images.planes import Channel
@@ -58,15 +60,17 @@ def decode_image(stream: BinaryIO, name: str) -> NDArray:
     return image
 
 
-def open_stream(
-    stream: BinaryIO, name: str, channel: Channel = None, *, path: Path | None = None, as_stored: bool = False
-) -> ImageSource:
-    """Open an image in a seekable stream, from its start; the pixels of a large TIFF are read when they are needed.
+def open_stream(stream: BinaryIO, name: str, *, as_stored: bool = False) -> ImageSource:
+    """Open the one image in a seekable stream; see `stream_content`."""
+    return stream_content(stream, name, as_stored=as_stored).source(None, {})
+
+
+def stream_content(stream: BinaryIO, name: str, *, path: Path | None = None, as_stored: bool = False) -> Content:
+    """Open what a seekable stream holds, from its start; the pixels of a large TIFF are read when they are needed.
 
     Args:
-        stream: TIFF, PNG or JPEG; that of a TIFF stays open as long as the source is used.
+        stream: TIFF, PNG or JPEG; that of a TIFF stays open as long as the content is used.
         name: Name for messages.
-        channel: As in `nucseg.images.planes.choose_planes`.
         path: Path of the stream if it is a file on this machine.
         as_stored: Whether values are left as stored, neither inverted nor converted to colours, as labels need it.
 
@@ -76,16 +80,25 @@ def open_stream(
     stream.seek(0)
     start = stream.read(4)
     stream.seek(0)
-    with _damage_named(name):
-        if start in TIFF_STARTS:
-            return open_tiff(path or stream, name, channel, as_stored=as_stored)
-        if start == PNG_START or start.startswith(JPEG_START):
-            return open_picture(stream.read(), name, channel, as_stored=as_stored)
-    if not start:
+    if start in TIFF_STARTS:
+        with _damage_named(name):
+            content = open_tiff(path or stream, name, as_stored=as_stored)
+    elif start == PNG_START or start.startswith(JPEG_START):
+        data = stream.read()
+        content = Content(name, {}, lambda channel, _: open_picture(data, name, channel, as_stored=as_stored))
+    elif not start:
         raise InputError(f"{name}: is empty (it has no bytes); fetch or save it again.")
-    raise InputError(
-        f"{name}: is not a TIFF, PNG or JPEG; save it again in one of these formats (Fiji reads the vendors' formats)."
-    )
+    else:
+        raise InputError(
+            f"{name}: is not a TIFF, PNG or JPEG; save it again in one of these formats (Fiji reads the vendors' "
+            "formats)."
+        )
+
+    def source(channel: Channel, plane: Mapping[str, int]) -> ImageSource:
+        with _damage_named(name):
+            return content.source(channel, plane)
+
+    return replace(content, source=source)
 
 
 def read_labels(path: Path) -> NDArray[np.int32]:

@@ -1,8 +1,8 @@
 """OME-Zarr images (versions 0.4 and 0.5) and plain Zarr arrays, read chunk by chunk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 import zarr
 
 from nucseg.core.errors import InputError
+from nucseg.images.content import Content
 from nucseg.images.places import file_system
-from nucseg.images.planes import COLOURS, Channel, choose_planes
+from nucseg.images.planes import COLOURS, Channel, choose_planes, plane_axes
 from nucseg.images.source import ImageSource, reduced_copies
 from nucseg.images.tiff import unknown_unit
 from nucseg.images.units import micrometres
@@ -19,7 +20,7 @@ from nucseg.images.units import micrometres
 _PURE = ["FF0000", "00FF00", "0000FF"]
 
 
-def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSource:
+def open_zarr(url: str | Path, name: str) -> Content:
     """Open the full resolution of an OME-Zarr image, or a Zarr array.
 
     If the axes of an array have no names, the last two are rows and columns; but if the last is shorter than the first,
@@ -28,14 +29,13 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
     Args:
         url: Its URL, or its local folder as a `Path`.
         name: Name for messages.
-        channel: As in `choose_planes`.
 
     Raises:
         InputError: It is not one image.
     """
     node = zarr.open(url, mode="r")
     if isinstance(node, zarr.Array):
-        return _source(node, name, _array_axes(node, name), channel)
+        return _content(node, name, _array_axes(node, name))
     attributes: dict[str, Any] = dict(node.attrs)
     ome = attributes.get("ome", attributes)
     if not ome.get("multiscales"):
@@ -56,14 +56,19 @@ def open_zarr(url: str | Path, name: str, channel: Channel = None) -> ImageSourc
     units = [given[axes.index(axis)].get("unit") for axis in "YX" if axis in axes]
     sizes = [float(factors[axes.index(axis)]) for axis in "YX" if axis in axes]
     names = _channel_names(ome.get("omero") or {}, np.dtype(array.dtype))
-    source = _source(array, name, axes, channel, names, sizes, units, level_notes)
-    levels = []
-    for each in scales["datasets"]:
-        copy: Any = node[each["path"]]
-        if each is not level and copy.ndim == array.ndim:
-            planes = choose_planes(axes, copy.shape, name, channel=channel, channel_names=names)
-            levels.append(ImageSource(name, planes.shape, np.dtype(copy.dtype), partial(planes.take, copy)))
-    return replace(source, levels=reduced_copies(levels, source))
+    content = _content(array, name, axes, names, sizes, units, level_notes)
+    copies: list[Any] = [node[each["path"]] for each in scales["datasets"] if each is not level]
+
+    def source(channel: Channel, plane: Mapping[str, int]) -> ImageSource:
+        opened = content.source(channel, plane)
+        levels = []
+        for copy in copies:
+            if copy.ndim == array.ndim:
+                planes = choose_planes(axes, copy.shape, name, channel=channel, channel_names=names, plane=plane)
+                levels.append(ImageSource(name, planes.shape, np.dtype(copy.dtype), partial(planes.take, copy)))
+        return replace(opened, levels=reduced_copies(levels, opened))
+
+    return replace(content, source=source)
 
 
 def _full_resolution(group: Any, levels: list[dict[str, Any]], name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -132,28 +137,25 @@ def _channel_names(omero: dict[str, Any], dtype: np.dtype) -> list[str]:
     return labels
 
 
-def _source(
+def _content(
     array: Any,
     name: str,
     axes: Sequence[str],
-    channel: Channel,
     names: Sequence[str] = (),
     sizes: Sequence[float] = (),
     units: Sequence[str | None] = (),
     notes: tuple[str, ...] = (),
-) -> ImageSource:
-    planes = choose_planes(axes, array.shape, name, channel=channel, channel_names=names)
+) -> Content:
     factors = [micrometres(unit) for unit in units]
     unknown = [unknown_unit(str(unit)) for unit, factor in zip(units, factors, strict=True) if factor is None]
     scaled = [size * (factor or 0.0) for size, factor in zip(sizes, factors, strict=True)]
     pixel_size = (scaled[0], scaled[1]) if len(scaled) == 2 and min(scaled) > 0 else None
-    read = partial(planes.take, array)
-    return ImageSource(
-        name,
-        planes.shape,
-        np.dtype(array.dtype),
-        read,
-        pixel_size,
-        (*notes, *unknown[:1], *_missing_chunks(array, name)),
-        channels=planes.channels,
-    )
+    missing = cache(lambda: _missing_chunks(array, name))
+
+    def source(channel: Channel, plane: Mapping[str, int]) -> ImageSource:
+        planes = choose_planes(axes, array.shape, name, channel=channel, channel_names=names, plane=plane)
+        read = partial(planes.take, array)
+        noted = (*notes, *unknown[:1], *missing())
+        return ImageSource(name, planes.shape, np.dtype(array.dtype), read, pixel_size, noted, channels=planes.channels)
+
+    return Content(name, plane_axes(axes, array.shape), source)

@@ -5,9 +5,10 @@ picture only if they are named red, green and blue, and readers name them so onl
 colours. If anything else occurs more than once, the user has to choose; nothing is guessed or dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ _LETTERS = dict(zip("rgba", (*COLOURS, ALPHA), strict=True))
 
 # Axes that a channel can be chosen along: channels, samples of a pixel, pages, and an axis without a meaning.
 _KINDS = {"C": "channels", "S": "channels", "I": "pages", "Q": "planes"}
+
+
+NO_PLANE: Mapping[str, int] = MappingProxyType({})
+"""Along no axis a plane is chosen."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def choose_planes(
     *,
     channel: Channel = None,
     channel_names: Sequence[str] = (),
+    plane: Mapping[str, int] = NO_PLANE,
 ) -> Planes:
     """Find the image in an array with axes such as `TCZYX`.
 
@@ -75,6 +81,7 @@ def choose_planes(
         name: Name of the file for messages.
         channel: The channel, page or plane to take.
         channel_names: The file's names of its channels; COLOURS, and ALPHA, if it declares that they are these.
+        plane: The number to take along each of some of the `plane_axes`.
 
     Raises:
         InputError: There are several planes or channels and none is chosen, or the chosen one does not exist.
@@ -84,13 +91,12 @@ def choose_planes(
             raise InputError(
                 f"{name}: has the axes {' '.join(axes)} of {tuple(shape)}; an image has rows (Y) and columns (X)."
             )
-    index: list[int | str] = [axis if axis in ("Y", "X") else 0 for axis in axes]
+    chosen = [None if axis in _KINDS else plane.get(axis.casefold()) for axis in axes]
+    index: list[int | str] = [axis if axis in ("Y", "X") else chosen[place] or 0 for place, axis in enumerate(axes)]
     size = (shape[index.index("Y")], shape[index.index("X")])
-    long = [place for place, first in enumerate(index) if first == 0 and shape[place] > 1]
+    long = [place for place, axis in enumerate(axes) if axis not in "YX" and chosen[place] is None and shape[place] > 1]
     if len(long) > 1 or any(axes[place] not in _KINDS for place in long):
-        several = [(shape[place], axes[place]) for place in long if axes[place] != "S"]  # samples are no planes
-        planes = ", ".join(f"{length} {_KINDS.get(axis, f'planes along {axis}')}" for length, axis in several)
-        raise InputError(f"{name}: holds {planes}; save the one to use as a separate file, grey or RGB.")
+        raise InputError(f"{name}: holds {_several([(axes[place], shape[place]) for place in long])}.")
     count = shape[long[0]] if long else 1
     names = [_plain(each) for each in channel_names] if len(channel_names) == count else [""] * count
     channels = distinct_names(count, channel_names)
@@ -109,6 +115,29 @@ def choose_planes(
         )
     index[place] = axes[place]
     return Planes(tuple(index), (*size, count), channels)
+
+
+def _several(axes: Sequence[tuple[str, int]]) -> str:
+    """Describe the axes among whose planes or channels the user has to choose, and how."""
+    kinds = [(axis, length) for axis, length in axes if axis != "S"]  # samples are no planes
+    listed = ", ".join(f"{length} {_KINDS.get(axis, f'planes along {axis}')}" for axis, length in kinds)
+    along = ",".join(f"{axis.casefold()}=0" for axis, _ in kinds if axis not in _KINDS)
+    if not along:
+        return f"{listed}; save the one to use as a separate file, grey or RGB"
+    channel = " and --channel" if any(axis in _KINDS for axis, _ in kinds) else ""
+    return (
+        f"{listed}; choose on the command line with --plane {along} (a number from 0, a range such as 0-4, all, max or "
+        f"focus){channel}, or save the one to use as a separate file, grey or RGB"
+    )
+
+
+def plane_axes(axes: Sequence[str], shape: Sequence[int]) -> dict[str, int]:
+    """Return the axes along which planes are chosen by number (depth, time, ...), in lower case, and their lengths."""
+    return {
+        axis.casefold(): length
+        for axis, length in zip(axes, shape, strict=True)
+        if axis not in ("Y", "X") and axis not in _KINDS
+    }
 
 
 def distinct_names(count: int, names: Sequence[str]) -> tuple[str, ...]:

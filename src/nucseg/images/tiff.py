@@ -1,9 +1,9 @@
 """TIFF files of any kind (OME, ImageJ, BigTIFF, any compression), read window by window where they are large."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +15,8 @@ from nucseg.core.errors import InputError
 from nucseg.core.streams import without_file
 from nucseg.core.window import Window
 from nucseg.images.colours import Conversion, colour_conversion, has_coarse_colours, photometric
-from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes, distinct_names
+from nucseg.images.content import Content
+from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes, distinct_names, plane_axes
 from nucseg.images.scanners import check_stitched, scanner_pixel_size
 from nucseg.images.source import BandCache, ImageSource, reduced_copies
 from nucseg.images.tiff_series import TiffImage, find_image
@@ -33,15 +34,14 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 _LARGEST_PIXEL = 20.0  # micrometres; what is larger is the resolution of a screen or printer, not of a microscope
 
 
-def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_stored: bool = False) -> ImageSource:
-    """Open a TIFF as an image; its pixels are read later if there are many.
+def open_tiff(file: BinaryIO | Path, name: str, *, as_stored: bool = False) -> Content:
+    """Open a TIFF; its pixels are read later if there are many.
 
     Other files of the set that it belongs to are not read.
 
     Args:
-        file: The file, or a seekable stream; it stays open as long as the source is used.
+        file: The file, or a seekable stream; it stays open as long as the content or a source is used.
         name: Name for messages.
-        channel: As in `choose_planes`.
         as_stored: Whether the values are left as stored if 0 is white or if they are indices of colours.
 
     Raises:
@@ -54,32 +54,100 @@ def open_tiff(file: BinaryIO | Path, name: str, channel: Channel = None, *, as_s
     tiff = tifffile.TiffFile(without_file(stream), name=path.name if path else None)
     check_stitched(tiff, name)
     image = find_image(tiff, name)
-    series, page = image.series, image.series.keyframe
+    series = image.series
     _check_complete(series, name)
     ends = [np.add(part.dataoffsets, part.databytecounts).max() for part in series if part is not None]
     if max(ends) > tiff.filehandle.size:
         raise InputError(f"{name}: is truncated: it ends before its image does. Fetch or save it again.")
-    channel = image.local(channel, name, path.parent if path else None)
-    axes, shape = series.get_axes(squeeze=True), series.get_shape(squeeze=True)
-    conversion = None if as_stored else colour_conversion(page, name)
-    several = any(axis not in "YXS" and length > 1 for axis, length in zip(axes, shape, strict=True))
-    of_file, of_colours = (None, channel) if conversion and not several else (channel, None)
-    planes = choose_planes(axes, shape, name, channel=of_file, channel_names=image.channel_names)
-    dtype = np.dtype(series.dtype).newbyteorder("=")
-    read = _reader(series, path, planes, dtype)
-    is_inverted = photometric(page) == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored
-    if is_inverted:
-        read = partial(_inverted, read, planes.shape)
-    pixel_size, unit_notes = _pixel_size(tiff, image)
-    notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
-    channels = planes.channels
-    if image.channels:  # of a set of files, in which they are numbered
-        names = [own or str(number) for own, number in zip(image.channel_names, image.channels, strict=True)]
-        channels = distinct_names(len(names), names)
-    source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes, has_coarse_colours(page), channels)
-    if not is_inverted:
-        source = replace(source, levels=reduced_copies(_levels(series, planes, source), source))
-    return _in_colour(source, conversion, of_colours) if conversion else source
+    opened = _Tiff(name, path, tiff, image, as_stored)
+    return Content(name, plane_axes(opened.axes, opened.shape), opened.source)
+
+
+@dataclass(frozen=True)
+class _Tiff:
+    """The image of a TIFF, of which a channel and a plane can be opened; see `open_tiff`."""
+
+    name: str
+    path: Path | None
+    tiff: tifffile.TiffFile
+    image: TiffImage
+    as_stored: bool
+
+    @property
+    def axes(self) -> str:
+        return self.image.series.get_axes(squeeze=True)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.image.series.get_shape(squeeze=True)
+
+    @cached_property
+    def pixels(self) -> Any:
+        """All pixels: in memory if they are few, otherwise a Zarr array."""
+        series = self.image.series
+        is_small = series.size * series.dtype.itemsize <= WHOLE_BYTES
+        return series.asarray(squeeze=True) if is_small else _lazily_opened(series)
+
+    def source(self, channel: Channel, plane: Mapping[str, int]) -> ImageSource:
+        """Open a channel and a plane; see `Content`."""
+        image, name = self.image, self.name
+        series, page = image.series, image.series.keyframe
+        if plane and image.is_part:
+            raise InputError(
+                f"{name}: holds some planes of a set of files; save the whole set as one file to choose with --plane."
+            )
+        channel = image.local(channel, name, self.path.parent if self.path else None)
+        conversion = None if self.as_stored else colour_conversion(page, name)
+        several = any(
+            axis not in "YXS" and length > 1 and axis.casefold() not in plane
+            for axis, length in zip(self.axes, self.shape, strict=True)
+        )
+        of_file, of_colours = (None, channel) if conversion and not several else (channel, None)
+        planes = choose_planes(
+            self.axes, self.shape, name, channel=of_file, channel_names=image.channel_names, plane=plane
+        )
+        dtype = np.dtype(series.dtype).newbyteorder("=")
+        read = self._reader(planes, dtype)
+        is_inverted = photometric(page) == tifffile.PHOTOMETRIC.MINISWHITE and not self.as_stored
+        if is_inverted:
+            read = partial(_inverted, read, planes.shape)
+        pixel_size, unit_notes = _pixel_size(self.tiff, image)
+        notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
+        channels = planes.channels
+        if image.channels:  # of a set of files, in which they are numbered
+            names = [own or str(number) for own, number in zip(image.channel_names, image.channels, strict=True)]
+            channels = distinct_names(len(names), names)
+        source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes, has_coarse_colours(page), channels)
+        if not is_inverted:
+            source = replace(source, levels=reduced_copies(_levels(series, planes, source), source))
+        return _in_colour(source, conversion, of_colours) if conversion else source
+
+    def _reader(self, planes: Planes, dtype: np.dtype) -> Callable[[Window], NDArray]:
+        series, path = self.image.series, self.path
+        page = series.keyframe
+        contiguous = series.dataoffset is not None and page.is_final and page.dataoffsets[0] % dtype.itemsize == 0
+        size = int(np.prod(planes.shape)) * dtype.itemsize
+        if size > WHOLE_BYTES and contiguous and path:
+            stored = dtype.newbyteorder(page.parent.byteorder)
+            offset, shape = series.dataoffset or 0, self.shape
+
+            def mapped(window: Window) -> NDArray:
+                # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
+                pixels: NDArray = np.memmap(path, stored, mode="r", offset=offset, shape=shape)
+                return np.array(planes.take(pixels, window), dtype)
+
+            return mapped
+        one_strip = not page.is_tiled and page.rowsperstrip >= page.imagelength
+        array = self.pixels
+        if size <= WHOLE_BYTES or one_strip:
+            image = planes.take(array, Window.whole(planes.shape))
+            image = image.copy() if image.size < array.size else image  # so that the other planes are not held
+            return lambda window: image[window.slices]
+        take = partial(planes.take, array)
+        if page.is_tiled:
+            return take
+        width = planes.shape[1]
+        return BandCache(lambda top, bottom: take(Window(top, 0, bottom, width))).window
 
 
 def _levels(series: tifffile.TiffPageSeries, planes: Planes, source: ImageSource) -> Iterator[ImageSource]:
@@ -149,34 +217,6 @@ def _in_colour(source: ImageSource, conversion: Conversion, channel: Channel) ->
         return coloured
     number = channel_number(channel, 3, COLOURS, source.name)
     return replace(coloured, shape=source.shape[:2], read=lambda window: coloured.read(window)[..., number])
-
-
-def _reader(series: tifffile.TiffPageSeries, path: Path | None, planes: Planes, dtype: np.dtype) -> Any:
-    page = series.keyframe
-    contiguous = series.dataoffset is not None and page.is_final and page.dataoffsets[0] % dtype.itemsize == 0
-    size = int(np.prod(planes.shape)) * dtype.itemsize
-    if size > WHOLE_BYTES and contiguous and path:
-        stored = dtype.newbyteorder(page.parent.byteorder)
-        offset, shape = series.dataoffset or 0, series.get_shape(squeeze=True)
-
-        def mapped(window: Window) -> NDArray:
-            # Mapped anew each time: what was read of a file that stays mapped counts as memory of the process.
-            pixels: NDArray = np.memmap(path, stored, mode="r", offset=offset, shape=shape)
-            return np.array(planes.take(pixels, window), dtype)
-
-        return mapped
-    one_strip = not page.is_tiled and page.rowsperstrip >= page.imagelength
-    array: Any
-    array = series.asarray(squeeze=True) if series.size * dtype.itemsize <= WHOLE_BYTES else _lazily_opened(series)
-    if size <= WHOLE_BYTES or one_strip:
-        image = planes.take(array, Window.whole(planes.shape))
-        image = image.copy() if image.size < array.size else image  # so that the other planes are not held
-        return lambda window: image[window.slices]
-    take = partial(planes.take, array)
-    if page.is_tiled:
-        return take
-    width = planes.shape[1]
-    return BandCache(lambda top, bottom: take(Window(top, 0, bottom, width))).window
 
 
 def _inverted(read: Any, shape: tuple[int, ...], window: Window) -> NDArray:

@@ -28,6 +28,7 @@ class TiffImage:
         notes: What is ignored.
         channels: The numbers of its channels in a set of files, if other files hold other channels.
         set_names: The names of the channels of the whole set.
+        is_part: Whether other files hold, or should hold, other planes.
     """
 
     series: tifffile.TiffPageSeries
@@ -36,6 +37,7 @@ class TiffImage:
     notes: tuple[str, ...] = ()
     channels: tuple[int, ...] = ()
     set_names: tuple[str, ...] = field(default=(), repr=False)
+    is_part: bool = False
 
     def local(self, channel: Channel, name: str, folder: Path | None) -> Channel:
         """Return the number in this file of a channel that is given by its name or its number in the set of files.
@@ -185,7 +187,7 @@ def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
     )
     notes = (*image.notes, f"this file holds {len(own)} of the image's {len(pages)} planes; {rest}.")
     if "C" not in outer:
-        return replace(image, series=kept, notes=notes)
+        return replace(image, series=kept, notes=notes, is_part=True)
     count, channels = shape[axes.index("C")], tuple(map(int, places[outer.index("C")]))
     names = image.channel_names if len(image.channel_names) == count else ("",) * count
     return replace(
@@ -195,6 +197,7 @@ def _own(image: TiffImage, tiff: tifffile.TiffFile, name: str) -> TiffImage:
         channel_names=tuple(names[number] for number in channels),
         channels=channels,
         set_names=names,
+        is_part=True,
     )
 
 

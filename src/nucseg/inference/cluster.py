@@ -15,7 +15,9 @@ from distributed.scheduler import KilledWorker
 
 from nucseg.core.errors import ConfigError, StorageError
 from nucseg.core.types import Precision
-from nucseg.images.open import open_image
+from nucseg.images.content import Content
+from nucseg.images.open import open_content
+from nucseg.images.plane_choice import Plane
 from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
@@ -132,7 +134,7 @@ def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Any:
 def _prepared(recipe: _Recipe) -> tuple[TileSteps[Any, Any], NetworkView]:
     with _loading:
         predictor = _predictor(recipe.run, recipe.model, recipe.options.precision)
-    source = _source(recipe.run, recipe.image, recipe.options.channel)
+    source = _source(recipe.run, recipe.image, recipe.options.channel, recipe.options.plane)
     return predictor.steps(recipe.options), NetworkView(source, recipe.fitted, recipe.scale, recipe.level)
 
 
@@ -142,8 +144,13 @@ def _predictor(_run: str, model: str, precision: Precision) -> Predictor:
 
 
 @lru_cache(maxsize=2)
-def _source(_run: str, image: str, channel: Channel) -> ImageSource:
-    return open_image(image, channel)
+def _source(run: str, image: str, channel: Channel, plane: Plane) -> ImageSource:
+    return _content(run, image).image(channel, plane)
+
+
+@lru_cache(maxsize=2)
+def _content(_run: str, image: str) -> Content:
+    return open_content(image)
 
 
 @contextmanager

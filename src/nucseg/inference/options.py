@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from nucseg.core.errors import InputError
 from nucseg.core.types import Precision
 from nucseg.images.extent import Tissue
+from nucseg.images.plane_choice import PlaneChoices
 from nucseg.images.planes import Channel, check_channel
 from nucseg.models.protocols import LOWEST_SCORE
 
@@ -37,6 +38,11 @@ class PredictOptions(BaseModel):
 
     channel: Annotated[Channel, BeforeValidator(_channel)] = Field(
         None, description="Channel, page or plane to use of a file with several: its name, or its number from 0."
+    )
+    plane: PlaneChoices = Field(
+        (),
+        description="Planes of a stack in depth (z) or time (t): numbers from 0, ranges, `all`, the maximum (`max`) or "
+        "the sharpest (`focus`), such as z=3, z=2-5 or z=max,t=all.",
     )
     scale: Scale = Field(
         "auto",

@@ -75,7 +75,7 @@ class Predictor:
         Args:
             image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, any integer, boolean or float dtype; as stored, not
                 normalised.
-            options: How it is predicted; None takes the predictor's own. The channel is ignored.
+            options: How it is predicted; None takes the predictor's own. Channel and plane are ignored.
             name: Name of the image in errors.
 
         Returns:
@@ -137,8 +137,8 @@ class Predictor:
 
         Args:
             source: The image.
-            options: How it is predicted; None takes the predictor's own. Its channel is the one that `source` was
-                opened with, for other processes.
+            options: How it is predicted; None takes the predictor's own. Its channel and plane are those that `source`
+                was opened with, for other processes.
 
         Returns:
             What `predict_tiled` takes. If the scale was estimated on the whole image, the job contains what the network

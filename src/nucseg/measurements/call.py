@@ -15,7 +15,8 @@ from nucseg.core.checks import check_label_image
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
 from nucseg.core.validation import checked
-from nucseg.images.open import open_image
+from nucseg.images.open import open_content
+from nucseg.images.plane_choice import Plane, PlaneChoices
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.labels import relabel
@@ -31,6 +32,7 @@ class _Options(BaseModel):
     channels: Measures
     expand: Size | None
     pixel_size: tuple[float, float] | None = Field(description="Micrometres of a row and a column.")
+    plane: PlaneChoices
 
 
 def measure_image(
@@ -40,6 +42,7 @@ def measure_image(
     expand: float | str | None,
     pixel_size: float | tuple[float, float] | None,
     *,
+    plane: str | Sequence[str] = (),
     scores: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
     """Measure nuclei; see `nucseg.measure`.
@@ -50,6 +53,7 @@ def measure_image(
         channels: As there.
         expand: As there.
         pixel_size: As there.
+        plane: As there.
         scores: `(N,)`, by label, if they become a column.
     """
     options = checked(
@@ -58,11 +62,12 @@ def measure_image(
             "channels": (channels,) if isinstance(channels, str) else tuple(channels),
             "expand": expand,
             "pixel_size": (pixel_size,) * 2 if isinstance(pixel_size, int | float) else pixel_size,
+            "plane": plane,
         },
     )
     labels = np.asarray(labels)
     check_label_image(labels, "labels")
-    source, found = _channels(image, options.channels)
+    source, found = _channels(image, options.channels, options.plane)
     if source.shape[:2] != labels.shape:
         raise InputError(
             f"labels: shape {labels.shape} does not fit the image's {source.shape[:2]}; give one of its size."
@@ -79,11 +84,17 @@ def measure_image(
     return rows if scores is not None else rows.drop(columns="score")
 
 
-def _channels(image: Any, chosen: Sequence[str]) -> tuple[ImageSource, tuple[field.MeasuredChannel, ...]]:
+def _channels(
+    image: Any, chosen: Sequence[str], choices: Plane
+) -> tuple[ImageSource, tuple[field.MeasuredChannel, ...]]:
     """Open the channels of an array, of several arrays or of a file, and what stands for the image itself."""
     if isinstance(image, str | Path):
-        source = open_image(image, 0)
-        return source, open_channels(chosen, str(image), source)[0]
+        content = open_content(image)
+        plane = content.chosen(choices, 0).only(content.name)
+        source = content.image(0, plane)
+        return source, open_channels(chosen, str(image), source, plane)[0]
+    if choices:
+        raise InputError("image: is no file, so it has no planes to choose with plane; give the plane as the array.")
     if isinstance(image, Mapping):
         named = {str(name): _plane(pixels, str(name)) for name, pixels in image.items()}
     else:

@@ -1,15 +1,17 @@
 """The channels that are measured: those of the image's own file, and of other files of the same field."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from nucseg.core.errors import InputError
-from nucseg.images.open import open_image
+from nucseg.images.content import Content
+from nucseg.images.open import open_content
 from nucseg.images.places import file_system
+from nucseg.images.plane_choice import Plane
 from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.measurements.field import MeasuredChannel
@@ -94,7 +96,11 @@ def choose_channels(given: Sequence[str], named: Mapping[str, ImageSource]) -> t
 
 
 def open_channels(
-    given: Sequence[str], url: str, source: ImageSource
+    given: Sequence[str],
+    url: str,
+    source: ImageSource,
+    plane: Plane = (),
+    content: Callable[[str], Content] = open_content,
 ) -> tuple[tuple[MeasuredChannel, ...], tuple[str, ...]]:
     """Open what is to be measured of an image.
 
@@ -102,6 +108,8 @@ def open_channels(
         given: As `parse_measured` reads them.
         url: The image's path or URL.
         source: The image.
+        plane: The plane that it is.
+        content: Opens files.
 
     Returns:
         The channels, and a note that says which they are and in which files.
@@ -109,18 +117,22 @@ def open_channels(
     Raises:
         InputError: A channel or a file is missing, in colour, or of another size than the image.
     """
+
+    def opened(file: str, channel: Channel, name: str) -> ImageSource:
+        return _opened(file, channel, source, name, plane, content)
+
     channels: list[MeasuredChannel] = []
     files: dict[str, str] = {}
     for each in map(parse_measured, given):
         if each.is_pattern:
             file = partner_of(url, each.what)
-            channels.append(MeasuredChannel(str(each.name), _opened(file, None, source, str(each.name))))
+            channels.append(MeasuredChannel(str(each.name), opened(file, None, str(each.name))))
             files[str(each.name)] = re.split(r"[/\\]", file)[-1]
         elif each.what == ALL and each.name is None:
-            channels += [_own(source, url, number, name) for number, name in enumerate(source.channels)]
+            channels += [_own(source, url, number, name, opened) for number, name in enumerate(source.channels)]
         else:
             label = _label(each.what, source)
-            channels.append(MeasuredChannel(each.name or label, _opened(url, each.what, source, label)))
+            channels.append(MeasuredChannel(each.name or label, opened(url, each.what, label)))
     names = _check_names(channels, source.name)
     listed = ", ".join(f"{name} ({files[name]})" if name in files else name for name in names)
     return tuple(channels), (f"measured: {listed}.",)
@@ -133,11 +145,13 @@ def _check_names(channels: Sequence[MeasuredChannel], image: str) -> list[str]:
     return names
 
 
-def _own(source: ImageSource, url: str, number: int, name: str) -> MeasuredChannel:
+def _own(
+    source: ImageSource, url: str, number: int, name: str, opened: Callable[[str, Channel, str], ImageSource]
+) -> MeasuredChannel:
     if len(source.channels) == 1 and len(source.shape) == 2:
         return MeasuredChannel(name, source)
     # A number that stands for a name of its own is the place of the channel.
-    return MeasuredChannel(name, _opened(url, number if name == str(number) else name, source, name))
+    return MeasuredChannel(name, opened(url, number if name == str(number) else name, name))
 
 
 def _label(what: str, source: ImageSource) -> str:
@@ -148,9 +162,11 @@ def _label(what: str, source: ImageSource) -> str:
     return named or what
 
 
-def _opened(url: str, channel: Channel, source: ImageSource, name: str) -> ImageSource:
+def _opened(
+    url: str, channel: Channel, source: ImageSource, name: str, plane: Plane, content: Callable[[str], Content]
+) -> ImageSource:
     try:
-        opened = open_image(url, channel)
+        opened = content(url).image(channel, plane)
     except InputError as error:
         raise InputError(f"{source.name}: {name} cannot be measured: {error}") from error
     if len(opened.shape) != 2:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.images.plane_choice import Plane
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.measurements.regions import Cells, spacing_of
@@ -31,6 +35,9 @@ class Field:
         name: What the results are called.
         channels: What is measured; without any, the image itself, and only in the nuclei.
         expansion: Pixels by which nuclei grow to cells; 0 for no cells.
+        plane: The plane of a stack.
+        axes: The axes along which the stack has several planes, and how many.
+        numbers: `(N,)`, the number of each nucleus among those of all planes; None counts them from 1.
     """
 
     nuclei: StitchedLabels
@@ -38,6 +45,13 @@ class Field:
     name: str = "image"
     channels: tuple[MeasuredChannel, ...] = ()
     expansion: float = 0.0
+    plane: Plane = ()
+    axes: tuple[tuple[str, int], ...] = ()
+    numbers: NDArray[np.int64] | None = None
+
+    def numbered(self, labels: NDArray[np.int32]) -> NDArray:
+        """Return labels of nuclei or cells of this plane as numbers among those of all planes; 0 stays 0."""
+        return labels if self.numbers is None else np.concatenate([[0], self.numbers])[labels]
 
     @property
     def spacing(self) -> tuple[float, float]:

@@ -27,15 +27,18 @@ def measure(field: Field) -> Iterator[pd.DataFrame]:
         field: The nuclei, and what is measured of them.
 
     Yields:
-        Rows of some nuclei, in the order of their labels: `label`, `score`, shape and position, and intensities; the
-        columns are those that `docs/predict.md` lists. Without a nucleus, one table without rows.
+        Rows of some nuclei, in the order of their labels: `label` (numbered through all planes), `score`, shape and
+        position, and intensities; the columns are those that `docs/predict.md` lists. Without a nucleus, one table
+        without rows.
     """
     if not len(field.nuclei):
         one = np.ones((1, 1), np.int32)
         yield _rows(field, Window(0, 0, 1, 1), one, one, np.ones(1, np.int64), np.zeros(1)).iloc[:0]
     for block in field.nuclei.blocks():
         rows = pd.concat([_measured(field, block, members) for members in _neighbours(block)])
-        yield rows.sort_values("label", ignore_index=True)
+        rows = rows.sort_values("label", ignore_index=True)
+        rows["label"] = field.numbered(rows["label"].to_numpy())
+        yield rows
 
 
 def _neighbours(block: LabelBlock) -> list[NDArray[np.intp]]:

@@ -1,6 +1,7 @@
 """Label image as TIFF: tiled, zlib-compressed, BigTIFF if it is large, with the pixel size."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,71 @@ def write_cells(field: Field, path: Path) -> None:
     Raises:
         InputError: There are no cells.
     """
+    _write(_cells(field), field.source.pixel_size, path)
+
+
+def write_stack(fields: Sequence[Field], path: Path) -> None:
+    """Write `([T, ][Z, ]H, W)`, with the names of the axes: for ImageJ, or as OME-TIFF where that cannot hold it.
+
+    Args:
+        fields: The planes with their nuclei, the last axis changing fastest.
+        path: The file.
+    """
+    _write_stack(fields, [field.nuclei for field in fields], path)
+
+
+def write_stack_of_cells(fields: Sequence[Field], path: Path) -> None:
+    """Write the label images of the cells like those of the nuclei, with the same numbers.
+
+    Args:
+        fields: The planes with their nuclei, with cells.
+        path: The file.
+    """
+    _write_stack(fields, [_cells(field) for field in fields], path)
+
+
+def _cells(field: Field) -> LabelWindows:
     if field.cells is None:
         raise InputError(f"{field.source.name}: has no cells; say by how much nuclei grow to cells (--expand).")
-    _write(field.cells, field.source.pixel_size, path)
+    return field.cells
 
 
-def _write(nuclei: LabelWindows, pixel_size: tuple[float, float] | None, path: Path) -> None:
-    dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
-    height, width = nuclei.shape
-    options: dict[str, Any] = {
-        "photometric": "minisblack",
-        "compression": "zlib",
-        "metadata": None,
-        "software": "nucseg",
-    }
+def _write_stack(fields: Sequence[Field], labels: Sequence[LabelWindows], path: Path) -> None:
+    dtype = _dtype(max(int(field.numbers.max(initial=0)) for field in fields if field.numbers is not None))
+    first = fields[0]
+    shape = (*(count for _, count in first.axes), *first.nuclei.shape)
+    axes = "".join(axis.upper() for axis, _ in first.axes) + "YX"
+    options = _options(first.source.pixel_size)
+    whole = Window.whole(first.nuclei.shape)
+    planes = (field.numbered(each.labels(whole)).astype(dtype) for field, each in zip(fields, labels, strict=True))
+    with atomic_file(path) as temporary:
+        if dtype == np.uint16 and math.prod(shape) * dtype.itemsize < _BIGTIFF_BYTES:
+            options |= {"imagej": True, "metadata": {"axes": axes}}
+        else:
+            size = first.source.pixel_size
+            physical = {"PhysicalSizeY": size[0], "PhysicalSizeX": size[1]} if size else {}
+            options |= {"ome": True, "bigtiff": True, "metadata": {"axes": axes, **physical}}
+        tifffile.imwrite(
+            temporary, planes, shape=shape, dtype=dtype, maxworkers=2, buffersize=_WAITING_BYTES, **options
+        )
+
+
+def _dtype(largest: int) -> np.dtype:
+    return np.dtype(np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32)
+
+
+def _options(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib", "software": "nucseg"}
     if pixel_size:
         rows, columns = pixel_size
         options |= {"resolution": (1e4 / columns, 1e4 / rows), "resolutionunit": "CENTIMETER"}
+    return options
+
+
+def _write(nuclei: LabelWindows, pixel_size: tuple[float, float] | None, path: Path) -> None:
+    dtype = _dtype(len(nuclei))
+    height, width = nuclei.shape
+    options = {**_options(pixel_size), "metadata": None}
     with atomic_file(path) as temporary:
         if max(height, width) <= 2 * _TILE:
             labels = nuclei.labels(Window.whole(nuclei.shape)).astype(dtype)

@@ -1,5 +1,6 @@
 """The formats by name. No other place lists them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -21,21 +22,24 @@ class Format:
     Attributes:
         suffixes: Of the files that are written for each image.
         writer: `module:function`, called with the field and the first file's path.
+        stack: The function of the same module that is called with the fields of several planes; None if the format
+            holds one plane.
     """
 
     suffixes: tuple[str, ...]
     writer: str
+    stack: str | None = None
 
 
 FORMATS = {
-    "labels": Format((".tif",), "nucseg.reporting.formats.label_tiff:write"),
+    "labels": Format((".tif",), "nucseg.reporting.formats.label_tiff:write", "write_stack"),
     "rle": Format((".csv",), "nucseg.reporting.formats.kaggle_rle:write"),
     "coco": Format((".json",), "nucseg.reporting.formats.coco:write"),
-    "geojson": Format((".geojson",), "nucseg.reporting.formats.geojson:write"),
-    "geojson_zip": Format((".geojson.zip",), "nucseg.reporting.formats.geojson:write_zip"),
-    "rois": Format((".zip",), "nucseg.reporting.formats.imagej_rois:write"),
-    "table": Format((".parquet", ".csv"), "nucseg.reporting.formats.table:write"),
-    "cells": Format((".cells.tif",), "nucseg.reporting.formats.label_tiff:write_cells"),
+    "geojson": Format((".geojson",), "nucseg.reporting.formats.geojson:write", "write_stack"),
+    "geojson_zip": Format((".geojson.zip",), "nucseg.reporting.formats.geojson:write_zip", "write_zipped_stack"),
+    "rois": Format((".zip",), "nucseg.reporting.formats.imagej_rois:write", "write_stack"),
+    "table": Format((".parquet", ".csv"), "nucseg.reporting.formats.table:write", "write_stack"),
+    "cells": Format((".cells.tif",), "nucseg.reporting.formats.label_tiff:write_cells", "write_stack_of_cells"),
     "overlay": Format((".png",), "nucseg.reporting.formats.overlay_png:write"),
     "numbers": Format((".png",), "nucseg.reporting.formats.overlay_png:write_numbered"),
     "zarr": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write"),
@@ -57,24 +61,55 @@ def format_paths(folder: Path, name: str, formats: list[str]) -> list[Path]:
 
 
 def write_format(format_name: str, field: Field, folder: Path) -> list[Path]:
+    """Write the nuclei of one image with a single plane in one format; see `write_planes`."""
+    return write_planes(format_name, [field], folder)
+
+
+def write_planes(format_name: str, fields: Sequence[Field], folder: Path) -> list[Path]:
     """Write the nuclei of one image in one format.
 
     Args:
         format_name: A name in `FORMATS`.
-        field: The nuclei, the image, and its name without suffix.
+        fields: The planes of the image: the nuclei, the pixels, and the image's name without suffix.
         folder: Folder of the formats' folders, which are created if they are missing.
 
     Returns:
         The files, written completely or not at all.
 
     Raises:
-        InputError: The format is unknown, or cannot store so large an image.
+        InputError: The format is unknown, or cannot store so large an image, or several planes.
         StorageError: A file cannot be written.
     """
-    paths = format_paths(folder, field.name, [format_name])
-    module, _, function = FORMATS[format_name].writer.partition(":")
-    getattr(import_module(module), function)(replace(field, source=_storable(field.source)), paths[0])
+    paths = format_paths(folder, fields[0].name, [format_name])
+    check_planes([format_name], len(fields), fields[0].source.name)
+    storable = [replace(field, source=_storable(field.source)) for field in fields]
+    about = FORMATS[format_name]
+    module, _, function = about.writer.partition(":")
+    if len(fields) == 1:
+        getattr(import_module(module), function)(storable[0], paths[0])
+    else:
+        getattr(import_module(module), str(about.stack))(storable, paths[0])
     return paths
+
+
+def check_planes(formats: Sequence[str], count: int, name: str) -> None:
+    """Refuse formats that cannot hold the planes of an image.
+
+    Args:
+        formats: Names in `FORMATS`.
+        count: Number of planes.
+        name: Name of the image for messages.
+
+    Raises:
+        InputError: There are several planes, and one of the formats holds one.
+    """
+    lacking = [each for each in formats if FORMATS[each].stack is None] if count > 1 else []
+    if lacking:
+        able = ", ".join(each for each, about in FORMATS.items() if about.stack)
+        raise InputError(
+            f"{name}: {', '.join(lacking)} cannot hold {count} planes; choose one plane (--plane z=3), or among the "
+            f"formats {able}."
+        )
 
 
 def _storable(source: ImageSource) -> ImageSource:

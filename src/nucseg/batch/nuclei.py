@@ -18,6 +18,7 @@ from nucseg.images.find import FoundImage
 from nucseg.images.open import open_content
 from nucseg.images.plane_choice import Plane
 from nucseg.images.source import ImageSource
+from nucseg.inference.instances.linking import linked_numbers
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.measurements.channels import open_channels, partner_versions
 from nucseg.measurements.field import Field, MeasuredChannel
@@ -55,6 +56,11 @@ class NucleiResults(Results):
                 the pixel size is unknown.
         """
         check_planes(self._options.formats, len(stack.planes), source.name)
+        if self._options.link and len(stack.axes) > 1:
+            raise InputError(
+                f"{source.name}: nuclei are linked along one axis; choose one plane of the other, such as "
+                f"{stack.axes[0][0]}=0, or leave out --link."
+            )
         self._areas(source)
         self._expansion(source)
         if not self._options.measure:
@@ -69,6 +75,10 @@ class NucleiResults(Results):
             return nuclei
         kept = kept_nuclei(nuclei, min_area=smallest, max_area=largest, exclude_border=self._options.exclude_border)
         return nuclei.only(kept, as_obstacles=True)
+
+    def numbers(self, planes: Sequence[StitchedLabels]) -> list[NDArray[np.int64]]:
+        """Return the number of each nucleus of each plane: by its track, or counted through all planes."""
+        return linked_numbers(planes, self._options.link_iou) if self._options.link else super().numbers(planes)
 
     def write(
         self, planes: Sequence[FoundPlane], stack: Stack, folder: Path, image: FoundImage

@@ -23,7 +23,7 @@ from nucseg.reporting.options import BatchOptions
 FILTERS = ("score_threshold", "min_area", "max_area", "exclude_border")
 """Options that each refinement sets anew: those that are not given have no effect, whatever was given before."""
 
-OPTIONS = ("formats", "measure", "expand", *FILTERS, "pixel_size")
+OPTIONS = ("formats", "measure", "expand", "link", "link_iou", *FILTERS, "pixel_size")
 """The fields of `BatchOptions` that can be changed without predicting."""
 
 

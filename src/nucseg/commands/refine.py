@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     "exclude_border",
     "measure",
     "expand",
+    "link",
+    "link_iou",
     "formats",
     "pixel_size",
     renamed={"formats": "format"},

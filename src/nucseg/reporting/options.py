@@ -43,6 +43,14 @@ class BatchOptions(RunOptions):
     expand: Size | None = Field(
         None, description="Distance by which nuclei grow to cells, in micrometres, or in pixels such as 12px."
     )
+    link: bool = Field(
+        False,
+        description="Give a nucleus one number through neighbouring planes, and write its track (format tracks); needs "
+        "several planes along one axis.",
+    )
+    link_iou: float = Field(
+        0.3, gt=0, le=1, description="Smallest intersection over union by which nuclei of two planes are linked."
+    )
     min_area: Size | None = Field(
         None, description="Smallest area of a nucleus to keep, in square micrometres, or in pixels such as 150px."
     )
@@ -64,7 +72,16 @@ class BatchOptions(RunOptions):
                 raise ValueError(f"must include {' or '.join(shown)}, which {option} needs")
         if "cells" in formats and not given.data.get("expand"):
             raise ValueError("includes cells, which needs expand: by how much nuclei grow")
-        return formats
+        if "tracks" in formats and not given.data.get("link"):
+            raise ValueError("includes tracks, which needs link")
+        return (*formats, "tracks") if given.data.get("link") and "tracks" not in formats else formats
+
+    @field_validator("link")
+    @classmethod
+    def _has_planes(cls, link: bool, given: ValidationInfo) -> bool:
+        if link and not given.data.get("plane"):
+            raise ValueError("needs plane: the planes to link, such as t=all")
+        return link
 
 
 class MitosesOptions(RunOptions):

@@ -40,6 +40,7 @@ FORMATS = {
     "rois": Format((".zip",), "nucseg.reporting.formats.imagej_rois:write", "write_stack"),
     "table": Format((".parquet", ".csv"), "nucseg.reporting.formats.table:write", "write_stack"),
     "cells": Format((".cells.tif",), "nucseg.reporting.formats.label_tiff:write_cells", "write_stack_of_cells"),
+    "tracks": Format((".csv",), "nucseg.reporting.formats.tracks:write", "write_stack"),
     "overlay": Format((".png",), "nucseg.reporting.formats.overlay_png:write"),
     "numbers": Format((".png",), "nucseg.reporting.formats.overlay_png:write_numbered"),
     "zarr": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write"),

@@ -61,7 +61,10 @@ def test_the_commands_of_the_page():
 @pytest.mark.usefixtures("stacks")
 def test_wrong_planes_are_told_in_one_line():
     for given, said in [
-        ("z=2:5", "'z=2:5' must be AXIS=NUMBER (from 0), AXIS=FIRST-LAST, AXIS=all, AXIS=max or AXIS=focus, such as z=3"),
+        (
+            "z=2:5",
+            "'z=2:5' must be AXIS=NUMBER (from 0), AXIS=FIRST-LAST, AXIS=all, AXIS=max or AXIS=focus, such as z=3",
+        ),
         ("z=5-2", "must be AXIS=NUMBER"),
         ("z=1,z=2", "must name each axis once"),
         ("z=max,t=focus", "must have max or focus along one axis only"),

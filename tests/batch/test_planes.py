@@ -249,6 +249,13 @@ def test_links_can_be_changed_without_predicting(run, moving, tmp_path, engine):
     assert pd.read_csv(tmp_path / "out/tracks/moving.csv")["TRACK_ID"].nunique() == 3
 
 
+def test_tracks_of_an_earlier_run_do_not_stop_a_refinement(run, moving, tmp_path):
+    run(moving, plane=("t=all",), link=True)
+    run(moving, plane=("t=all",), overwrite=True)
+    (outcome,) = refine_results(tmp_path / "out", {})
+    assert (outcome.error, outcome.nuclei) == (None, 7)
+
+
 def test_what_cannot_be_linked_is_refused(run, stack, moving, tmp_path):
     (outcome,) = run(stack[0], channel=0, plane=("t=all", "z=all"), link=True)
     assert "nuclei are linked along one axis; choose one plane of the other, such as t=0" in outcome.error

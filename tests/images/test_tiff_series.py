@@ -101,6 +101,8 @@ def test_one_plane_of_a_stack_of_files(tmp_path):
     )
     with pytest.raises(InputError, match=r"does not hold the channel 'GFP'; it is in c0z0.tif, c0z1.tif, c0z2.tif\.$"):
         open_image(tmp_path / "c1z2.tif", "GFP")
+    with pytest.raises(InputError, match=r"c1z2.tif: holds some planes of a set of files; save the whole set"):
+        open_image(tmp_path / "c1z2.tif", "DAPI", ("z=0",))
 
 
 def test_the_pixel_size_is_that_of_the_image_in_the_file(tmp_path):

@@ -52,6 +52,25 @@ def test_what_is_no_channel_is_reported_and_the_file_is_not_called_damaged(stack
         nucseg.predict(np.moveaxis(stack, 0, -1), channel=3)
 
 
+def test_a_plane_of_a_file_is_predicted_and_measured(stack, tmp_path, caplog):
+    path = tmp_path / "a.ome.tif"
+    pixels = np.stack([np.stack([plane, np.full_like(plane, 7 + z)]) for z, plane in enumerate(stack)])
+    tifffile.imwrite(path, pixels, metadata={"axes": "ZCYX", "Channel": {"Name": ["DAPI", "GFP"]}})
+    for plane, number in [("z=1", 1), (["z=focus"], 1), ("z=2", 2)]:
+        found = nucseg.predict(path, channel="DAPI", plane=plane, measure="GFP")
+        np.testing.assert_array_equal(found.labels, nucseg.predict(stack[number]).labels)
+        assert set(found.measurements["nucleus_mean_GFP"]) == {7 + number}
+    assert "the sharpest plane along z is used: z=1." in caplog.text
+    rows = nucseg.measure(nucseg.predict(path, channel=0, plane="z=max").labels, path, channels="GFP", plane="z=max")
+    assert set(rows["nucleus_mean_GFP"]) == {9}
+    with pytest.raises(InputError, match=r"a.ome.tif: 3 planes along z are chosen; choose one, such as z=0\.$"):
+        nucseg.predict(path, channel=0, plane="z=all")
+    with pytest.raises(InputError, match="image: is an array, which has no planes to choose with plane"):
+        nucseg.predict(stack[1], plane="z=0")
+    with pytest.raises(InputError, match="image: is no file, so it has no planes"):
+        nucseg.measure(stack[1], stack[1], plane="z=0")
+
+
 def test_notes_are_logged(stack, tmp_path, caplog):
     tifffile.imwrite(tmp_path / "a.tif", stack[1], extratags=[(274, 3, 1, 6, True)], metadata=None)
     with caplog.at_level(logging.WARNING):

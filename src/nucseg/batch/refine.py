@@ -80,7 +80,8 @@ def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
             f"{row['source']}: its nuclei are not stored in {output}; predict it again (`nucseg predict --overwrite`)."
         )
     facts, prediction, _ = found[0]
-    there = [each for each in FORMATS if all(path.exists() for path in format_paths(output, name, [each]))]
+    written = [each for each in FORMATS if all(path.exists() for path in format_paths(output, name, [each]))]
+    there = [each for each in written if each != "tracks"]  # which linking adds by itself
     formats = tuple(dict.fromkeys([*there, *changes.get("formats", ())]))
     unset = {field: BatchOptions.model_fields[field].default for field in FILTERS}
     options = checked(

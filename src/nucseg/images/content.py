@@ -43,9 +43,9 @@ class Stack:
             InputError: There are several; the message begins with the name of the image.
         """
         if len(self.planes) > 1:
-            held = " x ".join(f"{count} along {axis}" for axis, count in self.axes)
-            one = ", ".join(f"{axis}=0" for axis, _ in self.axes)
-            raise InputError(f"{name}: {held} planes are chosen; choose one, such as {one}.")
+            held = " and ".join(f"{count} planes along {axis}" for axis, count in self.axes)
+            one = ",".join(f"{axis}=0" for axis, _ in self.axes)
+            raise InputError(f"{name}: {held} are chosen; choose one, such as {one}.")
         return self.planes[0]
 
 

@@ -117,3 +117,15 @@ def write_slide(
     path = folder / f"slide.{'tif' if scanner == 'ndpi' else scanner}"
     WRITERS[scanner](path, halved(image, times), size, **{**tiles, **facts})
     return path
+
+
+def break_tile(path: Path, level: int, place: tuple[int, int]) -> None:
+    """Overwrite the tile of a level that holds a pixel (row, column) with bytes that cannot be decoded."""
+    with tifffile.TiffFile(path) as file:
+        page = file.series[0].levels[level].keyframe
+        columns = -(-page.imagewidth // page.tilewidth)
+        tile = place[0] // page.tilelength * columns + place[1] // page.tilewidth
+        start, count = page.dataoffsets[tile], page.databytecounts[tile]
+    with path.open("r+b") as stream:
+        stream.seek(start)
+        stream.write(b"\x00" * count)

@@ -23,6 +23,7 @@ from nucseg.serving import decoding
 from nucseg.serving.decoding import decode_upload
 from nucseg.serving.errors import TooLargeError
 from nucseg.serving.limits import check_size
+from slides import write_slide
 
 
 def tiff(image: np.ndarray, **options) -> bytes:
@@ -50,6 +51,14 @@ def uploads() -> dict[str, bytes]:
             b"\x06\x01\x03\x00\x01\x00\x00\x00\x01", b"\x06\x01\x03\x00\x01\x00\x00\x00\x00"
         ),
     }
+
+
+def test_an_upload_with_levels_comes_as_its_full_resolution(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    path = write_slide(tmp_path, image, 0.25)
+    source = decode_upload(io.BytesIO(path.read_bytes()), 10**7)
+    np.testing.assert_array_equal(source.read(Window.whole(source.shape)), image)
+    assert source.levels == ()
 
 
 def test_the_pixels_are_those_of_the_decoder(uploads) -> None:

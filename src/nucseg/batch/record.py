@@ -33,11 +33,13 @@ class Finished:
         nuclei: How many were found.
         figures: What else its row of the summary holds.
         stack: The planes that were predicted.
+        incomplete: As of `ImageResult`.
     """
 
     nuclei: int
     figures: Mapping[str, str | int | float] = field(default_factory=dict)
     stack: Stack = field(default_factory=Stack)
+    incomplete: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,13 @@ class NucleiFacts:
         image: The image's absolute path, or its URL.
         threshold: Lowest score of a nucleus that was kept.
         notes: What the prediction noted on how the image was read.
+        incomplete: As of `ImageResult`.
     """
 
     image: str
     threshold: float
     notes: tuple[str, ...]
+    incomplete: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,10 @@ class ImageRecord:
         """Return what is known of an image that was finished with the same settings and all these files."""
         summary = self.summary()
         same = summary and summary["settings"] == self.settings and all(file.exists() for file in files)
-        return Finished(int(summary["nuclei"]), summary.get("figures", {})) if summary and same else None
+        if not summary or not same:
+            return None
+        figures, incomplete = summary.get("figures", {}), summary.get("incomplete")
+        return Finished(int(summary["nuclei"]), figures, incomplete=incomplete)
 
     def summary(self) -> dict[str, Any] | None:
         """Read what `finish` wrote: `nuclei`, `figures`, `settings` and `options`; None if there is nothing."""
@@ -123,7 +130,8 @@ class ImageRecord:
         facts = load_facts(self._nuclei)
         if facts is None:
             return None
-        return NucleiFacts(facts["image"], facts["threshold"], tuple(facts["notes"])), facts["prediction"]
+        known = NucleiFacts(facts["image"], facts["threshold"], tuple(facts["notes"]), facts.get("incomplete"))
+        return known, facts["prediction"]
 
     def nuclei(self) -> StitchedLabels | None:
         """Read the nuclei; None if they are missing or damaged."""

@@ -12,7 +12,7 @@ from nucseg.batch.nuclei import NucleiResults
 from nucseg.batch.record import ImageRecord, plane_record
 from nucseg.batch.result import ImageResult
 from nucseg.batch.results import image_version, on_demand, plane_opener, result_settings, write_results
-from nucseg.batch.summary import NUCLEI, write_tables
+from nucseg.batch.summary import NUCLEI, WRITTEN, write_tables
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.validation import checked
 from nucseg.images.find import FoundImage
@@ -45,7 +45,7 @@ def refine_results(
         InputError: The folder holds no results.
         StorageError: The summary cannot be written.
     """
-    rows = [row for row in NUCLEI.rows(output) if row["status"] == "done"]
+    rows = [row for row in NUCLEI.rows(output) if row["status"] in WRITTEN]
     if not rows:
         raise InputError(f"{output}: holds no results of `nucseg predict`; give the folder that it wrote (-o).")
     outcomes = []
@@ -102,6 +102,8 @@ def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
         replace(on_demand(first, opened, plane), notes=first.notes + each.notes)
         for plane, (each, _, _) in zip(stack.planes, found, strict=True)
     ]
+    for source, (each, _, _) in zip(sources, found, strict=True):
+        source.mark_incomplete(each.incomplete)
     nuclei = [each for _, _, each in found]
     if options.score_threshold is not None:
         nuclei = [each.only(each.scores >= np.float32(options.score_threshold)) for each in nuclei]

@@ -15,6 +15,7 @@ class ImageResult:
         nuclei: Number of nuclei found; None if it failed.
         files: The files that were written.
         error: One line that says why it failed, or None.
+        incomplete: One line that names the parts of the image that could not be read, where the rest was; or None.
         skipped: Whether an earlier run had finished it.
         has_results: Whether it failed because it already has results.
         seconds: Time spent on it.
@@ -27,8 +28,14 @@ class ImageResult:
     nuclei: int | None = None
     files: tuple[Path, ...] = ()
     error: str | None = None
+    incomplete: str | None = None
     skipped: bool = False
     has_results: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     figures: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the image was predicted and all results were written."""
+        return self.error is None and self.incomplete is None

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from nucseg.batch.record import Finished, ImageRecord
 from nucseg.batch.result import ImageResult
 from nucseg.batch.summary import Summary
 from nucseg.core.files import atomic_files
+from nucseg.core.window import Window
 from nucseg.images.content import Content, Stack
 from nucseg.images.find import FoundImage
 from nucseg.images.places import file_system
@@ -135,8 +136,9 @@ def write_results(
     files = results.paths(output, image.name)
     with atomic_files(output, [str(file.relative_to(output)) for file in files]) as folder:
         figures = dict(results.write(planes, stack, folder, image))
-    record.finish(Finished(count, figures, stack), options.model_dump(mode="json"))
-    return ImageResult(image.url, image.name, count, tuple(files), notes=notes, figures=figures)
+    incomplete = next((source.incomplete for source in sources if source.incomplete), None)
+    record.finish(Finished(count, figures, stack, incomplete), options.model_dump(mode="json"))
+    return ImageResult(image.url, image.name, count, tuple(files), incomplete=incomplete, notes=notes, figures=figures)
 
 
 def plane_opener(content: Content, options: RunOptions) -> Callable[[Plane], ImageSource]:
@@ -152,7 +154,13 @@ def plane_opener(content: Content, options: RunOptions) -> Callable[[Plane], Ima
 
 def on_demand(source: ImageSource, opened: Callable[[Plane], ImageSource], plane: Plane) -> ImageSource:
     """Return a plane whose pixels are opened when they are needed, and not held in memory for longer."""
-    return replace(source, read=lambda window: opened(plane).read(window), levels=())
+
+    def read(number: int | None, window: Window) -> NDArray:
+        image = opened(plane)
+        return (image if number is None else image.levels[number]).read(window)
+
+    levels = tuple(replace(each, read=partial(read, number)) for number, each in enumerate(source.levels))
+    return replace(source, read=partial(read, None), levels=levels)
 
 
 def image_version(image: str) -> str:

@@ -124,7 +124,13 @@ class _Run:
             known = record.finished(files)
             if known is not None:
                 return ImageResult(
-                    image.url, image.name, known.nuclei, tuple(files), skipped=True, figures=known.figures
+                    image.url,
+                    image.name,
+                    known.nuclei,
+                    tuple(files),
+                    incomplete=known.incomplete,
+                    skipped=True,
+                    figures=known.figures,
                 )
         elif not options.overwrite and (existing := next((file for file in files if file.exists()), None)):
             raise _ResultsExistError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
@@ -165,6 +171,7 @@ class _Run:
         record = self._record(image, plane_record(image.name, plane, stack), options)
         stored = record.facts() if options.resume else None
         if stored and stored[1] == record.prediction and (kept := record.nuclei()):
+            source.mark_incomplete(stored[0].incomplete)
             return kept, replace(source, notes=source.notes + stored[0].notes)
         job = self.predictor.job(source, options)
         is_large = len(job.grid) > 1
@@ -182,7 +189,7 @@ class _Run:
             nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)
             threshold = self.predictor.score_threshold if options.score_threshold is None else options.score_threshold
             notes = job.source.notes[len(source.notes) :]
-            record.keep(nuclei, NucleiFacts(absolute(image.url), threshold, notes))
+            record.keep(nuclei, NucleiFacts(absolute(image.url), threshold, notes, source.incomplete))
             return nuclei, job.source
 
     def _record(self, image: FoundImage, name: str, options: RunOptions) -> ImageRecord:

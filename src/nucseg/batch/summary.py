@@ -20,6 +20,12 @@ SUMMARY = "summary.csv"
 TABLES = ("table.csv", "table.parquet")
 """The tables of all images as one."""
 
+DONE, INCOMPLETE = "done", "incomplete"
+"""The `status` of an image whose results are written; INCOMPLETE where tiles of it could not be read."""
+
+WRITTEN = (DONE, INCOMPLETE)
+"""The `status` of images that have results."""
+
 _BEFORE, _AFTER = ("image", "status", "nuclei"), ("seconds", "error", "notes", "source", "files")
 
 
@@ -64,7 +70,7 @@ class Summary:
         rows = []
         for outcome in outcomes:
             before = earlier.pop(outcome.name, None)
-            is_kept = before and before["status"] == "done" and (outcome.skipped or outcome.has_results)
+            is_kept = before and before["status"] in WRITTEN and (outcome.skipped or outcome.has_results)
             rows.append(before if before and is_kept else _row(outcome, output))
         with (
             atomic_file(output / self.name) as temporary,
@@ -121,7 +127,7 @@ def write_tables(output: Path) -> bool:
     Raises:
         StorageError: They cannot be written.
     """
-    paths = [output / "table" / f"{row['image']}.parquet" for row in NUCLEI.rows(output) if row["status"] == "done"]
+    paths = [output / "table" / f"{row['image']}.parquet" for row in NUCLEI.rows(output) if row["status"] in WRITTEN]
     paths = [path for path in paths if path.is_file()]
     if not paths:
         return False
@@ -149,11 +155,11 @@ def _row(outcome: ImageResult, output: Path) -> dict[str, str]:
     done = outcome.error is None
     return {
         "image": outcome.name,
-        "status": "done" if done else "failed",
+        "status": "failed" if not done else INCOMPLETE if outcome.incomplete else DONE,
         "nuclei": str(outcome.nuclei) if done else "",
         **{name: str(value) for name, value in outcome.figures.items()},
         "seconds": f"{outcome.seconds:.1f}" if not outcome.skipped else "",
-        "error": outcome.error or "",
+        "error": outcome.error or outcome.incomplete or "",
         "notes": " ".join(outcome.notes),
         "source": outcome.image,
         "files": ";".join(file.relative_to(output).as_posix() for file in outcome.files),

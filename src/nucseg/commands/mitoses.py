@@ -77,7 +77,7 @@ def mitoses(
     count = sum(int(outcome.figures.get("mitoses", 0)) for outcome in outcomes)
     slides_ = f"{len(outcomes)} slide{'' if len(outcomes) == 1 else 's'}{f' ({failed} failed)' if failed else ''}"
     click.echo(f"{slides_}, {_mitoses(count)} in {time.perf_counter() - started:.0f} s -> {output / SUMMARY.name}")
-    if failed:
+    if not all(outcome.is_whole for outcome in outcomes):
         sys.exit(1)
 
 
@@ -89,6 +89,8 @@ def _report(outcome: "ImageResult") -> None:
     if outcome.error:
         click.echo(f"Failed: {outcome.error}", err=True)
         return
+    if outcome.incomplete:
+        click.echo(f"Incomplete: {outcome.incomplete}", err=True)
     from nucseg.reporting.mitoses.figures import what_it_depends_on
 
     how = "finished by an earlier run" if outcome.skipped else f"{outcome.seconds:.1f} s"

@@ -53,7 +53,7 @@ def predict(
 
     outcomes = on_engine(run, workers, scheduler, folder, predictor)
     click.echo(_summary(outcomes, output, options.formats, time.perf_counter() - started))
-    if any(outcome.error for outcome in outcomes):
+    if not all(outcome.is_whole for outcome in outcomes):
         sys.exit(1)
 
 
@@ -61,6 +61,8 @@ def _report(outcome: "ImageResult") -> None:
     if outcome.error:
         click.echo(f"Failed: {outcome.error}", err=True)
         return
+    if outcome.incomplete:
+        click.echo(f"Incomplete: {outcome.incomplete}", err=True)
     how = "finished by an earlier run" if outcome.skipped else f"{outcome.seconds:.1f} s"
     click.echo(f"{outcome.name}: {outcome.nuclei} nuclei, {how}")
     for note in outcome.notes:

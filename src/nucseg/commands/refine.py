@@ -52,7 +52,7 @@ def refine(results: Path, **fields: Any) -> None:
     nuclei = sum(outcome.nuclei or 0 for outcome in outcomes)
     images = f"{len(outcomes)} image{'' if len(outcomes) == 1 else 's'}{f' ({failed} failed)' if failed else ''}"
     click.echo(f"{images}, {nuclei} nuclei in {time.perf_counter() - started:.0f} s -> {results / 'summary.csv'}")
-    if failed:
+    if not all(outcome.is_whole for outcome in outcomes):
         sys.exit(1)
 
 
@@ -60,6 +60,8 @@ def _report(outcome: "ImageResult") -> None:
     if outcome.error:
         click.echo(f"Failed: {outcome.error}", err=True)
         return
+    if outcome.incomplete:
+        click.echo(f"Incomplete: {outcome.incomplete}", err=True)
     click.echo(f"{outcome.name}: {outcome.nuclei} nuclei")
     for note in outcome.notes:
         click.echo(f"  Note: {note}")

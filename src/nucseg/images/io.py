@@ -177,7 +177,9 @@ def _opened(path: Path) -> BinaryIO:
 
 def _whole(source: ImageSource) -> NDArray:
     with _damage_named(source.name):
-        return source.read(Window.whole(source.shape))
+        image = source.read(Window.whole(source.shape))
+        source.check_whole()
+        return image
 
 
 @contextmanager

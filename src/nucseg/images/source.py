@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.checks import check_image
+from nucseg.core.errors import InputError
 from nucseg.core.window import Window
+from nucseg.images.broken import BrokenTiles
 
 SLIDE_PIXELS = 2**26
 """A larger image that has reduced copies is a slide."""
@@ -32,6 +34,7 @@ class ImageSource:
         coarse_colours: Whether a JPEG is compressed so far that a faint stain in one colour may be lost.
         channels: By what each channel of the file can be chosen, whether or not one is: its name, or its number.
         levels: Reduced copies of the whole image in the file, the largest first.
+        broken: The tiles that could not be read so far; None if the image is read, or refused, as a whole.
     """
 
     name: str
@@ -43,11 +46,31 @@ class ImageSource:
     coarse_colours: bool = False
     channels: tuple[str, ...] = ("0",)
     levels: tuple["ImageSource", ...] = ()
+    broken: BrokenTiles | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_slide(self) -> bool:
         """Whether it is large and has reduced copies, as scans of whole slides have."""
         return bool(self.levels) and self.shape[0] * self.shape[1] > SLIDE_PIXELS
+
+    @property
+    def incomplete(self) -> str | None:
+        """One line that names the tiles that could not be read so far; None if all could."""
+        return self.broken.message() if self.broken else None
+
+    def mark_incomplete(self, message: str | None) -> None:
+        """Remember what an earlier run could not read of the image; None for nothing."""
+        if self.broken:
+            self.broken.earlier = message
+
+    def check_whole(self) -> None:
+        """Refuse an image of which tiles could not be read so far.
+
+        Raises:
+            InputError: It names them.
+        """
+        if self.incomplete:
+            raise InputError(self.incomplete)
 
     def bands(self) -> Iterator[NDArray]:
         """Read the whole image in bands of full rows, from top to bottom."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.streams import without_file
 from nucseg.core.window import Window
+from nucseg.images.broken import BrokenTiles
 from nucseg.images.colours import Conversion, colour_conversion, has_coarse_colours, photometric
 from nucseg.images.content import Content
 from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes, distinct_names, plane_axes
@@ -107,7 +108,8 @@ class _Tiff:
             self.axes, self.shape, name, channel=of_file, channel_names=image.channel_names, plane=plane
         )
         dtype = np.dtype(series.dtype).newbyteorder("=")
-        read = self._reader(planes, dtype)
+        broken = BrokenTiles(name)
+        read = self._reader(planes, dtype, broken)
         is_inverted = photometric(page) == tifffile.PHOTOMETRIC.MINISWHITE and not self.as_stored
         if is_inverted:
             read = partial(_inverted, read, planes.shape)
@@ -118,11 +120,12 @@ class _Tiff:
             names = [own or str(number) for own, number in zip(image.channel_names, image.channels, strict=True)]
             channels = distinct_names(len(names), names)
         source = ImageSource(name, planes.shape, dtype, read, pixel_size, notes, has_coarse_colours(page), channels)
+        source = replace(source, broken=broken)
         if not is_inverted:
             source = replace(source, levels=reduced_copies(_levels(series, planes, source), source))
         return _in_colour(source, conversion, of_colours) if conversion else source
 
-    def _reader(self, planes: Planes, dtype: np.dtype) -> Callable[[Window], NDArray]:
+    def _reader(self, planes: Planes, dtype: np.dtype, broken: BrokenTiles) -> Callable[[Window], NDArray]:
         series, path = self.image.series, self.path
         page = series.keyframe
         contiguous = series.dataoffset is not None and page.is_final and page.dataoffsets[0] % dtype.itemsize == 0
@@ -145,7 +148,7 @@ class _Tiff:
             return lambda window: image[window.slices]
         take = partial(planes.take, array)
         if page.is_tiled:
-            return take
+            return broken.reader(take, _tile(series), _blank(planes, dtype))
         width = planes.shape[1]
         return BandCache(lambda top, bottom: take(Window(top, 0, bottom, width))).window
 
@@ -153,17 +156,29 @@ class _Tiff:
 def _levels(series: tifffile.TiffPageSeries, planes: Planes, source: ImageSource) -> Iterator[ImageSource]:
     """Open the complete reduced copies of an image, whose pixels are read when they are needed."""
     axes = series.get_axes(squeeze=True)
-    for level in series.levels[1:]:
+    for number, level in enumerate(series.levels[1:], start=1):
         if level.get_axes(squeeze=True) != axes or level.dtype != series.dtype or _lacking(level)[0]:
             continue
         size = dict(zip(axes, level.get_shape(squeeze=True), strict=True))
-        take = cache(partial(_lazily_opened, level))
-
-        def read(window: Window, take: Any = take) -> NDArray:
-            return planes.take(take(), window)
-
+        read: Any = partial(_read_level, planes, cache(partial(_lazily_opened, level)))
         shape = (size["Y"], size["X"], *planes.shape[2:])
-        yield ImageSource(source.name, shape, source.dtype, read, coarse_colours=source.coarse_colours)
+        if source.broken and level.keyframe.is_tiled:
+            read = source.broken.reader(read, _tile(level), _blank(planes, source.dtype), number)
+        yield replace(source, shape=shape, read=read, notes=(), pixel_size=None)
+
+
+def _read_level(planes: Planes, opened: Any, window: Window) -> NDArray:
+    return planes.take(opened(), window)
+
+
+def _tile(series: tifffile.TiffPageSeries) -> tuple[int, int]:
+    return series.keyframe.tilelength, series.keyframe.tilewidth
+
+
+def _blank(planes: Planes, dtype: np.dtype) -> NDArray:
+    """Return the pixel for what cannot be read: white in a colour image, else 0."""
+    colours = planes.shape[2:]
+    return np.full(colours, np.iinfo(dtype).max if colours and dtype.kind == "u" else 0, dtype)
 
 
 def _lazily_opened(series: tifffile.TiffPageSeries) -> Any:

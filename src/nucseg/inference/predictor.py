@@ -122,7 +122,10 @@ class Predictor:
             done += 1 / (len(job.grid) - len(job.empty))
             progress(min(done, 1.0))
 
-        return predict_tiled(job, LocalEngine(), on_tile=report)
+        found = predict_tiled(job, LocalEngine(), on_tile=report)
+        if source.incomplete:
+            logger.warning("%s", source.incomplete)
+        return found
 
     def steps(self, options: PredictOptions) -> InstanceSteps:
         """Return the steps of a tile for the model's task."""

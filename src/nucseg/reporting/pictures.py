@@ -9,6 +9,8 @@ from PIL import Image
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 
+_BAND = 256  # rows of the result that are read at once
+
 
 def rasterize(figure: Figure) -> Image.Image:
     """Return a figure as an RGB picture at its own resolution."""
@@ -33,8 +35,14 @@ def stretch_contrast(image: NDArray, percentiles: tuple[float, float]) -> NDArra
 
 
 def read_every(source: ImageSource, window: Window, step: int) -> NDArray:
-    """Read every `step`-th pixel of a window, band by band."""
-    rows = 256 * step
-    tops = range(window.top, window.bottom, rows)
-    bands = [Window(top, window.left, min(top + rows, window.bottom), window.right) for top in tops]
-    return np.concatenate([source.read(band)[::step, ::step] for band in bands])
+    """Read every `step`-th pixel of a window, band by band, from the coarsest level that is fine enough."""
+    level = [each for each in (source, *source.levels) if each.shape[0] * step >= source.shape[0]][-1]
+    rows, columns = (
+        ((np.arange(start, stop, step) + 0.5) * count / length).astype(np.intp)
+        for start, stop, count, length in zip(window[:2], window[2:], level.shape[:2], source.shape[:2], strict=True)
+    )
+    bands = []
+    for some in np.split(rows, range(_BAND, len(rows), _BAND)):
+        part = level.read(Window(int(some[0]), int(columns[0]), int(some[-1]) + 1, int(columns[-1]) + 1))
+        bands.append(part[np.ix_(some - some[0], columns - columns[0])])
+    return np.concatenate(bands)

@@ -191,8 +191,9 @@ def _written(stream: IO[bytes], file: IO[bytes], name: str) -> ImageSource:
         with _reading(name):
             band = next(bands, None)
         if band is None:
+            source.check_whole()
             file.flush()
-            return replace(source, read=_elsewhere)
+            return replace(source, read=_elsewhere, levels=(), broken=None)  # what can be sent
         file.write(np.ascontiguousarray(band).data)
 
 

@@ -47,4 +47,7 @@ def predict(folder: Path, output: Path, config: InferenceConfig) -> pd.DataFrame
         raise InputError(f"{folder}: no image could be predicted: {failed[0]}")
     for error in failed:
         logger.warning("Failed: %s", error)
+    for outcome in outcomes:
+        if outcome.incomplete:
+            logger.warning("Incomplete: %s", outcome.incomplete)
     return pd.read_csv(output / SUMMARY, keep_default_na=False, encoding_errors="replace")

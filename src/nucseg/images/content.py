@@ -14,7 +14,7 @@ from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.plane_choice import ALL, FOCUS, MAX, Plane, coordinates, parse_choice
-from nucseg.images.planes import Channel
+from nucseg.images.planes import COLOURS, Channel, channel_number
 from nucseg.images.source import ImageSource
 
 _KEPT_BYTES = 2**27  # a maximum of up to so many bytes is computed once; a larger one window by window
@@ -132,6 +132,29 @@ class Content:
     def _sharpest(self, plane: Plane, axis: str, channel: Channel) -> int:
         planes = [_with(plane, axis, number) for number in range(self._count(axis))]
         return int(np.argmax([_sharpness(self.image(channel, each)) for each in planes]))
+
+
+def colour_content(name: str, source: ImageSource, levels: tuple[ImageSource, ...]) -> Content:
+    """Return the content of a file that holds one picture in red, green and blue, of which a channel may be chosen.
+
+    Args:
+        name: Name for messages.
+        source: The picture, `(H, W, 3)`.
+        levels: Its reduced copies.
+    """
+
+    def opened(channel: Channel, plane: Mapping[str, int]) -> ImageSource:
+        image = replace(source, channels=COLOURS, levels=levels)
+        if channel is None:
+            return image
+        number = channel_number(channel, 3, COLOURS, name)
+        return replace(_one(image, number), levels=tuple(_one(level, number) for level in levels))
+
+    return Content(name, {}, opened)
+
+
+def _one(image: ImageSource, number: int) -> ImageSource:
+    return replace(image, shape=image.shape[:2], read=lambda window: image.read(window)[..., number])
 
 
 def _with(plane: Plane, axis: str, number: int) -> Plane:

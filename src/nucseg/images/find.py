@@ -18,6 +18,7 @@ from nucseg.images.places import (
     file_system,
     image_stem,
     is_http,
+    is_image_folder,
     is_local,
     is_special,
     is_zarr,
@@ -181,7 +182,7 @@ def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], st
 
 def _local_pattern(given: Path) -> tuple[Path, str]:
     """Split a path into an existing folder and a pattern below it; the pattern is empty for the path of an image."""
-    if given.is_dir() and not is_zarr(*file_system(str(given))):
+    if given.is_dir() and not is_image_folder(*file_system(str(given))):
         return given, "*"
     if given.exists():
         return given, ""
@@ -258,7 +259,7 @@ def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) 
             left_out.hidden += 1
         elif any(Path(entry.path).is_relative_to(folder) for folder in results):
             left_out.results += not entry.is_folder
-        elif entry.is_folder and (is_local(files) or suffix == ".zarr") and is_zarr(files, entry.path):
+        elif entry.is_folder and (is_local(files) or suffix == ".zarr") and is_image_folder(files, entry.path):
             chosen.append(entry)
             image_folders.add(entry.below)
         elif entry.is_folder:

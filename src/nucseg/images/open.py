@@ -1,13 +1,17 @@
 """Open any image by its path or URL."""
 
+import importlib.util
 from pathlib import Path
 
 from nucseg.core.errors import InputError
 from nucseg.images.content import Content, reading
+from nucseg.images.dicom import SUFFIX, open_dicom
 from nucseg.images.io import stream_content
-from nucseg.images.places import check_file, file_system, is_local, is_zarr
+from nucseg.images.openslide_file import SUFFIXES, open_slide
+from nucseg.images.places import check_file, file_system, is_dicom_folder, is_local, is_zarr
 from nucseg.images.plane_choice import Plane
 from nucseg.images.planes import Channel, check_channel
+from nucseg.images.scanners import OverlappingTilesError
 from nucseg.images.source import ImageSource
 
 
@@ -44,10 +48,26 @@ def open_content(url: str | Path) -> Content:
             return open_zarr(Path(path) if is_local(files) else name, name)
         if is_local(files):
             check_file(Path(path), name)
+            if content := _by_extra(Path(path), name):
+                return content
         if files.isdir(path):
             raise InputError(f"{name}: is a folder without an OME-Zarr image. Give the paths of its images.")
         stream = files.open(path, "rb")
-        content = stream_content(stream, name, path=Path(path) if is_local(files) else None)
-        if is_local(files):  # a TIFF has been opened by its path
-            stream.close()
-        return content
+        try:
+            return stream_content(stream, name, path=Path(path) if is_local(files) else None)
+        except OverlappingTilesError:
+            if is_local(files) and importlib.util.find_spec("openslide"):
+                return open_slide(Path(path), name)
+            raise
+        finally:
+            if is_local(files):  # a TIFF has been opened by its path
+                stream.close()
+
+
+def _by_extra(path: Path, name: str) -> Content | None:
+    """Open a slide of a kind that an extra reads; None for any other file or folder."""
+    if path.suffix.lower() in SUFFIXES and path.exists():
+        return open_slide(path, name)
+    if is_dicom_folder(path) or (path.suffix.lower() == SUFFIX and path.exists()):
+        return open_dicom(path, name)
+    return None

@@ -13,7 +13,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from nucseg.core.errors import InputError
 
-FILE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".png", ".jpg", ".jpeg")
+FILE_SUFFIXES = (
+    *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg"),
+    *(".svs", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide"),
+)
 """What is taken for an image file in a folder."""
 
 SUFFIXES = (*FILE_SUFFIXES, ".zarr")
@@ -70,6 +73,16 @@ def check_file(path: Path, name: str) -> None:
                 raise InputError(f"{name}: is a link that leads back to itself; give the file.") from error
             if error.errno == errno.ENOENT:
                 raise InputError(f"{name}: is a link to a file that does not exist ({path.readlink()}).") from error
+
+
+def is_dicom_folder(path: Path) -> bool:
+    """Return whether a folder holds DICOM files, which are the levels of one slide."""
+    return path.is_dir() and any(path.glob("*.dcm"))
+
+
+def is_image_folder(files: Any, path: str) -> bool:
+    """Return whether a folder is one image: a Zarr array or group, or the DICOM files of a slide."""
+    return is_zarr(files, path) or (is_local(files) and is_dicom_folder(Path(path)))
 
 
 def is_http(url: str) -> bool:

@@ -26,6 +26,7 @@ TESTS = {
     "docs/own-data.md": (PAGES,),
     "docs/predict.md": (PAGES,),
     "docs/serving.md": (SERVER,),
+    "docs/slides.md": ("tests/commands/test_slides.py",),
     "docs/stacks.md": ("tests/commands/test_stacks.py",),
 }
 """The tests that run the blocks of a page."""
@@ -38,6 +39,7 @@ TITLES: dict[str, str | None] = {
     "examples with files of your own": PAGES,
     "needs AMi-Br on disk": "tests/test_kedro_run.py",
     "needs slides": "tests/commands/test_mitoses.py",
+    "needs a slide": "tests/commands/test_slides.py",
     "needs stacks": "tests/commands/test_stacks.py",
     "on three machines": PAGES,
     "takes minutes; it also runs this page": ".ci/run",

@@ -17,7 +17,6 @@ NOT_IMPORTED = {
     "imageio": "scikit-image and stardist read images with it",
     "kedro-datasets": "the catalog names its classes",
     "kedro-viz": "the command `kedro viz`",
-    "opencv-python-headless": "albumentations computes with it",
     "python-multipart": "FastAPI reads forms with it",
     "s3fs": "fsspec reads s3:// with it",
     "tensorboard": "the Keras callback of the same name",
@@ -52,7 +51,8 @@ def test_every_import_of_src_is_a_direct_dependency_and_the_other_way_round(
     imported = {canonicalize_name(distributions[name][0]) for name in third_party}
     project = pyproject["project"]
     declared = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
-    optional = {canonicalize_name(Requirement(each).name) for each in project["optional-dependencies"]["aws"]}
+    extras = [each for extra in ("aws", "openslide", "dicom") for each in project["optional-dependencies"][extra]]
+    optional = {canonicalize_name(Requirement(each).name) for each in extras}
 
     assert imported - declared - optional == set()
     assert declared - imported - set(NOT_IMPORTED) == set()

@@ -68,7 +68,7 @@ ELSEWHERE = {
     "kedro run --env cpu --pipelines stardist --params data_download.datasets=bbbc038,"
     "data_download.bbbc038.url=stage1_train.zip": "tests/test_kedro_run.py",
     "kedro viz run": "tests/test_kedro_viz.py",
-    "kedro run --pipelines stardist": "docs/own-data.md",
+    "kedro run --pipelines stardist --params stardist.name=ours": "docs/own-data.md",
     "kedro run --pipelines stardist --tags model_validation": "docs/own-data.md",
     "make lint": "`make test`",
     "pytest tests/metrics": "`make test`",

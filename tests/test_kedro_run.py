@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,34 @@ def test_tags_namespaces_and_models_select(
     assert {node.name for node in pipelines[pipeline].filter(**selection).nodes} == expected
 
 
+def shown(project: Path, parameters: str, *selection: str) -> str:
+    """Return what a run that reads missing data says before it ends."""
+    arguments = ["run", "--pipelines", "stardist", *selection, *(["--params", parameters] if parameters else [])]
+    ended = kedro(project, *arguments)
+    assert ended.returncode != 0
+    return ended.stdout + ended.stderr
+
+
+def test_a_training_never_replaces_another_model(tmp_path: Path) -> None:
+    """The runs end before anything is trained: there is no data."""
+    project = _copy_project(tmp_path)
+    mine = project / "data/06_models/mine"
+    mine.mkdir(parents=True)
+    (mine / "config.json").write_text("{}")
+    training = ("--tags", "model_training")
+    today = f"stardist-{date.today():%Y-%m-%d}"
+
+    assert f"the model {today}, to be trained" in shown(project, "", *training)
+    mine.with_name(today).mkdir()
+    assert f"the model {today}-2, to be trained" in shown(project, "", *training)
+    assert "the model new, to be trained" in shown(project, "stardist.name=new", *training)
+    said = shown(project, "stardist.name=mine", *training)
+    assert "stardist.name is 'mine': there is such a model already" in said
+    assert "the model mine, to be trained" in shown(project, "stardist.name=mine,stardist.replace=true", *training)
+    assert f"the model mine in {mine}" in shown(project, "stardist.name=mine", "--tags", "model_validation")
+    assert "stardist.name is 'a/b'" in shown(project, "stardist.name=a/b", *training)
+
+
 @pytest.mark.slow
 def test_an_archive_on_disk_goes_the_whole_way(project: Path, draw_nuclei: Callable) -> None:
     """`kedro run --env cpu --pipelines stardist --params data_download.datasets=bbbc038,...url=<path>`."""
@@ -182,6 +211,7 @@ def test_an_archive_on_disk_goes_the_whole_way(project: Path, draw_nuclei: Calla
         {
             "data_download": {"datasets": "bbbc038", "bbbc038": {"url": str(archive)}},
             "data_preprocessing": {"split": split},
+            "stardist": SHORT["stardist"] | {"name": "mine"},
         },
         pipeline_names=["stardist"],
     )
@@ -189,8 +219,11 @@ def test_an_archive_on_disk_goes_the_whole_way(project: Path, draw_nuclei: Calla
     assert len(samples) == 12
     assert samples["n_nuclei"].eq(5).all()
     assert set(samples["split"]) == {"train", "val", "test"}
-    per_image = pd.read_csv(project / "data/08_reporting/stardist/per_image.csv")
+    per_image = pd.read_csv(project / "data/08_reporting/mine/per_image.csv")
     assert set(per_image["image_id"]) == set(samples.loc[samples["split"] == "test", "image_id"])
+    assert json.loads((project / "data/06_models/mine/config.json").read_text())["name"] == "mine"
+    assert json.loads((project / "data/08_reporting/mine/metrics.json").read_text())["model"] == "mine"
+    assert not (project / "data/06_models/stardist").exists()
 
 
 @pytest.mark.parametrize(

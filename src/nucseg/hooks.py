@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 _SECTIONS = ("", "patches.")
 """What stands before the names of a task's data in the catalog."""
 
+_OF_TRAINING = ("training_folder", "trained", "mined", "retrained", "section")
+"""What is not stored by a model's name: a training that is resumed on another day must find it."""
+
 
 class ParameterChecks:
     """Stops a run with a wrong parameter before the first node, naming its file, key, value and what was allowed."""
@@ -42,6 +47,43 @@ class ParameterChecks:
             check_parameters(loader["parameters"], folders)
         except NucsegError as error:
             raise click.ClickException(str(error)) from error
+
+
+class ModelNames:
+    """Gives what is read and written of each model its folder, so that no training replaces another model."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Let the datasets `<model>.…` be those of the model's name, `<model>.name` of the parameters.
+
+        Raises:
+            ClickException: A training would replace a model.
+        """
+        names = pipeline.datasets()
+        for model in sorted(project_models()):
+            own = sorted(name for name in names if name.startswith(f"{model}.") and not name.startswith("params:"))
+            if not own:
+                continue
+            section = catalog.load("parameters")[model]
+            folder = Path(catalog[f"{model}.model"]._describe()["filepath"])
+            trained = f"{model}.model" in pipeline.all_outputs()
+            name = section.get("name") or (_dated(model, folder.parent) if trained else model)
+            if trained and not section.get("replace") and trained_or_shipped(folder.with_name(name)):
+                raise click.ClickException(
+                    f"{model}.name is {name!r}: there is such a model already, and a training does not replace it. "
+                    f"Choose another name, or, to replace it, set {model}.replace=true."
+                )
+            for dataset in own if name != model else ():
+                part = dataset.removeprefix(f"{model}.")
+                if part not in _OF_TRAINING:
+                    catalog[dataset] = catalog[f"{name}.{part}"]
+
+
+def _dated(model: str, folder: Path) -> str:
+    """Return a name for a training that has none."""
+    name = f"{model}-{date.today():%Y-%m-%d}"
+    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(each for each in numbered if not (folder / each).exists())
 
 
 class RunSummary:
@@ -67,11 +109,12 @@ class RunSummary:
                 f"--runner: {' and '.join(models)} cannot run at the same time, since random seeds and precision "
                 f"apply to the whole process. Leave --runner out, or choose one model with --pipelines {models[0]}."
             )
-        try:
-            parts = [*_data_used(pipeline, catalog), *_models_used(pipeline, catalog)]
-        except (NucsegError, DatasetError):  # the node that reads it reports more
-            logger.debug("The data and models of this run are not known yet.", exc_info=True)
-            return
+        parts: list[str] = []
+        for used in (_data_used, _models_used):
+            try:
+                parts += used(pipeline, catalog)
+            except (NucsegError, DatasetError):  # the node that reads it reports more
+                logger.debug("Not all that this run uses is known yet.", exc_info=True)
         if parts:
             logger.info("This run uses %s.", "; ".join(parts))
 
@@ -100,10 +143,10 @@ def _models_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
     for model in sorted(project_models().keys() & {node.namespace for node in pipeline.nodes}):
         dataset = f"{model}.model"
         if dataset in pipeline.all_outputs():
-            yield f"the model {model}, to be trained"
+            yield f"the model {Path(catalog[dataset]._describe()['filepath']).name}, to be trained"
         elif dataset in pipeline.inputs():
             folder = Path(catalog[dataset]._describe()["filepath"])
-            yield f"the model {model} in {trained_or_shipped(folder) or folder}"
+            yield f"the model {folder.name} in {trained_or_shipped(folder) or folder}"
         else:
             yield f"the predictions of {model}"
     if "params:inference" in pipeline.inputs():

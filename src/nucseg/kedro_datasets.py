@@ -1,5 +1,6 @@
 """Kedro adapters that kedro-datasets lacks: TIFF images, label images, the manifest, folders and models."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -97,8 +98,8 @@ class ModelDataset(PathDataset[ModelBundle, ModelBundle]):
         return ModelBundle.load(trained_or_shipped(self._filepath) or self._filepath)
 
     def save(self, data: ModelBundle) -> None:
-        """Write the model's folder."""
-        data.save(self._filepath)
+        """Write the model's folder; the model is called like the folder."""
+        replace(data, name=self._filepath.name).save(self._filepath)
 
     def _exists(self) -> bool:
         return trained_or_shipped(self._filepath) is not None

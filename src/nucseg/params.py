@@ -54,6 +54,13 @@ class ModelParameters(BaseModel, Generic[Architecture, Sampling]):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Name of the model that is trained, evaluated and drawn: its folder in `data/06_models`. Without "
+        "one, a training is named after model and date, and without a training it is the shipped model.",
+    )
+    replace: bool = Field(False, description="Whether a training may replace a model of this name.")
     architecture: Architecture = Field(description="The network and its initial weights.")
     sampling: Sampling = Field(description="Which patches it is trained on.")
     training: TrainingConfig = Field(description="How it is trained.")

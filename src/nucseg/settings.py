@@ -4,7 +4,7 @@ import os
 import warnings
 
 from nucseg.config_loader import ConfigLoader
-from nucseg.hooks import ParameterChecks, ReadableErrors, RunSummary, ScoreTable
+from nucseg.hooks import ModelNames, ParameterChecks, ReadableErrors, RunSummary, ScoreTable
 from nucseg.models.tensorflow_import import prepare_tensorflow
 
 # Albumentations would look for a newer version on the network at import.
@@ -14,7 +14,7 @@ prepare_tensorflow()
 # Kedro's own use of omegaconf; nothing a user of the project can change.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
-HOOKS = (ParameterChecks(), ReadableErrors(), RunSummary(), ScoreTable())
+HOOKS = (ParameterChecks(), ReadableErrors(), ModelNames(), RunSummary(), ScoreTable())
 CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -177,7 +177,7 @@ def test_images_of_ones_own_are_a_dataset(project_copy: Path, draw_nuclei: Calla
     shipped = json.loads((project_copy / "shipped.json").read_text())
     assert shipped["n_images"] == 1
     assert shipped["overall"]["f1_50"] > 0.5
-    run_record = json.loads((project_copy / "data/06_models/stardist/run.json").read_text())
+    run_record = json.loads((project_copy / "data/06_models/mine/run.json").read_text())
     assert run_record["splits"]["val"] == ["own/drawn"]
     # benchmarks/results.py has brought the scores of this training into the table.
     assert "| Images (`n_images`) | count | 1 |" in (project_copy / "README.md").read_text()
@@ -265,13 +265,13 @@ def test_versions_of_models_go_through_a_bucket(project_copy: Path, aws: str) ->
         git init --quiet --bare ../origin; git remote add origin ../origin; git push --quiet --set-upstream origin main
     """
     script = "\n".join(commands(page)).replace("BUCKET/PREFIX", "bucket/models").replace("checkout TAG", "checkout v1")
-    train, others = "dvc add data/06_models/stardist\n", "git fetch --tags\n"
+    train, others = "dvc add data/06_models/ours\n", "git fetch --tags\n"
     assert script.count(train) == script.count(others) == 1
-    script = script.replace(train, f"echo note > data/06_models/stardist/note.txt\n{train}")
+    script = script.replace(train, f"cp -r data/06_models/stardist data/06_models/ours\necho note > data/06_models/ours/note.txt\n{train}")
     script = script.replace(others, f"git clone --quiet ../origin ../others; cd ../others\n{others}")
     run(project_copy, [begin, script], AWS_EC2_METADATA_DISABLED="true")
 
-    model = project_copy.parent / "others/data/06_models/stardist"
+    model = project_copy.parent / "others/data/06_models/ours"
     assert (model / "note.txt").read_text() == "note\n"
     assert (model / "model.weights.h5").is_file()
 

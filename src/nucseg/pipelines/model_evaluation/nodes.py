@@ -55,16 +55,15 @@ def predictor(task: Task) -> Callable[..., Iterator[tuple[dict[str, np.ndarray],
     return predict
 
 
-def scorer(task: Task, model: str) -> Callable[..., tuple[dict[str, Any], pd.DataFrame, *tuple[pd.DataFrame, ...]]]:
+def scorer(task: Task) -> Callable[..., tuple[dict[str, Any], pd.DataFrame, *tuple[pd.DataFrame, ...]]]:
     """Create the node function that scores the predictions of one model.
 
     Args:
         task: The model's task.
-        model: Its name in the report.
     """
 
     def score(
-        candidates: LazyRecords, samples: list[Sample], config: Any
+        candidates: LazyRecords, samples: list[Sample], config: Any, run: dict[str, Any]
     ) -> tuple[dict[str, Any], pd.DataFrame, *tuple[pd.DataFrame, ...]]:
         """Measure the predictions against the truth, image by image.
 
@@ -72,6 +71,7 @@ def scorer(task: Task, model: str) -> Callable[..., tuple[dict[str, Any], pd.Dat
             candidates: The record of each test image.
             samples: The manifest.
             config: Which metrics are computed: what becomes an `EVALUATION` of the task.
+            run: From `describe`; the model's name in the report.
 
         Returns:
             The content of `metrics.json`, of `per_image.csv`, and the tables of the task.
@@ -80,7 +80,7 @@ def scorer(task: Task, model: str) -> Callable[..., tuple[dict[str, Any], pd.Dat
             (sample, task.read_truth(sample), task.from_record(candidates[sample.key]()))
             for sample in tqdm(test_split(samples), desc="score", unit="image")
         )
-        return task.evaluate(model, images, task.EVALUATION.model_validate(config))
+        return task.evaluate(run["model"], images, task.EVALUATION.model_validate(config))
 
     return score
 

@@ -26,8 +26,8 @@ def create_pipeline(model: str) -> Pipeline:
                 name="predict_test_split",
             ),
             Node(
-                scorer(task, model),
-                inputs=["candidates", "samples", "params:model_evaluation"],
+                scorer(task),
+                inputs=["candidates", "samples", "params:model_evaluation", "run"],
                 outputs=["metrics", "per_image", *task.TABLES],
                 name="score",
             ),

@@ -17,7 +17,9 @@ from moto.server import ThreadedMotoServer
 
 from nucseg.batch import run as batch_module
 from nucseg.batch.predict import predict_images
+from nucseg.batch.summary import ORIGIN
 from nucseg.core.errors import InputError
+from nucseg.core.package import VERSION
 from nucseg.images.find import find_images
 from nucseg.images.open import open_content
 from nucseg.images.transforms import Normalize
@@ -341,6 +343,9 @@ def test_the_summary_and_the_table_hold_all_images_of_the_folder(run, slide, tmp
     (first,) = rows(out / "summary.csv")
     assert (first["image"], first["status"], first["nuclei"]) == ("slide", "done", "30")
     assert first["source"] == str(slide[0])
+    assert len(first["model_version"]) == 16
+    assert first["nucseg_version"] == VERSION
+    assert (first["model"], float(first["scale"])) == ("model", 1.0)
     assert first["files"] == "table/slide.parquet;table/slide.csv;labels/slide.tif"
     run(tmp_path / "plain.tif", tmp_path / "no.tif", formats=("table",))
     assert [row["image"] for row in rows(out / "summary.csv")] == ["slide", "plain", "no"]
@@ -368,6 +373,15 @@ def test_a_file_name_that_is_no_utf8_leaves_a_summary_that_can_be_read(run, slid
         (row,) = rows(tmp_path / "out/summary.csv")
         assert (row["image"], row["status"]) == ("lat\ufffdm", "done")
         assert row["source"] == f"{tmp_path}/lat\\udcb5m.tif"
+
+
+def test_a_summary_of_an_earlier_version_is_continued(run, slide, tmp_path):
+    run(slide[0])
+    summary = tmp_path / "out/summary.csv"
+    old = pd.read_csv(summary).drop(columns=[*ORIGIN]).assign(image="earlier", files="")
+    old.to_csv(summary, index=False)
+    run(slide[0], overwrite=True)
+    assert [(row["image"], row["model"] != "") for row in rows(summary)] == [("earlier", False), ("slide", True)]
 
 
 def test_a_summary_of_another_program_is_not_replaced(run, slide, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from nucseg.inference.predictor import Predictor
 from nucseg.models import registry
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
+from nucseg.models.run import RunRecord
 from nucseg.reporting.options import BatchOptions
 from slides import break_tile, write_slide
 
@@ -143,8 +145,10 @@ def test_the_exit_status_of_an_incomplete_slide_is_1(tmp_path, monkeypatch, comm
 
     monkeypatch.setattr(batch_predict, "predict_images", outcomes)
     monkeypatch.setattr(batch_refine, "refine_results", outcomes)
-    monkeypatch.setattr(registry, "resolve_model", Path)
-    monkeypatch.setattr(predictor_module.Predictor, "load", lambda *_: None)
+    (tmp_path / "stardist").mkdir()
+    monkeypatch.setattr(registry, "resolve_model", lambda name: tmp_path / name)
+    loaded = SimpleNamespace(bundle=SimpleNamespace(run=RunRecord()))
+    monkeypatch.setattr(predictor_module.Predictor, "load", lambda *_: loaded)
     given = {"predict": [str(tmp_path / "a.png"), "-o", str(tmp_path / "out")], "refine": [str(tmp_path)]}
     answer = CliRunner().invoke(cli, [command, *given[command]])
     assert answer.exit_code == 1

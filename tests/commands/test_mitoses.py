@@ -11,13 +11,14 @@ from scipy import ndimage
 
 from fake_classifier import DarkPatches, draw_slide
 from fake_segmenter import FakeSegmenter
+from nucseg.batch.summary import ORIGIN
 from nucseg.cli import cli
 from nucseg.core.types import Instances
 from nucseg.inference import predictor
 from nucseg.inference.mitoses import predictor as mitoses_predictor
 from nucseg.models.bundle import ModelBundle
 
-RUN_COLUMNS = ("status", "seconds", "error", "notes", "source", "files")
+RUN_COLUMNS = ("status", *ORIGIN, "seconds", "error", "notes", "source", "files")
 """Of every summary; docs/predict.md describes them."""
 
 

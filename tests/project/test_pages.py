@@ -267,7 +267,9 @@ def test_versions_of_models_go_through_a_bucket(project_copy: Path, aws: str) ->
     script = "\n".join(commands(page)).replace("BUCKET/PREFIX", "bucket/models").replace("checkout TAG", "checkout v1")
     train, others = "dvc add data/06_models/ours\n", "git fetch --tags\n"
     assert script.count(train) == script.count(others) == 1
-    script = script.replace(train, f"cp -r data/06_models/stardist data/06_models/ours\necho note > data/06_models/ours/note.txt\n{train}")
+    script = script.replace(
+        train, f"cp -r data/06_models/stardist data/06_models/ours\necho note > data/06_models/ours/note.txt\n{train}"
+    )
     script = script.replace(others, f"git clone --quiet ../origin ../others; cd ../others\n{others}")
     run(project_copy, [begin, script], AWS_EC2_METADATA_DISABLED="true")
 

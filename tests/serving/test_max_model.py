@@ -168,7 +168,7 @@ def test_the_version_is_that_of_the_content(server, settings, fake, model_folder
     versions = []
     for name, change in (("same", ""), ("changed", " ")):
         shutil.copytree(model_folder, tmp_path / name)
-        with (tmp_path / name / "run.json").open("a") as file:
+        with (tmp_path / name / "config.json").open("a") as file:
             file.write(change)
         versions.append(build_models(settings(model=str(tmp_path / name))).version())
     assert versions[0] == version != versions[1]

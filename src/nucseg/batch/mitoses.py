@@ -7,8 +7,8 @@ from typing import Any
 
 from nucseg.batch.result import ImageResult
 from nucseg.batch.results import FoundPlane, Results
-from nucseg.batch.run import fingerprint, run_images
-from nucseg.batch.summary import Summary
+from nucseg.batch.run import run_images
+from nucseg.batch.summary import ORIGIN, Summary
 from nucseg.images.content import Stack
 from nucseg.images.find import FoundImage
 from nucseg.images.source import ImageSource
@@ -16,11 +16,12 @@ from nucseg.inference.engine import Engine
 from nucseg.inference.mitoses.find import find_mitoses
 from nucseg.inference.mitoses.predictor import SlidePredictor
 from nucseg.models.protocols import PatchClassifier
+from nucseg.models.version import model_version
 from nucseg.reporting.mitoses.figures import Figures, figures
 from nucseg.reporting.mitoses.files import FILES
 from nucseg.reporting.options import MitosesOptions
 
-SUMMARY = Summary("mitoses.csv", figures=tuple(field.name for field in fields(Figures)), mark=".mitoses")
+SUMMARY = Summary("mitoses.csv", figures=(*(field.name for field in fields(Figures)), *ORIGIN), mark=".mitoses")
 """One row a slide; its columns are documented in `docs/mitosis.md`."""
 
 
@@ -56,7 +57,7 @@ def find_mitoses_of_slides(
         InputError: A file of another program would be replaced by the summary.
         StorageError: The summary cannot be written.
     """
-    results = _Mitoses(classifier, options.threshold, fingerprint(classifier_folder))
+    results = _Mitoses(classifier, options.threshold, model_version(classifier_folder))
     return run_images(slides, output, predictor, engine, options, results, model=model, progress=progress)
 
 

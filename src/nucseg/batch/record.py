@@ -51,12 +51,18 @@ class NucleiFacts:
         threshold: Lowest score of a nucleus that was kept.
         notes: What the prediction noted on how the image was read.
         incomplete: As of `ImageResult`.
+        scale: Factor by which the image was resized for the model; None if it is not known.
+        model: Name of the model.
+        version: Version of nucseg.
     """
 
     image: str
     threshold: float
     notes: tuple[str, ...]
     incomplete: str | None = None
+    scale: float | None = None
+    model: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,8 +136,8 @@ class ImageRecord:
         facts = load_facts(self._nuclei)
         if facts is None:
             return None
-        known = NucleiFacts(facts["image"], facts["threshold"], tuple(facts["notes"]), facts.get("incomplete"))
-        return known, facts["prediction"]
+        prediction = facts.pop("prediction")
+        return NucleiFacts(**{**facts, "notes": tuple(facts["notes"])}), prediction
 
     def nuclei(self) -> StitchedLabels | None:
         """Read the nuclei; None if they are missing or damaged."""

@@ -11,7 +11,7 @@ import numpy as np
 from nucseg.batch.nuclei import NucleiResults
 from nucseg.batch.record import ImageRecord, plane_record
 from nucseg.batch.result import ImageResult
-from nucseg.batch.results import image_version, on_demand, plane_opener, result_settings, write_results
+from nucseg.batch.results import image_version, on_demand, origin_of, plane_opener, result_settings, write_results
 from nucseg.batch.summary import NUCLEI, WRITTEN, write_tables
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.validation import checked
@@ -111,5 +111,7 @@ def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
     if options.score_threshold is None:
         settings["score_threshold"] = prediction["score_threshold"]
     record = replace(stored, settings=settings)
-    outcome = write_results(nuclei, sources, stack, image, output, results, record, options)
+    threshold = facts.threshold if options.score_threshold is None else options.score_threshold
+    origin = origin_of(replace(facts, threshold=threshold), str(prediction["model"]))
+    outcome = write_results(nuclei, sources, stack, image, output, results, record, options, origin)
     return replace(outcome, image=row["source"])

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.batch.record import Finished, ImageRecord
+from nucseg.batch.record import Finished, ImageRecord, NucleiFacts
 from nucseg.batch.result import ImageResult
-from nucseg.batch.summary import Summary
+from nucseg.batch.summary import ORIGIN, Summary
 from nucseg.core.files import atomic_files
 from nucseg.core.window import Window
 from nucseg.images.content import Content, Stack
@@ -112,6 +112,7 @@ def write_results(
     results: Results,
     record: ImageRecord,
     options: RunOptions,
+    origin: Mapping[str, str | float],
 ) -> ImageResult:
     """Write the results of an image, all or none, and its record.
 
@@ -124,6 +125,7 @@ def write_results(
         results: What is written.
         record: The image's record.
         options: The run's options.
+        origin: From `origin_of`.
 
     Raises:
         NucsegError: They cannot be written.
@@ -135,10 +137,21 @@ def write_results(
     notes = tuple(dict.fromkeys(note for source in sources for note in source.notes)) + stack.notes
     files = results.paths(output, image.name)
     with atomic_files(output, [str(file.relative_to(output)) for file in files]) as folder:
-        figures = dict(results.write(planes, stack, folder, image))
+        figures = {**origin, **results.write(planes, stack, folder, image)}
     incomplete = next((source.incomplete for source in sources if source.incomplete), None)
     record.finish(Finished(count, figures, stack, incomplete), options.model_dump(mode="json"))
     return ImageResult(image.url, image.name, count, tuple(files), incomplete=incomplete, notes=notes, figures=figures)
+
+
+def origin_of(facts: NucleiFacts, version: str) -> dict[str, str | float]:
+    """Return how the nuclei of an image were found: the columns `ORIGIN` of the summary.
+
+    Args:
+        facts: What was saved with the nuclei.
+        version: The model's, from `model_version`.
+    """
+    values = (facts.model, version, facts.threshold, "" if facts.scale is None else facts.scale, facts.version)
+    return dict(zip(ORIGIN, values, strict=True))
 
 
 def plane_opener(content: Content, options: RunOptions) -> Callable[[Plane], ImageSource]:

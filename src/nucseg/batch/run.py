@@ -1,6 +1,5 @@
 """Predict many images and write their results; an image that fails does not stop the others."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +13,17 @@ from threading import Lock
 from nucseg.batch.progress import Progress
 from nucseg.batch.record import ImageRecord, NucleiFacts, plane_record
 from nucseg.batch.result import ImageResult
-from nucseg.batch.results import Results, image_version, on_demand, plane_opener, result_settings, write_results
+from nucseg.batch.results import (
+    Results,
+    image_version,
+    on_demand,
+    origin_of,
+    plane_opener,
+    result_settings,
+    write_results,
+)
 from nucseg.core.errors import InputError, NucsegError
+from nucseg.core.package import VERSION
 from nucseg.images.content import Stack
 from nucseg.images.find import FoundImage
 from nucseg.images.open import open_content
@@ -28,6 +36,7 @@ from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
+from nucseg.models.version import model_version
 from nucseg.reporting.options import RunOptions
 
 logger = logging.getLogger(__name__)
@@ -75,7 +84,7 @@ def run_images(
         ThreadPoolExecutor(engine.images_at_once) as planes,
         ThreadPoolExecutor(engine.images_at_once) as pool,
     ):
-        run = _Run(output, predictor, engine, options, results, fingerprint(model), bar, planes)
+        run = _Run(output, predictor, engine, options, results, model.name, model_version(model), bar, planes)
         for outcome in pool.map(run.outcome, images):
             outcomes.append(outcome)
             if progress:
@@ -94,7 +103,8 @@ class _Run:
     engine: Engine
     options: RunOptions
     results: Results
-    fingerprint: str
+    model: str
+    version: str
     bar: Progress
     planes: ThreadPoolExecutor
     one_large_image: Lock = field(default_factory=Lock)
@@ -145,8 +155,9 @@ class _Run:
         else:
             noted = [first.notes, *[()] * (len(stack.planes) - 1)]
             found = list(self.planes.map(partial(self._of_stack, opened, image, stack), stack.planes, noted))
-        nuclei, sources = zip(*found, strict=True)
-        return write_results(nuclei, sources, stack, image, self.output, self.results, record, options)
+        nuclei, sources, facts = zip(*found, strict=True)
+        origin = origin_of(facts[0], self.version)
+        return write_results(nuclei, sources, stack, image, self.output, self.results, record, options, origin)
 
     def _of_stack(
         self,
@@ -155,24 +166,24 @@ class _Run:
         stack: Stack,
         plane: Plane,
         notes: tuple[str, ...],
-    ) -> tuple[StitchedLabels, ImageSource]:
+    ) -> tuple[StitchedLabels, ImageSource, NucleiFacts]:
         """Find the nuclei of one of several planes, as `_found`; the plane's pixels are not held in memory."""
         try:
-            nuclei, source = self._found(opened(plane), image, stack, plane)
+            nuclei, source, facts = self._found(opened(plane), image, stack, plane)
         except InputError as error:
             raise InputError(f"plane {plane_text(plane)} of {error}") from error
-        return nuclei, replace(on_demand(source, opened, plane), notes=notes + source.notes)
+        return nuclei, replace(on_demand(source, opened, plane), notes=notes + source.notes), facts
 
     def _found(
         self, source: ImageSource, image: FoundImage, stack: Stack, plane: Plane
-    ) -> tuple[StitchedLabels, ImageSource]:
-        """Find the nuclei of a plane; return them, and the plane with all notes."""
+    ) -> tuple[StitchedLabels, ImageSource, NucleiFacts]:
+        """Find the nuclei of a plane; return them, the plane with all notes, and how they were found."""
         options = self.options.changed(plane=plane)
         record = self._record(image, plane_record(image.name, plane, stack), options)
         stored = record.facts() if options.resume else None
         if stored and stored[1] == record.prediction and (kept := record.nuclei()):
             source.mark_incomplete(stored[0].incomplete)
-            return kept, replace(source, notes=source.notes + stored[0].notes)
+            return kept, replace(source, notes=source.notes + stored[0].notes), stored[0]
         job = self.predictor.job(source, options)
         is_large = len(job.grid) > 1
         with self.one_large_image if is_large else nullcontext():
@@ -189,27 +200,21 @@ class _Run:
             nuclei = predict_tiled(job, self.engine, finished=saved, on_tile=keep)
             threshold = self.predictor.score_threshold if options.score_threshold is None else options.score_threshold
             notes = job.source.notes[len(source.notes) :]
-            record.keep(nuclei, NucleiFacts(absolute(image.url), threshold, notes, source.incomplete))
-            return nuclei, job.source
+            facts = NucleiFacts(
+                absolute(image.url), threshold, notes, source.incomplete, float(job.scale), self.model, VERSION
+            )
+            record.keep(nuclei, facts)
+            return nuclei, job.source, facts
 
     def _record(self, image: FoundImage, name: str, options: RunOptions) -> ImageRecord:
         """Collect everything that the nuclei of an image or of a plane, and their results, depend on."""
         prediction = {
             "image": image.url,
             "content": image_version(image.url),
-            "model": self.fingerprint,
+            "model": self.version,
             **options.model_dump(mode="json", include={*PredictOptions.model_fields, "pixel_size"}),
             "precision": self.predictor.precision,
             "outlines": [image_version(str(file)) for file in (self.options.tissue, self.options.region) if file],
         }
         settings = result_settings(prediction, options, self.results, image)
         return ImageRecord(self.output, self.results.summary.record(name), prediction, settings)
-
-
-def fingerprint(model: Path) -> str:
-    """Compute a digest of everything in a model that its predictions depend on."""
-    digest = hashlib.sha256()
-    for file in sorted(model.iterdir()):
-        if file.is_file() and file.name != "run.json":
-            digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()

@@ -103,12 +103,16 @@ class Summary:
     def _is_here(self, output: Path) -> bool:
         try:
             with (output / self.name).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-                return tuple(next(csv.reader(file), ())) == self.columns
+                # An earlier version wrote fewer columns.
+                return {*_BEFORE, *_AFTER} <= set(next(csv.reader(file), ())) <= set(self.columns)
         except (OSError, csv.Error):
             return False
 
 
-NUCLEI = Summary(SUMMARY, others=TABLES)
+ORIGIN = ("model", "model_version", "score_threshold", "scale", "nucseg_version")
+"""Columns that say how the nuclei of an image were found."""
+
+NUCLEI = Summary(SUMMARY, figures=ORIGIN, others=TABLES)
 """That of `nucseg predict`."""
 
 

@@ -42,11 +42,14 @@ def predict(
     from nucseg.batch.predict import predict_images
     from nucseg.inference.predictor import Predictor
     from nucseg.models.registry import resolve_model
+    from nucseg.models.version import model_version
 
     folder = resolve_model(model)
     found = found_images(images, [output / name for name in FORMATS])
     options = checked(BatchOptions, given(fields))
     predictor = Predictor.load(folder, options)
+    trained = (predictor.bundle.run.created or "")[:10] or "at an unknown date"
+    click.echo(f"Model: {folder.name}, trained {trained}, version {model_version(folder)}")
 
     def run(engine: "Engine") -> "list[ImageResult]":
         return predict_images(found, output, predictor, engine, options, model=folder, progress=_report)

@@ -159,10 +159,7 @@ def resolve_model(name_or_folder: str | Path) -> Path:
         StorageError: A shipped model cannot be unpacked anywhere.
     """
     name = Path(name_or_folder).expanduser()
-    checkout = package.FOLDER.parents[1]
-    roots = [Path.cwd() / "data/06_models", checkout / "data/06_models"]
-    if os.environ.get("NUCSEG_MODELS"):
-        roots.insert(0, Path(os.environ["NUCSEG_MODELS"]).expanduser())
+    roots = _roots()
     places = list(dict.fromkeys([name, *(root / name for root in roots), in_wheel(name)]))
     for place in places:
         if (found := trained_or_shipped(place)) is not None:
@@ -177,11 +174,26 @@ def resolve_model(name_or_folder: str | Path) -> Path:
                 f"the bundled store: run `dvc pull` in {pointer.parent} (with `--remote s3` for a model in your "
                 "bucket)."
             )
-    known = {
-        folder.parent.name for root in roots for folder in root.glob("[!.]*/config.json")
-    } | project_models().keys()
+    known = {*known_models(), *project_models()}
     train = f", or train it with `kedro run --pipelines {name.name}`" if name.name in project_models() else ""
     raise ModelError(
         f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Known models are "
         f"{', '.join(sorted(known))}; choose one of them, a model's folder, or set NUCSEG_MODELS{train}."
     )
+
+
+def known_models() -> list[str]:
+    """Return the names of the models that `resolve_model` finds, trained or shipped, in alphabetical order."""
+    roots = _roots()
+    trained = {folder.parent.name for root in roots for folder in root.glob("[!.]*/config.json")}
+    shipped = {pointer.stem for root in roots for pointer in root.glob("[!.]*.dvc")}
+    in_wheels = {folder.parent.name for folder in in_wheel("").glob("[!.]*/config.json")}
+    return sorted(trained | shipped | in_wheels)
+
+
+def _roots() -> list[Path]:
+    """Return the folders whose folders are models."""
+    roots = [Path.cwd() / "data/06_models", package.FOLDER.parents[1] / "data/06_models"]
+    if os.environ.get("NUCSEG_MODELS"):
+        roots.insert(0, Path(os.environ["NUCSEG_MODELS"]).expanduser())
+    return roots

@@ -1,6 +1,5 @@
 """The models that the service offers: found by name, loaded when they are asked for, few at a time."""
 
-import hashlib
 import json
 import logging
 import os
@@ -13,6 +12,7 @@ from typing import Any
 from nucseg.core.errors import ModelError
 from nucseg.models.registry import folder_task, project_models, resolve_model
 from nucseg.models.run import RunRecord
+from nucseg.models.version import model_version
 from nucseg.serving.answers import ANSWERS, Answers
 from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.errors import UnknownModelError
@@ -96,15 +96,10 @@ class ModelStore:
             return self._loaded[key]
 
     def version(self, name: str | None = None) -> str:
-        """Return the first 16 digits of the sha256 over the names and contents of the model's files."""
+        """Return the version of a model; see `model_version`."""
         folder = self.folder(name)
         if folder not in self._versions:
-            digest = hashlib.sha256()
-            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                with file.open("rb") as stream:
-                    content = hashlib.file_digest(stream, "sha256").hexdigest()
-                digest.update(f"{file.relative_to(folder).as_posix()}\0{content}\0".encode())
-            self._versions[folder] = digest.hexdigest()[:16]
+            self._versions[folder] = model_version(folder)
         return self._versions[folder]
 
     def metadata(self, name: str | None = None) -> dict[str, Any]:

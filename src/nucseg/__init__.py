@@ -22,6 +22,7 @@ def predict(
     *,
     model: "str | Path" = "stardist",
     channel: str | int | None = None,
+    scene: str | int | None = None,
     plane: "str | Sequence[str]" = (),
     scale: float | Literal["auto"] = "auto",
     magnification: float | None = None,
@@ -43,6 +44,7 @@ def predict(
         image: `(H, W)` or `(H, W, C)` of any integer, boolean or float dtype, as stored; or the path or URL of a file.
         model: Name or folder of a model; it is loaded once.
         channel: Name of a channel, or its number from 0; None takes a grey or a colour image as it is.
+        scene: Name of a scene (a series, a position) of a file that holds several images, or its number from 0.
         plane: Plane of a stack in depth or time in a file: a number from 0, the maximum or the sharpest, such as
             `z=3`, `z=max` or `z=focus,t=0`. It must stand for one plane.
         scale: Factor, from 0.05 to 20, by which the image is resized for the network: below 1 for nuclei larger than
@@ -74,6 +76,7 @@ def predict(
 
     options = {
         "channel": channel,
+        "scene": scene,
         "plane": plane,
         "scale": scale,
         "magnification": magnification,
@@ -88,7 +91,9 @@ def predict(
         return found
     from nucseg.measurements.call import measure_image
 
-    rows = measure_image(found.labels, image, measure, expand, pixel_size, plane=chosen, scores=found.scores)
+    rows = measure_image(
+        found.labels, image, measure, expand, pixel_size, plane=chosen, scene=scene, scores=found.scores
+    )
     return Instances(found.labels, found.scores, rows)
 
 
@@ -100,6 +105,7 @@ def measure(
     expand: float | str | None = None,
     pixel_size: "float | tuple[float, float] | None" = None,
     plane: "str | Sequence[str]" = (),
+    scene: str | int | None = None,
 ) -> "pd.DataFrame":
     """Measure the nuclei of a label image: shape, position, and intensities in nuclei, cells and rings.
 
@@ -114,6 +120,7 @@ def measure(
         expand: Distance by which nuclei grow to cells, without overlap: micrometres, or pixels such as `12px`.
         pixel_size: Micrometres, of a row and a column if they differ; None takes what a file says.
         plane: Plane of a stack in a file, as of `nucseg.predict`; `focus` looks at the file's first channel.
+        scene: Scene of a file that holds several images, as of `nucseg.predict`.
 
     Returns:
         One row per label, in rising order, with the columns that the page on prediction lists, from `label` on.
@@ -125,4 +132,4 @@ def measure(
     """
     from nucseg.measurements.call import measure_image
 
-    return measure_image(labels, image, channels, expand, pixel_size, plane=plane)
+    return measure_image(labels, image, channels, expand, pixel_size, plane=plane, scene=scene)

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from click.testing import CliRunner
 
+from microscope_files import StandInForNd2, needs, write_czi
 from nucseg.cli import cli
 from nucseg.images.transforms import Normalize
 from nucseg.inference import predictor
@@ -36,19 +37,23 @@ def stacks(tmp_path, monkeypatch, bright, draw_nuclei):
     use_precision("float32")
 
 
-def block(language):
-    (found,) = re.findall(rf'^```{language} title="needs stacks"\n(.*?)^```', PAGE, re.MULTILINE | re.DOTALL)
+def block(language, title="needs stacks", page=PAGE):
+    (found,) = re.findall(rf'^```{language} title="{title}"\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
     return found
 
 
-@pytest.mark.usefixtures("stacks")
-def test_the_commands_of_the_page():
-    for command in block("bash").splitlines():
+def run(commands):
+    for command in commands.splitlines():
         name, *arguments = shlex.split(command)
         assert name == "nucseg"
         ended = CliRunner().invoke(cli, arguments)
         assert ended.exit_code == 0, ended.output
-    assert "1 image, 3 nuclei in" in ended.output
+    return ended.output
+
+
+@pytest.mark.usefixtures("stacks")
+def test_the_commands_of_the_page():
+    assert "1 image, 3 nuclei in" in run(block("bash"))
     assert tifffile.imread("results/labels/stack.tif").max() == 3
     names: dict[str, pd.DataFrame] = {}
     exec(block("python"), names)
@@ -73,3 +78,22 @@ def test_wrong_planes_are_told_in_one_line():
         ended = CliRunner().invoke(cli, ["predict", "stack.ome.tif", "-o", "wrong", "--plane", given])
         assert ended.exit_code == 2
         assert said in " ".join(ended.output.split()), ended.output
+
+
+@pytest.mark.usefixtures("stacks")
+def test_files_of_microscopes_are_predicted(monkeypatch):
+    needs("pylibCZIrw")
+    needs("nd2")
+    monkeypatch.setattr("nucseg.images.nd2.ND2File", StandInForNd2)
+    Path("movie.nd2").touch()
+    planes = tifffile.imread("stack.ome.tif")
+    place = {"scene": 0, "location": (0, 0)}
+    parts = [(planes[z, c, ..., None], {"Z": z, "C": c, "T": 0}, place) for z, c in np.ndindex(3, 2)]
+    write_czi(Path("plate.czi"), parts, channel_names={0: "DAPI", 1: "GFP"}, scale_x=1e-6, scale_y=1e-6)
+    page = (Path(__file__).parents[2] / "docs/predict.md").read_text()
+    run(block("bash", "needs files of microscopes", page).replace("--scene B2", "--scene 0"))
+    rows = pd.read_csv("results/table/plate.csv")
+    assert rows["nucleus_mean_GFP"].tolist() == [7, 7, 7]
+    assert rows["area_um2"].tolist() == rows["area"].tolist()
+    assert tifffile.imread("results/labels/plate.tif").shape == planes.shape[-2:]
+    assert tifffile.imread("results/labels/movie.tif").shape == (2, 20, 30)

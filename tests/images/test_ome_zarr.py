@@ -103,8 +103,9 @@ def test_two_images_in_a_group_are_named(tmp_path):
     write(tmp_path / "a.zarr", STACK[0], axes("yx"))
     root = zarr.open_group(tmp_path / "a.zarr")
     root.attrs["multiscales"] = [{**root.attrs["multiscales"][0], "name": name} for name in ("raw", "denoised")]
-    with pytest.raises(InputError, match=r"a.zarr: holds 2 images \(raw, denoised\)"):
+    with pytest.raises(InputError, match=r"a.zarr: holds 2 images \(0: raw, 1: denoised\)"):
         open_image(tmp_path / "a.zarr")
+    assert open_image(tmp_path / "a.zarr", scene="denoised").shape == STACK[0].shape
     assert np.array_equal(read(tmp_path / "a.zarr/0"), STACK[0])
 
 

@@ -21,6 +21,11 @@ def read(path, channel=None):
     return source.read(Window.whole(source.shape))
 
 
+def read_scene(path, scene):
+    source = open_image(path, scene=scene)
+    return source.read(Window.whole(source.shape))
+
+
 def ome(file, images):
     """Return the OME-XML of one file of a set: for each image its channels and the file of each."""
     text = f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{UUID}{file}">'
@@ -128,10 +133,12 @@ def test_a_second_image_is_named_whatever_its_size(tmp_path, shape, ome):
         for number, image in enumerate((A, np.ones(shape, np.uint16))):
             file.write(image, metadata={"axes": "YX", "Name": f"field {number}"} if ome else {"axes": "YX"})
     size = f"{shape[0]} x {shape[1]} pixels"
-    with pytest.raises(
-        InputError, match=f"a.tif: holds 2 images .*: 20 x 30 pixels, .*: {size}\\); save the one to use"
-    ):
+    with pytest.raises(InputError, match=f"a.tif: holds 2 images .*: 20 x 30 pixels, .*: {size}\\); choose one with"):
         open_image(tmp_path / "a.tif")
+    assert np.array_equal(read_scene(tmp_path / "a.tif", 0), A)
+    assert np.array_equal(read_scene(tmp_path / "a.tif", "Field 1" if ome else "1"), np.ones(shape))
+    with pytest.raises(InputError, match=r"a.tif: has no scene 'Field 2'; it holds 0"):
+        open_image(tmp_path / "a.tif", scene="Field 2")
 
 
 def test_a_smaller_page_that_is_no_reduced_copy_is_an_image(tmp_path):

@@ -65,9 +65,9 @@ def test_a_plane_of_a_file_is_predicted_and_measured(stack, tmp_path, caplog):
     assert set(rows["nucleus_mean_GFP"]) == {9}
     with pytest.raises(InputError, match=r"a.ome.tif: 3 planes along z are chosen; choose one, such as z=0\.$"):
         nucseg.predict(path, channel=0, plane="z=all")
-    with pytest.raises(InputError, match="image: is an array, which has no planes to choose with plane"):
+    with pytest.raises(InputError, match="image: is an array, which has no plane to choose"):
         nucseg.predict(stack[1], plane="z=0")
-    with pytest.raises(InputError, match="image: is no file, so it has no planes"):
+    with pytest.raises(InputError, match="image: is no file, so it has no plane"):
         nucseg.measure(stack[1], stack[1], plane="z=0")
 
 

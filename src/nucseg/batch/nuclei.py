@@ -65,7 +65,7 @@ class NucleiResults(Results):
         self._expansion(source)
         if not self._options.measure:
             return source
-        _, notes = open_channels(self._options.measure, image.url, source, stack.planes[0])
+        _, notes = _ChannelOpener(self._options, image.url).opened(stack.planes[0], source)
         return replace(source, notes=source.notes + notes)
 
     def kept(self, nuclei: StitchedLabels, source: ImageSource) -> StitchedLabels:
@@ -84,7 +84,7 @@ class NucleiResults(Results):
         self, planes: Sequence[FoundPlane], stack: Stack, folder: Path, image: FoundImage
     ) -> Mapping[str, str | int | float]:
         """Write all formats."""
-        opener = _ChannelOpener(self._options.measure, image.url)
+        opener = _ChannelOpener(self._options, image.url)
         fields = [
             Field(
                 plane.nuclei,
@@ -127,15 +127,16 @@ class _ChannelOpener:
     """Opens the measured channels of one plane after another, and each file once.
 
     Args:
-        measured: What is measured; see `open_channels`.
+        options: What is measured, and in which scene of the image's file.
         url: The image's path or URL.
     """
 
-    def __init__(self, measured: Sequence[str], url: str) -> None:
-        self._measured = measured
+    def __init__(self, options: BatchOptions, url: str) -> None:
+        self._measured = options.measure
         self._url = url
-        self._content = cache(open_content)
-        self._opened = lru_cache(maxsize=1)(self._open)  # of one plane at a time
+        # Other files of the field are opened as they are: the scene is one of the image's file.
+        self._content = cache(lambda file: open_content(file, options.scene if file == url else None))
+        self._kept = lru_cache(maxsize=1)(self.opened)  # of one plane at a time
         self._first: tuple[MeasuredChannel, ...] = ()
 
     def channels(self, plane: FoundPlane) -> tuple[MeasuredChannel, ...]:
@@ -143,15 +144,16 @@ class _ChannelOpener:
         if not self._measured:
             return ()
         # All planes of a file have the same channels.
-        self._first = self._first or self._open(plane.plane, plane.source)
+        self._first = self._first or self.opened(plane.plane, plane.source)[0]
 
         def read(number: int, window: Window) -> NDArray:
-            return self._opened(plane.plane, plane.source)[number].source.read(window)
+            return self._kept(plane.plane, plane.source)[0][number].source.read(window)
 
         return tuple(
             replace(channel, source=replace(channel.source, read=partial(read, number)))
             for number, channel in enumerate(self._first)
         )
 
-    def _open(self, plane: Plane, source: ImageSource) -> tuple[MeasuredChannel, ...]:
-        return open_channels(self._measured, self._url, source, plane, self._content)[0]
+    def opened(self, plane: Plane, source: ImageSource) -> tuple[tuple[MeasuredChannel, ...], tuple[str, ...]]:
+        """Open the channels of a plane, and note which they are; see `open_channels`."""
+        return open_channels(self._measured, self._url, source, plane, self._content)

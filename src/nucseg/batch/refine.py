@@ -96,7 +96,7 @@ def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
         raise InputError(f"{facts.image}: is missing or has changed since its nuclei were found; predict it again.")
     image = FoundImage(facts.image, name)
     results = NucleiResults(options)
-    opened = plane_opener(open_content(facts.image), options)
+    opened = plane_opener(open_content(facts.image, options.scene), options)
     first = results.opened(opened(stack.planes[0]), image, stack)
     sources = [
         replace(on_demand(first, opened, plane), notes=first.notes + each.notes)

@@ -146,7 +146,7 @@ class _Run:
             raise _ResultsExistError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
         else:
             record.forget_tiles()
-        content = open_content(image.url)
+        content = open_content(image.url, options.scene)
         stack = content.chosen(options.plane, options.channel)
         opened = plane_opener(content, options)
         first = self.results.opened(opened(stack.planes[0]), image, stack)

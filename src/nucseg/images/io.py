@@ -19,6 +19,7 @@ from nucseg.images.content import Content
 from nucseg.images.pictures import JPEG_START, PNG_START, open_picture
 from nucseg.images.places import check_file
 from nucseg.images.planes import Channel
+from nucseg.images.scenes import Scene, choose_scene
 from nucseg.images.source import ImageSource
 from nucseg.images.tiff import TIFF_STARTS, open_tiff
 
@@ -65,12 +66,15 @@ def open_stream(stream: BinaryIO, name: str, *, as_stored: bool = False) -> Imag
     return stream_content(stream, name, as_stored=as_stored).source(None, {})
 
 
-def stream_content(stream: BinaryIO, name: str, *, path: Path | None = None, as_stored: bool = False) -> Content:
+def stream_content(
+    stream: BinaryIO, name: str, scene: Scene = None, *, path: Path | None = None, as_stored: bool = False
+) -> Content:
     """Open what a seekable stream holds, from its start; the pixels of a large TIFF are read when they are needed.
 
     Args:
         stream: TIFF, PNG or JPEG; that of a TIFF stays open as long as the content is used.
         name: Name for messages.
+        scene: As in `nucseg.images.scenes.choose_scene`.
         path: Path of the stream if it is a file on this machine.
         as_stored: Whether values are left as stored, neither inverted nor converted to colours, as labels need it.
 
@@ -82,8 +86,9 @@ def stream_content(stream: BinaryIO, name: str, *, path: Path | None = None, as_
     stream.seek(0)
     if start in TIFF_STARTS:
         with _damage_named(name):
-            content = open_tiff(path or stream, name, as_stored=as_stored)
+            content = open_tiff(path or stream, name, scene, as_stored=as_stored)
     elif start == PNG_START or start.startswith(JPEG_START):
+        choose_scene(scene, [""], name)
         data = stream.read()
         content = Content(name, {}, lambda channel, _: open_picture(data, name, channel, as_stored=as_stored))
     elif not start:

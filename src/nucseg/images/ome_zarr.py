@@ -13,6 +13,7 @@ from nucseg.core.errors import InputError
 from nucseg.images.content import Content
 from nucseg.images.places import file_system
 from nucseg.images.planes import COLOURS, Channel, choose_planes, plane_axes
+from nucseg.images.scenes import Scene, choose_scene
 from nucseg.images.source import ImageSource, reduced_copies
 from nucseg.images.tiff import unknown_unit
 from nucseg.images.units import micrometres
@@ -20,7 +21,7 @@ from nucseg.images.units import micrometres
 _PURE = ["FF0000", "00FF00", "0000FF"]
 
 
-def open_zarr(url: str | Path, name: str) -> Content:
+def open_zarr(url: str | Path, name: str, scene: Scene = None) -> Content:
     """Open the full resolution of an OME-Zarr image, or a Zarr array.
 
     If the axes of an array have no names, the last two are rows and columns; but if the last is shorter than the first,
@@ -29,12 +30,14 @@ def open_zarr(url: str | Path, name: str) -> Content:
     Args:
         url: Its URL, or its local folder as a `Path`.
         name: Name for messages.
+        scene: As in `choose_scene`.
 
     Raises:
         InputError: It is not one image.
     """
     node = zarr.open(url, mode="r")
     if isinstance(node, zarr.Array):
+        choose_scene(scene, [""], name)
         return _content(node, name, _array_axes(node, name))
     attributes: dict[str, Any] = dict(node.attrs)
     ome = attributes.get("ome", attributes)
@@ -42,10 +45,8 @@ def open_zarr(url: str | Path, name: str) -> Content:
         raise InputError(
             f"{name}: is a Zarr group without `multiscales`, so not an OME-Zarr image. Give the path of its image."
         )
-    scales, *further = ome["multiscales"]
-    if further:
-        called = ", ".join(str(each.get("name", number)) for number, each in enumerate(ome["multiscales"]))
-        raise InputError(f"{name}: holds {1 + len(further)} images ({called}); save the one to use as a separate file.")
+    called = [str(each.get("name", "")) for each in ome["multiscales"]]
+    scales = ome["multiscales"][choose_scene(scene, called, name, kind="images")]
     level, level_notes = _full_resolution(node, scales["datasets"], name)
     given = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]
     axes = [_axis(str(axis["name"]), axis.get("type")) for axis in given]

@@ -16,6 +16,7 @@ from nucseg.core.errors import InputError
 FILE_SUFFIXES = (
     *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg"),
     *(".svs", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide"),
+    *(".czi", ".nd2", ".lif"),
 )
 """What is taken for an image file in a folder."""
 

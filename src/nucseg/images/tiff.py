@@ -19,6 +19,7 @@ from nucseg.images.colours import Conversion, colour_conversion, has_coarse_colo
 from nucseg.images.content import Content
 from nucseg.images.planes import COLOURS, Channel, Planes, channel_number, choose_planes, distinct_names, plane_axes
 from nucseg.images.scanners import check_stitched, scanner_pixel_size
+from nucseg.images.scenes import Scene
 from nucseg.images.source import BandCache, ImageSource, reduced_copies
 from nucseg.images.tiff_series import TiffImage, find_image
 from nucseg.images.units import micrometres
@@ -35,7 +36,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 _LARGEST_PIXEL = 20.0  # micrometres; what is larger is the resolution of a screen or printer, not of a microscope
 
 
-def open_tiff(file: BinaryIO | Path, name: str, *, as_stored: bool = False) -> Content:
+def open_tiff(file: BinaryIO | Path, name: str, scene: Scene = None, *, as_stored: bool = False) -> Content:
     """Open a TIFF; its pixels are read later if there are many.
 
     Other files of the set that it belongs to are not read.
@@ -43,6 +44,7 @@ def open_tiff(file: BinaryIO | Path, name: str, *, as_stored: bool = False) -> C
     Args:
         file: The file, or a seekable stream; it stays open as long as the content or a source is used.
         name: Name for messages.
+        scene: As in `choose_scene`.
         as_stored: Whether the values are left as stored if 0 is white or if they are indices of colours.
 
     Raises:
@@ -54,7 +56,7 @@ def open_tiff(file: BinaryIO | Path, name: str, *, as_stored: bool = False) -> C
     # tifffile looks for the other files of a set where it is given a file, and fills with zeros what it does not find.
     tiff = tifffile.TiffFile(without_file(stream), name=path.name if path else None)
     check_stitched(tiff, name)
-    image = find_image(tiff, name)
+    image = find_image(tiff, name, scene)
     series = image.series
     _check_complete(series, name)
     ends = [np.add(part.dataoffsets, part.databytecounts).max() for part in series if part is not None]

@@ -12,6 +12,7 @@ from nucseg.core.errors import InputError
 from nucseg.images.colours import sample_names
 from nucseg.images.planes import Channel, channel_number
 from nucseg.images.scanners import leica_macros
+from nucseg.images.scenes import Scene, choose_scene
 
 # What scanners call the images beside the image of the tissue; Bio-Formats writes "label image" and "macro image".
 _ASIDE = re.compile("(thumbnail|label|macro|overview|map|preview)( image)?", re.IGNORECASE)
@@ -62,15 +63,16 @@ class TiffImage:
         raise InputError(f"{name}: does not hold the channel {str(channel)!r}; {where}.")
 
 
-def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
-    """Find the one image of a file; declared thumbnails, labels, macros and reduced copies do not count.
+def find_image(tiff: tifffile.TiffFile, name: str, scene: Scene = None) -> TiffImage:
+    """Find the image of a file, or one of several; declared thumbnails, labels, macros and reduced copies do not count.
 
     Args:
         tiff: The file, opened without the files beside it.
         name: Name for messages.
+        scene: As in `choose_scene`.
 
     Raises:
-        InputError: It holds none, or several.
+        InputError: It holds none, or several and none is chosen.
     """
     try:
         found = tiff.series
@@ -83,21 +85,26 @@ def find_image(tiff: tifffile.TiffFile, name: str) -> TiffImage:
     overviews = [series for series, is_macro in zip(found, macros, strict=False) if is_macro]
     aside = [series for series in found if _is_aside(series, found[0])] + overviews
     images = [series for series in found if series not in aside] or found
-    if len(images) != 1:
-        listed = ", ".join(f"{_called(series, number)}" for number, series in enumerate(images))
-        raise InputError(f"{name}: holds {len(images)} images ({listed}); save the one to use as a separate file.")
+    image = images[_choose(images, scene, name)]
     notes = [*stale]
     called = ["macro" if series in overviews else series.name.strip().lower() for series in aside]
     notes += [f"its {each} is ignored." for each in called if each]
     copies = [each for each in aside if each.keyframe.is_subifd and not each.keyframe.is_reduced]
-    if images[0].kind == "generic":
-        copies += [level for level in images[0].levels[1:] if not level.keyframe.is_reduced]
+    if image.kind == "generic":
+        copies += [level for level in image.levels[1:] if not level.keyframe.is_reduced]
     if copies:
         sizes = ", ".join(map(_size, copies))
         notes.append(f"smaller images in it ({sizes}) are taken for reduced copies.")
-    ome = _ome_image(tiff, images[0])
-    names = _channel_names(tiff, images[0], ome)
-    return _own(TiffImage(images[0], names, ome, tuple(notes)), tiff, name)
+    ome = _ome_image(tiff, image, found.index(image))
+    names = _channel_names(tiff, image, ome)
+    return _own(TiffImage(image, names, ome, tuple(notes)), tiff, name)
+
+
+def _choose(images: list[tifffile.TiffPageSeries], scene: Scene, name: str) -> int:
+    names = [series.name.strip() for series in images]
+    if scene is None:  # an image may be recognised by its size
+        names = [": ".join(filter(None, [each, _size(series)])) for each, series in zip(names, images, strict=True)]
+    return choose_scene(scene, names, name, kind="images")
 
 
 def _check_imagej(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, name: str) -> list[str]:
@@ -124,22 +131,20 @@ def _is_aside(series: tifffile.TiffPageSeries, first: tifffile.TiffPageSeries) -
     return bool(_ASIDE.fullmatch(series.name.strip())) or page.is_reduced or page.is_mask or is_child
 
 
-def _called(series: tifffile.TiffPageSeries, number: int) -> str:
-    return f"{series.name.strip() or number}: {_size(series)}"
-
-
 def _size(series: tifffile.TiffPageSeries) -> str:
     return f"{series.keyframe.imagelength} x {series.keyframe.imagewidth} pixels"
 
 
-def _ome_image(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ET.Element | None:
-    """Find the element of a series, which is not always the first: images of other files are listed, too."""
+def _ome_image(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int) -> ET.Element | None:
+    """Find the element of a series, which is not always of the same number: images of other files are listed, too."""
     try:
         root = ET.fromstring(tiff.ome_metadata or "<OME/>")
     except ET.ParseError:
         return None
     page = series.keyframe
     images = root.findall("{*}Image")
+    # Where several are alike, that in the same place.
+    images = images[number : number + 1] + images
     named = [each for each in images if each.get("Name") == series.name] or images
     sized = [
         each

@@ -36,13 +36,14 @@ def predict_image(image: Any, model: str | Path, options: Mapping[str, Any]) -> 
 
 def _source(image: Any, options: PredictOptions) -> tuple[ImageSource, Plane]:
     if isinstance(image, str | Path):
-        content = open_content(image)
+        content = open_content(image, options.scene)
         stack = content.chosen(options.plane, options.channel)
         plane = stack.only(content.name)
         source = content.image(options.channel, plane)
         return replace(source, notes=source.notes + stack.notes), plane
-    if options.plane:
-        raise InputError("image: is an array, which has no planes to choose with plane; give the plane as the array.")
+    for given in ("plane", "scene"):
+        if getattr(options, given):
+            raise InputError(f"image: is an array, which has no {given} to choose; give the {given} as the array.")
     if not hasattr(image, "__array__"):
         raise InputError(
             f"image: {reprlib.repr(image)} is not an image; give an array, or the path or URL of an image."

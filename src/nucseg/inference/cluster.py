@@ -20,6 +20,7 @@ from nucseg.images.open import open_content
 from nucseg.images.plane_choice import Plane
 from nucseg.images.planes import Channel
 from nucseg.images.preprocessing import FittedPreprocessor
+from nucseg.images.scenes import Scene
 from nucseg.images.source import ImageSource
 from nucseg.inference.engine import LocalEngine, Part, TileJob, TileSteps
 from nucseg.inference.options import PredictOptions
@@ -134,7 +135,8 @@ def _decode(recipe: _Recipe, tile: int, proposals: dict[int, Any]) -> Any:
 def _prepared(recipe: _Recipe) -> tuple[TileSteps[Any, Any], NetworkView]:
     with _loading:
         predictor = _predictor(recipe.run, recipe.model, recipe.options.precision)
-    source = _source(recipe.run, recipe.image, recipe.options.channel, recipe.options.plane)
+    options = recipe.options
+    source = _source(recipe.run, recipe.image, options.channel, options.plane, options.scene)
     return predictor.steps(recipe.options), NetworkView(source, recipe.fitted, recipe.scale, recipe.level)
 
 
@@ -144,13 +146,13 @@ def _predictor(_run: str, model: str, precision: Precision) -> Predictor:
 
 
 @lru_cache(maxsize=2)
-def _source(run: str, image: str, channel: Channel, plane: Plane) -> ImageSource:
-    return _content(run, image).image(channel, plane)
+def _source(run: str, image: str, channel: Channel, plane: Plane, scene: Scene) -> ImageSource:
+    return _content(run, image, scene).image(channel, plane)
 
 
 @lru_cache(maxsize=2)
-def _content(_run: str, image: str) -> Content:
-    return open_content(image)
+def _content(_run: str, image: str, scene: Scene) -> Content:
+    return open_content(image, scene)
 
 
 @contextmanager

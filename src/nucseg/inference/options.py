@@ -10,6 +10,7 @@ from nucseg.core.types import Precision
 from nucseg.images.extent import Tissue
 from nucseg.images.plane_choice import PlaneChoices
 from nucseg.images.planes import Channel, check_channel
+from nucseg.images.scenes import Scene
 from nucseg.models.protocols import LOWEST_SCORE
 
 Scale = Literal["auto"] | Annotated[float, Field(ge=0.05, le=20)]
@@ -28,6 +29,13 @@ def _file(given: Any) -> Any:
     return given
 
 
+def _scene(given: Any) -> Scene:
+    try:
+        return check_channel(given)
+    except InputError:
+        raise ValueError("must be a scene's name, or its number from 0") from None
+
+
 class PredictOptions(BaseModel):
     """How an image is predicted.
 
@@ -38,6 +46,10 @@ class PredictOptions(BaseModel):
 
     channel: Annotated[Channel, BeforeValidator(_channel)] = Field(
         None, description="Channel, page or plane to use of a file with several: its name, or its number from 0."
+    )
+    scene: Annotated[Scene, BeforeValidator(_scene)] = Field(
+        None,
+        description="Scene, series or position to use of a file with several images: its name, or its number from 0.",
     )
     plane: PlaneChoices = Field(
         (),

@@ -15,8 +15,10 @@ from nucseg.core.checks import check_label_image
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
 from nucseg.core.validation import checked
+from nucseg.images.content import Content
 from nucseg.images.open import open_content
 from nucseg.images.plane_choice import Plane, PlaneChoices
+from nucseg.images.scenes import Scene
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.labels import relabel
@@ -43,6 +45,7 @@ def measure_image(
     pixel_size: float | tuple[float, float] | None,
     *,
     plane: str | Sequence[str] = (),
+    scene: str | int | None = None,
     scores: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
     """Measure nuclei; see `nucseg.measure`.
@@ -54,6 +57,7 @@ def measure_image(
         expand: As there.
         pixel_size: As there.
         plane: As there.
+        scene: As there.
         scores: `(N,)`, by label, if they become a column.
     """
     options = checked(
@@ -67,7 +71,7 @@ def measure_image(
     )
     labels = np.asarray(labels)
     check_label_image(labels, "labels")
-    source, found = _channels(image, options.channels, options.plane)
+    source, found = _channels(image, options.channels, options.plane, scene)
     if source.shape[:2] != labels.shape:
         raise InputError(
             f"labels: shape {labels.shape} does not fit the image's {source.shape[:2]}; give one of its size."
@@ -85,16 +89,20 @@ def measure_image(
 
 
 def _channels(
-    image: Any, chosen: Sequence[str], choices: Plane
+    image: Any, chosen: Sequence[str], choices: Plane, scene: Scene
 ) -> tuple[ImageSource, tuple[field.MeasuredChannel, ...]]:
     """Open the channels of an array, of several arrays or of a file, and what stands for the image itself."""
     if isinstance(image, str | Path):
-        content = open_content(image)
+        content = open_content(image, scene)
         plane = content.chosen(choices, 0).only(content.name)
         source = content.image(0, plane)
-        return source, open_channels(chosen, str(image), source, plane)[0]
-    if choices:
-        raise InputError("image: is no file, so it has no planes to choose with plane; give the plane as the array.")
+
+        def opened(file: str) -> Content:
+            return content if file == str(image) else open_content(file)
+
+        return source, open_channels(chosen, str(image), source, plane, opened)[0]
+    if choices or scene is not None:
+        raise InputError("image: is no file, so it has no plane or scene to choose; give the plane as the array.")
     if isinstance(image, Mapping):
         named = {str(name): _plane(pixels, str(name)) for name, pixels in image.items()}
     else:

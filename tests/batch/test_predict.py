@@ -67,8 +67,8 @@ def slide(tmp_path, draw_nuclei):
 def test_notes_of_a_source_reach_the_outcome(run, slide, monkeypatch):
     noted = "the blue channel is used."
 
-    def content(url):
-        opened = open_content(url)
+    def content(url, scene):
+        opened = open_content(url, scene)
         return replace(opened, source=lambda *given: replace(opened.source(*given), notes=(noted,)))
 
     monkeypatch.setattr(batch_module, "open_content", content)

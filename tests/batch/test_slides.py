@@ -1,6 +1,7 @@
 """`nucseg predict` of slides: tissue, resuming, broken tiles."""
 
 import csv
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ import tifffile
 from click.testing import CliRunner
 from scipy import ndimage
 
-from fake_segmenter import FakeSegmenter
+from fake_segmenter import FakeSegmenter, WholeNuclei
+from large_slide import BLOCK, TILE, write_large_slide
 from nucseg.batch import predict as batch_predict
 from nucseg.batch import refine as batch_refine
 from nucseg.batch.predict import predict_images
@@ -154,3 +156,43 @@ def test_the_exit_status_of_an_incomplete_slide_is_1(tmp_path, monkeypatch, comm
     assert answer.exit_code == 1
     assert "Incomplete: a.svs: a tile is broken." in answer.output
     assert "a: 5 nuclei" in answer.output
+
+
+class Dark(WholeNuclei):
+    """Takes connected dark pixels for a nucleus; counts the pixels that it is shown."""
+
+    stride, halo, max_side = 8, 64, 1536
+
+    def __init__(self) -> None:
+        self.thresholds = {"score": 0.5}
+        self.pixels = 0
+
+    def find(self, image):
+        self.pixels += image.size
+        return dark_parts(image)
+
+
+@pytest.mark.slow
+def test_a_slide_of_100000_pixels_a_side_takes_the_memory_of_a_tile_and_the_work_of_its_tissue(tmp_path, draw_nuclei):
+    texture, _ = draw_nuclei((TILE, TILE), 20, seed=1, noise=0, gap=10, radius=(9.0, 14.0), modality="histology")
+    (tmp_path / "model").mkdir()
+    options = BatchOptions(precision="float32", formats=("geojson",), tile=512)
+    shown = []
+    for blocks in ([(9, 9)], [(3, 20), (3, 21), (19, 9)]):
+        write_large_slide(tmp_path / "slide.svs", 100_000, blocks, texture)
+        model = Dark()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        (outcome,) = predict_images(
+            find_images([str(tmp_path / "slide.svs")]).images,
+            tmp_path / str(len(blocks)),
+            Predictor(ModelBundle("fake", model, (Normalize(pmin=1, pmax=99.8),)), options),
+            LocalEngine(),
+            options,
+            model=tmp_path / "model",
+        )
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert outcome.is_whole
+        assert outcome.nuclei == 20 * len(blocks) * (BLOCK // TILE) ** 2
+        assert grown < 700e3  # kilobytes; the level that is read has 7.3 million
+        shown.append(model.pixels / len(blocks) / (BLOCK // 2) ** 2)
+    assert max(shown) < 4  # times the pixels of the tissue, for tiles that hold some of it, and their halos

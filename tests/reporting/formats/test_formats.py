@@ -273,7 +273,8 @@ def test_every_dtype_that_is_read_is_written_in_every_format(expected, tmp_path,
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour):
+@pytest.mark.parametrize("given, version", [("zarr", "0.4"), ("zarr05", "0.5")])
+def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour, given, version):
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
 
@@ -282,7 +283,12 @@ def test_ome_zarr(nuclei, expected, tmp_path, monkeypatch, colour):
     shape = (*expected.shape, 3) if colour else expected.shape
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     source = array_source(image, "a", pixel_size=(0.25, 0.5))
-    path = write_format("zarr", Field(nuclei, source, "a"), tmp_path)[0]
+    path = write_format(given, Field(nuclei, source, "a"), tmp_path)[0]
+    root = zarr.open_group(path, mode="r")
+    assert root.metadata.zarr_format == (2 if version == "0.4" else 3)
+    about = root.attrs["multiscales"][0] if version == "0.4" else root.attrs["ome"]
+    assert about["version"] == version
+    assert parse_url(path).fmt.version == version
     found = {node.zarr.basename(): node for node in Reader(parse_url(path))()}
     pixels, labels = found["a.ome.zarr"], found["nuclei"]
     np.testing.assert_array_equal(pixels.data[0], np.moveaxis(image, -1, 0) if colour else image)
@@ -305,7 +311,7 @@ def pixels_of(given: str, paths, shape) -> np.ndarray:
     match given:
         case "labels":
             labels[:] = tifffile.imread(paths[0])
-        case "zarr":
+        case "zarr" | "zarr05":
             labels[:] = zarr.open_array(paths[0] / "labels/nuclei/0", mode="r")[:]
         case "rle":
             labels = kaggle_decode(pd.read_csv(paths[0])["EncodedPixels"].tolist(), shape)
@@ -334,7 +340,7 @@ def test_all_formats_describe_the_same_pixels(tmp_path, monkeypatch):
     assert labels.max() > 20
     found = mosaic_of(Instances(labels, np.linspace(1, 0.5, labels.max(), dtype=np.float32)))
     source = array_source(labels.astype(np.uint8), "a")
-    for given in ("labels", "zarr", "rle", "coco", "geojson", "rois"):
+    for given in ("labels", "zarr", "zarr05", "rle", "coco", "geojson", "rois"):
         read = pixels_of(given, write_format(given, Field(found, source, "a"), tmp_path), labels.shape)
         np.testing.assert_array_equal(read, labels, err_msg=given)
     rows = pd.read_parquet(write_format("table", Field(found, source, "a"), tmp_path)[0])

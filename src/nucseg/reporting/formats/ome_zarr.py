@@ -1,9 +1,9 @@
-"""OME-Zarr 0.4: the image and, in its group `labels`, the nuclei; both as pyramids."""
+"""OME-Zarr 0.4 and 0.5: the image and, in its group `labels`, the nuclei; both as pyramids."""
 
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -20,47 +20,103 @@ LABELS = "nuclei"
 
 _CHUNK = 1024  # pixels a side
 _LAST_LEVEL_SIDE = 512  # pixels of the longer side of the pyramid's last level
-_VERSION = "0.4"
+
+Version = Literal["0.4", "0.5"]
+"""The versions of OME-Zarr that are written."""
 
 
 def write(field: Field, path: Path) -> None:
-    """Write a folder that napari, Fiji and QuPath open.
+    """Write a folder of version 0.4 (Zarr 2), which napari, Fiji and QuPath open.
 
-    Version 0.4 (Zarr 2) is the one that most of them read. Source: https://ngff.openmicroscopy.org/0.4/
+    Source: https://ngff.openmicroscopy.org/0.4/
 
     Args:
         field: The nuclei, and the image; its pixels are copied into the folder, so that the nuclei can be seen on it.
         path: The folder.
     """
-    nuclei, source = field.nuclei, field.source
-    is_colour = len(source.shape) == 3
+    _write(field, path, "0.4")
+
+
+def write_v05(field: Field, path: Path) -> None:
+    """Write a folder of version 0.5 (Zarr 3), which fewer programs open.
+
+    Source: https://ngff.openmicroscopy.org/0.5/
+
+    Args:
+        field: As of `write`.
+        path: The folder.
+    """
+    _write(field, path, "0.5")
+
+
+def _write(field: Field, path: Path, version: Version) -> None:
+    source = field.source
     with atomic_folder(path) as temporary:
-        root = zarr.open_group(temporary, mode="w", zarr_format=2)
-        channels = source.shape[2:]
-
-        def pixels(window: Window) -> NDArray:
-            part = source.read(window)
-            return np.moveaxis(part, -1, 0) if is_colour else part
-
-        levels = _write_pyramid(root, pixels, (*channels, *nuclei.shape), source.dtype, _mean)
-        axes = ([{"name": "c", "type": "channel"}] if is_colour else []) + _space(source)
-        root.attrs["multiscales"] = [_multiscales(field.name, axes, levels, source)]
-        if is_colour:
-            colours = ("FF0000", "00FF00", "0000FF", "FFFFFF")
-            window = _display_range(source.dtype)
-            root.attrs["omero"] = {
-                "channels": [
-                    {"label": label, "color": colour, "window": window}
-                    for label, colour in zip((*COLOURS, ALPHA)[: channels[0]], colours, strict=False)
-                ]
-            }
+        root = zarr.open_group(temporary, mode="w", zarr_format=2 if version == "0.4" else 3)
+        write_image(root, source, field.name, version)
         group = root.create_group("labels")
-        group.attrs["labels"] = [LABELS]
+        describe(group, version, labels=[LABELS])
         labels = group.create_group(LABELS)
-        dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
-        levels = _write_pyramid(labels, lambda window: nuclei.labels(window).astype(dtype), nuclei.shape, dtype, _every)
-        labels.attrs["multiscales"] = [_multiscales(LABELS, _space(source), levels, source)]
-        labels.attrs["image-label"] = {"version": _VERSION, "source": {"image": "../../"}}
+        write_labels(labels, field, version, LABELS)
+
+
+def write_image(group: zarr.Group, source: ImageSource, name: str, version: Version) -> None:
+    """Write the image as a pyramid into a group.
+
+    Args:
+        group: Of the Zarr format that belongs to the version.
+        source: The image.
+        name: Its name.
+        version: The version of OME-Zarr.
+    """
+    is_colour = len(source.shape) == 3
+
+    def pixels(window: Window) -> NDArray:
+        part = source.read(window)
+        return np.moveaxis(part, -1, 0) if is_colour else part
+
+    axes = ([{"name": "c", "type": "channel"}] if is_colour else []) + _space(source)
+    shape = (*source.shape[2:], *source.shape[:2])
+    levels = _write_pyramid(group, pixels, shape, source.dtype, _mean, axes)
+    about: dict[str, Any] = {"multiscales": [_multiscales(name, axes, levels, source, version)]}
+    if is_colour:
+        colours = ("FF0000", "00FF00", "0000FF", "FFFFFF")
+        window = _display_range(source.dtype)
+        about["omero"] = {
+            "channels": [
+                {"label": label, "color": colour, "window": window}
+                for label, colour in zip((*COLOURS, ALPHA)[: source.shape[2]], colours, strict=False)
+            ]
+        }
+    describe(group, version, **about)
+
+
+def write_labels(group: zarr.Group, field: Field, version: Version, name: str) -> None:
+    """Write the label image of the nuclei as a pyramid into a group.
+
+    Args:
+        group: As of `write_image`.
+        field: The nuclei and the image.
+        version: The version of OME-Zarr.
+        name: The name of the label image.
+    """
+    nuclei, axes = field.nuclei, _space(field.source)
+    dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
+    levels = _write_pyramid(
+        group, lambda window: nuclei.labels(window).astype(dtype), nuclei.shape, dtype, _every, axes
+    )
+    facts = {"version": version} if version == "0.4" else {}
+    describe(
+        group,
+        version,
+        multiscales=[_multiscales(name, axes, levels, field.source, version)],
+        **{"image-label": {**facts, "source": {"image": "../../"}}},
+    )
+
+
+def describe(group: zarr.Group, version: Version, **about: Any) -> None:
+    """Write OME-Zarr's metadata of a group where the version has them."""
+    group.attrs.update(about if version == "0.4" else {"ome": {"version": version, **about}})
 
 
 def _write_pyramid(
@@ -69,11 +125,15 @@ def _write_pyramid(
     shape: tuple[int, ...],
     dtype: np.dtype,
     halve: Callable[[NDArray], NDArray],
+    axes: list[dict[str, str]],
 ) -> list[tuple[int, int]]:
     """Write levels `0`, `1`, ..., each half the size of the one before; return the (rows, columns) of each."""
     sizes = [(shape[-2], shape[-1])]
     while max(sizes[-1]) > _LAST_LEVEL_SIDE:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+    layout: dict[str, Any] = {"dimension_names": [axis["name"] for axis in axes]}
+    if group.metadata.zarr_format == 2:
+        layout = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
     for level, size in enumerate(sizes):
         chunks = (*shape[:-2], min(_CHUNK, size[0]), min(_CHUNK, size[1]))
         array = group.create_array(
@@ -81,7 +141,7 @@ def _write_pyramid(
             shape=(*shape[:-2], *size),
             chunks=chunks,
             dtype=dtype,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
+            **layout,
         )
         finer = group[str(level - 1)] if level else None
         for top, left in itertools.product(range(0, size[0], _CHUNK), range(0, size[1], _CHUNK)):
@@ -112,12 +172,12 @@ def _space(source: ImageSource) -> list[dict[str, str]]:
 
 
 def _multiscales(
-    name: str, axes: list[dict[str, str]], levels: list[tuple[int, int]], source: ImageSource
+    name: str, axes: list[dict[str, str]], levels: list[tuple[int, int]], source: ImageSource, version: Version
 ) -> dict[str, Any]:
     rows, columns = source.pixel_size or (1.0, 1.0)
     leading = [1.0] * (len(axes) - 2)
     return {
-        "version": _VERSION,
+        **({"version": version} if version == "0.4" else {}),  # of the whole group, from 0.5 on
         "name": name,
         "axes": axes,
         "datasets": [

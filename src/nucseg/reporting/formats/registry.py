@@ -44,6 +44,7 @@ FORMATS = {
     "overlay": Format((".png",), "nucseg.reporting.formats.overlay_png:write"),
     "numbers": Format((".png",), "nucseg.reporting.formats.overlay_png:write_numbered"),
     "zarr": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write"),
+    "zarr05": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write_v05"),
 }
 
 

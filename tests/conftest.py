@@ -22,6 +22,7 @@ from skimage.draw import ellipse
 
 from fake_segmenter import FakeSegmenter
 from nucseg.core.types import Instances, Sample
+from trained_once import trained_once
 
 # Before TensorFlow: Kedro sets up logging as it is imported, and that closes the streams of handlers made earlier,
 # of which the one that comes with TensorFlow holds pytest's.
@@ -119,8 +120,14 @@ def draw_nuclei() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.int32]]]:
 
 
 @pytest.fixture(scope="session")
-def small_stardist(draw_nuclei: Callable[..., tuple[NDArray[np.uint8], NDArray[np.int32]]]) -> Any:
+def small_stardist(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return a small StarDist of one channel that finds drawn nuclei in `image / 255`; not to be changed."""
+    from nucseg.models.stardist.model import StarDist
+
+    return StarDist.load(trained_once(tmp_path_factory, "small_stardist", _train_stardist))
+
+
+def _train_stardist() -> Any:
     import keras
 
     from nucseg.models.stardist.config import StarDistConfig
@@ -133,7 +140,7 @@ def small_stardist(draw_nuclei: Callable[..., tuple[NDArray[np.uint8], NDArray[n
     for step in range(150):
         items = []
         for place in range(8):
-            image, labels = draw_nuclei((64, 64), 6, seed=8 * step + place, gap=1)
+            image, labels = _draw_nuclei((64, 64), 6, seed=8 * step + place, gap=1)
             items.append(model.targets(image[..., None] / np.float32(255), labels))
         images, targets = zip(*items, strict=True)
         model.keras_model.train_on_batch(np.stack(images), tuple(np.stack(part) for part in zip(*targets, strict=True)))

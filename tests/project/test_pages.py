@@ -137,7 +137,31 @@ def test_the_first_page_works(project_copy: Path) -> None:
     before = files_outside_the_demo(project_copy)
     run(project_copy, commands("docs/index.md"))
 
-    reporting = project_copy / "data" / "demo" / "08_reporting"
+    expected = {
+        "01_raw/archives.json",
+        "03_primary/samples.csv",
+        "03_primary/rejected.csv",
+        "03_primary/images/demo/bottom_right.tif",
+        "03_primary/labels/demo/bottom_right.tif",
+        "05_model_input/augmenter.json",
+        "05_model_input/augmentation_preview.png",
+        "06_models/stardist/config.json",
+        "06_models/stardist/thresholds.json",
+        "06_models/stardist/run.json",
+        "07_model_output/stardist/labels/demo/bottom_right.tif",
+        "06_models/mask_rcnn/config.json",
+        "07_model_output/mask_rcnn/submission.csv",
+        "08_reporting/mask_rcnn/metrics.json",
+        "07_model_output/stardist/submission.csv",
+        "07_model_output/stardist/coco.json",
+        "08_reporting/stardist/metrics.json",
+        "08_reporting/stardist/per_image.csv",
+        "08_reporting/stardist/imgs/demo/bottom_right.png",
+        "08_reporting/report.html",
+    }
+    demo = project_copy / "data/demo"
+    assert expected <= {file.relative_to(demo).as_posix() for file in demo.rglob("*")}
+    reporting = demo / "08_reporting"
     metrics = json.loads((reporting / "stardist" / "metrics.json").read_text())
     assert metrics["overall"]["f1_50"] > 0.7
     assert (reporting / "report.html").stat().st_size > 10_000

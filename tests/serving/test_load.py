@@ -44,11 +44,11 @@ def test_memory_is_flat_and_health_answers(processes, draw_nuclei, encode) -> No
             assert requests.get(f"{server.url}/health/live", timeout=60).ok
             health.append(time.monotonic() - started)
 
-    load(25)
+    load(10)
     before = resident(server)
     watching = threading.Thread(target=watch)
     watching.start()
-    load(50)
+    load(25)
     done.set()
     watching.join()
     assert failures == []

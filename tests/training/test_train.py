@@ -16,7 +16,7 @@ SCHEDULES = {
     "cosine": {"schedule": "cosine"},
     "plateau": {"schedule": "plateau", "plateau_patience": 1, "early_stopping_patience": 3, "learning_rate": 0.3},
 }
-KILLED = [("foreground", "plateau"), ("stardist", "cosine"), ("mask_rcnn", "cosine")]
+KILLED = [("foreground", "plateau"), ("mask_rcnn", "cosine")]
 
 
 def losses(bundle):

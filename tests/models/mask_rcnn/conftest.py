@@ -1,3 +1,6 @@
+import json
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +8,7 @@ import pytest
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 from nucseg.models.precision import use_precision
+from trained_once import trained_once
 
 
 @pytest.fixture(autouse=True)
@@ -18,15 +22,26 @@ def tiny(architectures):
 
 
 @pytest.fixture(scope="session")
-def trained(tiny, draw_nuclei):
+def trained(tiny, draw_nuclei, tmp_path_factory):
     """A tiny model after some steps on four drawn images: enough to find most nuclei."""
-    use_precision("float32")
-    keras.utils.set_random_seed(0)
-    model = MaskRCNNSegmenter(tiny)
-    x, y = batch(model, drawn(draw_nuclei, 4))
-    model.compile(keras.optimizers.Adam(3e-3, global_clipnorm=5.0))
-    history = model.keras_model.fit(x, y, batch_size=4, epochs=150, shuffle=False, verbose=0).history
-    model.history = history["loss"]
+
+    def train():
+        use_precision("float32")
+        keras.utils.set_random_seed(0)
+        model = MaskRCNNSegmenter(tiny)
+        x, y = batch(model, drawn(draw_nuclei, 4))
+        model.compile(keras.optimizers.Adam(3e-3, global_clipnorm=5.0))
+        history = model.keras_model.fit(x, y, batch_size=4, epochs=150, shuffle=False, verbose=0).history["loss"]
+
+        def save(folder):
+            model.save(folder)
+            (folder / "history.json").write_text(json.dumps(history))
+
+        return SimpleNamespace(save=save)
+
+    folder = trained_once(tmp_path_factory, "mask_rcnn", train)
+    model = MaskRCNNSegmenter.load(folder)
+    model.history = json.loads((folder / "history.json").read_text())
     return model
 
 

@@ -1,0 +1,50 @@
+"""`nucseg evaluate`: the scores of models on images whose nuclei are outlined."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from nucseg.core.errors import InputError
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("images", type=_FOLDER)
+@click.argument("labels", type=_FOLDER)
+@click.option(
+    "-o",
+    "--output",
+    default="evaluation",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the report.",
+)
+def evaluate(models: tuple[str, ...], images: Path, labels: Path, output: Path) -> None:
+    """Measure one or several models on images whose nuclei are outlined.
+
+    MODEL is the name of a model, or its folder. IMAGES is a folder of images, LABELS a folder of their nuclei, in files
+    of the same names: label images, Fiji's ROIs, QuPath's GeoJSON or COCO. Scores of several models stand side by side.
+
+    Only scores on images that a model was not trained on say how good it is. Images that cannot be used are named, and
+    the exit status is then 1.
+    """
+    from nucseg.batch.evaluate import REPORT, evaluate_models
+    from nucseg.models.registry import resolve_model
+    from nucseg.reporting.tables import console_table
+
+    folders: dict[str, Path] = {}
+    for model in models:
+        folder = resolve_model(model)
+        if folder.name in folders:
+            raise InputError(f"two models are called {folder.name}; copy one to a folder of another name.")
+        folders[folder.name] = folder
+    result = evaluate_models(folders, images, labels, output)
+    for name, reason in result.rejected.items():
+        click.echo(f"Left out: {name}: {reason}", err=True)
+    click.echo(f"\nScores on {result.metrics[0]['overall']['n_images']} images:\n{console_table(result.metrics)}")
+    click.echo(f"\nReport: {output / REPORT}")
+    if result.rejected:
+        sys.exit(1)

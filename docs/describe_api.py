@@ -24,10 +24,11 @@ def describe() -> str:
     """Return the page."""
     predict = _definition("__init__.py", "predict")
     measure = _definition("__init__.py", "measure")
+    write = _definition("__init__.py", "write")
     instances = _definition("core/types.py", "Instances")
     errors = ast.parse((ROOT / "src/nucseg/core/errors.py").read_text()).body
     lines = [HEAD, *_function("nucseg.predict", predict), *_function("nucseg.measure", measure)]
-    lines += [*_class("nucseg.Instances", instances)]
+    lines += [*_function("nucseg.write", write), *_class("nucseg.Instances", instances)]
     lines += ["## Errors", "", "All in `nucseg.core.errors`; the message is one line.", ""]
     lines += ["| error | when |", "|---|---|"]
     lines += [f"| `{node.name}` | {_summary(node)} |" for node in errors if isinstance(node, ast.ClassDef)]

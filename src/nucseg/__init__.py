@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __version__ = VERSION
-__all__ = ["Instances", "measure", "predict"]
+__all__ = ["Instances", "measure", "predict", "write"]
 
 
 def predict(
@@ -133,3 +133,63 @@ def measure(
     from nucseg.measurements.call import measure_image
 
     return measure_image(labels, image, channels, expand, pixel_size, plane=plane, scene=scene)
+
+
+def write(
+    found: Instances,
+    image: "NDArray | str | Path",
+    folder: "str | Path",
+    *,
+    formats: "str | Sequence[str]" = "labels",
+    name: str | None = None,
+    channel: str | int | None = None,
+    scene: str | int | None = None,
+    plane: "str | Sequence[str]" = (),
+    measure: "str | Sequence[str] | None" = None,
+    expand: float | str | None = None,
+    pixel_size: "float | tuple[float, float] | None" = None,
+    overwrite: bool = False,
+) -> "list[Path]":
+    """Write the nuclei of an image as `nucseg predict` does: `<folder>/<format>/<name><suffix>`.
+
+    >>> nucseg.write(found, "slide.tif", "results", formats=["geojson", "table"])     # doctest: +SKIP
+
+    Args:
+        found: The nuclei, as `nucseg.predict` returns them.
+        image: The image that they were found in: `(H, W)` or `(H, W, C)`, or the path or URL of a file.
+        folder: Folder for the results; it is created if it is missing.
+        formats: One or several of the formats that the page on prediction lists.
+        name: Name of the results, without suffix; None takes that of the file, or `image`.
+        channel: Channel of the image that is shown and measured, as of `nucseg.predict`.
+        scene: Scene of a file that holds several images, as of `nucseg.predict`.
+        plane: Plane of a stack in a file, as of `nucseg.predict`.
+        measure: Channels that the formats `table` and `geojson` measure, see `channels` of `nucseg.measure`; None
+            measures the image itself.
+        expand: Distance by which nuclei grow to cells, see `nucseg.measure`.
+        pixel_size: Micrometres, of a row and a column if they differ; None takes what a file says.
+        overwrite: Whether existing files are replaced.
+
+    Returns:
+        The files that were written: all of them, or none if one fails.
+
+    Raises:
+        InputError: The nuclei are not those of the image, a file exists, or a format cannot hold them.
+        ConfigError: An option is not allowed.
+        StorageError: A file cannot be written.
+    """
+    from nucseg.reporting.call import write_found
+
+    return write_found(
+        found,
+        image,
+        folder,
+        formats=formats,
+        name=name,
+        channel=channel,
+        scene=scene,
+        plane=plane,
+        measure=measure,
+        expand=expand,
+        pixel_size=pixel_size,
+        overwrite=overwrite,
+    )

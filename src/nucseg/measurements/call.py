@@ -71,7 +71,7 @@ def measure_image(
     )
     labels = np.asarray(labels)
     check_label_image(labels, "labels")
-    source, found = _channels(image, options.channels, options.plane, scene)
+    source, found = given_channels(image, options.channels, options.plane, scene)
     if source.shape[:2] != labels.shape:
         raise InputError(
             f"labels: shape {labels.shape} does not fit the image's {source.shape[:2]}; give one of its size."
@@ -88,7 +88,7 @@ def measure_image(
     return rows if scores is not None else rows.drop(columns="score")
 
 
-def _channels(
+def given_channels(
     image: Any, chosen: Sequence[str], choices: Plane, scene: Scene
 ) -> tuple[ImageSource, tuple[field.MeasuredChannel, ...]]:
     """Open the channels of an array, of several arrays or of a file, and what stands for the image itself."""

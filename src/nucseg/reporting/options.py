@@ -11,7 +11,7 @@ from nucseg.measurements.sizes import Size
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.reporting.formats.registry import FORMATS
 
-MEASURED = ("table", "geojson", "geojson_zip")
+MEASURED = ("table", "geojson", "geojson_zip", "spatialdata")
 """The formats that hold measurements."""
 
 

@@ -75,7 +75,7 @@ def write_image(group: zarr.Group, source: ImageSource, name: str, version: Vers
         part = source.read(window)
         return np.moveaxis(part, -1, 0) if is_colour else part
 
-    axes = ([{"name": "c", "type": "channel"}] if is_colour else []) + _space(source)
+    axes = ([{"name": "c", "type": "channel"}] if is_colour else []) + label_axes(source)
     shape = (*source.shape[2:], *source.shape[:2])
     levels = _write_pyramid(group, pixels, shape, source.dtype, _mean, axes)
     about: dict[str, Any] = {"multiscales": [_multiscales(name, axes, levels, source, version)]}
@@ -100,11 +100,7 @@ def write_labels(group: zarr.Group, field: Field, version: Version, name: str) -
         version: The version of OME-Zarr.
         name: The name of the label image.
     """
-    nuclei, axes = field.nuclei, _space(field.source)
-    dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
-    levels = _write_pyramid(
-        group, lambda window: nuclei.labels(window).astype(dtype), nuclei.shape, dtype, _every, axes
-    )
+    levels, axes = write_label_pyramid(group, field), label_axes(field.source)
     facts = {"version": version} if version == "0.4" else {}
     describe(
         group,
@@ -112,6 +108,17 @@ def write_labels(group: zarr.Group, field: Field, version: Version, name: str) -
         multiscales=[_multiscales(name, axes, levels, field.source, version)],
         **{"image-label": {**facts, "source": {"image": "../../"}}},
     )
+
+
+def write_label_pyramid(group: zarr.Group, field: Field) -> list[tuple[int, int]]:
+    """Write the label image of the nuclei and its reduced copies, without metadata; return the size of each level."""
+    nuclei = field.nuclei
+    dtype = np.dtype(np.uint16 if len(nuclei) <= np.iinfo(np.uint16).max else np.uint32)
+
+    def read(window: Window) -> NDArray:
+        return nuclei.labels(window).astype(dtype)
+
+    return _write_pyramid(group, read, nuclei.shape, dtype, _every, label_axes(None))
 
 
 def describe(group: zarr.Group, version: Version, **about: Any) -> None:
@@ -166,8 +173,9 @@ def _mean(image: NDArray) -> NDArray:
     return (mean if image.dtype.kind == "f" else np.rint(mean)).astype(image.dtype)
 
 
-def _space(source: ImageSource) -> list[dict[str, str]]:
-    unit = {"unit": "micrometer"} if source.pixel_size else {}
+def label_axes(source: ImageSource | None) -> list[dict[str, str]]:
+    """Return the axes of rows and columns, in micrometres if the pixel size of an image is known."""
+    unit = {"unit": "micrometer"} if source and source.pixel_size else {}
     return [{"name": axis, "type": "space", **unit} for axis in "yx"]
 
 

@@ -45,6 +45,7 @@ FORMATS = {
     "numbers": Format((".png",), "nucseg.reporting.formats.overlay_png:write_numbered"),
     "zarr": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write"),
     "zarr05": Format((".ome.zarr",), "nucseg.reporting.formats.ome_zarr:write_v05"),
+    "spatialdata": Format((".zarr",), "nucseg.reporting.formats.spatialdata:write"),
 }
 
 

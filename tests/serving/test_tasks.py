@@ -127,6 +127,33 @@ def test_threshold_and_model_travel_with_the_task(server, make_worker, image, en
     assert server.post("/tasks", data=b"x", headers=TIFF, params={"model": "none"}).status_code == 404
 
 
+def test_channel_and_scale_travel_with_the_task(server, make_worker, image, monkeypatch) -> None:
+    predict_source, scales = type(server.predictor).predict_source, []
+
+    def recorded(self, source, options, **more):
+        scales.append(options.scale)
+        return predict_source(self, source, options, **more)
+
+    monkeypatch.setattr(type(server.predictor), "predict_source", recorded)
+    file = io.BytesIO()
+    names = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}}
+    tifffile.imwrite(file, np.stack([0 * image, image]), ome=True, metadata=names)
+    tasks = [
+        submitted(server, file.getvalue(), **given)
+        for given in ({"channel": "dapi", "scale": 0.5}, {"channel": "0"}, {}, {"channel": "RFP"})
+    ]
+    worker = make_worker()
+    for _ in tasks:
+        worker.run_one()
+    found, nothing, unchosen, missing = (server.get(f"/tasks/{task}").json() for task in tasks)
+    assert (found["status"], found["nuclei"]) == ("FINISHED", len(server.predictor.predict(image)))
+    assert (nothing["status"], nothing["nuclei"]) == ("FINISHED", 0)
+    assert scales == [0.5, "auto"]
+    assert "holds 2 channels (GFP, DAPI); choose one" in unchosen["error"]
+    assert "has no channel 'RFP'; allowed are GFP, DAPI" in missing["error"]
+    assert server.post("/tasks", data=file.getvalue(), headers=TIFF, params={"scale": 99}).status_code == 400
+
+
 def test_what_is_no_image_fails_at_once_or_says_why(server, make_worker, encode) -> None:
     assert server.post("/tasks", data=b"", headers=TIFF).status_code == 400
     for nothing in (b"no image", b""):

@@ -61,9 +61,9 @@ def decode_image(stream: BinaryIO, name: str) -> NDArray:
     return image
 
 
-def open_stream(stream: BinaryIO, name: str, *, as_stored: bool = False) -> ImageSource:
-    """Open the one image in a seekable stream; see `stream_content`."""
-    return stream_content(stream, name, as_stored=as_stored).source(None, {})
+def open_stream(stream: BinaryIO, name: str, channel: Channel = None, *, as_stored: bool = False) -> ImageSource:
+    """Open the one image, or a channel of it, in a seekable stream; see `stream_content`."""
+    return stream_content(stream, name, as_stored=as_stored).source(channel, {})
 
 
 def stream_content(

@@ -46,6 +46,7 @@ def decode_upload(
     *,
     name: str = "image",
     waiting: Callable[[], None] = lambda: None,
+    channel: str | None = None,
 ) -> ImageSource:
     """Decode an upload within limits into a temporary file.
 
@@ -55,6 +56,7 @@ def decode_upload(
         max_memory: As `check_size`.
         name: Name for messages.
         waiting: Called every second; an exception that it raises ends the decoding.
+        channel: Name or number of the channel; None takes a grey or a colour image as it is.
 
     Returns:
         The image; its pixels are read from the file, which is removed together with the image.
@@ -67,7 +69,7 @@ def decode_upload(
     cost = check_size(upload, max_pixels, name, max_memory=max_memory)
     target = tempfile.TemporaryFile()  # noqa: SIM115 - the image keeps it
     with _file(upload) as file:
-        facts: ImageSource = _run(cost, name, file.fileno(), target.fileno(), waiting)
+        facts: ImageSource = _run(cost, name, channel, file.fileno(), target.fileno(), waiting)
 
     def read(window: Window) -> np.ndarray:
         # Mapped again each time: pages of a file that stays mapped would count as memory of the process.
@@ -92,12 +94,12 @@ def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
         yield upload
 
 
-def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], None]) -> Any:
+def _run(cost: Cost, name: str, channel: str | None, upload: int, target: int, waiting: Callable[[], None]) -> Any:
     """Decode in another process and return its description of the image."""
     receiver, sender = _processes.Pipe(duplex=False)
     with receiver:
         with sender:
-            arguments = (sender, _Descriptors(upload, target), cost, name)
+            arguments = (sender, _Descriptors(upload, target), cost, name, channel)
             process = _processes.Process(target=_decode, args=arguments, daemon=True)
             process.start()
         end = time.monotonic() + cost.seconds * _WALL_SECONDS
@@ -148,14 +150,14 @@ def _received(*handles: Any) -> list[int]:
     return [handle.detach() for handle in handles]
 
 
-def _decode(connection: Connection, files: list[int], cost: Cost, name: str) -> None:
+def _decode(connection: Connection, files: list[int], cost: Cost, name: str, channel: str | None) -> None:
     """Decode from one open file into another, and send the image's facts, or the error."""
     upload, target = files
     answer: Any
     with connection, os.fdopen(upload, "rb") as stream, os.fdopen(target, "wb") as file:
         _bound(cost)
         try:
-            answer = _written(stream, file, name)
+            answer = _written(stream, file, name, channel)
         except MemoryError:
             answer = TooLargeError(
                 f"{name}: takes more than the {cost.memory >> 20} MB of memory that its header implies. "
@@ -182,10 +184,10 @@ def _bound(cost: Cost) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def _written(stream: IO[bytes], file: IO[bytes], name: str) -> ImageSource:
+def _written(stream: IO[bytes], file: IO[bytes], name: str, channel: str | None) -> ImageSource:
     """Write the pixels; return the image without them."""
     with _reading(name):
-        source = open_stream(without_file(stream), name)
+        source = open_stream(without_file(stream), name, channel)
         bands = source.bands()
     while True:
         with _reading(name):

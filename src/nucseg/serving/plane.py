@@ -82,6 +82,8 @@ class DataPlane:
         model: str | None = None,
         threshold: float | None = None,
         pixel_size: float | None = None,
+        channel: str | None = None,
+        scale: float | None = None,
         progress: Callable[[float], None] = lambda fraction: None,
     ) -> tuple[Any, ImageSource]:
         """Predict an upload tile by tile, so that memory does not grow with it.
@@ -91,6 +93,8 @@ class DataPlane:
             model: As in `predict`.
             threshold: As in `predict`.
             pixel_size: Micrometres per pixel; None takes the image's own.
+            channel: Name or number of the channel; None takes a grey or a colour image as it is.
+            scale: Factor by which the image is resized for the network; None lets the model choose.
             progress: Called repeatedly with the finished fraction.
 
         Returns:
@@ -100,11 +104,11 @@ class DataPlane:
             InputError: As `predict`.
         """
         self.models.folder(model)
-        source = self.open(upload, lambda: progress(0.0))
+        source = self.open(upload, lambda: progress(0.0), channel)
         if pixel_size is not None:
             source = replace(source, pixel_size=(pixel_size, pixel_size))
         predictor = self.models.predictor(model)
-        options = self.options.changed(score_threshold=threshold)
+        options = self.options.changed(score_threshold=threshold, **({} if scale is None else {"scale": scale}))
         with _enough_memory():
             return predictor.predict_source(source, options, progress=progress), source
 
@@ -124,18 +128,21 @@ class DataPlane:
         check_image(image, source.name)
         return image
 
-    def open(self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None) -> ImageSource:
+    def open(
+        self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None, channel: str | None = None
+    ) -> ImageSource:
         """Decode an upload within the limits into a temporary file, which is read in pieces.
 
         Args:
             upload: As in `predict`.
             waiting: Called every second; an exception that it raises ends the decoding.
+            channel: As in `predict_source`.
 
         Raises:
-            InputError: It is not an image.
+            InputError: It is not an image, or has no such channel.
             TooLargeError: It is too large.
         """
-        return decode_upload(upload, self.max_pixels, self.max_memory, waiting=waiting)
+        return decode_upload(upload, self.max_pixels, self.max_memory, waiting=waiting, channel=channel)
 
     def warm_up(self) -> None:
         """Load the default model and predict once, since the first prediction takes longer than the following ones."""

@@ -81,6 +81,8 @@ class JobQueue:
         threshold: float | None,
         formats: Collection[str] = (),
         pixel_size: float | None = None,
+        channel: str | None = None,
+        scale: float | None = None,
         key: str | None = None,
         submission: Submission | None = None,
     ) -> str:
@@ -92,6 +94,8 @@ class JobQueue:
             threshold: The lowest score to keep; None takes the model's own.
             formats: Formats in which the result is written; all if none is given.
             pixel_size: Micrometres per pixel; None takes the image's own.
+            channel: Name or number of the channel; None takes a grey or a colour image as it is.
+            scale: Factor by which the image is resized for the network; None lets the model choose.
             key: The client's name for this request; a second request with it returns the job of the first.
             submission: Through it the job can be withdrawn while it is being accepted.
 
@@ -107,7 +111,8 @@ class JobQueue:
         check_size(upload, self._max_pixels, max_memory=self._max_memory)
         submission = submission or Submission()
         wanted = [format_name for format_name in self.files if format_name in formats]
-        parameters = [model, threshold, *([pixel_size] if pixel_size else []), *wanted]
+        chosen = [f"{name}={value}" for name, value in (("channel", channel), ("scale", scale)) if value is not None]
+        parameters = [model, threshold, *([pixel_size] if pixel_size else []), *wanted, *chosen]
         request = _request(key, upload, parameters) if key else None
         job_id = self.table.add(
             submission.job_id,
@@ -116,6 +121,8 @@ class JobQueue:
             max_queue=self._max_queue,
             formats=",".join(wanted) or None,
             pixel_size=pixel_size,
+            channel=channel,
+            scale=scale,
             request=request,
         )
         if job_id != submission.job_id:  # taken before

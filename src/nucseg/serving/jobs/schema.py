@@ -48,6 +48,8 @@ jobs = Table(
     Column("request_key", String(64)),  # digest of the client's Idempotency-Key
     Column("request_digest", String(64)),  # digest of the rest of the request
     Column("pixel_size", Float),  # micrometres; the image's own if missing
+    Column("channel", String(200)),  # its name or number; None takes a grey or a colour image as it is
+    Column("scale", Float),  # chosen for the image if missing
     Column("formats", String(100)),  # comma-separated names; all if missing
     Index("nucseg_tasks_state", "state", "created"),
     Index("nucseg_tasks_request_key", "request_key", unique=True),
@@ -92,6 +94,8 @@ class Job:
     given_back: int
     formats: str | None
     pixel_size: float | None
+    channel: str | None
+    scale: float | None
 
 
 def make_tables(engine: Engine, reader: Engine) -> None:

@@ -109,6 +109,8 @@ class JobTable:
         max_queue: int,
         formats: str | None = None,
         pixel_size: float | None = None,
+        channel: str | None = None,
+        scale: float | None = None,
         request: Request | None = None,
     ) -> str:
         """Add a job whose upload is still to come, so that no upload is ever without a job.
@@ -120,6 +122,8 @@ class JobTable:
             max_queue: Maximum number of waiting jobs.
             formats: Comma-separated formats of its result; None is all.
             pixel_size: Micrometres per pixel of its image; None takes the image's own.
+            channel: Channel of its image; None takes a grey or a colour image as it is.
+            scale: Factor by which it is resized for the network; None lets the model choose.
             request: Identifies the request if the client repeats it.
 
         Returns:
@@ -143,6 +147,8 @@ class JobTable:
                     threshold=threshold,
                     formats=formats,
                     pixel_size=pixel_size,
+                    channel=channel,
+                    scale=scale,
                     created=self._now,
                     request_key=request and request.key,
                     request_digest=request and request.digest,

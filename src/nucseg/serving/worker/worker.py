@@ -165,6 +165,8 @@ class Worker:
                     model=job.model,
                     threshold=job.threshold,
                     pixel_size=job.pixel_size,
+                    channel=job.channel,
+                    scale=job.scale,
                     progress=lambda done: self._report(claim, done),
                 )
                 wanted = [self._queue.files[given] for given in self._queue.formats(job)]

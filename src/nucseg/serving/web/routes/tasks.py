@@ -35,6 +35,23 @@ PixelSize = Annotated[
     float | None,
     Query(gt=0, le=1000, description="Micrometres per pixel; overrides the image's own, which may be missing."),
 ]
+Channel = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="Channel of an image with several: its name, or its number from 0. Without it, such an image is "
+        "refused unless it is in colour.",
+    ),
+]
+Scale = Annotated[
+    float | None,
+    Query(
+        ge=0.05,
+        le=20,
+        description="Factor by which the image is resized for the network: below 1 for nuclei larger than those the "
+        "model knows; chosen for the image by default.",
+    ),
+]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _LOCATION = {"Location": {"description": "URL of the task.", "schema": {"type": "string"}}}
@@ -81,6 +98,8 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
         model: ModelName = None,
         threshold: Threshold = None,
         pixel_size: PixelSize = None,
+        channel: Channel = None,
+        scale: Scale = None,
         formats: formats_query = [],  # noqa: B006 - FastAPI copies it
         key: Key = None,
     ) -> TaskAnswer:
@@ -98,6 +117,8 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
                     threshold=threshold,
                     formats=formats,
                     pixel_size=pixel_size,
+                    channel=channel,
+                    scale=scale,
                     key=key,
                     submission=submission,
                 )

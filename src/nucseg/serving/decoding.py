@@ -69,7 +69,7 @@ def decode_upload(
     cost = check_size(upload, max_pixels, name, max_memory=max_memory)
     target = tempfile.TemporaryFile()  # noqa: SIM115 - the image keeps it
     with _file(upload) as file:
-        facts: ImageSource = _run(cost, name, channel, file.fileno(), target.fileno(), waiting)
+        facts: ImageSource = _run(cost, name, file.fileno(), target.fileno(), waiting, channel)
 
     def read(window: Window) -> np.ndarray:
         # Mapped again each time: pages of a file that stays mapped would count as memory of the process.
@@ -94,7 +94,9 @@ def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
         yield upload
 
 
-def _run(cost: Cost, name: str, channel: str | None, upload: int, target: int, waiting: Callable[[], None]) -> Any:
+def _run(
+    cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], None], channel: str | None = None
+) -> Any:
     """Decode in another process and return its description of the image."""
     receiver, sender = _processes.Pipe(duplex=False)
     with receiver:

@@ -19,6 +19,7 @@ from nucseg.datasets.paired import pair_images
 from nucseg.images.io import read_image
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.registry import folder_task
+from nucseg.models.run import RunRecord
 from nucseg.params import EvaluationConfig
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.html import Differences, render_report
@@ -47,8 +48,15 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class _Result:
-    """One model's scores and predictions."""
+class Result:
+    """One model's scores and predictions.
+
+    Attributes:
+        metrics: The content of `metrics.json`.
+        per_image: Scores of each image.
+        sizes: Diameters of true and predicted nuclei.
+        predictions: What was found in each image, by its key.
+    """
 
     metrics: dict[str, Any]
     per_image: pd.DataFrame
@@ -71,38 +79,78 @@ def evaluate_models(models: Mapping[str, Path], images: Path, labels: Path, outp
         ModelError: A model is damaged.
         StorageError: The results cannot be written.
     """
-    if (output / REPORT).exists():
-        raise ConfigError(f"{output / REPORT}: exists; choose another folder for the results (-o).")
+    check_report(output)
     for name, folder in models.items():
         if folder_task(folder) != "instance_segmentation":
             raise InputError(f"model {name}: does not find nuclei, so it cannot be evaluated on outlined nuclei.")
     with TemporaryDirectory() as temporary:
         samples, rejected = pair_images(images, labels, Path(temporary))
         bundles = {name: replace(ModelBundle.load(folder), name=name) for name, folder in models.items()}
-        results = {name: _evaluated(bundle, samples) for name, bundle in bundles.items()}
-        page = _page(bundles, results, samples)
-    tables = [f"{name}/{file}" for name in models for file in ("metrics.json", "per_image.csv")]
+        results = {name: evaluated(name, samples, predictions_of(bundle, samples)) for name, bundle in bundles.items()}
+        files = write_report({name: bundle.run for name, bundle in bundles.items()}, results, samples, output)
+    return Evaluated([result.metrics for result in results.values()], rejected, files)
+
+
+def check_report(output: Path) -> None:
+    """Refuse a folder that has a report.
+
+    Raises:
+        ConfigError: It has one.
+    """
+    if (output / REPORT).exists():
+        raise ConfigError(f"{output / REPORT}: exists; choose another folder for the results (-o).")
+
+
+def predictions_of(bundle: ModelBundle, samples: Sequence[Sample]) -> dict[str, instances.Prediction]:
+    """Find the nuclei of images with a model, by key."""
+    predict = instances.predictor(bundle, _EVALUATION)
+    return {sample.key: predict(sample) for sample in tqdm(samples, desc=bundle.name, unit="image")}
+
+
+def evaluated(name: str, samples: Sequence[Sample], predictions: Mapping[str, instances.Prediction]) -> Result:
+    """Measure predictions.
+
+    Args:
+        name: Name of the model.
+        samples: The images, all of the test split.
+        predictions: From `predictions_of`.
+    """
+    triples = ((sample, instances.read_truth(sample), predictions[sample.key]) for sample in samples)
+    return Result(*instances.evaluate(name, triples, _EVALUATION), predictions)
+
+
+def write_report(
+    runs: Mapping[str, RunRecord], results: Mapping[str, Result], samples: Sequence[Sample], output: Path
+) -> list[Path]:
+    """Write the report of some models, and the scores of each.
+
+    Args:
+        runs: Record of each model, by its name.
+        results: From `evaluated`, by the same names.
+        samples: The images.
+        output: As of `evaluate_models`.
+
+    Returns:
+        The files.
+
+    Raises:
+        StorageError: They cannot be written.
+    """
+    page = _page(runs, results, samples)
+    tables = [f"{name}/{file}" for name in runs for file in ("metrics.json", "per_image.csv")]
     with atomic_files(output, [REPORT, *tables]) as folder:
         (folder / REPORT).write_text(page, "utf-8")
         for name, result in results.items():
             (folder / name).mkdir(exist_ok=True)
             (folder / name / "metrics.json").write_text(json.dumps(result.metrics, indent=2, allow_nan=False))
             result.per_image.to_csv(folder / name / "per_image.csv", index=False)
-    files = [output / name for name in (REPORT, *tables)]
-    return Evaluated([result.metrics for result in results.values()], rejected, files)
+    return [output / name for name in (REPORT, *tables)]
 
 
-def _evaluated(bundle: ModelBundle, samples: Sequence[Sample]) -> _Result:
-    predict = instances.predictor(bundle, _EVALUATION)
-    predictions = {sample.key: predict(sample) for sample in tqdm(samples, desc=bundle.name, unit="image")}
-    triples = ((sample, instances.read_truth(sample), predictions[sample.key]) for sample in samples)
-    return _Result(*instances.evaluate(bundle.name, triples, _EVALUATION), predictions)
-
-
-def _page(bundles: Mapping[str, ModelBundle], results: Mapping[str, _Result], samples: Sequence[Sample]) -> str:
+def _page(runs: Mapping[str, RunRecord], results: Mapping[str, Result], samples: Sequence[Sample]) -> str:
     by_key = {sample.key: sample for sample in samples}
 
-    def draw(result: _Result, key: str) -> Image.Image:
+    def draw(result: Result, key: str) -> Image.Image:
         row = result.per_image.set_index(image_keys(result.per_image)).loc[key]
         facts = {str(column): value for column, value in row.items()}
         sample = by_key[key]
@@ -113,7 +161,7 @@ def _page(bundles: Mapping[str, ModelBundle], results: Mapping[str, _Result], sa
     for name, result in results.items():
         choices = choose_images(result.per_image, _PICTURES)
         shown = {choice.key: draw(result, choice.key) for choice in choices}
-        report = ModelReport(result.metrics, result.per_image, bundles[name].run, choices, shown, sizes=result.sizes)
+        report = ModelReport(result.metrics, result.per_image, runs[name], choices, shown, sizes=result.sizes)
         reports.append(report)
     choices = choose_differences({name: result.per_image for name, result in results.items()}, _PICTURES)
     pictures = {choice.key: {name: draw(each, choice.key) for name, each in results.items()} for choice in choices}

@@ -191,6 +191,11 @@ def known_models() -> list[str]:
     return sorted(trained | shipped | in_wheels)
 
 
+def models_folder() -> Path:
+    """Return the folder that new models are written to: the first one in which names are searched for."""
+    return _roots()[0]
+
+
 def _roots() -> list[Path]:
     """Return the folders whose folders are models."""
     roots = [Path.cwd() / "data/06_models", package.FOLDER.parents[1] / "data/06_models"]

@@ -1,6 +1,7 @@
 """Callbacks of the fit: log lines, early stopping, the plateau schedule, TensorBoard."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,11 +28,41 @@ def make_callbacks(config: TrainingConfig, tensorboard: Path) -> list[keras.call
         keras.callbacks.TensorBoard(str(tensorboard), write_graph=False),
         EpochLog(config),
     ]
+    if config.minutes is not None:
+        callbacks.append(TimeLimit(60 * config.minutes))
     if config.schedule == "plateau":
         callbacks.insert(
             0, keras.callbacks.ReduceLROnPlateau(factor=config.plateau_factor, patience=config.plateau_patience)
         )
     return callbacks
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Stop a training before an epoch that would not end in time.
+
+    Args:
+        seconds: Time for the epochs.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._started = self._begun = 0.0
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Note when the epoch began."""
+        self._begun = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Stop if another epoch like this one would end too late."""
+        now = time.monotonic()
+        if now - self._started + (now - self._begun) > self._seconds:
+            logger.info("The time is up after epoch %d.", epoch + 1)
+            self.model.stop_training = True
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -42,6 +73,15 @@ class EpochLog(keras.callbacks.Callback):
         self._config = config
         self._begin = 0.0
         self._trained = 0.0
+        self._started = 0.0
+
+    def _minutes_left(self, now: float) -> float:
+        limit = self._config.minutes
+        return math.inf if limit is None else max(0.0, limit - (now - self._started) / 60)
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Start the clock of the whole training."""
+        self._started = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Start the clock."""
@@ -63,5 +103,5 @@ class EpochLog(keras.callbacks.Callback):
             logs["val_loss"],
             float(self.model.optimizer.learning_rate),
             1000 * (self._trained - self._begin) / self._config.steps_per_epoch,
-            (now - self._begin) * (self._config.epochs - epoch - 1) / 60,
+            min((now - self._begin) * (self._config.epochs - epoch - 1) / 60, self._minutes_left(now)),
         )

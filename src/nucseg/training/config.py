@@ -102,6 +102,10 @@ class TrainingConfig(BaseModel):
         description="Number of epochs without a better validation loss after which training stops; null: never.",
     )
 
+    minutes: float | None = Field(
+        None, gt=0, description="Time limit in minutes: no epoch begins that would end later; null: none."
+    )
+
     validation_patches: int = Field(
         64, ge=1, description="Number of fixed patches of validation images for the validation loss."
     )

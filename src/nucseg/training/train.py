@@ -266,6 +266,8 @@ def _settings(
 def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray]) -> str:
     """Compute the name of a training from its settings, samples and initial weights."""
     training = {key: value for key, value in settings["training"].items() if key not in _IGNORED_IN_ID}
+    if training["minutes"] is None:  # a training of an earlier version goes on
+        del training["minutes"]
     text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
     identity = hashlib.sha256(text.encode())
     for weights in first_weights:

@@ -1,0 +1,69 @@
+"""`nucseg train`: a model of one's own from few images."""
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from nucseg.core.errors import ConfigError
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("images", type=_FOLDER)
+@click.argument("labels", type=_FOLDER)
+@click.option("--name", required=True, help="Name of the new model.")
+@click.option(
+    "--from", "start", default="stardist", show_default=True, help="Name or folder of the model to start from."
+)
+@click.option(
+    "--minutes", type=click.FloatRange(min=1), help="Time for the training; without it, until it ends by itself."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the report.  [default: evaluation-NAME]",
+)
+def train(images: Path, labels: Path, name: str, start: str, minutes: float | None, output: Path | None) -> None:
+    """Train a model on with 5 to 500 of your own images, and compare both on images held out.
+
+    IMAGES is a folder of images, LABELS a folder of their nuclei, in files of the same names: label images, Fiji's
+    ROIs, QuPath's GeoJSON or COCO. Of fewer than 10 images each is held out in turn, in 4 trainings, before the last
+    one uses all. The model is written to data/06_models/NAME, or to $NUCSEG_MODELS/NAME.
+
+    The same command goes on with a training that was interrupted. Images that cannot be used are named, and the exit
+    status is then 1.
+    """
+    from nucseg.batch.evaluate import REPORT, check_report
+    from nucseg.finetuning.train import better, fine_tune
+    from nucseg.models.registry import known_models, models_folder, resolve_model
+    from nucseg.reporting.tables import console_table
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ConfigError(f"--name: {name!r} is not allowed; use letters, digits, '_', '.' and '-'.")
+    folder = models_folder() / name
+    if name in known_models() or folder.exists():
+        raise ConfigError(
+            f"--name: there is a model {name} already, and a training does not replace it; choose another."
+        )
+    report = output or Path(f"evaluation-{name}")
+    check_report(report)
+    origin = resolve_model(start)
+    trained = fine_tune(images, labels, origin, folder, report, minutes=minutes)
+    for image, reason in trained.rejected.items():
+        click.echo(f"Left out: {image}: {reason}", err=True)
+    count = trained.after["overall"]["n_images"]
+    how = " (each held out in turn)" if trained.several else " (held out)"
+    click.echo(f"\nScores on {count} images{how}:\n{console_table([trained.before, trained.after])}\n")
+    if better(trained.before, trained.after):
+        click.echo(
+            f"{name} is at least as good as {origin.name} on these images. Use it: nucseg predict --model {name}"
+        )
+    else:
+        click.echo(f"{name} is worse than {origin.name} on these images: go on using {origin.name}.")
+    click.echo(f"Model: {folder}\nReport: {report / REPORT}")
+    if trained.rejected:
+        sys.exit(1)

@@ -1,0 +1,162 @@
+"""A model trained on with a user's own images, beside the model that it started from."""
+
+import json
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from nucseg.augment.augmenter import Augmenter
+from nucseg.batch.evaluate import Result, evaluated, predictions_of, write_report
+from nucseg.core.errors import InputError
+from nucseg.core.types import Sample
+from nucseg.datasets.manifest import read_manifest
+from nucseg.datasets.paired import pair_images
+from nucseg.finetuning.splits import choose_splits, group_images, without_test
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.registry import create_model, folder_task, kind_of
+from nucseg.tasks import instances
+from nucseg.training.config import SamplingConfig, TrainingConfig
+from nucseg.training.train import train, tune_thresholds
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = Path("data/03_primary/samples.csv")
+"""Where the images are on which the project's models were trained, if they are at hand."""
+
+_SEED = 42
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        folder: The model.
+        before: Scores of the model that it started from, on images held out.
+        after: Its own scores on the same images.
+        rejected: Why images were left out, by name.
+        several: Whether the scores are those of several trainings, each with other images held out.
+    """
+
+    folder: Path
+    before: dict[str, Any]
+    after: dict[str, Any]
+    rejected: dict[str, str]
+    several: bool
+
+
+def fine_tune(
+    images: Path, labels: Path, start: Path, folder: Path, report: Path, *, minutes: float | None = None
+) -> Trained:
+    """Train a model on with a user's own images, and measure both models on images that were held out.
+
+    Args:
+        images: Folder of the images.
+        labels: Folder of their nuclei; see `pair_images`.
+        start: Folder of the model to start from.
+        folder: Folder of the new model, which does not exist yet; its name is the model's.
+        report: Folder of the report; see `write_report`.
+        minutes: Time for all trainings together; None: until the validation loss does not fall any more.
+
+    Raises:
+        InputError: The images do not suffice, or the model to start from does not find nuclei.
+        ModelError: The model to start from is damaged.
+        StorageError: Model or report cannot be written.
+    """
+    if folder_task(start) != "instance_segmentation":
+        raise InputError(f"model {start.name}: does not find nuclei, so it cannot be trained on outlined nuclei.")
+    base = replace(ModelBundle.load(start), name=start.name)
+    with TemporaryDirectory() as temporary:
+        rows: list[pd.DataFrame] = []
+        samples, rejected = pair_images(images, labels, Path(temporary), rows.append)
+        groups = group_images(rows[0])
+        assignments = choose_splits(samples, groups)
+        several = len(assignments) > 1
+        share = None if minutes is None else minutes / (len(assignments) + several)
+        tested: list[Sample] = []
+        before: dict[str, instances.Prediction] = {}
+        after: dict[str, instances.Prediction] = {}
+        for number, assignment in enumerate(assignments, start=1):
+            if several:
+                logger.info("Training %d of %d, with other images held out.", number, len(assignments) + 1)
+            work = folder.with_name(".training") / f"{folder.name}-{number}"
+            bundle = _trained(base, start, assignment, work, folder.name, share)
+            held_out = [sample for sample in assignment if sample.split == "test"]
+            tested += held_out
+            before |= predictions_of(base, held_out)
+            after |= predictions_of(bundle, held_out)
+        if several:
+            logger.info("Training %d of %d, on all images.", len(assignments) + 1, len(assignments) + 1)
+            work = folder.with_name(".training") / folder.name
+            bundle = _trained(base, start, without_test(samples, groups), work, folder.name, share)
+        bundle.save(folder)
+        results: dict[str, Result] = {
+            base.name: evaluated(base.name, tested, before),
+            folder.name: evaluated(folder.name, tested, after),
+        }
+        write_report({base.name: base.run, folder.name: bundle.run}, results, tested, report)
+    return Trained(folder, results[base.name].metrics, results[folder.name].metrics, rejected, several)
+
+
+def _trained(
+    base: ModelBundle, start: Path, samples: Sequence[Sample], work: Path, name: str, minutes: float | None
+) -> ModelBundle:
+    """Train a copy of a model on the splits train and val."""
+    run = base.run.parameters
+    known = json.loads((start / "config.json").read_text())["architecture"]
+    architecture = {**known, "pretrained": str(start), "fine_tune": True}
+    model = create_model(kind_of(base.model), architecture)
+    own = [sample for sample in samples if sample.split != "test"]
+    n_train = sum(sample.split == "train" for sample in own)
+    replayed = _replayed(base, n_train)
+    if replayed:
+        logger.info("%d images that %s was trained on are shown again, so that it does not forget.", n_train, base.name)
+    config = TrainingConfig(
+        patch_size=(run.training or {}).get("patch_size", 256),
+        batch_size=4,
+        steps_per_epoch=min(max(2 * n_train, 20), 200),
+        epochs=60,
+        learning_rate=1e-4,
+        schedule="plateau",
+        plateau_patience=4,
+        early_stopping_patience=10,
+        validation_patches=min(8 * (len(own) - n_train), 64),
+        minutes=minutes,
+        seed=_SEED,
+    )
+    bundle = train(
+        [*own, *replayed],
+        model,
+        task=instances.training(),
+        transforms=base.transforms,
+        augmenter=Augmenter.from_dict(run.augmentation) if run.augmentation else None,
+        sampling=SamplingConfig(background_probability=0.05),
+        config=config,
+        folder=work,
+        name=name,
+        parameters=architecture,
+    )
+    # The path is of this machine only.
+    recorded = bundle.run.parameters.model_copy(update={"model": {**architecture, "pretrained": start.name}})
+    bundle = replace(bundle, run=bundle.run.model_copy(update={"parameters": recorded}))
+    return tune_thresholds(bundle, own, instances.training())
+
+
+def _replayed(base: ModelBundle, count: int) -> list[Sample]:
+    """Choose images that a model was trained on, if the project has them."""
+    if not MANIFEST.is_file():
+        return []
+    seen = base.run.images_seen().get("train", set())
+    known = [sample for sample in read_manifest(MANIFEST) if sample.key in seen and sample.split == "train"]
+    return random.Random(_SEED).sample(known, min(count, len(known)))
+
+
+def better(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether a model is at least as good as another one, by mean AP (IoU 0.5 to 0.9) and by F1 (IoU 0.5)."""
+    return all(after["overall"][score] >= before["overall"][score] for score in ("ap_mean_50_90", "f1_50"))

@@ -1,0 +1,131 @@
+"""The command that trains a model on with one's own images."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tifffile
+from click.testing import CliRunner
+
+from nucseg.cli import cli
+from nucseg.finetuning import train as module
+from nucseg.images.transforms import Normalize
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.run import RunRecord
+from nucseg.training.config import TrainingConfig
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw_nuclei: Callable, small_stardist: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with ten images, and a model to start from."""
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    for number in range(10):
+        image, labels = draw_nuclei((64, 64), 6, seed=number, gap=1)
+        tifffile.imwrite(tmp_path / f"images/i{number}.tif", image)
+        tifffile.imwrite(tmp_path / f"labels/i{number}.tif", labels)
+    run = RunRecord.model_validate({"parameters": {"training": {"patch_size": 64}}})
+    ModelBundle("first", small_stardist, (Normalize(),), run).save(tmp_path / "models/first")
+    monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path / "models"))
+    monkeypatch.chdir(tmp_path)
+    short = TrainingConfig.model_validate
+    lengths = {"steps_per_epoch": 1, "epochs": 2, "validation_patches": 2}
+    monkeypatch.setattr(module, "TrainingConfig", lambda **given: short(given | lengths))
+    return tmp_path
+
+
+def train(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["train", "images", "labels", "--from", "first", *arguments])
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_on_and_compared(folder: Path) -> None:
+    ended = train("--name", "mine", "--minutes", "5")
+    assert ended.exit_code == 0, ended.output
+    assert "Scores on 2 images (held out):" in ended.output
+    run = json.loads((folder / "models/mine/run.json").read_text())
+    assert {split: len(images) for split, images in run["splits"].items()} == {"train": 6, "val": 2}
+    assert run["parameters"]["model"]["pretrained"] == "first"
+    assert "pretrained_run" in run
+    scores = {
+        name: json.loads((folder / f"evaluation-mine/{name}/metrics.json").read_text()) for name in ("first", "mine")
+    }
+    better = all(
+        scores["mine"]["overall"][score] >= scores["first"]["overall"][score] for score in ("ap_mean_50_90", "f1_50")
+    )
+    assert ("mine is at least as good as first" in ended.output) == better
+    assert ("go on using first" in ended.output) == (not better)
+    assert (folder / "evaluation-mine/report.html").is_file()
+    assert "mine" in CliRunner().invoke(cli, ["models"]).output
+
+    assert "there is a model mine already" in train("--name", "mine").output
+
+
+@pytest.mark.slow
+def test_of_few_images_each_is_held_out_in_turn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5, 10):
+        (folder / f"images/i{number}.tif").unlink()
+        (folder / f"labels/i{number}.tif").unlink()
+    trained = []
+    monkeypatch.setattr(
+        module, "_trained", lambda base, start, samples, work, *_: trained.append((work, samples)) or base
+    )
+    ended = train("--name", "mine")
+    assert ended.exit_code == 0, ended.output
+    assert "Scores on 5 images (each held out in turn):" in ended.output
+    assert [work.name for work, _ in trained] == ["mine-1", "mine-2", "mine-3", "mine-4", "mine"]
+    assert {sample.split for sample in trained[-1][1]} == {"train", "val"}
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("--name", "first"), "there is a model first already"),
+        (("--name", "a/b"), "--name: 'a/b' is not allowed"),
+        (("--name", "mine", "-o", "there"), "report.html: exists"),
+    ],
+)
+def test_nothing_is_overwritten(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    (folder / "there").mkdir()
+    (folder / "there/report.html").write_text("kept")
+    ended = train(*arguments)
+    assert ended.exit_code == 1
+    assert said in ended.output
+    assert len(ended.output.splitlines()) == 1
+    assert (folder / "there/report.html").read_text() == "kept"
+    assert [each.name for each in (folder / "models").iterdir()] == ["first"]
+
+
+def test_images_that_the_model_was_trained_on_are_shown_again(
+    folder: Path, make_sample: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [make_sample(image_id=str(number), split="train") for number in range(30)]
+    monkeypatch.setattr(module, "MANIFEST", folder / "images/i0.tif")
+    monkeypatch.setattr(module, "read_manifest", lambda _: known)
+    base = ModelBundle("first", None, (), RunRecord(splits={"train": [sample.key for sample in known[:20]]}))
+    found = module._replayed(base, 6)
+    assert len(found) == 6
+    assert {sample.key for sample in found} <= {sample.key for sample in known[:20]}
+    assert module._replayed(base, 6) == found
+    assert len(module._replayed(base, 100)) == 20
+
+
+def test_a_time_limit_stops_before_an_epoch_that_would_end_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from nucseg.training import callbacks
+
+    now = [0.0]
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    limit = callbacks.TimeLimit(100)
+    limit.set_model(SimpleNamespace(stop_training=False))
+    limit.on_train_begin()
+    stopped = []
+    for epoch in range(3):
+        limit.on_epoch_begin(epoch)
+        now[0] += 30
+        limit.on_epoch_end(epoch)
+        stopped.append(limit.model.stop_training)
+    assert stopped == [False, False, True]

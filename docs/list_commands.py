@@ -38,6 +38,7 @@ TITLES: dict[str, str | None] = {
     "needs BBBC038 on disk": PAGES,
     "examples with files of your own": PAGES,
     "needs AMi-Br on disk": "tests/test_kedro_run.py",
+    "needs five images": "tests/finetuning/test_train.py",
     "needs slides": "tests/commands/test_mitoses.py",
     "needs a slide": "tests/commands/test_slides.py",
     "needs stacks": "tests/commands/test_stacks.py",

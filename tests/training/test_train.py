@@ -195,7 +195,8 @@ def test_the_record_tells_where_the_model_came_from(drawn, samples, tmp_path, ca
     assert len(run.data_sha256) == 64
     assert run.precision in ("float32", "bfloat16")
     assert {"nucseg", "tensorflow", "python"} <= set(run.versions)
-    assert list((tmp_path / "tensorboard").rglob("events*"))
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    assert list((tmp_path / "tensorboard" / checkpoint.stem).rglob("events*"))
     for said in (
         "Train on 3 images (2 fluorescence, 1 histology)",
         "Device:",

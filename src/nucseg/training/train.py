@@ -103,7 +103,7 @@ def train(
         augmenter: Changes the training patches, or None.
         sampling: Which patches of which images are drawn.
         config: Size of patches, optimizer, schedule, stopping.
-        folder: Where `checkpoints/` and `tensorboard/` go.
+        folder: Gets `checkpoints/<identity>.npz` and `tensorboard/<identity>/`, of each different training its own.
         name: Name of the bundle.
         parameters: The model's configuration (architecture, initial weights), as JSON types; part of the identity of a
             training, and of its record.
@@ -131,11 +131,11 @@ def train(
         )
     settings = _settings(parameters, sampling, config, transforms, augmenter)
     digest = data_digest([*training, *validation])
-    callbacks = make_callbacks(config, folder / "tensorboard")
     # Random weights follow from the seed; a pretrained model's may change under the same name.
     first_weights = model.keras_model.get_weights() if parameters.get("pretrained") else []
     parent_run = load_parent_run(parameters.get("pretrained"))
     identity = _identity(settings, digest, first_weights)
+    callbacks = make_callbacks(config, folder / "tensorboard" / identity)
     checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
     checkpoint.load_history()
 

@@ -149,6 +149,12 @@ def test_channel_and_scale_travel_with_the_task(server, make_worker, image, monk
     assert (found["status"], found["nuclei"]) == ("FINISHED", len(server.predictor.predict(image)))
     assert (nothing["status"], nothing["nuclei"]) == ("FINISHED", 0)
     assert scales == [0.5, "auto"]
+    rows = list(csv.DictReader(io.StringIO(server.get(f"/masks/{tasks[0]}", params={"format": "table"}).text)))
+    labels = server.predictor.predict(image).labels
+    for row in rows:
+        assert float(row["nucleus_mean_GFP"]) == 0
+        assert float(row["nucleus_mean_DAPI"]) == pytest.approx(image[labels == int(row["label"])].mean())
+    assert "intensity_mean" not in rows[0]
     assert "holds 2 channels (GFP, DAPI); choose one" in unchosen["error"]
     assert "has no channel 'RFP'; allowed are GFP, DAPI" in missing["error"]
     assert server.post("/tasks", data=file.getvalue(), headers=TIFF, params={"scale": 99}).status_code == 400

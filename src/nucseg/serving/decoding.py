@@ -25,6 +25,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.streams import without_file
 from nucseg.core.window import Window
 from nucseg.images.io import open_stream
+from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.serving.errors import TooLargeError
 from nucseg.serving.limits import DECODE_BYTES, Cost, check_size
@@ -46,7 +47,7 @@ def decode_upload(
     *,
     name: str = "image",
     waiting: Callable[[], None] = lambda: None,
-    channel: str | None = None,
+    channel: Channel = None,
 ) -> ImageSource:
     """Decode an upload within limits into a temporary file.
 
@@ -94,9 +95,7 @@ def _file(upload: IO[bytes]) -> Iterator[IO[bytes]]:
         yield upload
 
 
-def _run(
-    cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], None], channel: str | None = None
-) -> Any:
+def _run(cost: Cost, name: str, upload: int, target: int, waiting: Callable[[], None], channel: Channel = None) -> Any:
     """Decode in another process and return its description of the image."""
     receiver, sender = _processes.Pipe(duplex=False)
     with receiver:
@@ -152,7 +151,7 @@ def _received(*handles: Any) -> list[int]:
     return [handle.detach() for handle in handles]
 
 
-def _decode(connection: Connection, files: list[int], cost: Cost, name: str, channel: str | None) -> None:
+def _decode(connection: Connection, files: list[int], cost: Cost, name: str, channel: Channel) -> None:
     """Decode from one open file into another, and send the image's facts, or the error."""
     upload, target = files
     answer: Any
@@ -186,7 +185,7 @@ def _bound(cost: Cost) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def _written(stream: IO[bytes], file: IO[bytes], name: str, channel: str | None) -> ImageSource:
+def _written(stream: IO[bytes], file: IO[bytes], name: str, channel: Channel) -> ImageSource:
     """Write the pixels; return the image without them."""
     with _reading(name):
         source = open_stream(without_file(stream), name, channel)

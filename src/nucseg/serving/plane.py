@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from nucseg.core.checks import check_image
 from nucseg.core.window import Window
+from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
 from nucseg.inference.options import PredictOptions
+from nucseg.measurements.field import MeasuredChannel
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.serving.decoding import decode_upload
 from nucseg.serving.errors import TooLargeError
@@ -112,6 +114,25 @@ class DataPlane:
         with _enough_memory():
             return predictor.predict_source(source, options, progress=progress), source
 
+    def channels(
+        self, upload: IO[bytes], source: ImageSource, waiting: Callable[[], None] = lambda: None
+    ) -> tuple[MeasuredChannel, ...]:
+        """Open all channels of an upload of which one was chosen.
+
+        Args:
+            upload: As in `predict`.
+            source: The upload, as `predict_source` returned it.
+            waiting: As in `open`.
+
+        Raises:
+            InputError: One cannot be read.
+        """
+        return tuple(
+            # A number that stands for a name of its own is the place of the channel.
+            MeasuredChannel(name, self.open(upload, waiting, number if name == str(number) else name))
+            for number, name in enumerate(source.channels)
+        )
+
     def decode(self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None) -> NDArray:
         """Decode an upload within the limits; see `nucseg.images.io.decode_image`.
 
@@ -129,7 +150,7 @@ class DataPlane:
         return image
 
     def open(
-        self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None, channel: str | None = None
+        self, upload: IO[bytes], waiting: Callable[[], None] = lambda: None, channel: Channel = None
     ) -> ImageSource:
         """Decode an upload within the limits into a temporary file, which is read in pieces.
 

@@ -1,6 +1,6 @@
 """What becomes of the result of one image: files, one a format. A task's formats are those of its answers."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ import numpy as np
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
-from nucseg.measurements.field import Field
+from nucseg.measurements.field import Field, MeasuredChannel
 from nucseg.reporting.formats.registry import FORMATS, write_format
+from nucseg.reporting.options import MEASURED
 
 _BAND = 1024  # rows
 _MEDIA_TYPES = {
@@ -31,11 +32,13 @@ class ResultFile:
 
     Attributes:
         name: Below the result's folder.
-        write: Writes what was found in an image to a path.
+        write: Writes what was found in an image, and measured in its channels, to a path.
+        measures: Whether it holds intensities of channels.
     """
 
     name: str
-    write: Callable[[Any, ImageSource, Path], object]
+    write: Callable[[Any, ImageSource, Sequence[MeasuredChannel], Path], object]
+    measures: bool = False
 
     @property
     def media_type(self) -> str:
@@ -43,7 +46,13 @@ class ResultFile:
         return _MEDIA_TYPES[Path(self.name).suffix]
 
 
-def write_result(found: Any, source: ImageSource, folder: Path, files: Iterable[ResultFile]) -> list[Path]:
+def write_result(
+    found: Any,
+    source: ImageSource,
+    folder: Path,
+    files: Iterable[ResultFile],
+    channels: Sequence[MeasuredChannel] = (),
+) -> list[Path]:
     """Write what was found in one image.
 
     Args:
@@ -51,6 +60,7 @@ def write_result(found: Any, source: ImageSource, folder: Path, files: Iterable[
         source: The image.
         folder: An empty one.
         files: The files to write.
+        channels: What is measured; without any, the image itself.
 
     Returns:
         Their paths, in the same order.
@@ -58,11 +68,11 @@ def write_result(found: Any, source: ImageSource, folder: Path, files: Iterable[
     paths = []
     for file in files:
         paths.append(folder / file.name)
-        file.write(found, source, paths[-1])
+        file.write(found, source, channels, paths[-1])
     return paths
 
 
-def _write_mask(nuclei: StitchedLabels, source: ImageSource, path: Path) -> None:
+def _write_mask(nuclei: StitchedLabels, source: ImageSource, channels: Sequence[MeasuredChannel], path: Path) -> None:
     mask = np.zeros(nuclei.shape, np.uint8)
     for top in range(0, nuclei.shape[0], _BAND):
         window = Window(top, 0, min(top + _BAND, nuclei.shape[0]), nuclei.shape[1])
@@ -70,11 +80,20 @@ def _write_mask(nuclei: StitchedLabels, source: ImageSource, path: Path) -> None
     path.write_bytes(imagecodecs.png_encode(mask))
 
 
-def _write_nuclei(format_name: str, nuclei: StitchedLabels, source: ImageSource, path: Path) -> None:
-    write_format(format_name, Field(nuclei, source, "nuclei"), path.parent)[-1].rename(path)
+def _write_nuclei(
+    format_name: str,
+    nuclei: StitchedLabels,
+    source: ImageSource,
+    channels: Sequence[MeasuredChannel],
+    path: Path,
+) -> None:
+    field = Field(nuclei, source, "nuclei", tuple(channels))
+    write_format(format_name, field, path.parent)[-1].rename(path)
 
 
-def _write_mitoses(suffix: str, mitoses: Any, source: ImageSource, path: Path) -> None:
+def _write_mitoses(
+    suffix: str, mitoses: Any, source: ImageSource, channels: Sequence[MeasuredChannel], path: Path
+) -> None:
     from nucseg.reporting.mitoses.files import FILES  # imports much that a server of nuclei does not need
 
     FILES[suffix](mitoses, source, path, "slide")
@@ -84,7 +103,9 @@ NUCLEI: Mapping[str, ResultFile] = {
     "mask": ResultFile("mask.png", _write_mask),
     **{
         format_name: ResultFile(
-            f"{format_name}{FORMATS[format_name].suffixes[-1]}", partial(_write_nuclei, format_name)
+            f"{format_name}{FORMATS[format_name].suffixes[-1]}",
+            partial(_write_nuclei, format_name),
+            measures=format_name in MEASURED,
         )
         for format_name in ("labels", "rle", "coco", "geojson", "table")
     },

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nucseg.core.errors import InputError, ModelError
+from nucseg.measurements.field import MeasuredChannel
 from nucseg.serving.errors import UnavailableError, fault_of_machine
 from nucseg.serving.jobs.queue import JobQueue, upload_key
 from nucseg.serving.jobs.schema import Job
@@ -170,7 +171,10 @@ class Worker:
                     progress=lambda done: self._report(claim, done),
                 )
                 wanted = [self._queue.files[given] for given in self._queue.formats(job)]
-                files = write_result(found, source, results, wanted)
+                channels: tuple[MeasuredChannel, ...] = ()
+                if job.channel is not None and any(file.measures for file in wanted):
+                    channels = self._plane.channels(stream, source, lambda: self._report(claim, claim.progress))
+                files = write_result(found, source, results, wanted, channels)
             # A separate folder for each attempt: one that lost its lease never touches what another one publishes.
             result = f"{job.id}/{uuid.uuid4()}"
             for file in files:

@@ -221,7 +221,7 @@ def test_labels_of_any_integer_dtype_are_read(dtype):
 @pytest.mark.parametrize(
     "labels, message",
     [
-        (GREY.astype(np.float32), "dtype float32 is not a label image"),
+        (GREY + np.float32(0.5), "dtype float32 is not a label image"),
         (RGB, r"shape \(20, 30, 3\) is not a label image"),
         (np.array([[0, -3]], np.int32), "negative label -3"),
         (np.array([[0, 2**31]], np.uint32), "contains the label 2147483648"),

@@ -155,7 +155,8 @@ def test_channel_and_scale_travel_with_the_task(server, make_worker, image, monk
         assert float(row["nucleus_mean_GFP"]) == 0
         assert float(row["nucleus_mean_DAPI"]) == pytest.approx(image[labels == int(row["label"])].mean())
     assert "intensity_mean" not in rows[0]
-    assert "holds 2 channels (GFP, DAPI); choose one" in unchosen["error"]
+    assert "holds 2 channels (GFP, DAPI); choose one with --channel" in unchosen["error"]
+    assert "or ?channel= of POST /tasks" in unchosen["error"]
     assert "has no channel 'RFP'; allowed are GFP, DAPI" in missing["error"]
     assert server.post("/tasks", data=file.getvalue(), headers=TIFF, params={"scale": 99}).status_code == 400
 

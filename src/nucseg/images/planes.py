@@ -111,7 +111,8 @@ def choose_planes(
     if names not in ([*COLOURS], [*COLOURS, ALPHA]):
         raise InputError(
             f"{name}: holds {count} {_KINDS[axes[place]]} ({_called(count, channel_names)}); choose one with --channel "
-            "NAME or NUMBER on the command line, or save the image to use as a separate file, grey or RGB."
+            "NAME or NUMBER on the command line, channel= in Python or ?channel= of POST /tasks, or save the image to "
+            "use as a separate file, grey or RGB."
         )
     index[place] = axes[place]
     return Planes(tuple(index), (*size, count), channels)

@@ -15,7 +15,13 @@ _TILED, _LAST = 4, 5  # levels that are made of tiles, each half the size of the
 
 
 def write_large_slide(
-    path: Path, side: int, blocks: list[tuple[int, int]], texture: NDArray[np.uint8], size: float = 0.25
+    path: Path,
+    side: int,
+    blocks: list[tuple[int, int]],
+    texture: NDArray[np.uint8],
+    *,
+    size: float = 0.25,
+    noise: float = 0.0,
 ) -> None:
     """Write a slide in Aperio's form, with JPEG tiles: glass with blocks of tissue, and levels of 1/2, 1/4, 1/8, 1/32.
 
@@ -25,13 +31,14 @@ def write_large_slide(
         blocks: Row and column of each block of tissue, in blocks.
         texture: The tissue, `(TILE, TILE, 3)`, which is repeated.
         size: Micrometres per pixel.
+        noise: Standard deviation of the grey values of glass; without any, networks may skip it by themselves.
     """
     facts = f"Aperio Image Library v12.0.15\n{side}x{side} JPEG/RGB|AppMag = 40|MPP = {size}"
     options = {"photometric": "rgb", "compression": "jpeg", "tile": (TILE, TILE), "metadata": None}
     with tifffile.TiffWriter(path, bigtiff=True) as file:
         for level in range(_TILED):
             length = side // 2**level
-            tiles = _tiles(-(-length // TILE), level, blocks, texture)
+            tiles = _tiles(-(-length // TILE), level, blocks, texture, noise)
             file.write(tiles, shape=(length, length, 3), dtype=np.uint8, description=facts, **options)
             if level == 0:
                 thumbnail = np.full((64, 64, 3), _GLASS, np.uint8)
@@ -50,11 +57,15 @@ def _reduced(texture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.rint(cells.mean((1, 3))).astype(np.uint8)
 
 
-def _tiles(count: int, level: int, blocks: list[tuple[int, int]], texture: NDArray[np.uint8]) -> Iterator[bytes]:
+def _tiles(
+    count: int, level: int, blocks: list[tuple[int, int]], texture: NDArray[np.uint8], noise: float
+) -> Iterator[bytes]:
     tissue = np.tile(_reduced(texture, 2**level), (2**level, 2**level, 1))
+    grains = np.random.default_rng(0).normal(0, noise, (TILE, TILE, 1))
+    plain = (np.full((TILE, TILE, 3), _GLASS) + grains).clip(0, 254).astype(np.uint8)
     glass, stained = (
         imagecodecs.jpeg_encode(pixels, level=80, colorspace="rgb", outcolorspace="ycbcr", subsampling="444")
-        for pixels in (np.full((TILE, TILE, 3), _GLASS, np.uint8), tissue)
+        for pixels in (plain, tissue)
     )
     held = {(row, column) for row, column in blocks}
     per_block = (BLOCK >> level) // TILE

@@ -5,19 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from distributed import Client
 from scipy import ndimage
 
 from fake_segmenter import FakeSegmenter
 from nucseg.core.types import Instances
+from nucseg.images.open import open_image
 from nucseg.images.source import array_source
 from nucseg.images.transforms import Normalize
+from nucseg.inference import cluster
+from nucseg.inference.cluster import DaskEngine
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
-from slides import halved
+from slides import halved, write_slide
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +112,22 @@ def test_the_scale_is_estimated_in_the_tissue_where_the_pixel_size_is_unknown(sl
     assert job.scale == 1
     assert len(found) == truth.max()
     assert read.mean() < 0.6
+
+
+def test_a_cluster_finds_the_same_nuclei_in_the_tissue_of_a_level(tmp_path, monkeypatch, draw_nuclei):
+    image = np.full((640, 960, 3), 240, np.uint8)
+    image[128:448, 64:464] = draw_nuclei(
+        (320, 400), 25, seed=3, noise=0, gap=8, radius=(9.0, 14.0), modality="histology"
+    )[0]
+    source = open_image(write_slide(tmp_path, image, 0.25))
+    model = FakeSegmenter(dark_parts, stride=8, halo=24, max_side=1536)
+    predictor = Predictor(ModelBundle("fake", model, (Normalize(pmin=0, pmax=100),)))
+    job = predictor.job(source, PredictOptions(precision="float32", tile=64))
+    assert job.level == 1
+    assert job.empty
+    here = predict_tiled(job, LocalEngine())
+    monkeypatch.setattr(cluster, "_predictor", lambda *_: predictor)
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+        there = predict_tiled(job, DaskEngine(client, tmp_path, predictor))
+    assert len(here) == 25
+    np.testing.assert_array_equal(there.instances().labels, here.instances().labels)

@@ -17,6 +17,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
 from nucseg.datasets.manifest import read_manifest
 from nucseg.datasets.paired import pair_images
+from nucseg.finetuning.sizes import as_seen
 from nucseg.finetuning.splits import choose_splits, group_images, without_test
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.registry import create_model, folder_task, kind_of
@@ -75,7 +76,7 @@ def fine_tune(
     with TemporaryDirectory() as temporary:
         rows: list[pd.DataFrame] = []
         samples, rejected = pair_images(images, labels, Path(temporary), rows.append)
-        groups = group_images(rows[0])
+        groups, seen = group_images(rows[0]), Path(temporary) / "seen"
         assignments = choose_splits(samples, groups)
         several = len(assignments) > 1
         share = None if minutes is None else minutes / (len(assignments) + several)
@@ -86,7 +87,7 @@ def fine_tune(
             if several:
                 logger.info("Training %d of %d, with other images held out.", number, len(assignments) + 1)
             work = folder.with_name(".training") / f"{folder.name}-{number}"
-            bundle = _trained(base, start, assignment, work, folder.name, share)
+            bundle = _trained(base, start, as_seen(assignment, seen), work, folder.name, share)
             held_out = [sample for sample in assignment if sample.split == "test"]
             tested += held_out
             before |= predictions_of(base, held_out)
@@ -94,7 +95,7 @@ def fine_tune(
         if several:
             logger.info("Training %d of %d, on all images.", len(assignments) + 1, len(assignments) + 1)
             work = folder.with_name(".training") / folder.name
-            bundle = _trained(base, start, without_test(samples, groups), work, folder.name, share)
+            bundle = _trained(base, start, as_seen(without_test(samples, groups), seen), work, folder.name, share)
         bundle.save(folder)
         results: dict[str, Result] = {
             base.name: evaluated(base.name, tested, before),

@@ -84,12 +84,12 @@ def test_a_model_predicts_the_same_after_loading(tmp_path: Path) -> None:
 
     architecture = {"in_channels": 1, "n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8}
     bundle = ModelBundle("mine", create_model("stardist", architecture), parse_transforms([]), RunRecord(seed=3))
-    dataset = ModelDataset(filepath=str(tmp_path / "model"))
+    dataset = ModelDataset(filepath=str(tmp_path / "new"))
     assert not dataset.exists()
     dataset.save(bundle)
     assert dataset.exists()
     loaded = dataset.load()
-    assert (loaded.name, loaded.run) == ("mine", RunRecord(seed=3))
+    assert (loaded.name, loaded.run) == ("new", RunRecord(seed=3))
     image = np.random.default_rng(0).random((32, 32, 1), np.float32)
     before, after = (predict_whole(each.model, [image], score_threshold=0.3)[0] for each in (bundle, loaded))
     assert np.array_equal(before.labels, after.labels)

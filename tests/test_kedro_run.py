@@ -39,6 +39,7 @@ SHORT = {
         "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
     },
     "mitosis": {
+        "name": "mitosis",
         "architecture": {"network": "small", "pretrained": None},
         "training": {"batch_size": 4, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 4},
     },

@@ -123,6 +123,7 @@ def _score(run: Callable, samples: list[Sample]) -> dict[str, Any]:
             "stardist.candidates": _perfect_candidates(samples),
             "samples": samples,
             "params:model_evaluation": EvaluationConfig(),
+            "stardist.run": {"model": "stardist"},
         },
     )
 
@@ -203,6 +204,7 @@ def test_two_models_are_drawn_where_they_differ(run: Callable, samples: list) ->
                 f"{model}.candidates": candidates,
                 "samples": samples,
                 "params:model_evaluation": EvaluationConfig(),
+                f"{model}.run": {"model": model},
             },
         )
         parts |= made | {f"{model}.candidates": candidates, f"{model}.run": {"model": model}}

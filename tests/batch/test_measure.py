@@ -239,9 +239,6 @@ def test_what_cannot_be_refined_is_said_and_stays(run, field, tmp_path):
     "options, said",
     [
         ({"measure": ("all",), "formats": ("labels",)}, "must include table or .* or spatialdata, which measure"),
-            {"measure": ("all",), "formats": ("labels",)},
-            "must include table or geojson or geojson_zip or spatialdata, which measure",
-        ),
         ({"expand": 5, "formats": ("labels",)}, "or cells, which expand needs"),
         ({"expand": 5}, r"formats: \('labels',\) is not allowed"),
         ({"formats": ("cells",)}, "which needs expand"),

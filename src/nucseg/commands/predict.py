@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nucseg.commands.options import field_options, given
-from nucseg.commands.run import check_run, engine_options, found_images, on_engine
+from nucseg.commands.run import check_run, engine_options, found_images, on_engine, report_image, summary_line
 from nucseg.core.validation import checked
 from nucseg.reporting.formats.registry import FORMATS
 from nucseg.reporting.options import BatchOptions
@@ -55,28 +55,13 @@ def predict(
         return predict_images(found, output, predictor, engine, options, model=folder, progress=_report)
 
     outcomes = on_engine(run, workers, scheduler, folder, predictor)
-    click.echo(_summary(outcomes, output, options.formats, time.perf_counter() - started))
+    results = [output / "summary.csv"]
+    if not all(outcome.error for outcome in outcomes):
+        results += [output / ("table.csv" if each == "table" else each) for each in options.formats]
+    click.echo(summary_line(outcomes, results, time.perf_counter() - started))
     if not all(outcome.is_whole for outcome in outcomes):
         sys.exit(1)
 
 
 def _report(outcome: "ImageResult") -> None:
-    if outcome.error:
-        click.echo(f"Failed: {outcome.error}", err=True)
-        return
-    if outcome.incomplete:
-        click.echo(f"Incomplete: {outcome.incomplete}", err=True)
-    how = "finished by an earlier run" if outcome.skipped else f"{outcome.seconds:.1f} s"
-    click.echo(f"{outcome.name}: {outcome.nuclei} nuclei, {how}")
-    for note in outcome.notes:
-        click.echo(f"  Note: {note}")
-
-
-def _summary(outcomes: "list[ImageResult]", output: Path, formats: tuple[str, ...], seconds: float) -> str:
-    failed = sum(1 for outcome in outcomes if outcome.error)
-    nuclei = sum(outcome.nuclei or 0 for outcome in outcomes)
-    images = f"{len(outcomes)} image{'' if len(outcomes) == 1 else 's'}{f' ({failed} failed)' if failed else ''}"
-    results = [output / "summary.csv"]
-    if failed < len(outcomes):
-        results += [output / ("table.csv" if each == "table" else each) for each in formats]
-    return f"{images}, {nuclei} nuclei in {seconds:.0f} s -> {', '.join(map(str, results))}"
+    report_image(outcome, ", finished by an earlier run" if outcome.skipped else f", {outcome.seconds:.1f} s")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nucseg.commands.options import field_options, given
+from nucseg.commands.run import report_image, summary_line
 from nucseg.reporting.options import BatchOptions
 
 if TYPE_CHECKING:
-    from nucseg.batch.result import ImageResult
+    pass
 
 
 @click.command()
@@ -47,21 +48,7 @@ def refine(results: Path, **fields: Any) -> None:
     started = time.perf_counter()
     from nucseg.batch.refine import refine_results
 
-    outcomes = refine_results(results, given(fields), progress=_report)
-    failed = sum(1 for outcome in outcomes if outcome.error)
-    nuclei = sum(outcome.nuclei or 0 for outcome in outcomes)
-    images = f"{len(outcomes)} image{'' if len(outcomes) == 1 else 's'}{f' ({failed} failed)' if failed else ''}"
-    click.echo(f"{images}, {nuclei} nuclei in {time.perf_counter() - started:.0f} s -> {results / 'summary.csv'}")
+    outcomes = refine_results(results, given(fields), progress=report_image)
+    click.echo(summary_line(outcomes, [results / "summary.csv"], time.perf_counter() - started))
     if not all(outcome.is_whole for outcome in outcomes):
         sys.exit(1)
-
-
-def _report(outcome: "ImageResult") -> None:
-    if outcome.error:
-        click.echo(f"Failed: {outcome.error}", err=True)
-        return
-    if outcome.incomplete:
-        click.echo(f"Incomplete: {outcome.incomplete}", err=True)
-    click.echo(f"{outcome.name}: {outcome.nuclei} nuclei")
-    for note in outcome.notes:
-        click.echo(f"  Note: {note}")

@@ -1,7 +1,7 @@
 """Code shared by the commands that predict images."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,3 +91,28 @@ def found_images(images: tuple[str, ...], results: list[Path]) -> "list[FoundIma
             click.echo(f"Failed: {image.error}", err=True)
         sys.exit(1)
     return list(found.images)
+
+
+def report_image(outcome: "ImageResult", how: str = "") -> None:
+    """Print the outcome of an image.
+
+    Args:
+        outcome: The outcome.
+        how: What stands behind the number of nuclei.
+    """
+    if outcome.error:
+        click.echo(f"Failed: {outcome.error}", err=True)
+        return
+    if outcome.incomplete:
+        click.echo(f"Incomplete: {outcome.incomplete}", err=True)
+    click.echo(f"{outcome.name}: {outcome.nuclei} nuclei{how}")
+    for note in outcome.notes:
+        click.echo(f"  Note: {note}")
+
+
+def summary_line(outcomes: "Sequence[ImageResult]", results: Sequence[Path], seconds: float) -> str:
+    """Return the last line of a run: how many images and nuclei there are, and where the results lie."""
+    failed = sum(1 for outcome in outcomes if outcome.error)
+    nuclei = sum(outcome.nuclei or 0 for outcome in outcomes)
+    images = f"{len(outcomes)} image{'' if len(outcomes) == 1 else 's'}{f' ({failed} failed)' if failed else ''}"
+    return f"{images}, {nuclei} nuclei in {seconds:.0f} s -> {', '.join(map(str, results))}"

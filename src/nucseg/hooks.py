@@ -50,7 +50,7 @@ class ParameterChecks:
 
 
 class ModelNames:
-    """Gives what is read and written of each model its folder, so that no training replaces another model."""
+    """Stores what is read and written of each model under its name, so that no training replaces another model."""
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:

@@ -20,15 +20,9 @@ from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.models.bundle import ModelBundle
-from nucseg.models.precision import use_precision
 from slides import halved, write_slide
 
-
-@pytest.fixture(autouse=True)
-def _every_pyramid_is_a_slide(monkeypatch):
-    monkeypatch.setattr("nucseg.images.source.SLIDE_PIXELS", 0)
-    yield
-    use_precision("float32")
+pytestmark = pytest.mark.usefixtures("every_pyramid_is_a_slide")
 
 
 def dark_parts(image):

@@ -9,23 +9,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.files import atomic_files
 from nucseg.core.types import Sample
 from nucseg.datasets.paired import pair_images
-from nucseg.images.io import read_image
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.registry import folder_task
 from nucseg.models.run import RunRecord
 from nucseg.params import EvaluationConfig
 from nucseg.reporting.config import VisualizationConfig
-from nucseg.reporting.html import Differences, render_report
+from nucseg.reporting.html import render_report
 from nucseg.reporting.page import ModelReport
-from nucseg.reporting.selection import choose_differences, choose_images, image_keys
+from nucseg.reporting.selection import choose_images
 from nucseg.tasks import instances
+from nucseg.tasks.sections import Section, draw_differences, image_drawer
 
 REPORT = "report.html"
 _EVALUATION = EvaluationConfig()
@@ -39,12 +38,10 @@ class Evaluated:
     Attributes:
         metrics: The content of `metrics.json` of each model, in the order of the models.
         rejected: Why images were left out, by name.
-        files: What was written.
     """
 
     metrics: list[dict[str, Any]]
     rejected: dict[str, str]
-    files: list[Path]
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,12 @@ def evaluate_models(models: Mapping[str, Path], images: Path, labels: Path, outp
         if folder_task(folder) != "instance_segmentation":
             raise InputError(f"model {name}: does not find nuclei, so it cannot be evaluated on outlined nuclei.")
     with TemporaryDirectory() as temporary:
-        samples, rejected = pair_images(images, labels, Path(temporary))
+        paired = pair_images(images, labels, Path(temporary))
+        samples = paired.samples
         bundles = {name: replace(ModelBundle.load(folder), name=name) for name, folder in models.items()}
         results = {name: evaluated(name, samples, predictions_of(bundle, samples)) for name, bundle in bundles.items()}
-        files = write_report({name: bundle.run for name, bundle in bundles.items()}, results, samples, output)
-    return Evaluated([result.metrics for result in results.values()], rejected, files)
+        write_report({name: bundle.run for name, bundle in bundles.items()}, results, samples, output)
+    return Evaluated([result.metrics for result in results.values()], paired.rejected)
 
 
 def check_report(output: Path) -> None:
@@ -121,7 +119,7 @@ def evaluated(name: str, samples: Sequence[Sample], predictions: Mapping[str, in
 
 def write_report(
     runs: Mapping[str, RunRecord], results: Mapping[str, Result], samples: Sequence[Sample], output: Path
-) -> list[Path]:
+) -> None:
     """Write the report of some models, and the scores of each.
 
     Args:
@@ -130,13 +128,13 @@ def write_report(
         samples: The images.
         output: As of `evaluate_models`.
 
-    Returns:
-        The files.
-
     Raises:
         StorageError: They cannot be written.
     """
-    page = _page(runs, results, samples)
+    sections = [_section(result, runs[name], samples) for name, result in results.items()]
+    _, differences = draw_differences(sections, _PICTURES)
+    reports = [section.report for section in sections]
+    page = render_report(reports, datetime.now().astimezone(), differences, instances.PAGE)
     tables = [f"{name}/{file}" for name in runs for file in ("metrics.json", "per_image.csv")]
     with atomic_files(output, [REPORT, *tables]) as folder:
         (folder / REPORT).write_text(page, "utf-8")
@@ -144,25 +142,10 @@ def write_report(
             (folder / name).mkdir(exist_ok=True)
             (folder / name / "metrics.json").write_text(json.dumps(result.metrics, indent=2, allow_nan=False))
             result.per_image.to_csv(folder / name / "per_image.csv", index=False)
-    return [output / name for name in (REPORT, *tables)]
 
 
-def _page(runs: Mapping[str, RunRecord], results: Mapping[str, Result], samples: Sequence[Sample]) -> str:
-    by_key = {sample.key: sample for sample in samples}
-
-    def draw(result: Result, key: str) -> Image.Image:
-        row = result.per_image.set_index(image_keys(result.per_image)).loc[key]
-        facts = {str(column): value for column, value in row.items()}
-        sample = by_key[key]
-        image, truth = read_image(sample.image_path), instances.read_truth(sample)
-        return instances.draw(image, truth, result.predictions[key], facts, _PICTURES)
-
-    reports = []
-    for name, result in results.items():
-        choices = choose_images(result.per_image, _PICTURES)
-        shown = {choice.key: draw(result, choice.key) for choice in choices}
-        report = ModelReport(result.metrics, result.per_image, runs[name], choices, shown, sizes=result.sizes)
-        reports.append(report)
-    choices = choose_differences({name: result.per_image for name, result in results.items()}, _PICTURES)
-    pictures = {choice.key: {name: draw(each, choice.key) for name, each in results.items()} for choice in choices}
-    return render_report(reports, datetime.now().astimezone(), Differences(choices, pictures), instances.PAGE)
+def _section(result: Result, run: RunRecord, samples: Sequence[Sample]) -> Section:
+    draw = image_drawer(instances, result.predictions.__getitem__, samples, result.per_image, _PICTURES)
+    choices = choose_images(result.per_image, _PICTURES)
+    shown = {choice.key: draw(choice.key) for choice in choices}
+    return Section(ModelReport(result.metrics, result.per_image, run, choices, shown, sizes=result.sizes), draw)

@@ -31,9 +31,10 @@ def predict(
 ) -> None:
     """Find the nuclei in images of any size.
 
-    INPUT is an image, a folder, a pattern such as 'slides/*.tif', an OME-Zarr plate, or a URL (s3://, https://). Any
-    TIFF, PNG, JPEG or OME-Zarr image can be read. Results are written to OUTPUT/<format>/<image>.<suffix>, with one row
-    per image in OUTPUT/summary.csv and, with the format table, all nuclei in OUTPUT/table.csv.
+    INPUT is an image, a folder, a pattern such as 'slides/*.tif', an OME-Zarr plate, or a URL (s3://, https://).
+    Any TIFF, PNG, JPEG or OME-Zarr image can be read, and with extra packages slides and files of microscopes.
+    Results are written to OUTPUT/<format>/<image>.<suffix>, with one row per image in OUTPUT/summary.csv and, with
+    the format table, all nuclei in OUTPUT/table.csv.
 
     If an image fails, the others are still processed, and the exit status is 1.
     """

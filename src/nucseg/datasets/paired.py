@@ -1,6 +1,6 @@
 """Images and their outlined nuclei in two folders, as samples of the dataset `own`."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,19 +18,28 @@ from nucseg.images.io import write_image, write_labels
 _CONFIG = ProcessingConfig(transforms=())
 
 
-def pair_images(
-    images: Path, labels: Path, folder: Path, facts: Callable[[pd.DataFrame], None] = lambda rows: None
-) -> tuple[list[Sample], dict[str, str]]:
+@dataclass(frozen=True)
+class Paired:
+    """Images of which the nuclei are known.
+
+    Attributes:
+        samples: The samples, all of the test split.
+        facts: Their rows of `CONVERTED_COLUMNS`.
+        rejected: Why others were left out, by name.
+    """
+
+    samples: list[Sample]
+    facts: pd.DataFrame
+    rejected: dict[str, str]
+
+
+def pair_images(images: Path, labels: Path, folder: Path) -> Paired:
     """Convert images and their nuclei to the canonical form, as `data_processing` does.
 
     Args:
         images: Folder of the images.
         labels: Folder of the nuclei: files that `nucseg.datasets.annotations` reads, named like the images.
         folder: Where converted images, labels and manifest are written.
-        facts: Called with the facts of the samples, one row each, in columns `CONVERTED_COLUMNS`.
-
-    Returns:
-        The samples, all of the test split, and why others were left out, by name.
 
     Raises:
         InputError: A folder does not exist, or no image can be used.
@@ -54,7 +63,6 @@ def pair_images(
     if converted.empty:
         name, reason = next(iter(reasons.items()))
         raise InputError(f"{images}: none of its images can be used, such as {name}: {reason}")
-    facts(converted)
     manifest = folder / "samples.csv"
     write_manifest(manifest, converted.assign(split="test").astype({"n_nuclei": "Int64"})[COLUMNS])
-    return read_manifest(manifest), reasons
+    return Paired(read_manifest(manifest), converted, reasons)

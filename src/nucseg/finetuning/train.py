@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pandas as pd
-
 from nucseg.augment.augmenter import Augmenter
 from nucseg.batch.evaluate import Result, evaluated, predictions_of, write_report
 from nucseg.core.errors import InputError
@@ -74,10 +72,10 @@ def fine_tune(
         raise InputError(f"model {start.name}: does not find nuclei, so it cannot be trained on outlined nuclei.")
     base = replace(ModelBundle.load(start), name=start.name)
     with TemporaryDirectory() as temporary:
-        rows: list[pd.DataFrame] = []
-        samples, rejected = pair_images(images, labels, Path(temporary), rows.append)
-        groups, seen = group_images(rows[0]), Path(temporary) / "seen"
-        assignments = choose_splits(samples, groups)
+        paired = pair_images(images, labels, Path(temporary))
+        images_of = {sample.key: sample for sample in paired.samples}
+        groups, known = group_images(paired.facts), as_seen(paired.samples, Path(temporary) / "seen")
+        assignments = choose_splits(known, groups)
         several = len(assignments) > 1
         share = None if minutes is None else minutes / (len(assignments) + several)
         tested: list[Sample] = []
@@ -87,22 +85,22 @@ def fine_tune(
             if several:
                 logger.info("Training %d of %d, with other images held out.", number, len(assignments) + 1)
             work = folder.with_name(".training") / f"{folder.name}-{number}"
-            bundle = _trained(base, start, as_seen(assignment, seen), work, folder.name, share)
-            held_out = [sample for sample in assignment if sample.split == "test"]
+            bundle = _trained(base, start, assignment, work, folder.name, share)
+            held_out = [images_of[sample.key] for sample in assignment if sample.split == "test"]
             tested += held_out
             before |= predictions_of(base, held_out)
             after |= predictions_of(bundle, held_out)
         if several:
             logger.info("Training %d of %d, on all images.", len(assignments) + 1, len(assignments) + 1)
             work = folder.with_name(".training") / folder.name
-            bundle = _trained(base, start, as_seen(without_test(samples, groups), seen), work, folder.name, share)
+            bundle = _trained(base, start, without_test(known, groups), work, folder.name, share)
         bundle.save(folder)
         results: dict[str, Result] = {
             base.name: evaluated(base.name, tested, before),
             folder.name: evaluated(folder.name, tested, after),
         }
         write_report({base.name: base.run, folder.name: bundle.run}, results, tested, report)
-    return Trained(folder, results[base.name].metrics, results[folder.name].metrics, rejected, several)
+    return Trained(folder, results[base.name].metrics, results[folder.name].metrics, paired.rejected, several)
 
 
 def _trained(

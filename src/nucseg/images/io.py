@@ -1,8 +1,7 @@
 """Read TIFF, PNG and JPEG images and label images; write them as TIFF."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +14,7 @@ from nucseg.core.checks import check_image, check_label_image
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
-from nucseg.images.content import Content
+from nucseg.images.content import Content, reading
 from nucseg.images.pictures import JPEG_START, PNG_START, open_picture
 from nucseg.images.places import check_file
 from nucseg.images.planes import Channel
@@ -85,7 +84,7 @@ def stream_content(
     start = stream.read(4)
     stream.seek(0)
     if start in TIFF_STARTS:
-        with _damage_named(name):
+        with reading(name):
             content = open_tiff(path or stream, name, scene, as_stored=as_stored)
     elif start == PNG_START or start.startswith(JPEG_START):
         choose_scene(scene, [""], name)
@@ -100,7 +99,7 @@ def stream_content(
         )
 
     def source(channel: Channel, plane: Mapping[str, int]) -> ImageSource:
-        with _damage_named(name):
+        with reading(name):
             return content.source(channel, plane)
 
     return replace(content, source=source)
@@ -181,19 +180,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _whole(source: ImageSource) -> NDArray:
-    with _damage_named(source.name):
+    with reading(source.name):
         image = source.read(Window.whole(source.shape))
         source.check_whole()
         return image
-
-
-@contextmanager
-def _damage_named(name: str) -> Iterator[None]:
-    """Convert any exception of a decoder about a damaged file to one that names the file."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{name}: cannot be read ({why}). The file is damaged; fetch or save it again.") from error

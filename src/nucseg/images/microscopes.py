@@ -1,6 +1,6 @@
 """Files as microscopes write them (CZI, ND2, LIF), read by libraries that are installed as extras."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
@@ -125,11 +126,12 @@ def _source(facts: SceneFacts, name: str, channel: Channel, plane: Mapping[str, 
     # Samples of a pixel are the colours of a camera: all three readers declare them so.
     names = (*COLOURS, ALPHA)[:samples] if samples in (3, 4) and size.get("C", 1) == 1 else facts.channels
     planes = choose_planes(facts.axes, facts.shape, name, channel=channel, channel_names=names, plane=plane)
-    read = partial(planes.take, facts.pixels)
+    read: Callable[[Window], NDArray] = partial(planes.take, facts.pixels)
     if int(np.prod(planes.shape)) * facts.dtype.itemsize <= _WHOLE_BYTES:
         image = read(Window.whole(planes.shape))
-        return ImageSource(
-            name, planes.shape, facts.dtype, lambda window: image[window.slices], facts.pixel_size,
-            channels=planes.channels,
-        )  # fmt: skip
+        read = partial(_part, image)
     return ImageSource(name, planes.shape, facts.dtype, read, facts.pixel_size, channels=planes.channels)
+
+
+def _part(image: NDArray, window: Window) -> NDArray:
+    return image[window.slices]

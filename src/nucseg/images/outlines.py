@@ -73,12 +73,8 @@ def read_outlines(path: Path) -> Outlines:
         InputError: It cannot be read, or holds no polygon.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        polygons = tuple(
-            tuple(np.array(ring, float)[:, 1::-1] for ring in rings)
-            for geometry in _geometries(content)
-            for rings in _polygons(geometry)
-        )
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        polygons = tuple(rings for geometry in _geometries(content) for rings in polygons_of(geometry))
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as GeoJSON ({why}); export it from QuPath again.") from error
@@ -103,7 +99,13 @@ def _geometries(content: Any) -> Iterator[dict[str, Any]]:
         yield content
 
 
-def _polygons(geometry: dict[str, Any]) -> list[Any]:
-    if geometry["type"] == "Polygon":
-        return [geometry["coordinates"]]
-    return list(geometry["coordinates"]) if geometry["type"] == "MultiPolygon" else []
+def polygons_of(geometry: dict[str, Any]) -> list[tuple[NDArray[np.float64], ...]]:
+    """Return the polygons of a geometry of GeoJSON, as `Outlines` has them; none if it is not an area.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError: Its coordinates are not numbers.
+    """
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        return []
+    found = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    return [tuple(np.array(ring, float)[:, 1::-1] for ring in rings) for rings in found]

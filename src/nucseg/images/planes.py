@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
+from nucseg.images.naming import named_number
 
 Channel = str | int | None
 """A channel's name or its number from 0; None takes a grey or a colour image as it is."""
@@ -168,15 +169,8 @@ def channel_number(channel: str | int, count: int, channel_names: Sequence[str],
         InputError: There is no such channel, or there are several of this name.
     """
     names = list(channel_names) if len(channel_names) == count else []
-    if isinstance(channel, str):
-        found = [number for number, each in enumerate(names) if each.strip().casefold() == channel.strip().casefold()]
-        if len(found) > 1:
-            numbers = " and ".join(map(str, found))
-            raise InputError(f"{name}: the channels {numbers} are both called {channel!r}; choose one by its number.")
-        if found:
-            return found[0]
-    number = int(channel) if not isinstance(channel, str) or channel.strip().isdecimal() else -1
-    if 0 <= number < count:
+    number = named_number(channel, count, names, name, "channels")
+    if number is not None:
         return number
     called = f"{', '.join(filter(None, names))}; or " if any(names) else ""
     allowed = f"are {called}the {_numbers(count)}" if count > 1 else f"is {called}the number 0"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from nucseg.core.errors import InputError
+from nucseg.images.naming import named_number
 
 Scene = str | int | None
 """A scene's name, or its number from 0; None takes the only one."""
@@ -28,15 +29,7 @@ def choose_scene(scene: Scene, names: Sequence[str], name: str, *, kind: str = "
             f"{name}: holds {len(names)} {kind} ({listed}); choose one with --scene NAME or NUMBER on the command "
             "line, or save the one to use as a separate file."
         )
-    if isinstance(scene, str):
-        wanted = scene.strip().casefold()
-        found = [number for number, each in enumerate(names) if each.strip().casefold() == wanted]
-        if len(found) > 1:
-            numbers = " and ".join(map(str, found))
-            raise InputError(f"{name}: the {kind} {numbers} are both called {scene!r}; choose one by its number.")
-        if found:
-            return found[0]
-    number = int(scene) if not isinstance(scene, str) or scene.strip().isdecimal() else -1
-    if 0 <= number < len(names):
-        return number
-    raise InputError(f"{name}: has no scene {str(scene)!r}; it holds {listed}.")
+    number = named_number(scene, len(names), names, name, kind)
+    if number is None:
+        raise InputError(f"{name}: has no scene {str(scene)!r}; it holds {listed}.")
+    return number

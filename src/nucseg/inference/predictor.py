@@ -156,7 +156,7 @@ class Predictor:
         use_precision(options.precision)  # it holds for the whole process: another call may have changed it
         given, level = options.scale, 0
         if source.is_slide:
-            given = slide_scale(source) if given == "auto" and source.pixel_size else given
+            given = (slide_scale(source) or given) if given == "auto" else given
             level = 0 if given == "auto" or self._preprocessor.rescales else level_for(source, given)
         extent = extent_of(source, options.tissue, options.region)
         try:

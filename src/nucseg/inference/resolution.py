@@ -3,8 +3,8 @@
 from nucseg.images.source import ImageSource
 
 SLIDE_PIXEL_SIZE = 0.5
-"""Micrometres a pixel at which a network sees a slide: nuclei of tissue, which measure some 8 to 10 µm, then have the
-18 pixels that they have, in the median, among the stained tissue of the models' training images (BBBC038)."""
+"""Micrometres a pixel at which a network sees a slide: nuclei of tissue, which commonly measure 8 to 10 µm, then have
+nearly the 20 pixels that they have, in the median, in the stained images that the models were trained on (BBBC038)."""
 
 _NEAR = 1.25
 """A level is taken as it is if its pixels differ from the wanted size by no more than this factor."""
@@ -13,9 +13,10 @@ _COARSER = 1.02
 """Pixels may be coarser than wanted by this factor where an image is resized."""
 
 
-def slide_scale(source: ImageSource) -> float:
-    """Return the factor by which a slide of known pixel size is resized: to a level as it is, if one fits."""
-    assert source.pixel_size is not None
+def slide_scale(source: ImageSource) -> float | None:
+    """Return the factor by which a slide is resized: to a level as it is, if one fits; None without a pixel size."""
+    if source.pixel_size is None:
+        return None
     wanted = max(source.pixel_size) / SLIDE_PIXEL_SIZE
     factors = [level.shape[0] / source.shape[0] for level in (source, *source.levels)]
     nearest = min(factors, key=lambda factor: max(factor / wanted, wanted / factor))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
 from nucseg.datasets.annotations.polygons import pixels_inside
+from nucseg.images.outlines import polygons_of
 
 
 def read(document: Any, shape: tuple[int, int], name: str) -> Iterator[NDArray[np.intp]]:
@@ -31,13 +32,11 @@ def read(document: Any, shape: tuple[int, int], name: str) -> Iterator[NDArray[n
         geometry = feature.get("nucleusGeometry") or feature.get("geometry")
         if not isinstance(geometry, dict):
             raise InputError(f"{each}: has no geometry; this is not GeoJSON of outlines. Export it again.")
-        kind: str | None = geometry.get("type")
-        coordinates: Any = geometry.get("coordinates")
-        if kind not in ("Polygon", "MultiPolygon"):
-            raise InputError(f"{each}: is a {kind}, not an area. Outline nuclei as polygons, or remove it.")
         try:
-            polygons = [coordinates] if kind == "Polygon" else coordinates
-            rings = [np.array(ring, np.float64) for polygon in polygons for ring in polygon]
-        except (TypeError, ValueError) as error:
+            polygons = polygons_of(geometry)
+        except (TypeError, ValueError, KeyError, IndexError) as error:
             raise InputError(f"{each}: its coordinates are not numbers ({error}). Export it again.") from error
-        yield pixels_inside(rings, shape, each)
+        if not polygons:
+            kind = geometry.get("type")
+            raise InputError(f"{each}: is a {kind}, not an area. Outline nuclei as polygons, or remove it.")
+        yield pixels_inside([ring[:, ::-1] for rings in polygons for ring in rings], shape, each)

@@ -93,12 +93,13 @@ def _write_table(group: zarr.Group, field: Field) -> None:
         pixels[done : done + len(values)] = values.to_numpy()
         numbers[done : done + len(values)] = frame[_INSTANCE]
         done += len(values)
-    _write_frame(group.create_group("obs"), numbers.astype(str).tolist(), {_INSTANCE: numbers})
-    of_labels = group["obs"].create_group(_REGION)  # type: ignore[union-attr]
+    rows = group.create_group("obs")
+    _write_frame(rows, numbers.astype(str).tolist(), {_INSTANCE: numbers})
+    of_labels = rows.create_group(_REGION)
     _describe(of_labels, "categorical", "0.2.0", ordered=False)
     _put(of_labels, "categories", [LABELS])
     _put(of_labels, "codes", np.zeros(count, np.int8))
-    group["obs"].attrs["column-order"] = [_REGION, _INSTANCE]
+    rows.attrs["column-order"] = [_REGION, _INSTANCE]
     about = group.create_group("uns")
     _describe(about, "dict", "0.1.0")
     keys = about.create_group("spatialdata_attrs")

@@ -201,16 +201,14 @@ class JobTable:
                 .where(left, jobs.c.attempts >= self._max_attempts)
                 .values(self._ended("FAILED", error=f"The worker died on each of {self._max_attempts} attempts."))
             )
-            due = or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now)
-            waiting = and_(jobs.c.state == "QUEUED", due)
+            waiting = and_(jobs.c.state == "QUEUED", or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now))
             chosen = connection.scalar(
                 select(jobs.c.id)
                 .where(or_(waiting, left))
                 .order_by(jobs.c.created)
                 .limit(1)
-                .with_for_update(
-                    skip_locked=True
-                )  # SQLite lacks this clause, and does not need it: it has one writer at a time
+                # SQLite lacks this clause, and does not need it: it has one writer at a time.
+                .with_for_update(skip_locked=True)
             )
             if chosen is None:
                 return None

@@ -54,7 +54,7 @@ class ModelNames:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Let the datasets `<model>.…` be those of the model's name, `<model>.name` of the parameters.
+        """Replace the datasets `<model>.…` by those of the name in `<model>.name`, or of its default.
 
         Raises:
             ClickException: A training would replace a model.

@@ -15,7 +15,7 @@ from nucseg.core.validation import plain_words
 from nucseg.datasets.config import DownloadConfig, PatchesDownload, ProcessingConfig
 from nucseg.metrics.instances.config import MetricsConfig
 from nucseg.metrics.patches.config import PatchEvaluationConfig
-from nucseg.models.registry import MODELS, config_class, project_models
+from nucseg.models.registry import MODEL_NAME, MODELS, config_class, project_models
 from nucseg.reporting.config import PatchVisualizationConfig, VisualizationConfig
 from nucseg.reporting.options import BatchOptions
 from nucseg.training.config import PointSamplingConfig, SamplingConfig, TrainingConfig
@@ -56,7 +56,7 @@ class ModelParameters(BaseModel, Generic[Architecture, Sampling]):
 
     name: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        pattern=MODEL_NAME,
         description="Name of the model that is trained, evaluated and drawn: its folder in `data/06_models`. Without "
         "one, a training is named after model and date, and without a training it is the shipped model.",
     )

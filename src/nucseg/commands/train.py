@@ -39,10 +39,10 @@ def train(images: Path, labels: Path, name: str, start: str, minutes: float | No
     """
     from nucseg.batch.evaluate import REPORT, check_report
     from nucseg.finetuning.train import better, fine_tune
-    from nucseg.models.registry import known_models, models_folder, resolve_model
+    from nucseg.models.registry import MODEL_NAME, known_models, models_folder, resolve_model
     from nucseg.reporting.tables import console_table
 
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+    if not re.fullmatch(MODEL_NAME, name):
         raise ConfigError(f"--name: {name!r} is not allowed; use letters, digits, '_', '.' and '-'.")
     folder = models_folder() / name
     if name in known_models() or folder.exists():

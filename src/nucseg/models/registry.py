@@ -16,6 +16,9 @@ from nucseg.core.validation import plain_words
 from nucseg.models.protocols import Model
 from nucseg.models.shipped import in_wheel, trained_or_shipped
 
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""What a model may be called: its name is that of a folder."""
+
 
 @dataclass(frozen=True)
 class ModelEntry:

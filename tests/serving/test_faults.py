@@ -313,7 +313,7 @@ def test_a_full_disk(processes, small_disk, place, data, draw_nuclei, encode, wa
 # ---- a database that is locked, gone or replaced
 
 
-def test_reading_waits_for_no_writer_and_writing_not_for_long(serve, data, tmp_path, caplog) -> None:
+def test_reading_waits_for_no_writer_and_writing_not_for_long(serve, data, tmp_path, caplog, wait) -> None:
     """Another process holds SQLite's lock for as long as it likes: what waited for it would never be answered."""
     server = serve(backend_timeout=8)
     task = post(server, data).json()["id"]
@@ -327,6 +327,7 @@ def test_reading_waits_for_no_writer_and_writing_not_for_long(serve, data, tmp_p
     for thread in readers + writers:
         thread.start()
     assert all(server.get(path).status_code == 200 for path in HEALTHY)
+    wait(lambda: ready(server) == 503)  # a check of before the lock counts for a second
     refused(server.get("/health/ready"), 503, "task table")
     for thread in readers + writers:
         thread.join()
@@ -395,6 +396,7 @@ def test_a_frozen_postgresql_holds_up_nothing_else(serve, make_worker, postgres,
         for thread in asking:
             thread.start()
         assert all(server.get(path).status_code == 200 for path in HEALTHY)
+        wait(lambda: ready(server) == 503)
         refused(server.get("/health/ready"), 503, "task table")
         for thread in asking:
             thread.join()

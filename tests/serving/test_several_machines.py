@@ -109,7 +109,7 @@ def test_a_wrong_secret_is_reported_and_a_frozen_bucket_holds_up_nothing_else(
             thread.start()
         for path in ("/health/live", "/models", "/metrics", f"/tasks/{task}"):
             assert requests.get(f"{server.url}{path}", timeout=60).status_code == 200
-        assert requests.get(f"{server.url}/health/ready", timeout=60).status_code == 503
+        wait(lambda: requests.get(f"{server.url}/health/ready", timeout=60).status_code == 503)
         assert send(server, encode(image, "tiff")) is None
         for thread in threads:
             thread.join()

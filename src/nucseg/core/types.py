@@ -17,6 +17,9 @@ Modality = Literal["fluorescence", "histology", "brightfield"]
 Precision = Literal["auto", "float32", "bfloat16"]
 """What networks may be asked to compute in; `auto` is bfloat16 where the processor has it and there is no GPU."""
 
+VOID = 255
+"""The class, in a class map, of pixels that nobody annotated; they count in no loss and no metric."""
+
 
 @dataclass(frozen=True)
 class Instances:

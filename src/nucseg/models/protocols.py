@@ -23,7 +23,7 @@ class Model(Protocol):
     """A network that can be trained, saved and loaded, whatever its task.
 
     The type of truth depends on the task: a label image `(h, w)` int32 (0 is background, gaps are allowed) for
-    instances, the class 0 or 1 for patches.
+    instances, a class map `(h, w)` uint8 for semantic segmentation, the class 0 or 1 for patches.
 
     Attributes:
         in_channels: Channels of its images, 1 or 3.
@@ -155,6 +155,36 @@ class InstanceSegmenter(Model, Protocol):
 
         Returns:
             The nuclei by decreasing score.
+        """
+        ...
+
+
+class SemanticSegmenter(Model, Protocol):
+    """A model that assigns every pixel to a class.
+
+    Attributes:
+        classes: Names of the classes, from 0 on.
+        halo: Pixels up to which a pixel changes another's probabilities: the context of a tile without visible seams.
+        max_side: Pixels a side of the largest image that the network takes at once; it bounds the memory. The caller
+            tiles larger images.
+    """
+
+    classes: tuple[str, ...]
+    halo: int
+    max_side: int
+
+    def probabilities(
+        self, images: Sequence[NDArray[np.float32]], cores: Sequence[Window] | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Compute the probability of each class in each pixel; may be called by several threads at once.
+
+        Args:
+            images: Each `(H, W, in_channels)` float32, preprocessed.
+            cores: The requested window of each image; it begins at multiples of the stride, and the pixels around it
+                are context. None: the whole image.
+
+        Returns:
+            Of each image `(h, w, classes)` float32, the size of its window; they sum to 1 in each pixel.
         """
         ...
 

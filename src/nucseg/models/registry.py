@@ -33,7 +33,7 @@ class ModelEntry:
             trains none.
     """
 
-    task: Literal["instance_segmentation", "patch_classification"]
+    task: Literal["instance_segmentation", "semantic_segmentation", "patch_classification"]
     class_path: str
     config_path: str
     create_path: str

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from nucseg.core.errors import DownloadError
-from nucseg.models.backbones.resnet import RESNET50, RESNEXT50, build_trunk, take_imagenet
+from nucseg.core.errors import DownloadError, ModelError
+from nucseg.models.backbones.resnet import RESNET50, RESNEXT50, build_trunk, take_imagenet, take_torchvision
 from nucseg.models.precision import use_precision
 
 LEVELS = ("conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
@@ -107,3 +107,46 @@ def test_imagenet_weights_that_cannot_be_fetched(monkeypatch):
     monkeypatch.setattr(keras.applications, "ResNet50", fail)
     with pytest.raises(DownloadError, match=r"no route to host.*resnet50_weights_tf_dim_ordering"):
         take_imagenet(build_trunk(RESNET50))
+
+
+@pytest.fixture(scope="module")
+def resnext50():
+    keras.utils.set_random_seed(1)
+    return build_trunk(RESNEXT50)
+
+
+def torchvision_names(trunk):
+    """Name the layers as torchvision's `resnext50_32x4d` does."""
+    for layer in trunk.layers:
+        if not layer.weights:
+            continue
+        *place, part, kind = layer.name.replace("conv1_", "stem_1_").split("_")
+        if place == ["stem"]:
+            yield layer, f"{kind}1"
+        else:
+            stage, block = int(place[0][4:]) - 1, int(place[1][5:]) - 1
+            own = f"downsample.{['conv', 'bn'].index(kind)}" if part == "0" else f"{kind}{part}"
+            yield layer, f"layer{stage}.{block}.{own}"
+
+
+def test_torchvisions_weights_are_taken(resnext50, monkeypatch, tmp_path):
+    rng, published = np.random.default_rng(0), {}
+    for layer, name in torchvision_names(resnext50):
+        if name.split(".")[-1].startswith("conv") or name.endswith("downsample.0"):
+            rows, columns, inputs, outputs = layer.kernel.shape
+            published[f"{name}.weight"] = rng.normal(size=(outputs, inputs, rows, columns)).astype(np.float32)
+        else:
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                published[f"{name}.{part}"] = rng.random(layer.gamma.shape[0], np.float32)
+            published[f"{name}.num_batches_tracked"] = np.array(5)
+    assert {"conv1.weight", "bn1.running_var", "layer1.0.downsample.0.weight", "layer4.2.conv3.weight"} < set(published)
+    monkeypatch.setattr("nucseg.models.backbones.resnet.read_torch_file", lambda file: published)
+    trunk = build_trunk(RESNEXT50, coarsest=16)
+    take_torchvision(trunk, tmp_path / "resnext50.pth")
+    kernel = trunk.get_layer("conv3_block1_2_conv").get_weights()[0]
+    np.testing.assert_array_equal(kernel[0, 2, :, 7], published["layer2.0.conv2.weight"][7, :, 0, 2])
+    variance = trunk.get_layer("conv5_block1_0_bn").get_weights()[3]
+    np.testing.assert_array_equal(variance, published["layer4.0.downsample.1.running_var"])
+    del published["layer4.2.conv3.weight"]
+    with pytest.raises(ModelError, match=r"does not hold the weights of ResNeXt-50 32x4d \('layer4.2.conv3.weight'"):
+        take_torchvision(trunk, tmp_path / "resnext50.pth")

@@ -6,13 +6,16 @@ kernels instead (Chen et al. 2017, https://arxiv.org/abs/1706.05587).
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
+from numpy.typing import NDArray
 
-from nucseg.core.errors import DownloadError
+from nucseg.core.errors import DownloadError, ModelError
+from nucseg.models.backbones.torch_file import read_torch_file
 
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 """Filters of a bottleneck and blocks of each stage; the first stage works at stride 4."""
@@ -137,8 +140,65 @@ def take_imagenet(trunk: keras.Model) -> None:
     _log.info("The backbone starts from ImageNet weights.")
 
 
+def take_torchvision(trunk: keras.Model, file: Path) -> None:
+    """Set the weights that torchvision publishes.
+
+    They expect images in unit range, channels in the order red, green, blue, minus `TORCH_MEAN`, divided by
+    `TORCH_DEVIATION`.
+
+    Args:
+        trunk: As `build_trunk` builds it with the layout `RESNEXT50`; it is modified.
+        file: torchvision's `resnext50_32x4d-*.pth`.
+
+    Raises:
+        ModelError: The file cannot be read, or holds another network.
+    """
+    published = read_torch_file(file)
+    try:
+        for layer in trunk.layers:
+            if layer.weights:
+                layer.set_weights(_torch_weights(published, layer.name))
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"pretrained: {file} does not hold the weights of ResNeXt-50 32x4d ({error}).") from error
+    _log.info("The backbone starts from the weights of %s.", file)
+
+
+def _torch_weights(published: Mapping[str, NDArray], layer: str) -> list[NDArray]:
+    """Return the weights of one of Keras's layers, such as `conv2_block1_0_bn`, in its layout."""
+    place, kind = layer.rsplit("_", 1)
+    if "block" in place:
+        stage, block, part = place.split("_")
+        name = f"layer{int(stage[4:]) - 1}.{int(block[5:]) - 1}."
+        shortcut = part == "0"
+        name += f"downsample.{0 if kind == 'conv' else 1}" if shortcut else f"{kind}{part}"
+    else:
+        name = f"{kind}1"
+    if kind == "conv":
+        return [published[f"{name}.weight"].transpose(2, 3, 1, 0)]
+    return [published[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+
+
+def receptive_radius(coarsest: int) -> int:
+    """Return the distance in pixels, from a cell's border, up to which pixels change its features.
+
+    Args:
+        coarsest: As `build_trunk` takes it.
+    """
+    radius, reached, dilation = 5, 4, 1  # of the first convolution and the pooling
+    for number, (_, blocks) in enumerate(STAGES):
+        if number and reached * 2 > coarsest:
+            dilation *= 2
+        elif number:
+            reached *= 2
+        radius += blocks * dilation * reached
+    return radius
+
+
 IMAGENET_MEAN = (103.939, 116.779, 123.68)
 """Of blue, green and red bytes: what Keras's weights of `RESNET50` were trained with."""
+
+TORCH_MEAN, TORCH_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue in unit range: what torchvision's weights were trained with."""
 
 
 def _keras_cache() -> Path:

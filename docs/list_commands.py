@@ -22,6 +22,7 @@ TESTS = {
     "docs/deployment.md": (SERVER,),
     "docs/design.md": (PAGES,),
     "docs/index.md": (PAGES,),
+    "docs/look.md": (PAGES,),
     "docs/models-versioning.md": (PAGES,),
     "docs/own-data.md": (PAGES,),
     "docs/predict.md": (PAGES, "tests/commands/test_stacks.py"),

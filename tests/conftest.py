@@ -1,6 +1,7 @@
 """What all tests share: synthetic nuclei with known answers."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -214,3 +215,20 @@ def printed_alone() -> Callable[[str], list[str]]:
         return (answer.stdout.splitlines() or [""])[-1].split()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start Chromium; without it the tests are skipped, and with NUCSEG_REQUIRE=chromium, as CI sets it, they fail.
+
+    Of a module, not of the session: while it runs, no other event loop does in this thread.
+    """
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        (pytest.fail if "chromium" in os.environ.get("NUCSEG_REQUIRE", "") else pytest.skip)("needs Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -10,7 +10,19 @@ from nucseg.core.errors import NucsegError
 from nucseg.core.package import VERSION
 from nucseg.models.tensorflow_import import prepare_tensorflow
 
-COMMANDS = ("predict", "refine", "mitoses", "serve", "worker", "submit", "models", "evaluate", "train", "doctor")
+COMMANDS = (
+    "predict",
+    "refine",
+    "look",
+    "mitoses",
+    "serve",
+    "worker",
+    "submit",
+    "models",
+    "evaluate",
+    "train",
+    "doctor",
+)
 """Each is the function of its name in the module of its name in `nucseg.commands`."""
 
 

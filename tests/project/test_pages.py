@@ -249,6 +249,8 @@ def test_images_are_predicted_with_the_shipped_model(
         *remote,
         *(f"{scheduler} &", f"{worker} &", "trap 'kill $(jobs -p)' EXIT", anew, predict),
         anew,
+        *commands("docs/look.md"),
+        anew,
         *commands(PREDICT),
     ]
     credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}

@@ -84,20 +84,7 @@ class NucleiResults(Results):
         self, planes: Sequence[FoundPlane], stack: Stack, folder: Path, image: FoundImage
     ) -> Mapping[str, str | int | float]:
         """Write all formats."""
-        opener = _ChannelOpener(self._options, image.url)
-        fields = [
-            Field(
-                plane.nuclei,
-                plane.source,
-                image.name,
-                opener.channels(plane),
-                self._expansion(plane.source),
-                plane.plane,
-                stack.axes,
-                plane.numbers,
-            )
-            for plane in planes
-        ]
+        fields = self.fields(planes, stack, image)
         for given in self._options.formats:
             try:
                 write_planes(given, fields, folder)
@@ -110,6 +97,29 @@ class NucleiResults(Results):
                     "Choose other formats."
                 ) from error
         return {}
+
+    def fields(self, planes: Sequence[FoundPlane], stack: Stack, image: FoundImage) -> list[Field]:
+        """Return the nuclei of each plane with what is measured of them.
+
+        Args:
+            planes: The nuclei found in each plane.
+            stack: Which planes these are.
+            image: The image's name and place.
+        """
+        opener = _ChannelOpener(self._options, image.url)
+        return [
+            Field(
+                plane.nuclei,
+                plane.source,
+                image.name,
+                opener.channels(plane),
+                self._expansion(plane.source),
+                plane.plane,
+                stack.axes,
+                plane.numbers,
+            )
+            for plane in planes
+        ]
 
     def _areas(self, source: ImageSource) -> tuple[float, float]:
         """Return the smallest and the largest area to keep, in pixels."""

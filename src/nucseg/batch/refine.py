@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from nucseg.batch.nuclei import NucleiResults
-from nucseg.batch.record import ImageRecord, plane_record
 from nucseg.batch.result import ImageResult
-from nucseg.batch.results import image_version, on_demand, origin_of, plane_opener, result_settings, write_results
-from nucseg.batch.summary import NUCLEI, WRITTEN, write_tables
+from nucseg.batch.results import origin_of, result_settings, write_results
+from nucseg.batch.stored import load_stored, rows_with_results
+from nucseg.batch.summary import NUCLEI, write_tables
 from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.validation import checked
 from nucseg.images.find import FoundImage
-from nucseg.images.open import open_content
 from nucseg.reporting.formats.registry import FORMATS, format_paths
 from nucseg.reporting.options import BatchOptions
 
@@ -45,11 +44,8 @@ def refine_results(
         InputError: The folder holds no results.
         StorageError: The summary cannot be written.
     """
-    rows = [row for row in NUCLEI.rows(output) if row["status"] in WRITTEN]
-    if not rows:
-        raise InputError(f"{output}: holds no results of `nucseg predict`; give the folder that it wrote (-o).")
     outcomes = []
-    for row in rows:
+    for row in rows_with_results(output):
         outcomes.append(_outcome(output, row, changes))
         if progress:
             progress(outcomes[-1])
@@ -69,48 +65,27 @@ def _outcome(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> I
 
 
 def _refined(output: Path, row: dict[str, str], changes: Mapping[str, Any]) -> ImageResult:
-    name = row["image"]
-    stored = ImageRecord(output, NUCLEI.record(name), {}, {})
-    summary, stack = stored.summary(), stored.stack()
-    records = [replace(stored, name=NUCLEI.record(plane_record(name, plane, stack))) for plane in stack.planes]
-    known = [(each.facts(), each.nuclei()) for each in records]
-    found = [(*facts, nuclei) for facts, nuclei in known if facts and nuclei is not None]
-    if not summary or "options" not in summary or len(found) < len(records):
-        raise InputError(
-            f"{row['source']}: its nuclei are not stored in {output}; predict it again (`nucseg predict --overwrite`)."
-        )
-    facts, prediction, _ = found[0]
-    written = [each for each in FORMATS if all(path.exists() for path in format_paths(output, name, [each]))]
+    stored = load_stored(output, row)
+    written = [each for each in FORMATS if all(path.exists() for path in format_paths(output, row["image"], [each]))]
     there = [each for each in written if each != "tracks"]  # which linking adds by itself
     formats = tuple(dict.fromkeys([*there, *changes.get("formats", ())]))
     unset = {field: BatchOptions.model_fields[field].default for field in FILTERS}
     options = checked(
-        BatchOptions, {**summary["options"], **unset, **changes, "formats": formats, "overwrite": True, "resume": False}
+        BatchOptions, {**stored.options, **unset, **changes, "formats": formats, "overwrite": True, "resume": False}
     )
+    facts, prediction = stored.facts[0], stored.prediction
     if options.score_threshold is not None and np.float32(options.score_threshold) < np.float32(facts.threshold):
         raise InputError(
             f"{row['source']}: nuclei with scores below {facts.threshold:g} are not stored; for --score-threshold "
             f"{options.score_threshold:g} predict it again."
         )
-    if image_version(facts.image) != prediction["content"]:
-        raise InputError(f"{facts.image}: is missing or has changed since its nuclei were found; predict it again.")
-    image = FoundImage(facts.image, name)
+    image, stack = FoundImage(facts.image, row["image"]), stored.stack
     results = NucleiResults(options)
-    opened = plane_opener(open_content(facts.image, options.scene), options)
-    first = results.opened(opened(stack.planes[0]), image, stack)
-    sources = [
-        replace(on_demand(first, opened, plane), notes=first.notes + each.notes)
-        for plane, (each, _, _) in zip(stack.planes, found, strict=True)
-    ]
-    for source, (each, _, _) in zip(sources, found, strict=True):
-        source.mark_incomplete(each.incomplete)
-    nuclei = [each for _, _, each in found]
-    if options.score_threshold is not None:
-        nuclei = [each.only(each.scores >= np.float32(options.score_threshold)) for each in nuclei]
+    nuclei, sources = stored.opened(options, results)
     settings = result_settings({**prediction, "plane": list(options.plane)}, options, results, image)
     if options.score_threshold is None:
         settings["score_threshold"] = prediction["score_threshold"]
-    record = replace(stored, settings=settings)
+    record = replace(stored.record, settings=settings)
     threshold = facts.threshold if options.score_threshold is None else options.score_threshold
     origin = origin_of(replace(facts, threshold=threshold), str(prediction["model"]))
     outcome = write_results(nuclei, sources, stack, image, output, results, record, options, origin)

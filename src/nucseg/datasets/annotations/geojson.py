@@ -22,11 +22,12 @@ def read(document: Any, shape: tuple[int, int], name: str) -> Iterator[NDArray[n
         name: Name of the file for messages.
 
     Raises:
-        InputError: It is not GeoJSON, or a feature is not an area.
+        InputError: It is not GeoJSON, or of an image of another size, or a feature is not an area.
     """
     features = document.get("features", [document]) if isinstance(document, dict) else document
     if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
         raise InputError(f"{name}: is neither GeoJSON nor COCO. Export the outlines again.")
+    _check_size(document, shape, name)
     for number, feature in enumerate(features, start=1):
         each = f"{name}: feature {number}"
         geometry = feature.get("nucleusGeometry") or feature.get("geometry")
@@ -40,3 +41,13 @@ def read(document: Any, shape: tuple[int, int], name: str) -> Iterator[NDArray[n
             kind = geometry.get("type")
             raise InputError(f"{each}: is a {kind}, not an area. Outline nuclei as polygons, or remove it.")
         yield pixels_inside([ring[:, ::-1] for rings in polygons for ring in rings], shape, each)
+
+
+def _check_size(document: Any, shape: tuple[int, int], name: str) -> None:
+    """Refuse outlines of an image of another size, if the file says of which; `nucseg look` does."""
+    image = document.get("image") if isinstance(document, dict) else None
+    size = (image.get("height"), image.get("width")) if isinstance(image, dict) else (None, None)
+    if None not in size and size != shape:
+        raise InputError(
+            f"{name}: was made for an image of {size[1]} x {size[0]} pixels, the image has {shape[1]} x {shape[0]}."
+        )

@@ -40,6 +40,8 @@ TITLES: dict[str, str | None] = {
     "examples with files of your own": PAGES,
     "needs AMi-Br on disk": "tests/test_kedro_run.py",
     "needs five images": "tests/finetuning/test_train.py",
+    "needs the extra export": "tests/sharing/test_export.py",
+    "needs a folder of the stardist package": "tests/sharing/test_stardist_folder.py",
     "needs slides": "tests/commands/test_mitoses.py",
     "needs a slide": "tests/commands/test_slides.py",
     "needs stacks": "tests/commands/test_stacks.py",

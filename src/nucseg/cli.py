@@ -21,6 +21,7 @@ COMMANDS = (
     "models",
     "evaluate",
     "train",
+    "export",
     "doctor",
 )
 """Each is the function of its name in the module of its name in `nucseg.commands`."""

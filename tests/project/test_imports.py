@@ -51,7 +51,7 @@ def test_every_import_of_src_is_a_direct_dependency_and_the_other_way_round(
     imported = {canonicalize_name(distributions[name][0]) for name in third_party}
     project = pyproject["project"]
     declared = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
-    chosen = ("aws", "czi", "nd2", "lif", "openslide", "dicom", "look")
+    chosen = ("aws", "czi", "nd2", "lif", "openslide", "dicom", "look", "export")
     extras = [each for extra in chosen for each in project["optional-dependencies"][extra]]
     optional = {canonicalize_name(Requirement(each).name) for each in extras}
 

@@ -7,7 +7,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-LOCKED_EXTRAS = ("dev", "docs", "dvc", "aws", "postgres", "openslide", "dicom", "look")
+LOCKED_EXTRAS = ("dev", "docs", "dvc", "aws", "postgres", "openslide", "dicom", "look", "export")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A model trained on with a user's own images, beside the model that it started from."""
 
-import json
 import logging
 import random
 from collections.abc import Mapping, Sequence
@@ -108,8 +107,7 @@ def _trained(
 ) -> ModelBundle:
     """Train a copy of a model on the splits train and val."""
     run = base.run.parameters
-    known = json.loads((start / "config.json").read_text())["architecture"]
-    architecture = {**known, "pretrained": str(start), "fine_tune": True}
+    architecture = {**base.model.config.architecture(), "pretrained": str(start), "fine_tune": True}
     model = create_model(kind_of(base.model), architecture)
     own = [sample for sample in samples if sample.split != "test"]
     n_train = sum(sample.split == "train" for sample in own)

@@ -8,8 +8,8 @@ from typing import Any, Self
 from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.files import atomic_folder
 from nucseg.images.preprocessing import Preprocessor
-from nucseg.images.transforms import Transform, parse_transforms
-from nucseg.models.registry import kind_of, model_class
+from nucseg.images.transforms import Normalize, Transform, parse_transforms
+from nucseg.models.registry import is_stock, kind_of, model_class
 from nucseg.models.run import RunRecord
 
 _FORMAT = 1
@@ -59,7 +59,7 @@ class ModelBundle:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a model's folder.
+        """Read a model's folder, or one that the `stardist` package wrote; see `load_stock`.
 
         Raises:
             ModelError: It is missing, incomplete, of another format or of another kind.
@@ -69,6 +69,8 @@ class ModelBundle:
             config = json.loads((folder / "config.json").read_text())
             if not isinstance(config, dict):
                 raise ValueError("config.json must contain one object")
+            if is_stock(config):
+                return cls(folder.name, _load_stock(folder), (Normalize(),))
             run = RunRecord.load(folder)
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{folder}: not a complete model folder ({error}). {remedy}") from error
@@ -85,3 +87,9 @@ class ModelBundle:
         except ConfigError as error:
             raise ModelError(f"{folder / 'config.json'}: {error} {remedy}") from error
         return cls(config["name"], model_class(config["model"]).load(folder), transforms, run)
+
+
+def _load_stock(folder: Path) -> Any:
+    from nucseg.models.stardist.stock import load_stock  # TensorFlow, which not every model needs
+
+    return load_stock(folder)

@@ -1,13 +1,12 @@
 """What is known of a model without loading it."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nucseg.core.errors import ModelError
-from nucseg.models.registry import MODELS, known_models, resolve_model
+from nucseg.models.registry import MODELS, folder_kind, known_models, resolve_model
 from nucseg.models.run import RunRecord
 from nucseg.models.version import model_version
 
@@ -48,12 +47,11 @@ def model_facts(name_or_folder: str | Path) -> ModelFacts:
         ModelError: There is no such model, or it is damaged.
     """
     folder = resolve_model(name_or_folder)
+    kind = folder_kind(folder)
+    if kind is None:
+        raise ModelError(f"{folder / 'config.json'}: not a nucseg model. Choose another folder.")
     run = RunRecord.load(folder)
-    try:
-        kind = json.loads((folder / "config.json").read_text())["model"]
-        task = MODELS[kind].task
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'}: not a nucseg model ({error}). Choose another folder.") from error
+    task = MODELS[kind].task
     overall: dict[str, Any] = run.validation.scores.get("overall", {})
     return ModelFacts(
         name=folder.name,

@@ -125,12 +125,36 @@ def kind_of(model: Model) -> str:
     raise ModelError(f"{path} is not a registered kind of model; add it to nucseg.models.registry.MODELS.")
 
 
+def folder_kind(folder: Path) -> str | None:
+    """Return the kind of the model in a folder; None where it cannot be read: loading the model says what is wrong."""
+    config = _config(folder)
+    kind = "stardist" if is_stock(config) else config.get("model")
+    return kind if isinstance(kind, str) and kind in MODELS else None
+
+
 def folder_task(folder: Path) -> str | None:
-    """Return the task of the model in a folder; None where it cannot be read: loading the model says what is wrong."""
+    """Return the task of the model in a folder; None as for `folder_kind`."""
+    kind = folder_kind(folder)
+    return MODELS[kind].task if kind else None
+
+
+def is_stock(config: Mapping[str, Any]) -> bool:
+    """Return whether the content of a model's `config.json` is one of the `stardist` package, not one of nucseg."""
+    return "model" not in config and {"n_dim", "n_rays", "axes"} <= config.keys()
+
+
+def is_stock_folder(folder: Path) -> bool:
+    """Return whether a folder is one that the `stardist` package wrote."""
+    return is_stock(_config(folder))
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """Read a model's `config.json`; empty where it cannot be read."""
     try:
-        return MODELS[json.loads((folder / "config.json").read_text())["model"]].task
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _entry(kind: str) -> ModelEntry:

@@ -17,6 +17,7 @@ from nucseg.core.errors import ModelError
 from nucseg.core.package import FOLDER, VERSION
 from nucseg.core.types import Precision, Sample
 from nucseg.core.validation import plain_words
+from nucseg.models.registry import is_stock_folder
 
 _PACKAGES = (
     "albumentations",
@@ -102,11 +103,13 @@ class RunRecord(_Record):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read `run.json` of a model's folder.
+        """Read `run.json` of a model's folder; a folder of the `stardist` package has none, and gives an empty record.
 
         Raises:
             ModelError: It is missing or damaged.
         """
+        if is_stock_folder(folder):
+            return cls()
         remedy = "Fetch the model again (`dvc pull`), choose another folder or retrain it."
         try:
             return cls.model_validate(json.loads((folder / "run.json").read_text("utf-8")))

@@ -41,7 +41,7 @@ class PatchNetwork:
         # The same layers, never compiled: saving it leaves the optimizer out.
         self.network = keras.Model(self.keras_model.inputs, self.keras_model.outputs)
         shape = (None, config.patch_size, config.patch_size, 3)
-        self._run = tf.function(self._logits, input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
+        self._run = tf.function(self.mean_logits, input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
         self._network_is_free = Lock()
 
     def classify(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -73,7 +73,8 @@ class PatchNetwork:
                 logits[first : first + _BATCH] = self._run(batch).numpy()
         return logits
 
-    def _logits(self, patches: tf.Tensor) -> tf.Tensor:
+    def mean_logits(self, patches: tf.Tensor) -> tf.Tensor:
+        """Compute the logits of patches, averaged over the views, as a part of a graph; arguments as `classify`."""
         images = tf.cast(patches, tf.float32) / 255
         seen = [images]
         if self.config.views > 1:

@@ -102,8 +102,7 @@ def _read(folder: Path, config: StarDistConfig) -> StarDist:
             model.polygon_model.set_weights(source.polygon_model.get_weights())
             model.thresholds = source.thresholds
         else:
-            model.polygon_model.load_weights(folder / "weights_best.h5")
-            model.thresholds = _thresholds(folder, model.thresholds)
+            take_stock_weights(model, folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{_KEYS}.pretrained: {config.pretrained} is not a complete StarDist model ({error}). It needs config.json "
@@ -115,12 +114,24 @@ def _read(folder: Path, config: StarDistConfig) -> StarDist:
     return model
 
 
-def _thresholds(folder: Path, default: dict[str, float]) -> dict[str, float]:
+def take_stock_weights(model: StarDist, folder: Path) -> None:
+    """Read weights and thresholds from a folder of the `stardist` package, of the same architecture.
+
+    Args:
+        model: Gets them; without `thresholds.json` it keeps its thresholds.
+        folder: Holds `weights_best.h5`, or other weights, of which the newest are taken as the package does.
+
+    Raises:
+        OSError, ValueError, KeyError: A file is missing or damaged.
+    """
+    files = sorted(folder.glob("*.h5"), key=lambda file: ("best" in file.name, file.stat().st_mtime))
+    if not files:
+        raise FileNotFoundError("there is no weights_best.h5")
+    model.polygon_model.load_weights(files[-1])
     file = folder / "thresholds.json"
-    if not file.is_file():
-        return default
-    theirs = json.loads(file.read_text())
-    return {"score": float(theirs["prob"]), "nms": float(theirs["nms"])}
+    if file.is_file():
+        theirs = json.loads(file.read_text())
+        model.thresholds = {"score": float(theirs["prob"]), "nms": float(theirs["nms"])}
 
 
 def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
@@ -170,16 +181,9 @@ def _written(value: Any) -> Any:
 
 
 def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
-    ours = vars(stardist_config(config))
-    network = ("axes", "backbone", "grid", "n_channel_in", "n_classes", "n_rays", "net_conv_after_unet")
-    differ = [
-        key
-        for key in ours
-        if (key in network or key.startswith("unet_")) and key in theirs and _plain(ours[key]) != _plain(theirs[key])
-    ]
-    if not differ:
+    fields = {_OURS.get(key, key): value for key, value in unlike_stock(theirs, config).items()}
+    if not fields:
         return
-    fields = {_OURS.get(key, key): theirs[key] for key in differ}
     unknown = [key for key in fields if key not in StarDistConfig.model_fields]
     grid = fields.get("grid")
     if unknown or (grid is not None and len(set(grid)) > 1):
@@ -188,6 +192,22 @@ def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
         fields["grid"] = grid[0]
     wanted = ", ".join(f"{_KEYS}.{key} = {value}" for key, value in fields.items())
     raise ConfigError(f"{_KEYS}.pretrained: {config.pretrained} has another architecture; set {wanted}.")
+
+
+def unlike_stock(theirs: dict[str, Any], config: StarDistConfig) -> dict[str, Any]:
+    """Return what a model of the `stardist` package has otherwise than a configuration: keys and values of the package.
+
+    Args:
+        theirs: The content of its `config.json`.
+        config: The configuration.
+    """
+    ours = vars(stardist_config(config))
+    network = ("axes", "backbone", "grid", "n_channel_in", "n_classes", "n_rays", "net_conv_after_unet")
+    return {
+        key: theirs[key]
+        for key in ours
+        if (key in network or key.startswith("unet_")) and key in theirs and _plain(ours[key]) != _plain(theirs[key])
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ COMMANDS = (
     "refine",
     "look",
     "mitoses",
+    "register",
     "serve",
     "worker",
     "submit",

@@ -1,0 +1,1 @@
+"""Registration of ablation marks: which mark of a mask is which pixel of the acquisition."""

@@ -1,0 +1,96 @@
+"""The connected regions of a mask: marks, several marks in one, pieces of marks, and debris."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from nucseg.masks.labels import relabel
+
+# Beyond these multiples of the usual area, a region is not one whole mark.
+_SMALLEST, _LARGEST = 0.4, 1.5
+# Marks are hardly ever closer than this; where more than this share is, they are pieces that this gap may separate. All
+# in distances of marks.
+_TOO_CLOSE, _MOST_PIECES, _WIDEST_GAP = 0.4, 0.03, 0.2
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions 1..N of a mask; entry `i` of each array belongs to region `i + 1`.
+
+    Attributes:
+        labels: (H, W) int32, 0 outside.
+        areas: (N,) pixels.
+        centres: (N, 2) mean (y, x) of the pixels, in pixels; that of a crescent may lie outside it.
+        windows: (N,) bounding boxes.
+    """
+
+    labels: NDArray[np.int32]
+    areas: NDArray[np.int64]
+    centres: NDArray[np.float64]
+    windows: list[tuple[slice, slice]]
+
+    def usual_area(self, cells: int) -> float:
+        """Return the median area of the `cells` largest regions: hardly changed by specks, stains and merged marks."""
+        return float(np.median(np.sort(self.areas)[-cells:]))
+
+    def whole_marks(self, area: float) -> NDArray[np.bool_]:
+        """Return which regions, (N,), have about this area and may be one mark."""
+        return (self.areas >= _SMALLEST * area) & (self.areas <= _LARGEST * area)
+
+
+def join_pieces(regions: Regions, cells: int) -> Regions:
+    """Join regions that are close together, if many lie where only one mark has room: marks may be in pieces.
+
+    Args:
+        regions: The regions of a mask.
+        cells: Marks that there are at most.
+
+    Returns:
+        Joined regions, hardly any of them closer together than marks; the same ones where no distance gives that.
+    """
+    whole = regions.whole_marks(regions.usual_area(cells))
+    extent = np.ptp(regions.centres[whole], axis=0) + np.sqrt(regions.areas[whole].mean())
+    pitch = float(np.sqrt(extent.prod() / cells))
+    if _share_of_pieces(regions, cells, pitch) <= _MOST_PIECES:
+        return regions
+    mask = regions.labels > 0
+    away = ndimage.distance_transform_edt(~mask)
+    for gap in np.linspace(0, _WIDEST_GAP * pitch, 9)[1:]:
+        labels, _ = ndimage.label(away <= gap / 2, np.ones((3, 3), int), output=np.int32)
+        joined = find_regions(labels * mask)
+        if _share_of_pieces(joined, cells, pitch) <= _MOST_PIECES:
+            return joined
+    return regions
+
+
+def _share_of_pieces(regions: Regions, cells: int, pitch: float) -> float:
+    """Return the share of regions of the size of a mark that are too close to another one."""
+    centres = regions.centres[regions.whole_marks(regions.usual_area(cells))]
+    if len(centres) < 2:
+        return 0.0
+    return float((KDTree(centres).query(centres, k=2)[0][:, 1] < _TOO_CLOSE * pitch).mean())
+
+
+def find_regions(mask: NDArray) -> Regions:
+    """Find the regions of a mask.
+
+    Args:
+        mask: (H, W) bool: regions are 8-connected; or a label image of an integer dtype: each label is a region.
+
+    Returns:
+        The regions; a label image's are renumbered 1..N in the order of their labels.
+    """
+    if mask.dtype == bool:
+        labels, count = ndimage.label(mask, np.ones((3, 3), int), output=np.int32)
+    else:
+        labels = relabel(mask)
+        count = int(labels.max())
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    rows, columns = np.nonzero(labels)
+    flat = labels[rows, columns]
+    sums = [np.bincount(flat, along, minlength=count + 1)[1:] for along in (rows, columns)]
+    centres = np.stack(sums, axis=1) / areas[1:, None]
+    return Regions(labels, areas[1:], centres, ndimage.find_objects(labels))

@@ -33,6 +33,7 @@ def test_the_files_are_those_that_users_know() -> None:
         "model_evaluation.yml",
         "patches.yml",
         "results_visualization.yml",
+        "semantic.yml",
     }
 
 

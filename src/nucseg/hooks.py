@@ -16,7 +16,7 @@ from kedro.io import DatasetError
 
 from nucseg.config_loader import ConfigLoader
 from nucseg.core.errors import NucsegError
-from nucseg.datasets.config import Download, DownloadConfig, PatchesDownload
+from nucseg.datasets.config import DOWNLOADS
 from nucseg.models.registry import project_models
 from nucseg.models.shipped import trained_or_shipped
 from nucseg.params import InferenceConfig, check_parameters
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
-
-_SECTIONS = ("", "patches.")
-"""What stands before the names of a task's data in the catalog."""
 
 _OF_TRAINING = ("training_folder", "trained", "mined", "retrained", "section")
 """What is not stored by a model's name: a training that is resumed on another day must find it."""
@@ -121,13 +118,13 @@ class RunSummary:
 
 def _data_used(pipeline: Pipeline, catalog: CatalogProtocol) -> Iterator[str]:
     names = pipeline.datasets()
-    for section in _SECTIONS:
+    for name, kind in DOWNLOADS.items():
+        section = f"{name}." if name else ""
         if f"{section}archives" in names:
             if f"{section}archives" in pipeline.all_outputs():
                 parameters = catalog.load("parameters")
                 for key in f"{section}data_download".split("."):
                     parameters = parameters[key]
-                kind: type[Download] = PatchesDownload if section else DownloadConfig
                 chosen = kind.model_validate(parameters).datasets
             else:
                 chosen = catalog.load(f"{section}archives")
@@ -173,7 +170,7 @@ class ScoreTable:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the table if the report is among the outputs."""
-        report = next((name for name in ("report", "patches.report") if name in pipeline.all_outputs()), None)
+        report = next((name for name in pipeline.all_outputs() if name.split(".")[-1] == "report"), None)
         if report is None:
             return
         from nucseg.reporting.tables import console_table

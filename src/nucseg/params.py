@@ -3,22 +3,23 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from nucseg.augment.config import AugmentationConfig
 from nucseg.core.errors import ConfigError
 from nucseg.core.types import Precision
 from nucseg.core.validation import plain_words
-from nucseg.datasets.config import DownloadConfig, PatchesDownload, ProcessingConfig
+from nucseg.datasets.config import DownloadConfig, PatchesDownload, ProcessingConfig, SemanticDownload
 from nucseg.metrics.instances.config import MetricsConfig
 from nucseg.metrics.patches.config import PatchEvaluationConfig
+from nucseg.metrics.semantic.config import SemanticEvaluationConfig
 from nucseg.models.registry import MODEL_NAME, MODELS, config_class, project_models
-from nucseg.reporting.config import PatchVisualizationConfig, VisualizationConfig
+from nucseg.reporting.config import PatchVisualizationConfig, SemanticVisualizationConfig, VisualizationConfig
 from nucseg.reporting.options import BatchOptions
-from nucseg.training.config import PointSamplingConfig, SamplingConfig, TrainingConfig
+from nucseg.training.config import PointSamplingConfig, SamplingConfig, SemanticSamplingConfig, TrainingConfig
 
 
 class EvaluationConfig(MetricsConfig):
@@ -45,6 +46,7 @@ Sampling = TypeVar("Sampling", bound=BaseModel)
 
 _SAMPLING: dict[str, type[BaseModel]] = {
     "instance_segmentation": SamplingConfig,
+    "semantic_segmentation": SemanticSamplingConfig,
     "patch_classification": PointSamplingConfig,
 }
 
@@ -66,9 +68,24 @@ class ModelParameters(BaseModel, Generic[Architecture, Sampling]):
     training: TrainingConfig = Field(description="How it is trained.")
 
 
+def _without_classes(config: ProcessingConfig) -> ProcessingConfig:
+    if config.classes is not None:
+        raise ValueError("classes are named in semantic.data_preprocessing alone; remove `classes` here")
+    return config
+
+
+def _with_classes(config: ProcessingConfig) -> ProcessingConfig:
+    if config.classes is None:
+        raise ValueError("needs `classes`: the names of the classes, from 0 on")
+    return config
+
+
+_Processing = Annotated[ProcessingConfig, AfterValidator(_without_classes)]
+
+
 class _Data(BaseModel):
     data_download: DownloadConfig
-    data_preprocessing: ProcessingConfig
+    data_preprocessing: _Processing
     data_augmentations: AugmentationConfig
 
 
@@ -92,10 +109,22 @@ class PatchesParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data_download: PatchesDownload
-    data_preprocessing: ProcessingConfig
+    data_preprocessing: _Processing
     data_augmentations: AugmentationConfig
     model_evaluation: PatchEvaluationConfig
     results_visualization: PatchVisualizationConfig
+
+
+class SemanticParameters(BaseModel):
+    """`semantic.yml`: the data of semantic segmentation, and how it is measured and drawn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data_download: SemanticDownload
+    data_preprocessing: Annotated[ProcessingConfig, AfterValidator(_with_classes)]
+    data_augmentations: AugmentationConfig
+    model_evaluation: SemanticEvaluationConfig
+    results_visualization: SemanticVisualizationConfig
 
 
 class Parameters(_Models):
@@ -107,6 +136,7 @@ class Parameters(_Models):
     results_visualization: VisualizationConfig
     inference: InferenceConfig
     patches: PatchesParameters
+    semantic: SemanticParameters
 
     def of_model(self, name: str) -> ModelParameters[Any, Any]:
         """Return the section of a model, a name of `project_models`."""

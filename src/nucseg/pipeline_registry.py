@@ -14,7 +14,7 @@ from nucseg.pipelines import (
     model_training,
     results_visualization,
 )
-from nucseg.tasks import TASKS, patches, task_of
+from nucseg.tasks import TASKS, task_of
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -43,7 +43,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 def _data(section: str | None) -> dict[str, Pipeline]:
     """Build the pipelines up to the manifest and the augmenter, in the section of a task."""
     stages = {
-        "data_download": data_download.create_pipeline(of_points=section == patches.SECTION),
+        "data_download": data_download.create_pipeline(section),
         "data_processing": data_processing.create_pipeline(),
         "data_augmentations": data_augmentations.create_pipeline(),
     }

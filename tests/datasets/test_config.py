@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from nucseg.datasets import DATASETS, bbbc038, s_bsst265
-from nucseg.datasets.config import DownloadConfig, PatchesDownload, ProcessingConfig, SplitConfig
+from nucseg.datasets.config import DOWNLOADS, DownloadConfig, ProcessingConfig, SplitConfig
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_processing_takes_transforms_and_the_rules_of_the_split() -> None:
 @pytest.mark.parametrize("name", DATASETS)
 def test_each_dataset_has_its_own_source(name: str) -> None:
     """Each dataset is fetched by its own module; none gets the archive of another."""
-    fields = (PatchesDownload if DATASETS[name].INFO.of_points else DownloadConfig).model_fields
+    fields = next(kind for kind in DOWNLOADS.values() if DATASETS[name].INFO.truth in kind.truths).model_fields
 
     assert (name in fields) == (DATASETS[name].SOURCE is not None)
     assert DATASETS[name].INFO.name == name

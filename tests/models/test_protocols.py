@@ -2,10 +2,14 @@ import inspect
 
 import pytest
 
-from nucseg.models.protocols import InstanceSegmenter, Model, PatchClassifier
+from nucseg.models.protocols import InstanceSegmenter, Model, PatchClassifier, SemanticSegmenter
 from nucseg.models.registry import MODELS, model_class
 
-PROTOCOLS = {"instance_segmentation": InstanceSegmenter, "patch_classification": PatchClassifier}
+PROTOCOLS = {
+    "instance_segmentation": InstanceSegmenter,
+    "semantic_segmentation": SemanticSegmenter,
+    "patch_classification": PatchClassifier,
+}
 
 
 @pytest.mark.parametrize("kind", MODELS)

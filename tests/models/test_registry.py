@@ -67,8 +67,8 @@ def test_a_wheel_brings_models(places):
 def test_kinds(small_stardist):
     assert model_class("stardist") is type(small_stardist)
     assert kind_of(small_stardist) == "stardist"
-    with pytest.raises(ModelError, match=f"'unet' is unknown; allowed are {', '.join(MODELS)}"):
-        model_class("unet")
+    with pytest.raises(ModelError, match=f"'yolo' is unknown; allowed are {', '.join(MODELS)}"):
+        model_class("yolo")
     with pytest.raises(ModelError, match="not a registered kind"):
         kind_of(object())
 
@@ -77,8 +77,8 @@ def test_creating_from_parameters(small_stardist):
     model = create_model("stardist", small_stardist.config.model_dump(mode="json"))
     assert isinstance(model, model_class("stardist"))
     assert model.config == small_stardist.config
-    with pytest.raises(ModelError, match="'unet' is unknown"):
-        create_model("unet", {})
+    with pytest.raises(ModelError, match="'yolo' is unknown"):
+        create_model("yolo", {})
     with pytest.raises(ConfigError) as error:
         create_model("stardist", {"grid": 3, "rays": 8, "fine_tune": False})
     assert "stardist.architecture.grid is 3: must be 1, 2 or 4" in str(error.value)

@@ -51,7 +51,11 @@ def doctor() -> None:
     if not usable:
         click.echo("self-test: skipped, since there is no model")
         sys.exit(1)
-    tests = {"instance_segmentation": _finds_nuclei, "patch_classification": _classifies}
+    tests = {
+        "instance_segmentation": _finds_nuclei,
+        "semantic_segmentation": _assigns_classes,
+        "patch_classification": _classifies,
+    }
     failed = [name for name, folder in usable if not _test(name, folder, tests[MODELS[project_models()[name]].task])]
     if failed:
         sys.exit(1)
@@ -94,6 +98,25 @@ def _finds_nuclei(folder: Path) -> bool:
         f"loaded in {loaded - started:.1f} s, predicted in {seconds:.1f} s"
     )
     return len(found) > 0
+
+
+def _assigns_classes(folder: Path) -> bool:
+    """Assign the pixels of the image that comes with StarDist to classes."""
+    import numpy as np
+    from stardist.data import test_image_nuclei_2d
+
+    from nucseg.inference.semantic.predictor import load_semantic
+
+    started = time.perf_counter()
+    predictor = load_semantic(folder)
+    loaded = time.perf_counter()
+    found = predictor.predict(test_image_nuclei_2d(), name="the demonstration's image")
+    seconds = time.perf_counter() - loaded
+    names = predictor.bundle.model.classes
+    shares = np.bincount(found.classes.ravel(), minlength=len(names)) / found.classes.size
+    listed = ", ".join(f"{100 * share:.0f} % {name}" for name, share in zip(names, shares, strict=True) if share)
+    click.echo(f"{listed} in the demonstration image; loaded in {loaded - started:.1f} s, predicted in {seconds:.1f} s")
+    return True
 
 
 def _classifies(folder: Path) -> bool:

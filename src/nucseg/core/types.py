@@ -64,6 +64,19 @@ class Instances:
 
 
 @dataclass(frozen=True)
+class ClassPrediction:
+    """The class of each pixel of one image.
+
+    Attributes:
+        classes: Class map `(H, W)` uint8.
+        confidence: `(H, W)` uint8: the probability of that class, in steps of 1/255.
+    """
+
+    classes: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class PatchScores:
     """What a classifier says of patches of one image.
 

@@ -28,7 +28,7 @@ INFO = DatasetInfo(
     ),
     licence="none stated; TUPAC16 under the terms of its challenge, MIDOG21 partly CC BY 4.0 (MIDOG++)",
     homepage="https://github.com/DeepMicroscopy/AMi-Br",
-    of_points=True,
+    truth="points",
 )
 SOURCE = LocalFolder
 

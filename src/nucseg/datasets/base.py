@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 SPLITS = ("train", "val", "test")
+
+Truth = Literal["nuclei", "points", "classes"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class DatasetInfo:
         homepage: The page that describes it.
         archive: The official archive, or None if the dataset is not an archive.
         may_be_empty: Whether an image may have no nucleus.
-        of_points: Whether its label images are points images (`nucseg.datasets.points`), which may be empty.
+        truth: What its annotations are: label images of `nuclei`, `points` images (`nucseg.datasets.points`), which may
+            be empty, or `classes`, class maps (`nucseg.datasets.class_maps`).
     """
 
     name: str
@@ -52,7 +55,7 @@ class DatasetInfo:
     homepage: str
     archive: Archive | None = None
     may_be_empty: bool = False
-    of_points: bool = False
+    truth: Truth = "nuclei"
 
 
 @dataclass(frozen=True)

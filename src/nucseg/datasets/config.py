@@ -1,11 +1,13 @@
 """Parameters of `data_download.yml` and `data_preprocessing.yml`."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
+from nucseg.core.types import VOID
 from nucseg.datasets import DATASETS
-from nucseg.datasets.base import Dataset
+from nucseg.datasets.base import Dataset, Truth
 from nucseg.datasets.sources import ArchiveSource
 from nucseg.images.transforms import LABEL_RULE, Transforms
 
@@ -15,8 +17,8 @@ class Download(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Whether the truth is points (`nucseg.datasets.points`) and not label images.
-    of_points: ClassVar[bool]
+    # What may be annotated in the datasets; see `DatasetInfo.truth`.
+    truths: ClassVar[tuple[Truth, ...]]
     # What `source` is called in messages.
     section: ClassVar[str]
 
@@ -30,8 +32,8 @@ class Download(BaseModel):
     @field_validator("datasets")
     @classmethod
     def _known_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in names if name not in _names(of_points=cls.of_points)]:
-            raise ValueError(f"unknown datasets {unknown}; allowed are {sorted(_names(of_points=cls.of_points))}")
+        if unknown := [name for name in names if name not in _names(cls.truths)]:
+            raise ValueError(f"unknown datasets {unknown}; allowed are {sorted(_names(cls.truths))}")
         return tuple(dict.fromkeys(names))
 
     @model_validator(mode="before")
@@ -67,8 +69,8 @@ class Download(BaseModel):
         return getattr(self, name, None)
 
 
-def _names(*, of_points: bool) -> list[str]:
-    return [name for name, dataset in DATASETS.items() if dataset.INFO.of_points == of_points]
+def _names(truths: Collection[Truth]) -> list[str]:
+    return [name for name, dataset in DATASETS.items() if dataset.INFO.truth in truths]
 
 
 def _source_field(dataset: Dataset) -> Any:
@@ -79,9 +81,9 @@ def _source_field(dataset: Dataset) -> Any:
     return (kind if archive else kind | None, Field(default, description=dataset.INFO.title))
 
 
-def _fields(*, of_points: bool) -> dict[str, Any]:
+def _fields(truths: Collection[Truth]) -> dict[str, Any]:
     """Return one field per dataset, so that a new one needs no line here."""
-    names = _names(of_points=of_points)
+    names = _names(truths)
     chosen = Field(min_length=1, description=f"One or several of {', '.join(names)}.")
     sources = {name: _source_field(DATASETS[name]) for name in names if DATASETS[name].SOURCE}
     return {"datasets": (tuple[str, ...], chosen), **sources}
@@ -90,23 +92,40 @@ def _fields(*, of_points: bool) -> dict[str, Any]:
 if TYPE_CHECKING:
     _Nuclei = Download
     _Points = Download
+    _Classes = Download
 else:
-    _Nuclei = create_model("_Nuclei", __base__=Download, **_fields(of_points=False))
-    _Points = create_model("_Points", __base__=Download, **_fields(of_points=True))
+    _Nuclei = create_model("_Nuclei", __base__=Download, **_fields({"nuclei"}))
+    _Points = create_model("_Points", __base__=Download, **_fields({"points"}))
+    _Classes = create_model("_Classes", __base__=Download, **_fields({"nuclei", "classes"}))
 
 
 class DownloadConfig(_Nuclei):
     """`data_download`: the datasets and their sources."""
 
-    of_points = False
+    truths = ("nuclei",)
     section = "data_download"
 
 
 class PatchesDownload(_Points):
     """`patches.data_download`: the datasets of annotated points and their sources."""
 
-    of_points = True
+    truths = ("points",)
     section = "patches.data_download"
+
+
+class SemanticDownload(_Classes):
+    """`semantic.data_download`: the datasets of class maps, or of nuclei as a class, and their sources."""
+
+    truths = ("nuclei", "classes")
+    section = "semantic.data_download"
+
+
+DOWNLOADS: dict[str | None, type[Download]] = {
+    None: DownloadConfig,
+    "patches": PatchesDownload,
+    "semantic": SemanticDownload,
+}
+"""The type of `data_download` in each section of the parameters, which is that of a task; None is outside of any."""
 
 
 class SplitConfig(BaseModel):
@@ -145,6 +164,13 @@ class ProcessingConfig(BaseModel):
 
     fill_label_holes: bool = Field(
         True, description="Whether holes in nuclei are filled when the label images are stored."
+    )
+    classes: tuple[str, ...] | None = Field(
+        None,
+        min_length=2,
+        max_length=VOID,
+        description="Names of the classes of class maps, from 0 on; nuclei are of class 1. Null where label images are "
+        "stored.",
     )
     transforms: Transforms = Field(
         description="Image transforms, applied in this order in training, evaluation and serving alike."

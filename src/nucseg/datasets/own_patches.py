@@ -21,7 +21,7 @@ INFO = DatasetInfo(
     citation="",
     licence="yours",
     homepage="",
-    of_points=True,
+    truth="points",
 )
 SOURCE = LocalFolder
 

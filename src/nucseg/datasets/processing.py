@@ -16,6 +16,7 @@ from tqdm import tqdm
 from nucseg.core.errors import InputError
 from nucseg.datasets import DATASETS
 from nucseg.datasets.base import RawSample
+from nucseg.datasets.class_maps import check_classes, of_nuclei
 from nucseg.datasets.config import ProcessingConfig, SplitConfig
 from nucseg.datasets.duplicates import fingerprint, near_duplicate_groups
 from nucseg.datasets.manifest import COLUMNS, OPTIONAL
@@ -41,13 +42,14 @@ class ConvertedChunk:
 
     Attributes:
         images: `<dataset>/<image_id>` to the canonical image `(H, W)` or `(H, W, 3)`, uint8 or uint16.
-        labels: The same keys to the label image `(H, W)` int32, 1..N without gaps; of samples that have one.
+        labels: The same keys to the label image `(H, W)` int32, 1..N without gaps, or the class map `(H, W)` uint8; of
+            samples that have one.
         converted: One row per sample converted so far, columns `CONVERTED_COLUMNS`.
         rejected: One row per sample rejected so far, columns `REJECTED_COLUMNS`.
     """
 
     images: dict[str, NDArray] = field(repr=False)
-    labels: dict[str, NDArray[np.int32]] = field(repr=False)
+    labels: dict[str, NDArray] = field(repr=False)
     converted: pd.DataFrame
     rejected: pd.DataFrame
 
@@ -72,7 +74,7 @@ def convert_datasets(
     converted: list[dict[str, Any]] = []
     rejected: list[dict[str, str]] = []
     images: dict[str, NDArray] = {}
-    labels: dict[str, NDArray[np.int32]] = {}
+    labels: dict[str, NDArray] = {}
     for dataset, archive in archives.items():
         ids: set[str] = set()
         for sample in tqdm(DATASETS[dataset].raw_samples(archive), desc=dataset, unit="image", leave=False):
@@ -138,16 +140,19 @@ def _check_id(image_id: str, earlier_ids: set[str]) -> None:
 
 def _convert(
     sample: RawSample, dataset: str, config: ProcessingConfig
-) -> tuple[NDArray, NDArray[np.int32] | None, dict[str, Any]]:
+) -> tuple[NDArray, NDArray | None, dict[str, Any]]:
     image, labels, n_overlap = sample.read()
     name, info = sample.image_id, DATASETS[dataset].INFO
-    of_points = info.of_points
+    of_points = info.truth == "points"
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name}: the image is {image.dtype}; allowed are uint8 and uint16. Convert it.")
     if of_points:
         if image.ndim != 3:
             raise InputError(f"{name}: is grey; patches of a stained section must be in colour.")
         image = image[..., :3]  # the rest is alpha
+    elif config.classes and labels is not None:
+        classes = of_nuclei(labels) if info.truth == "nuclei" else labels
+        labels = check_classes(classes, image, name, config.classes)
     elif labels is not None:
         labels = _cleaned(labels, image, name, config, may_be_empty=info.may_be_empty)
     if not of_points:  # whose images are stained sections: one that is nearly of one hue is in colour still
@@ -156,6 +161,7 @@ def _convert(
             logger.info("%s: %s", name, note)
         image = surveyed.canonical(image)
     modality = sample.modality or modality_of(image)
+    nuclei = None if of_points or config.classes else labels
     return (
         image,
         labels,
@@ -168,8 +174,8 @@ def _convert(
             "height": image.shape[0],
             "width": image.shape[1],
             "channels": 1 if image.ndim == 2 else 3,
-            "n_nuclei": None if labels is None or of_points else int(labels.max()),
-            "median_diameter_px": None if labels is None or of_points else median_diameter(labels),
+            "n_nuclei": None if nuclei is None else int(nuclei.max()),
+            "median_diameter_px": None if nuclei is None else median_diameter(nuclei),
             "image_path": f"images/{dataset}/{name}.tif",
             "label_path": None if labels is None else f"labels/{dataset}/{name}.tif",
             "splits": " ".join(sample.splits),
@@ -200,7 +206,7 @@ def _cleaned(
 
 
 def _chunk(
-    images: dict[str, NDArray], labels: dict[str, NDArray[np.int32]], converted: list[dict], rejected: list[dict]
+    images: dict[str, NDArray], labels: dict[str, NDArray], converted: list[dict], rejected: list[dict]
 ) -> ConvertedChunk:
     return ConvertedChunk(
         images,

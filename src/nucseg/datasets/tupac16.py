@@ -35,7 +35,7 @@ INFO = DatasetInfo(
     ),
     licence="the terms of the challenge; registration is needed",
     homepage="https://tupac.grand-challenge.org",
-    of_points=True,
+    truth="points",
 )
 SOURCE = FolderOrArchive
 

@@ -8,20 +8,17 @@ from typing import Self
 
 from numpy.typing import NDArray
 
-from nucseg.core.errors import InputError, ModelError
+from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.images.extent import extent_of
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
 from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.steps import InstanceSteps
 from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.inference.job import make_job
 from nucseg.inference.options import PredictOptions
-from nucseg.inference.resolution import at_level, level_for, resolution_note, slide_scale
 from nucseg.inference.tiled import predict_tiled
-from nucseg.inference.tiles import make_grid
-from nucseg.inference.view import NetworkView
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import folder_task, resolve_model
@@ -51,7 +48,6 @@ class Predictor:
         self.bundle = bundle
         self.options = options
         self.precision = use_precision(options.precision)
-        self._preprocessor = bundle.preprocessor()
 
     @classmethod
     def load(cls, name_or_folder: str | Path, options: PredictOptions = _DEFAULT) -> Self:
@@ -132,53 +128,9 @@ class Predictor:
         return InstanceSteps(self.bundle.model, options.score_threshold)
 
     def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[TileResult, StitchedLabels]:
-        """Compute the statistics of an image, which is read twice for this, band by band, and lay tiles over it.
-
-        A slide is read, and its statistics are computed, at the level that fits to the scale; if the scale is `auto`
-        and the pixel size known, the scale is that of `slide_scale`. Where a part of the image is predicted, statistics
-        are those of its blocks of 512 pixels, and tiles without any of it are not read.
-
-        Args:
-            source: The image.
-            options: How it is predicted; None takes the predictor's own. Its channel and plane are those that `source`
-                was opened with, for other processes.
-
-        Returns:
-            What `predict_tiled` takes. If the scale was estimated on the whole image, the job contains what the network
-            proposed at that scale, so that no pixel passes through it twice.
-
-        Raises:
-            InputError: It is not an image, shows several stains in colour, see `Preprocessor.fit_source`, or there is
-                nothing to predict, see `extent_of`.
-            ConfigError: The precision is not available.
-        """
+        """Compute the statistics of an image and lay tiles over it; see `make_job`."""
         options = self.options if options is None else options
-        use_precision(options.precision)  # it holds for the whole process: another call may have changed it
-        given, level = options.scale, 0
-        if source.is_slide:
-            given = (slide_scale(source) or given) if given == "auto" else given
-            level = 0 if given == "auto" or self._preprocessor.rescales else level_for(source, given)
-        extent = extent_of(source, options.tissue, options.region)
-        try:
-            seen = at_level(source, level)
-            seen = extent.packed(seen) if extent else seen
-            fitted = self._preprocessor.fit_source(seen, options.magnification)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
-        notes = fitted.notes + resolution_note(source, level) + (extent.notes if extent else ())
-        source = replace(source, notes=source.notes + notes)
-        model, steps = self.bundle.model, self.steps(options)
-        scale, known = steps.look(seen, fitted) if given == "auto" else (given, {})
-        if extent:  # places in the packed image are none in the image
-            fitted, known = replace(fitted, surroundings=None), {}
-        grid = make_grid(
-            NetworkView(source, fitted, scale, level).shape,
-            options.tile,
-            stride=model.stride,
-            halo=model.halo,
-            max_side=model.max_side,
-        )
-        return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {}, level, extent)
+        return make_job(self.bundle, self.steps(options), source, options)
 
 
 def load_segmenter(name_or_folder: str | Path) -> ModelBundle:
@@ -188,6 +140,11 @@ def load_segmenter(name_or_folder: str | Path) -> ModelBundle:
         ModelError: There is no such model, it is incomplete, or it is for another task.
     """
     folder = resolve_model(name_or_folder)
+    if folder_task(folder) == "semantic_segmentation":
+        raise ModelError(
+            f"model {str(name_or_folder)!r} assigns pixels to classes and finds no single nuclei: use it with "
+            f"`nucseg segment IMAGES --model {name_or_folder}`, or choose a model that finds nuclei, such as stardist."
+        )
     if folder_task(folder) == "patch_classification":
         raise ModelError(
             f"model {str(name_or_folder)!r} classifies patches and finds no nuclei: use it with "

@@ -1,6 +1,7 @@
 """An image as the network sees it: preprocessed and resized, window by window."""
 
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from nucseg.images.geometry import needed_for, resize_image, resize_part, scaled
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.resolution import at_level
+
+Value = TypeVar("Value", bound=np.generic)
 
 _ROUNDING = 2  # pixels by which the sides of a level differ from those of the resized image for rounding alone
 
@@ -53,8 +56,12 @@ class NetworkView:
         part = self._fitted.image(self._filled.read(needed))
         return resize_part(part, needed, self._prepared_shape, window, self.shape)
 
-    def restore(self, labels: NDArray[np.int32], window: Window) -> tuple[NDArray[np.int32], Window]:
+    def restore(self, labels: NDArray[Value], window: Window) -> tuple[NDArray[Value], Window]:
         """Map labels of a window of the network's frame to the frame of the image, by nearest neighbour.
+
+        Args:
+            labels: `(h, w)` or `(h, w, C)`.
+            window: Their window.
 
         Returns:
             The labels, and the window of the image that they belong to.

@@ -10,7 +10,11 @@ from nucseg.models.registry import MODELS, folder_kind, known_models, resolve_mo
 from nucseg.models.run import RunRecord
 from nucseg.models.version import model_version
 
-_HEADLINES = {"instance_segmentation": ("f1_50", "ap_mean_50_90"), "patch_classification": ("f1", "average_precision")}
+_HEADLINES = {
+    "instance_segmentation": ("f1_50", "ap_mean_50_90"),
+    "semantic_segmentation": ("mean_iou", "mean_dice"),
+    "patch_classification": ("f1", "average_precision"),
+}
 """Scores on the validation split that stand for a model, by task."""
 
 

@@ -55,6 +55,13 @@ MODELS = {
         create_path="nucseg.models.mask_rcnn.pretrained:create",
         name="mask_rcnn",
     ),
+    "unet": ModelEntry(
+        task="semantic_segmentation",
+        class_path="nucseg.models.unet.model:UNet",
+        config_path="nucseg.models.unet.config:UNetConfig",
+        create_path="nucseg.models.unet.pretrained:create",
+        name="unet",
+    ),
     "patch_classifier": ModelEntry(
         task="patch_classification",
         class_path="nucseg.models.patch_classifier.model:PatchNetwork",

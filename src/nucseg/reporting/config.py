@@ -43,6 +43,14 @@ class PatchVisualizationConfig(ImageChoice):
     )
 
 
+class SemanticVisualizationConfig(ImageChoice):
+    """Which test images of class maps are drawn."""
+
+    rank_by: Literal["mean_iou", "mean_dice", "pixel_accuracy", "boundary_f1"] = Field(
+        default="mean_iou", description="Column of `per_image.csv` by which images are ranked."
+    )
+
+
 class VisualizationConfig(ImageChoice):
     """Which test images of nuclei are drawn, and how.
 

@@ -24,6 +24,8 @@ class ModelReport:
         pictures: Key `<dataset>/<image_id>` -> the picture that the task drew.
         sizes: Rows of `size_rows` over the test images, or None to leave the size histograms out.
         classified: Class and probability of every test patch, or None to leave the curves out.
+        confusion: Pixels of each pair of true and predicted class, or None to leave the matrix out.
+        reliability: Share of right pixels by their probability, or None to leave the curve out.
     """
 
     metrics: Mapping[str, Any]
@@ -33,6 +35,8 @@ class ModelReport:
     pictures: Mapping[str, Image.Image] = field(default_factory=dict)
     sizes: pd.DataFrame | None = None
     classified: pd.DataFrame | None = None
+    confusion: pd.DataFrame | None = None
+    reliability: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

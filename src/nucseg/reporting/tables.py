@@ -18,6 +18,7 @@ KEY_SCORES = ("f1_50", "precision_50", "recall_50", "ap_50", "ap_mean_50_90", "d
 _CONSOLE = (
     *("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq"),
     *("prevalence", "f1", "precision", "recall", "average_precision", "roc_auc"),
+    *("mean_iou", "mean_dice", "pixel_accuracy", "boundary_f1"),
 )
 """Keys of every task; a model has those of its own."""
 

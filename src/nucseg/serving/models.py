@@ -25,9 +25,15 @@ def default_task(name_or_folder: str) -> str:
     """Return the task of a server's default model.
 
     Raises:
-        ModelError: The model does not exist.
+        ModelError: The model does not exist, or is of a task that no service offers.
     """
-    return folder_task(resolve_model(name_or_folder)) or _TASK
+    task = folder_task(resolve_model(name_or_folder)) or _TASK
+    if task not in ANSWERS:
+        raise ModelError(
+            f"model {name_or_folder!r} assigns pixels to classes, which no service offers yet: use it with `nucseg "
+            "segment`, or serve a model such as stardist or mitosis."
+        )
+    return task
 
 
 class ModelStore:
@@ -50,7 +56,7 @@ class ModelStore:
     def __init__(self, default: str, load: Callable[[Path], ServedModel], loaded: int = 2) -> None:
         self._default_folder = resolve_model(default).resolve()
         self.default = self._default_folder.name
-        self.task = folder_task(self._default_folder) or _TASK
+        self.task = default_task(default)
         self.answers: Answers = ANSWERS[self.task]
         self._load = load
         self._limit = loaded

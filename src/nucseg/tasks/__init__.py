@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 
 from nucseg.models.registry import MODELS, project_models
-from nucseg.tasks import instances, patches
+from nucseg.tasks import instances, patches, semantic
 from nucseg.tasks.base import Task
 
-TASKS: Mapping[str, Task] = {"instance_segmentation": instances, "patch_classification": patches}
+TASKS: Mapping[str, Task] = {
+    "instance_segmentation": instances,
+    "semantic_segmentation": semantic,
+    "patch_classification": patches,
+}
 """The module of each task, by the name that `ModelEntry.task` calls it."""
 
 

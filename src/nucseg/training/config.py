@@ -45,6 +45,27 @@ class SamplingConfig(BaseModel):
     )
 
 
+class SemanticSamplingConfig(BaseModel):
+    """Which patches of which images a training sees, if the truth is a class map."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    balance: Literal["none", "modality"] = Field(
+        "none",
+        description="`none`: all images are equally likely; `modality`: modalities are sampled by their weights.",
+    )
+    modality_weights: dict[Modality, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="Weights of the modalities for `balance: modality`; 1 for modalities that are not listed."
+    )
+    class_probability: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the patches that are placed on a pixel of a random class of the image other than 0; the "
+        "rest are placed anywhere.",
+    )
+
+
 class PointSamplingConfig(BaseModel):
     """Which patches a training sees, where the truth is points (see `nucseg.datasets.points`)."""
 

@@ -18,7 +18,7 @@ from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
 from nucseg.masks.labels import visible_nuclei
 from nucseg.training.background import background_crop, made_up_background
 from nucseg.training.cache import Cache
-from nucseg.training.config import SamplingConfig, TrainingConfig
+from nucseg.training.config import SamplingConfig, SemanticSamplingConfig, TrainingConfig
 
 _LARGEST_SHRINKAGE = 8
 _LARGEST_ENLARGEMENT = 4  # more would only show blur
@@ -187,7 +187,9 @@ def make_patches(
     return PatchSource(samples, preprocessor, augmenter, config.patch_size, config.cache_mb, sampling)
 
 
-def sampling_probabilities(samples: Sequence[Sample], config: SamplingConfig) -> NDArray[np.float64]:
+def sampling_probabilities(
+    samples: Sequence[Sample], config: SamplingConfig | SemanticSamplingConfig
+) -> NDArray[np.float64]:
     """Compute the probability of each sample: equal, or by the weight of its modality.
 
     Returns:

@@ -87,6 +87,7 @@ network.fit(given["images"], given["truth"], verbose=0)
 """
 
 
+@pytest.mark.slow
 def test_tensorflow_and_jax_agree(network, tmp_path):
     from nucseg.models.semantic.loss import CrossEntropyAndJaccard
 

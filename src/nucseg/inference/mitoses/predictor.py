@@ -54,6 +54,11 @@ def load_classifier(name_or_folder: str | Path) -> PatchClassifier:
         ModelError: There is no such model, it is not whole, or it is of another task.
     """
     folder = resolve_model(name_or_folder)
+    if folder_task(folder) == "semantic_segmentation":
+        raise ModelError(
+            f"model {str(name_or_folder)!r} assigns pixels to classes and classifies no patches: choose a classifier "
+            "such as mitosis."
+        )
     if folder_task(folder) == "instance_segmentation":
         raise ModelError(
             f"model {str(name_or_folder)!r} finds nuclei and classifies no patches: choose a classifier such as "

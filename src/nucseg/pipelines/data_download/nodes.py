@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nucseg.datasets.config import DownloadConfig, PatchesDownload
+from nucseg.datasets.config import DownloadConfig, PatchesDownload, SemanticDownload
 from nucseg.datasets.download import download_datasets
 
 
@@ -21,6 +21,19 @@ def download(raw_folder: Path, config: DownloadConfig) -> dict[str, str]:
 
 def download_points(raw_folder: Path, config: PatchesDownload) -> dict[str, str]:
     """Fetch the chosen datasets of annotated points, as `download` does those of label images.
+
+    Args:
+        raw_folder: Where the archives go, one folder a dataset.
+        config: Which datasets, from where.
+
+    Returns:
+        Dataset name to the path of its archive.
+    """
+    return {name: str(path) for name, path in download_datasets(config, raw_folder).items()}
+
+
+def download_classes(raw_folder: Path, config: SemanticDownload) -> dict[str, str]:
+    """Fetch the chosen datasets of semantic segmentation, as `download` does those of label images.
 
     Args:
         raw_folder: Where the archives go, one folder a dataset.

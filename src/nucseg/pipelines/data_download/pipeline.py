@@ -1,20 +1,28 @@
 """Pipeline data_download."""
 
+from collections.abc import Callable
+
 from kedro.pipeline import Node, Pipeline
 
-from nucseg.pipelines.data_download.nodes import download, download_points
+from nucseg.pipelines.data_download.nodes import download, download_classes, download_points
+
+_NODES: dict[str | None, Callable[..., dict[str, str]]] = {
+    None: download,
+    "patches": download_points,
+    "semantic": download_classes,
+}
 
 
-def create_pipeline(*, of_points: bool = False) -> Pipeline:
+def create_pipeline(section: str | None = None) -> Pipeline:
     """Build the pipeline: parameters to `archives`.
 
     Args:
-        of_points: Whether the datasets are of annotated points.
+        section: The section of a task, whose datasets are fetched.
     """
     return Pipeline(
         [
             Node(
-                download_points if of_points else download,
+                _NODES[section],
                 inputs=["raw_folder", "params:data_download"],
                 outputs="archives",
                 name="download",

@@ -1,0 +1,71 @@
+"""From an image to a job of tiles: statistics, scale, part of the image, grid."""
+
+from dataclasses import replace
+from typing import TypeVar
+
+from nucseg.core.errors import InputError
+from nucseg.images.extent import extent_of
+from nucseg.images.source import ImageSource
+from nucseg.inference.engine import TileJob, TileSteps
+from nucseg.inference.options import PredictOptions
+from nucseg.inference.resolution import at_level, level_for, resolution_note, slide_scale
+from nucseg.inference.tiles import make_grid
+from nucseg.inference.view import NetworkView
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.precision import use_precision
+
+Part = TypeVar("Part")
+Whole = TypeVar("Whole")
+
+
+def make_job(
+    bundle: ModelBundle, steps: TileSteps[Part, Whole], source: ImageSource, options: PredictOptions
+) -> TileJob[Part, Whole]:
+    """Compute the statistics of an image, which is read twice for this, band by band, and lay tiles over it.
+
+    A slide is read, and its statistics are computed, at the level that fits to the scale; if the scale is `auto` and
+    the pixel size known, the scale is that of `slide_scale`. Where a part of the image is predicted, statistics are
+    those of its blocks of 512 pixels, and tiles without any of it are not read.
+
+    Args:
+        bundle: The model.
+        steps: The steps of a tile with this model.
+        source: The image.
+        options: How it is predicted. Its channel and plane are those that `source` was opened with, for other
+            processes.
+
+    Returns:
+        What `predict_tiled` takes. If the scale was estimated on the whole image, the job contains what the network
+        proposed at that scale, so that no pixel passes through it twice.
+
+    Raises:
+        InputError: It is not an image, shows several stains in colour, see `Preprocessor.fit_source`, or there is
+            nothing to predict, see `extent_of`.
+        ConfigError: The precision is not available.
+    """
+    use_precision(options.precision)  # it holds for the whole process: another call may have changed it
+    preprocessor = bundle.preprocessor()
+    given, level = options.scale, 0
+    if source.is_slide:
+        given = (slide_scale(source) or given) if given == "auto" else given
+        level = 0 if given == "auto" or preprocessor.rescales else level_for(source, given)
+    extent = extent_of(source, options.tissue, options.region)
+    try:
+        seen = at_level(source, level)
+        seen = extent.packed(seen) if extent else seen
+        fitted = preprocessor.fit_source(seen, options.magnification)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
+    notes = fitted.notes + resolution_note(source, level) + (extent.notes if extent else ())
+    source = replace(source, notes=source.notes + notes)
+    scale, known = steps.look(seen, fitted) if given == "auto" else (given, {})
+    if extent:  # places in the packed image are none in the image
+        fitted, known = replace(fitted, surroundings=None), {}
+    grid = make_grid(
+        NetworkView(source, fitted, scale, level).shape,
+        options.tile,
+        stride=bundle.model.stride,
+        halo=bundle.model.halo,
+        max_side=bundle.model.max_side,
+    )
+    return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {}, level, extent)

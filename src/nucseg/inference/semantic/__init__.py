@@ -1,0 +1,1 @@
+"""The class of each pixel of an image, tile by tile."""

@@ -1,0 +1,101 @@
+"""From an image to its class map, of any size."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from numpy.typing import NDArray
+
+from nucseg.core.errors import ModelError
+from nucseg.core.types import ClassPrediction
+from nucseg.images.source import ImageSource, array_source
+from nucseg.inference.engine import LocalEngine, TileJob
+from nucseg.inference.job import make_job
+from nucseg.inference.options import PredictOptions
+from nucseg.inference.semantic.parts import ClassMosaic, ClassPart
+from nucseg.inference.semantic.steps import SemanticSteps
+from nucseg.inference.tiled import predict_tiled
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.precision import use_precision
+from nucseg.models.registry import folder_task, resolve_model
+
+logger = logging.getLogger(__name__)
+
+_DEFAULT = PredictOptions()
+
+
+class SemanticPredictor:
+    """Applies a model's own preprocessing, predicts, and maps the answer back to the frame of the image.
+
+    Args:
+        bundle: The model.
+        options: Options for images that come without their own.
+
+    Attributes:
+        bundle: The model.
+        options: As given.
+        precision: The precision in effect.
+
+    Raises:
+        ConfigError: The precision is not available.
+    """
+
+    def __init__(self, bundle: ModelBundle, options: PredictOptions = _DEFAULT) -> None:
+        self.bundle = bundle
+        self.options = options
+        self.precision = use_precision(options.precision)
+
+    def predict(self, image: NDArray, options: PredictOptions | None = None, *, name: str = "image") -> ClassPrediction:
+        """Find the class of each pixel of one image in memory, on this machine.
+
+        Args:
+            image: `(H, W)` or `(H, W, C)` with C of 1, 3 or 4, as stored, not normalised.
+            options: How it is predicted; None takes the predictor's own. Channel and plane are ignored.
+            name: Name of the image in errors.
+
+        Raises:
+            InputError: It is not an image, or shows several stains in colour.
+        """
+        return self.predict_source(array_source(image, name), options).prediction()
+
+    def predict_source(
+        self,
+        source: ImageSource,
+        options: PredictOptions | None = None,
+        *,
+        on_tile: Callable[[int, ClassPart], None] = lambda tile, part: None,
+    ) -> ClassMosaic:
+        """Find the class of each pixel of an image of any size, tile by tile, and log the notes on how it was read.
+
+        Args:
+            source: The image.
+            options: As in `predict`.
+            on_tile: Called with the number and part of each tile as soon as it is known.
+
+        Raises:
+            InputError: As `make_job`.
+        """
+        job = self.job(source, options)
+        for note in job.source.notes:
+            logger.warning("%s: %s", source.name, note)
+        return predict_tiled(job, LocalEngine(), on_tile=on_tile)
+
+    def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[ClassPart, ClassMosaic]:
+        """Compute the statistics of an image and lay tiles over it; see `make_job`."""
+        options = self.options if options is None else options
+        return make_job(self.bundle, SemanticSteps(self.bundle.model), source, options)
+
+
+def load_semantic(name_or_folder: str | Path, options: PredictOptions = _DEFAULT) -> SemanticPredictor:
+    """Load a model that assigns pixels to classes, by its name or folder.
+
+    Raises:
+        ModelError: There is no such model, it is incomplete, or it is for another task.
+    """
+    folder = resolve_model(name_or_folder)
+    if folder_task(folder) not in (None, "semantic_segmentation"):
+        raise ModelError(
+            f"model {str(name_or_folder)!r} does not assign pixels to classes: choose a model that does, such as unet, "
+            "or use it with `nucseg predict` or `nucseg mitoses`."
+        )
+    return SemanticPredictor(ModelBundle.load(folder), options)

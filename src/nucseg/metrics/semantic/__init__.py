@@ -1,0 +1,1 @@
+"""How well every pixel is assigned to its class."""

@@ -1,7 +1,7 @@
 """The page as one HTML file with everything in it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -14,12 +14,13 @@ SCRIPTS = ("geometry.js", "files.js", "nuclei.js", "page.js")
 """The page's own scripts, in the order in which they run."""
 
 
-def render_page(images: Iterable[dict[str, Any]], *, server: bool = False) -> str:
+def render_page(images: Iterable[dict[str, Any]], *, formats: Sequence[str] = ()) -> str:
     """Render the page.
 
     Args:
         images: What `view_of` returned, of each image.
-        server: Whether the page belongs to a server, which predicts, writes files and trains.
+        formats: The formats that the server of the page writes, which also predicts and trains; a page without them
+            is a file that stands alone.
 
     Returns:
         HTML that opens without a network.
@@ -42,10 +43,10 @@ def render_page(images: Iterable[dict[str, Any]], *, server: bool = False) -> st
         lstrip_blocks=True,
     )
     folder = resources.files("nucseg.look") / "templates"
-    scripts = [*SCRIPTS, "server.js"] if server else SCRIPTS
+    scripts = [*SCRIPTS, "server.js"] if formats else SCRIPTS
     return environment.get_template("look.html.j2").render(
         version=VERSION,
-        server=server,
+        formats=formats,
         bokeh=Resources(mode="inline", components=["bokeh", "bokeh-gl"]).render_js(),
         style=(folder / "look.css").read_text(),
         scripts=[(folder / name).read_text() for name in scripts],

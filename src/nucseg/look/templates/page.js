@@ -7,7 +7,7 @@ const HOVERED = ["score", "area", "area_um2", "circularity"]; // and mean intens
 
 const page = {
   views: JSON.parse(byId("images-json").textContent),
-  opened: new Map(), // what was corrected, by the name of the image
+  opened: new Map(), // what was corrected, by the task, or the name of the image
   nuclei: null, // the Nuclei that are shown
   view: null,
   shown: [], // nuclei, in the order of Bokeh's rows
@@ -18,8 +18,9 @@ const page = {
 /** Show an image. */
 function show(view) {
   page.view = view;
-  if (!page.opened.has(view.name)) page.opened.set(view.name, new Nuclei(view));
-  page.nuclei = page.opened.get(view.name);
+  const key = view.task ?? view.name;
+  if (!page.opened.has(key)) page.opened.set(key, new Nuclei(view));
+  page.nuclei = page.opened.get(key);
   setMode(null);
   const { nuclei, hover, image, pixels } = page.models;
   nuclei.selected.indices = [];
@@ -299,6 +300,12 @@ function downloads() {
   byId("table")?.addEventListener("click", save(".csv", toCsv, "text/csv"));
 }
 
+/** Add an image to those that can be chosen. */
+function offer(view, k) {
+  byId("image").add(new Option(view.name, k));
+  byId("chooser").hidden = k < 1;
+}
+
 async function start() {
   Bokeh.set_log_level("error"); // it warns of figures without data, which are filled in a moment
   await Bokeh.embed.embed_item(JSON.parse(byId("figures-json").textContent));
@@ -319,13 +326,9 @@ async function start() {
     if ([...page.opened.values()].some((nuclei) => nuclei.unsaved)) event.preventDefault();
   });
   downloads();
-  const chooser = byId("image");
-  page.views.forEach((view, k) => chooser.add(new Option(view.name, k)));
-  chooser.addEventListener("change", () => show(page.views[chooser.value]));
-  byId("chooser").hidden = page.views.length < 2;
+  page.views.forEach(offer);
+  byId("image").addEventListener("change", () => show(page.views[byId("image").value]));
   document.dispatchEvent(new Event("page-ready"));
   if (page.views.length) show(page.views[0]);
   document.body.dataset.ready = "yes";
 }
-
-start();

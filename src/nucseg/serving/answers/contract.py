@@ -18,6 +18,7 @@ class Contract:
         answer: The schema of `/model/predict` and `/invocations`.
         files: The formats of the result of a queued image, by name; the first one is the default.
         classes: Names of the classes that the models find; without any there is no `/model/labels`.
+        has_outlines: Whether what is found are outlines, which the page /look shows and corrects.
         takes_threshold: Whether `/model/predict` has a threshold.
         encode_mask: Encodes the result as a PNG, for `/invocations`; None if there is no mask.
         example: An image to warm a model up with.
@@ -31,6 +32,7 @@ class Contract:
     answer: type[BaseModel]
     files: Mapping[str, ResultFile]
     classes: tuple[str, ...]
+    has_outlines: bool
     takes_threshold: bool
     encode_mask: Callable[[Any], bytes] | None
     example: NDArray

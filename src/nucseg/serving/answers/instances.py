@@ -104,6 +104,7 @@ CONTRACT = Contract(
     answer=PredictAnswer,
     files=NUCLEI,
     classes=("nucleus",),
+    has_outlines=True,
     takes_threshold=True,
     encode_mask=encode_mask,
     example=_disks(),  # so that there is something to draw

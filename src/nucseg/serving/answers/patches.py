@@ -144,6 +144,7 @@ CONTRACT = Contract(
     answer=PredictAnswer,
     files=MITOSES,
     classes=(),
+    has_outlines=False,
     takes_threshold=False,
     encode_mask=None,
     example=np.zeros((_SIDE, _SIDE, 3), np.uint8),

@@ -23,7 +23,7 @@ from nucseg.serving.web.middleware import Limits, RequestContext
 from nucseg.serving.web.openapi import TITLE, schema, swagger
 from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.readiness import Readiness
-from nucseg.serving.web.routes import health, max_model, sagemaker, tasks
+from nucseg.serving.web.routes import health, look, max_model, sagemaker, tasks
 from nucseg.serving.web.uploads import refuse_unknown_parameters
 
 API_VERSION = "2.0.0"
@@ -67,12 +67,14 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         version=API_VERSION,
         lifespan=lifespan,
     )
-    routers = (
+    routers = [
         max_model.routes(service, predict_now, answers),
         tasks.routes(service, backend, readiness, answers.CONTRACT.files),
         health.routes(readiness, pool, metrics),
         sagemaker.routes(predict_now, pool, answers),
-    )
+    ]
+    if answers.CONTRACT.has_outlines:
+        routers.append(look.routes(service, pool))
     for router in routers:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
 

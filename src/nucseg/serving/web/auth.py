@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nucseg.serving.web.failures import error_response
 
-OPEN = {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"}
-"""The paths that everyone may ask for."""
+OPEN = {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping", "/look"}
+"""The paths that everyone may ask for; the page /look asks for the key itself."""
 
 
 class ApiKey:

@@ -26,6 +26,7 @@ TESTS = {
     "docs/models-versioning.md": (PAGES,),
     "docs/own-data.md": (PAGES,),
     "docs/predict.md": (PAGES, "tests/commands/test_stacks.py"),
+    "docs/registration.md": (PAGES,),
     "docs/serving.md": (SERVER,),
     "docs/slides.md": ("tests/commands/test_slides.py",),
     "docs/stacks.md": ("tests/commands/test_stacks.py",),

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -60,14 +61,45 @@ def draw_histology(labels: NDArray[np.int32], seed: int) -> NDArray[np.uint8]:
     return (255 * (np.exp(-density.clip(0)) + grain).clip(0, 1)).round().astype(np.uint8)
 
 
+def draw_marks(seed: int) -> NDArray[np.uint8]:
+    """Draw the mask of 8 x 10 ablation marks, `(340, 440)` uint8, 255 in marks.
+
+    The grid is turned and unevenly spaced. The laser failed at four places, joined two pairs of marks, and left dirt.
+    """
+    random = np.random.default_rng(seed)
+    mask = np.zeros((340, 440), np.uint8)
+    rows = 50 + np.cumsum(32 * random.uniform(0.8, 1.3, 8)) - 32
+    columns = 50 + 38.0 * np.arange(10)
+    turn = np.deg2rad(2)
+    missing = {(1, 3), (2, 8), (5, 0), (6, 6)}
+    for row in range(8):
+        for column in range(10):
+            if (row, column) in missing:
+                continue
+            y = rows[row] + turn * columns[column] + random.normal(0, 1)
+            x = columns[column] - turn * rows[row] + random.normal(0, 1)
+            mark = np.zeros_like(mask)
+            mark[ellipse(y, x, 9, 8, shape=mask.shape)] = 255
+            mark[ellipse(y + 1, x + 5, 7, 8, shape=mask.shape)] = 0
+            mask |= mark
+            if (row, column) in ((3, 4), (6, 2)):
+                mask[round(y) - 9 : round(y) - 5, round(x) : round(x) + 36] = 255
+    for y, x in random.integers(0, mask.shape, (30, 2)):
+        mask[ellipse(y, x, 1.5, 1.5, shape=mask.shape)] = 255
+    mask[ellipse(12, 250, 6, 12, shape=mask.shape)] = 255
+    return mask
+
+
 def draw_all(folder: Path) -> None:
-    """Write the two sample images and their label images into `folder`."""
+    """Write the two sample images and their label images, and the mask of ablation marks, into `folder`."""
     fluorescence = draw_labels(n_nuclei=120, radius=(7, 14), seed=1)
     histology = draw_labels(n_nuclei=160, radius=(6, 10), seed=2)
     write_image(folder / "fluorescence.tif", draw_fluorescence(fluorescence, seed=3))
     write_labels(folder / "fluorescence_labels.tif", fluorescence)
     write_image(folder / "histology.tif", draw_histology(histology, seed=4))
     write_labels(folder / "histology_labels.tif", histology)
+    (folder / "ablation").mkdir(exist_ok=True)
+    iio.imwrite(folder / "ablation" / "marks.png", draw_marks(seed=5))
 
 
 if __name__ == "__main__":

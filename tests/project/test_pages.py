@@ -250,6 +250,7 @@ def test_images_are_predicted_with_the_shipped_model(
         *(f"{scheduler} &", f"{worker} &", "trap 'kill $(jobs -p)' EXIT", anew, predict),
         anew,
         *commands("docs/look.md"),
+        *commands("docs/registration.md"),
         anew,
         *commands(PREDICT),
     ]

@@ -1,10 +1,12 @@
 import runpy
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
 from nucseg.images.io import read_image, read_labels
+from nucseg.registration.register import register_mask
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,14 @@ def test_the_script_draws_the_files(root: Path, drawn: Path, name: str) -> None:
     np.testing.assert_array_equal(
         read_labels(drawn / f"{name}_labels.tif"), read_labels(root / "samples" / f"{name}_labels.tif")
     )
+
+
+def test_the_script_draws_the_marks(root: Path, drawn: Path) -> None:
+    marks = iio.imread(root / "samples/ablation/marks.png")
+    np.testing.assert_array_equal(marks, iio.imread(drawn / "ablation/marks.png"))
+    status = register_mask(marks > 0, 8, 10).assignment.status
+    assert [(row, column) for row, column in np.argwhere(status == "missing")] == [(1, 3), (2, 8), (5, 0), (6, 6)]
+    assert [tuple(each) for each in np.argwhere(status == "merged")] == [(3, 4), (3, 5), (6, 2), (6, 3)]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ FOUND, MERGED, PIECES, MISSING = "found", "merged", "pieces", "missing"
 
 # Shares of the area of a usual mark: of a region that may be the only one of a cell, of a piece beside others, and of
 # the part of a large region that lies where the mark of a cell is expected.
-_SMALLEST_MARK, _SMALLEST_PIECE, _SMALLEST_PART = 0.15, 0.04, 0.35
+_SMALLEST_MARK, _SMALLEST_PIECE, _SMALLEST_PART = 0.15, 0.08, 0.35
 _MAX_SAMPLES = 400
 # The mark is expected where this share of the usual marks has it.
 _USUAL_SHAPE = 0.35

@@ -166,8 +166,8 @@ def _notes(assignment: Assignment, table: pd.DataFrame, shape: tuple[int, ...]) 
         notes.append(f"the numbers of {len(table)} cells do not fit into 16 bits; their image has 32.")
     if assignment.left_out:
         notes.append(
-            f"{assignment.left_out} regions of the size of a mark belong to no cell (grey in the overlay); check that "
-            "they are dirt."
+            f"regions of the size of a mark that belong to no cell: {assignment.left_out} (grey in the overlay); check "
+            "that they are dirt."
         )
     missing = assignment.status == MISSING
     for axis, word in ((1, "row"), (0, "column")):
@@ -178,5 +178,5 @@ def _notes(assignment: Assignment, table: pd.DataFrame, shape: tuple[int, ...]) 
         table["expected-1"] > shape[1]
     )
     if outside.any():
-        notes.append(f"{int(outside.sum())} cells lie outside the image.")
+        notes.append(f"cells outside the image: {int(outside.sum())}.")
     return notes

@@ -43,6 +43,7 @@ TITLES: dict[str, str | None] = {
     "needs five images": "tests/finetuning/test_train.py",
     "needs the extra export": "tests/sharing/test_export.py",
     "needs a folder of the stardist package": "tests/sharing/test_stardist_folder.py",
+    "in a Python of its own": "tests/sharing/test_bioimageio.py",
     "needs slides": "tests/commands/test_mitoses.py",
     "needs a slide": "tests/commands/test_slides.py",
     "needs stacks": "tests/commands/test_stacks.py",

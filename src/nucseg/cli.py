@@ -21,6 +21,7 @@ COMMANDS = (
     "submit",
     "models",
     "evaluate",
+    "compare",
     "train",
     "export",
     "doctor",

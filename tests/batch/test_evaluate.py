@@ -92,3 +92,32 @@ def test_what_cannot_be_evaluated_is_one_line(folder: Path) -> None:
     ended = run("good", "images", "labels")
     assert "none of its images can be used, such as a: " in ended.output.splitlines()[-1]
     assert not (folder / "evaluation").exists()
+
+
+def test_models_are_compared_with_intervals(folder: Path) -> None:
+    for name in ("images", "labels"):
+        (folder / name / "odd.tif").unlink()
+    record = folder / "models/good/run.json"
+    record.write_text(json.dumps({"seed": 7, "validation": {"n_images": 3, "scores": {"overall": {"f1_50": 0.5}}}}))
+    ended = CliRunner().invoke(cli, ["compare", "good", "blind", "--images", "images", "--labels", "labels"])
+    assert ended.exit_code == 0, ended.output
+    assert "worse on 2 of 2 images" in ended.output
+    assert "Parameters that differ:" in ended.output
+    page = (folder / "comparison/report.html").read_text()
+    assert '<h2 id="compared">' in page
+    assert "<code>seed</code>" in page
+
+    recorded = CliRunner().invoke(cli, ["compare", "good", "blind"])
+    assert recorded.exit_code == 0, recorded.output
+    assert "good: f1_50 0.500 (3 images)" in recorded.output
+    assert "blind: not recorded (0 images)" in recorded.output
+
+    for arguments, said in (
+        (("good",), "compare needs two models or more"),
+        (("good", "blind", "--images", "images"), "--images and --labels belong together"),
+        (("good", "models/good"), "two models are called good"),
+    ):
+        ended = CliRunner().invoke(cli, ["compare", *arguments])
+        assert ended.exit_code == 1
+        assert said in ended.output
+        assert len(ended.output.splitlines()) == 1

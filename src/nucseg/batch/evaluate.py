@@ -37,10 +37,12 @@ class Evaluated:
 
     Attributes:
         metrics: The content of `metrics.json` of each model, in the order of the models.
+        per_image: The content of `per_image.csv` of each model, by its name.
         rejected: Why images were left out, by name.
     """
 
     metrics: list[dict[str, Any]]
+    per_image: dict[str, pd.DataFrame]
     rejected: dict[str, str]
 
 
@@ -86,7 +88,8 @@ def evaluate_models(models: Mapping[str, Path], images: Path, labels: Path, outp
         bundles = {name: replace(ModelBundle.load(folder), name=name) for name, folder in models.items()}
         results = {name: evaluated(name, samples, predictions_of(bundle, samples)) for name, bundle in bundles.items()}
         write_report({name: bundle.run for name, bundle in bundles.items()}, results, samples, output)
-    return Evaluated([result.metrics for result in results.values()], paired.rejected)
+    tables = {name: result.per_image for name, result in results.items()}
+    return Evaluated([result.metrics for result in results.values()], tables, paired.rejected)
 
 
 def check_report(output: Path) -> None:

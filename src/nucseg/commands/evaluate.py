@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from nucseg.core.errors import InputError
-
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -32,16 +30,10 @@ def evaluate(models: tuple[str, ...], images: Path, labels: Path, output: Path) 
     the exit status is then 1.
     """
     from nucseg.batch.evaluate import REPORT, evaluate_models
-    from nucseg.models.registry import resolve_model
+    from nucseg.models.registry import resolve_models
     from nucseg.reporting.tables import console_table
 
-    folders: dict[str, Path] = {}
-    for model in models:
-        folder = resolve_model(model)
-        if folder.name in folders:
-            raise InputError(f"two models are called {folder.name}; copy one to a folder of another name.")
-        folders[folder.name] = folder
-    result = evaluate_models(folders, images, labels, output)
+    result = evaluate_models(resolve_models(models), images, labels, output)
     for name, reason in result.rejected.items():
         click.echo(f"Left out: {name}: {reason}", err=True)
     click.echo(f"\nScores on {result.metrics[0]['overall']['n_images']} images:\n{console_table(result.metrics)}")

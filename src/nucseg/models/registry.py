@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from nucseg.core import package
-from nucseg.core.errors import ConfigError, ModelError
+from nucseg.core.errors import ConfigError, InputError, ModelError
 from nucseg.core.validation import plain_words
 from nucseg.models.protocols import Model
 from nucseg.models.shipped import in_wheel, trained_or_shipped
@@ -214,6 +214,22 @@ def resolve_model(name_or_folder: str | Path) -> Path:
         f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Known models are "
         f"{', '.join(sorted(known))}; choose one of them, a model's folder, or set NUCSEG_MODELS{train}."
     )
+
+
+def resolve_models(names_or_folders: Sequence[str]) -> dict[str, Path]:
+    """Find the folders of several models, by the name of the folder.
+
+    Raises:
+        InputError: Two have the same name.
+        ModelError: As `resolve_model`.
+    """
+    folders: dict[str, Path] = {}
+    for model in names_or_folders:
+        folder = resolve_model(model)
+        if folder.name in folders:
+            raise InputError(f"two models are called {folder.name}; copy one to a folder of another name.")
+        folders[folder.name] = folder
+    return folders
 
 
 def known_models() -> list[str]:

@@ -15,6 +15,7 @@ from nucseg.core.package import VERSION
 from nucseg.metrics.groups import GROUPINGS
 from nucseg.metrics.table import Metric
 from nucseg.reporting.charts import training_figure
+from nucseg.reporting.comparison import paired_differences, parameter_differences
 from nucseg.reporting.embed import picture_uri, svg_uri
 from nucseg.reporting.instances.page import NUCLEI
 from nucseg.reporting.lineage import read_lineage
@@ -87,6 +88,8 @@ def render_report(
         groups=[table for by in ("overall", *GROUPINGS) if (table := _group_rows(metrics, by, page))],
         sections=[_section(each) for each in page.charts(models) if each.figures],
         training_charts=_charts({m.metrics["model"]: training_figure(m.run.history) for m in models}),
+        paired=_paired(models, page),
+        parameters=parameter_differences({model.metrics["model"]: model.run for model in models}),
         differences=_differences(models, differences or Differences(), page),
         galleries=[{"model": model.metrics["model"], "images": _images(model, page)} for model in models],
         lineages=[(model.metrics["model"], read_lineage(model.run)) for model in models],
@@ -160,6 +163,16 @@ def _images(model: ModelReport, page: Page) -> list[dict[str, Any]]:
         )
     names = metric_rows([model.metrics])
     return [_image(choice, rows[choice.key], model.pictures[choice.key], names, page) for choice in model.choices]
+
+
+def _paired(models: Sequence[ModelReport], page: Page) -> list[dict[str, Any]]:
+    """Return a row per pair of models and score."""
+    names = metric_rows([model.metrics for model in models])
+    scores = [key for key in page.image_scores if key in names and names[key].averaging != "count"]
+    tables = {model.metrics["model"]: model.per_image for model in models}
+    return [
+        {**vars(row), "clear": row.clear, "label": names[row.score].short} for row in paired_differences(tables, scores)
+    ]
 
 
 def _differences(models: Sequence[ModelReport], differences: Differences, page: Page) -> list[dict[str, Any]]:

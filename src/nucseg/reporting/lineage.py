@@ -45,7 +45,7 @@ def read_lineage(run: RunRecord) -> Lineage:
             continue
         name = _NAMES.get(key, key.replace("_", " "))
         counted = _count_lists(value)
-        line = _line(counted)
+        line = one_line(counted)
         if line is not None and len(line) <= _LONGEST_ROW:
             rows.append((name, line))
         else:
@@ -62,7 +62,7 @@ def _count_lists(value: Any) -> Any:
     return value
 
 
-def _line(value: Any) -> str | None:
+def one_line(value: Any) -> str | None:
     """Write a value on one line, or return None if it is nested too deep for that."""
     if value is None:
         return "-"
@@ -71,7 +71,7 @@ def _line(value: Any) -> str | None:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        parts = {key: _line(entry) for key, entry in _flat(value).items()}
+        parts = {key: one_line(entry) for key, entry in flatten(value).items()}
         return None if None in parts.values() else " · ".join(f"{key}: {part}" for key, part in parts.items()) or "none"
     if _is_list(value):
         nested = any(isinstance(entry, Mapping) or _is_list(entry) for entry in value)
@@ -79,11 +79,11 @@ def _line(value: Any) -> str | None:
     return str(value)
 
 
-def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Join the keys of nested mappings with dots."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        nested = _flat(value) if isinstance(value, Mapping) else {}
+        nested = flatten(value) if isinstance(value, Mapping) else {}
         flat |= {f"{key}.{name}": entry for name, entry in nested.items()} or {str(key): value}
     return flat
 

@@ -98,7 +98,7 @@ def test_a_small_mask_by_hand():
 
 @pytest.mark.parametrize("rows, columns", [(3, 5), (2, 4), (4, 4), (4, 3), (1, 12), (12, 1), (300, 2)])
 def test_a_wrong_number_is_noticed(rows, columns):
-    with pytest.raises(InputError, match=r"3 x 4 marks|only 9 regions") as error:
+    with pytest.raises(InputError, match=r"3 x 4 marks|only 11 regions") as error:
         register_mask(small_mask(), rows, columns, "m.png")
     assert str(error.value).startswith("m.png: ")
     assert ("swapped" in str(error.value)) == ((rows, columns) == (4, 3))

@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.cluster.vq import kmeans2
 from scipy.spatial import KDTree
+from scipy.spatial.distance import pdist
 
 from nucseg.masks.labels import relabel
 
 # Beyond these multiples of the usual area, a region is not one whole mark.
 _SMALLEST, _LARGEST = 0.4, 1.5
+_MOST_MERGED = 4
+_THINNEST, _MAX_SAMPLES = 0.6, 200
 # Marks are hardly ever closer than this; where more than this share is, they are pieces that this gap may separate. All
 # in distances of marks.
 _TOO_CLOSE, _MOST_PIECES, _WIDEST_GAP = 0.4, 0.03, 0.2
@@ -39,6 +44,42 @@ class Regions:
     def whole_marks(self, area: float) -> NDArray[np.bool_]:
         """Return which regions, (N,), have about this area and may be one mark."""
         return (self.areas >= _SMALLEST * area) & (self.areas <= _LARGEST * area)
+
+    def likely_centres(self, area: float) -> NDArray[np.float64]:
+        """Return where marks of about this area may be, (M, 2): whole ones, and the parts of merged ones.
+
+        Parts are found by k-means, with as many means as the region has areas of a mark; a part that is much thinner
+        than a mark is a bridge. Where parts are too close together for marks, the region is one large mark.
+        """
+        whole = np.flatnonzero(self.whole_marks(area))
+        merged = np.flatnonzero((self.areas > _LARGEST * area) & (self.areas < (_MOST_MERGED + 0.5) * area))
+        if len(whole) < 2 or len(merged) == 0:
+            return self.centres[whole]
+        thickness = np.median(
+            [self._depths(index).max() for index in whole[:: max(len(whole) // _MAX_SAMPLES, 1)].tolist()]
+        )
+        pitch = np.median(KDTree(self.centres[whole]).query(self.centres[whole], k=2)[0][:, 1])
+        parts = []
+        for index in merged.tolist():
+            depths = self._depths(index)
+            pixels = np.argwhere(depths)
+            number = max(round(self.areas[index] / area), 2)
+            middles, part = kmeans2(pixels.astype(np.float64), number, minit="++", rng=0)
+            deepest = np.zeros(number)
+            np.maximum.at(deepest, part, depths[tuple(pixels.T)])
+            if pdist(middles).min() < _TOO_CLOSE * pitch:
+                parts.append(self.centres[[index]])
+                continue
+            start = [side.start for side in self.windows[index]]
+            parts.append(middles[deepest >= _THINNEST * thickness] + start)
+        return np.concatenate([self.centres[whole], *parts])
+
+    def _depths(self, index: int) -> NDArray[np.float32]:
+        """Return how far each pixel of a region is from its border, in its window."""
+        inside = self.labels[self.windows[index]] == index + 1
+        return cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1].astype(
+            np.float32, copy=False
+        )
 
 
 def join_pieces(regions: Regions, cells: int) -> Regions:

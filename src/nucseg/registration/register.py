@@ -83,7 +83,7 @@ def register_mask(mask: NDArray, rows: int, columns: int, name: str = "the mask"
             f"{name}: its regions have {area:g} pixels each, at least {_LEAST_AREA} are needed; is it a mask of marks "
             "at full resolution, and are --rows and --cols right?"
         )
-    lattice = fit_lattice(regions.centres[regions.whole_marks(area)], rows, columns, name)
+    lattice = fit_lattice(regions.likely_centres(area), rows, columns, name)
     assignment = assign_marks(regions, lattice, area)
     table = _table(assignment, lattice)
     return Registration(mask, lattice, assignment, table, _notes(assignment, table, mask.shape))

@@ -43,10 +43,11 @@ Prediction = tuple[Instances, float]
 def training() -> "TaskTraining":
     """Return what training takes of label images."""
     from nucseg.training.patches import make_patches
+    from nucseg.training.pictures import view_nuclei
     from nucseg.training.scores import seen_images, validation_scores
     from nucseg.training.train import TaskTraining
 
-    return TaskTraining(make_patches, seen_images, validation_scores)
+    return TaskTraining(make_patches, seen_images, validation_scores, view_nuclei)
 
 
 def read_truth(sample: Sample) -> NDArray:

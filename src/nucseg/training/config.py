@@ -130,6 +130,13 @@ class TrainingConfig(BaseModel):
     validation_patches: int = Field(
         64, ge=1, description="Number of fixed patches of validation images for the validation loss."
     )
+    tensorboard_images: int = Field(
+        2,
+        ge=0,
+        le=64,
+        description="Number of validation images whose AP TensorBoard shows after each epoch, with a picture of the "
+        "first; 0: none.",
+    )
     workers: int = Field(2, ge=1, le=64, description="Threads that prepare patches during the training step.")
     cache_mb: int = Field(2048, ge=16, description="Memory in MiB for the cache of images.")
     precision: Precision = Field(

@@ -29,11 +29,12 @@ from nucseg.training.checkpoint import Checkpoint
 from nucseg.training.config import TrainingConfig
 from nucseg.training.feed import Patches, PatchFeed, validation_arrays
 from nucseg.training.optimizer import make_optimizer
+from nucseg.training.pictures import EpochPicture, View
 
 logger = logging.getLogger(__name__)
 
-# They change the speed of a training, not its result; a resumed one may differ in them.
-_IGNORED_IN_ID = {"workers", "cache_mb", "precision"}
+# They change the speed of a training or what is shown of it, not its result; a resumed one may differ in them.
+_IGNORED_IN_ID = {"workers", "cache_mb", "precision", "tensorboard_images"}
 
 
 class MakePatches(Protocol):
@@ -69,11 +70,13 @@ class TaskTraining:
         patches: Creates the source of patches of samples.
         seen: Returns the images of samples as a model sees them, and the truth of each.
         scores: Evaluates a model on samples: content of `Validation.scores`.
+        view: What TensorBoard shows of a few validation images after each epoch, or None.
     """
 
     patches: MakePatches
     seen: Callable[[ModelBundle, Sequence[Sample]], tuple[list[NDArray], list[Any]]]
     scores: Callable[[ModelBundle, Sequence[Sample], Precision], dict[str, Any]]
+    view: View | None = None
 
 
 def train(
@@ -158,6 +161,9 @@ def train(
         feed = PatchFeed(source, model, config)
         plain = task.patches(validation, preprocessor, None, config, sampling, held_out=True)
         held_out = validation_arrays(plain, model, config)
+        if task.view and config.tensorboard_images:
+            shown = task.seen(ModelBundle(name, model, transforms), validation[: config.tensorboard_images])
+            callbacks.append(EpochPicture(folder / "tensorboard" / identity, model, *shown, task.view))
         _fit(model, feed, held_out, config, [*callbacks, checkpoint])
     logger.info("%s: best val_loss %.4f.", name, min(entry["val_loss"] for entry in checkpoint.history))
     record = create_run_record(

@@ -6,6 +6,7 @@ import warnings
 from nucseg.config_loader import ConfigLoader
 from nucseg.hooks import ModelNames, ParameterChecks, ReadableErrors, RunSummary, ScoreTable
 from nucseg.models.tensorflow_import import prepare_tensorflow
+from nucseg.tracking import Tracking
 
 # Albumentations would look for a newer version on the network at import.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -14,7 +15,7 @@ prepare_tensorflow()
 # Kedro's own use of omegaconf; nothing a user of the project can change.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
-HOOKS = (ParameterChecks(), ReadableErrors(), ModelNames(), RunSummary(), ScoreTable())
+HOOKS = (ParameterChecks(), ReadableErrors(), ModelNames(), RunSummary(), ScoreTable(), Tracking())
 CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.core.errors import ModelError
-from nucseg.models.registry import folder_task, project_models, resolve_model
+from nucseg.models.registry import folder_task, known_models, project_models, resolve_model
 from nucseg.models.run import RunRecord
 from nucseg.models.version import model_version
 from nucseg.serving.answers import ANSWERS, Answers
@@ -66,9 +65,7 @@ class ModelStore:
 
     def names(self) -> list[str]:
         """List the models of the default one's task, the default one first."""
-        more = set(project_models())
-        if folder := os.environ.get("NUCSEG_MODELS"):
-            more |= {config.parent.name for config in Path(folder).expanduser().glob("*/config.json")}
+        more = {*project_models(), *known_models()}
         return [self.default, *sorted(name for name in more - {self.default} if self._offered(name))]
 
     def folder(self, name: str | None) -> Path:

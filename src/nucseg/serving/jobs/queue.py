@@ -125,8 +125,44 @@ class JobQueue:
             scale=scale,
             request=request,
         )
-        if job_id != submission.job_id:  # taken before
-            return job_id
+        if job_id == submission.job_id:  # otherwise it was accepted before
+            self._store(upload, submission)
+        return job_id
+
+    def submit_training(
+        self, images: IO[bytes], *, model: str | None, name: str, minutes: float, submission: Submission | None = None
+    ) -> str:
+        """Queue a training.
+
+        Args:
+            images: A zip with the folders `images` and `labels`, seekable.
+            model: The model to start from; None is the default model of the worker.
+            name: Name of the new model.
+            minutes: Time for it.
+            submission: As of `submit`.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            BusyError: Too many jobs wait.
+            UnavailableError: Task table or storage cannot be used; no job is left behind.
+        """
+        submission = submission or Submission()
+        self.table.add(
+            submission.job_id,
+            model=model,
+            threshold=None,
+            max_queue=self._max_queue,
+            training=name,
+            minutes=minutes,
+        )
+        self._store(images, submission)
+        return submission.job_id
+
+    def _store(self, upload: IO[bytes], submission: Submission) -> None:
+        """Store the upload of a new job and queue it; no job is left behind if this fails."""
+        job_id = submission.job_id
         try:
             if not submission.withdrawn.is_set():
                 self.storage.put_stream(upload, upload_key(job_id))
@@ -136,7 +172,6 @@ class JobQueue:
         except BaseException:
             self._discard(job_id)
             raise
-        return job_id
 
     def withdraw(self, submission: Submission) -> None:
         """Withdraw a job that is being or was just accepted: its client was told that it will not be processed."""
@@ -176,17 +211,47 @@ class JobQueue:
             UnfinishedJobError: It is not finished, or failed, or was not submitted for this format.
         """
         job = self.get(job_id)
-        if job.state == "FAILED":
-            raise UnfinishedJobError(f"this task failed: {job.error}", retry_after=None)
-        if job.result is None:
-            raise UnfinishedJobError(f"this task is {job.state}; ask again later.", retry_after=RETRY_AFTER)
+        if job.training is not None:
+            raise UnfinishedJobError("this task is a training, not a prediction.", retry_after=None)
+        self._check_finished(job)
         if file not in (formats := self.formats(job)):
             raise UnfinishedJobError(
                 f"this task was submitted for the formats {', '.join(formats)}; submit the image again for {file}.",
                 retry_after=None,
             )
+        return self._open(job, self.files[file].name)
+
+    def training_result(self, job_id: str, file: str) -> tuple[Iterator[bytes], int]:
+        """Open a file of the result of a training.
+
+        Args:
+            job_id: The job.
+            file: Its name, see `nucseg.serving.worker.training`.
+
+        Returns:
+            As `result`.
+
+        Raises:
+            UnknownJobError: There is no task with this id.
+            ExpiredJobError: Its result has expired.
+            UnfinishedJobError: It is not finished, or failed, or is no training.
+        """
+        job = self.get(job_id)
+        if job.training is None:
+            raise UnfinishedJobError("this task is a prediction, not a training.", retry_after=None)
+        self._check_finished(job)
+        return self._open(job, file)
+
+    @staticmethod
+    def _check_finished(job: Job) -> None:
+        if job.state == "FAILED":
+            raise UnfinishedJobError(f"this task failed: {job.error}", retry_after=None)
+        if job.result is None:
+            raise UnfinishedJobError(f"this task is {job.state}; ask again later.", retry_after=RETRY_AFTER)
+
+    def _open(self, job: Job, name: str) -> tuple[Iterator[bytes], int]:
         try:
-            return self.storage.open(f"{job.result}/{self.files[file].name}")
+            return self.storage.open(f"{job.result}/{name}")
         except FileNotFoundError:
             self.check_storage()
             raise ExpiredJobError("the result has expired; submit the image again.") from None

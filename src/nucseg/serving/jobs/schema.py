@@ -51,6 +51,8 @@ jobs = Table(
     Column("channel", String(200)),  # its name or number; None takes a grey or a colour image as it is
     Column("scale", Float),  # chosen for the image if missing
     Column("formats", String(100)),  # comma-separated names; all if missing
+    Column("training", String(200)),  # name of the model to train; missing for a prediction
+    Column("minutes", Float),  # for the training
     Index("nucseg_tasks_state", "state", "created"),
     Index("nucseg_tasks_request_key", "request_key", unique=True),
 )
@@ -75,6 +77,8 @@ class Job:
         lease: Token of the worker that has it, which alone may change it.
         given_back: Number of times that a worker returned it for a reason unrelated to the job.
         formats: Comma-separated formats of the result; None is all.
+        training: Name of the model to train, from `model`; None for a prediction.
+        minutes: Time for the training.
     """
 
     id: str
@@ -96,6 +100,8 @@ class Job:
     pixel_size: float | None
     channel: str | None
     scale: float | None
+    training: str | None
+    minutes: float | None
 
 
 def make_tables(engine: Engine, reader: Engine) -> None:

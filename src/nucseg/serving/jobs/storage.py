@@ -148,6 +148,14 @@ class Storage:
         with self._errors():
             return self._is_file(key)
 
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, in alphabetical order; none if there is no such folder."""
+        with self._errors():
+            try:
+                return sorted(str(path).rsplit("/", 1)[-1] for path in self._fs.ls(self._path(folder), detail=False))
+            except FileNotFoundError:
+                return []
+
     def delete(self, folder: str) -> None:
         """Remove a folder of files, if it exists."""
         path = self._path(folder)

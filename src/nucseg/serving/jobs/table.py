@@ -111,6 +111,8 @@ class JobTable:
         pixel_size: float | None = None,
         channel: str | None = None,
         scale: float | None = None,
+        training: str | None = None,
+        minutes: float | None = None,
         request: Request | None = None,
     ) -> str:
         """Add a job whose upload is still to come, so that no upload is ever without a job.
@@ -124,6 +126,8 @@ class JobTable:
             pixel_size: Micrometres per pixel of its image; None takes the image's own.
             channel: Channel of its image; None takes a grey or a colour image as it is.
             scale: Factor by which it is resized for the network; None lets the model choose.
+            training: Name of the model to train; None for a prediction.
+            minutes: Time for the training.
             request: Identifies the request if the client repeats it.
 
         Returns:
@@ -149,6 +153,8 @@ class JobTable:
                     pixel_size=pixel_size,
                     channel=channel,
                     scale=scale,
+                    training=training,
+                    minutes=minutes,
                     created=self._now,
                     request_key=request and request.key,
                     request_digest=request and request.digest,

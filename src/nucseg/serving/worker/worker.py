@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from nucseg.core.errors import InputError, ModelError
@@ -17,6 +18,7 @@ from nucseg.serving.plane import DataPlane
 from nucseg.serving.results import write_result
 from nucseg.serving.temporary import check_temporary, sweep_temporary, temporary_folder
 from nucseg.serving.worker.heartbeat import LONGEST_PAUSE, heartbeat
+from nucseg.serving.worker.training import train
 
 T = TypeVar("T")
 _SWEEP_SECONDS = 60
@@ -160,31 +162,39 @@ class Worker:
                     raise _LostError from None
                 self._queue.check_storage()
                 raise InputError("The upload is missing.") from None
-            with upload.open("rb") as stream:
-                found, source = self._plane.predict_source(
-                    stream,
-                    model=job.model,
-                    threshold=job.threshold,
-                    pixel_size=job.pixel_size,
-                    channel=job.channel,
-                    scale=job.scale,
-                    progress=lambda done: self._report(claim, done),
-                )
-                wanted = [self._queue.files[given] for given in self._queue.formats(job)]
-                channels: tuple[MeasuredChannel, ...] = ()
-                if job.channel is not None and any(file.measures for file in wanted):
-                    channels = self._plane.channels(stream, source, lambda: self._report(claim, claim.progress))
-                files = write_result(found, source, results, wanted, channels)
+            if job.training is None:
+                nuclei, files = self._predicted(claim, upload, results)
+            else:
+                wanted = self._plane.models.folder(job.model)
+                nuclei, files = train(job, upload, results, wanted, lambda done: self._report(claim, done))
             # A separate folder for each attempt: one that lost its lease never touches what another one publishes.
             result = f"{job.id}/{uuid.uuid4()}"
             for file in files:
                 self._queue.storage.put(file, f"{result}/{file.name}")
-        nuclei = self._plane.models.answers.count(found)
         if self._reach(lambda: self._queue.table.finish(job, result=result, nuclei=nuclei)):
             _log.info("Task %s is finished: %d nuclei.", job.id, nuclei)
         else:
             self._queue.storage.delete(result)
             raise _LostError
+
+    def _predicted(self, claim: _Claim, upload: Path, results: Path) -> tuple[int, list[Path]]:
+        """Predict an upload and write its result; return the number of nuclei, and the files."""
+        job = claim.job
+        with upload.open("rb") as stream:
+            found, source = self._plane.predict_source(
+                stream,
+                model=job.model,
+                threshold=job.threshold,
+                pixel_size=job.pixel_size,
+                channel=job.channel,
+                scale=job.scale,
+                progress=lambda done: self._report(claim, done),
+            )
+            wanted = [self._queue.files[given] for given in self._queue.formats(job)]
+            channels: tuple[MeasuredChannel, ...] = ()
+            if job.channel is not None and any(file.measures for file in wanted):
+                channels = self._plane.channels(stream, source, lambda: self._report(claim, claim.progress))
+            return self._plane.models.answers.count(found), write_result(found, source, results, wanted, channels)
 
     def _report(self, claim: _Claim, done: float) -> None:
         """Record the progress of a job; raise an error if the rest of it is no longer wanted."""

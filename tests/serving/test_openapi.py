@@ -60,7 +60,7 @@ def images(draw_nuclei, encode):
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
-@pytest.mark.parametrize("document, operations", [("openapi.json", 17), ("swagger.json", 4)])
+@pytest.mark.parametrize("document, operations", [("openapi.json", 23), ("swagger.json", 4)])
 def test_fuzz_along_the_schema(fuzzed_server, images, document, operations, mode) -> None:
     """Right and wrong requests, all checks: right ones are accepted, none is answered as the schema does not say."""
     schema = schemathesis.openapi.from_url(f"{fuzzed_server}/{document}")
@@ -101,6 +101,8 @@ def test_openapi_lists_every_route(serve) -> None:
         "/model/predict", "/model/metadata", "/model/labels", "/models", "/tasks", "/tasks/{task_id}",
         "/masks/{task_id}", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics",
         "/ping", "/invocations", "/look/tasks/{task_id}", "/look/tasks/{task_id}/files",
+        "/look/tasks/{task_id}/training", "/look/training", "/look/training/{task_id}",
+        "/look/training/{task_id}/report",
     } == set(made["paths"])  # fmt: skip
     operations = [each for path in made["paths"].values() for each in path.values()]
     assert len({each["operationId"] for each in operations}) == len(operations)

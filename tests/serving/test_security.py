@@ -9,7 +9,7 @@ import requests
 KEY = {"X-API-Key": "open sesame"}
 HEALTH = ["/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"]
 LOCKED = ["/", "/openapi.json", "/swagger.json", "/models", "/model/metadata", "/metrics", "/tasks/x", "/static/x"]
-LOCKED += ["/look/tasks/x", "/look/tasks/x/files"]
+LOCKED += ["/look/tasks/x", "/look/tasks/x/files", "/look/training", "/look/training/x"]
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class Corrections:
         """
         pieces, _ = self._queue.result(job_id, "geojson")
         content = b"".join(pieces)
-        with self._field(job_id, name, waiting) as field:
+        with self.opened(job_id, name, waiting) as field:
             return view_of(_with(field, content, "the result"))
 
     def write(self, job_id: str, name: str, content: bytes, format_name: str, folder: Path, waiting: Waiting) -> Path:
@@ -68,15 +68,25 @@ class Corrections:
         Raises:
             InputError: The nuclei are not those of the image, or cannot be written so.
         """
-        with self._field(job_id, name, waiting) as field:
+        with self.opened(job_id, name, waiting) as field:
             paths = write_format(format_name, _with(field, content, "the corrections"), folder / "files")
         if len(paths) == 1 and paths[0].is_file():
             return paths[0]
         return Path(shutil.make_archive(str(folder / f"{name}-{format_name}"), "zip", paths[0].parent))
 
     @contextmanager
-    def _field(self, job_id: str, name: str, waiting: Waiting) -> Iterator[Field]:
-        """Open the image of a job, with the channels that are measured, and without nuclei."""
+    def opened(self, job_id: str, name: str, waiting: Waiting) -> Iterator[Field]:
+        """Open the image of a job, with the channels that are measured, and without nuclei.
+
+        Args:
+            job_id: The job.
+            name: What the image is called.
+            waiting: As of `view`.
+
+        Raises:
+            ExpiredJobError: The image has expired.
+            InputError: It is more than the page shows.
+        """
         job = self._queue.get(job_id)
         with temporary_folder() as temporary:
             upload = temporary / "upload"

@@ -45,6 +45,10 @@ class UnfinishedJobError(NucsegError):
         self.retry_after = retry_after
 
 
+class NotNowError(NucsegError):
+    """What is there does not allow the request: a name is in use, or images are missing."""
+
+
 class ExpiredJobError(NucsegError):
     """The task's result has expired and was removed."""
 

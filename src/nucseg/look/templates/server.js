@@ -23,6 +23,7 @@ async function listModels() {
   const { models } = await (await ask("/models")).json();
   byId("model").replaceChildren(...models.map((model) => new Option(model.name, model.name, model.default, model.default)));
   byId("key-label").hidden = true;
+  showSet(await (await ask("/look/training")).json());
   say("Drop an image, or choose one.");
 }
 
@@ -85,11 +86,70 @@ async function fetchFile() {
   say(`${name}: ${shownNuclei().length} nuclei.`);
 }
 
+// A better model
+
+function showSet({ images, needed }) {
+  const lacking = Math.max(0, needed - images);
+  byId("train-set").textContent = `${images} images in the training set${lacking ? `, ${lacking} more are needed` : ""}.`;
+  byId("train-start").disabled = lacking > 0;
+}
+
+async function addToSet() {
+  if (!page.view) return say("Open an image first.");
+  showSet(await (await sendNuclei(`training?${new URLSearchParams({ name: fileName() })}`)).json());
+  page.nuclei.saved = page.nuclei.history.length;
+  say(`${fileName()} is in the training set with ${shownNuclei().length} nuclei.`);
+}
+
+async function clearSet() {
+  await ask("/look/training", { method: "DELETE" });
+  showSet(await (await ask("/look/training")).json());
+}
+
+async function improve() {
+  const query = new URLSearchParams({ name: byId("train-name").value.trim(), minutes: byId("train-minutes").value });
+  if (byId("model").value) query.set("model", byId("model").value);
+  const task = await (await ask(`/look/training?${query}`, { method: "POST" })).json();
+  byId("train-result").textContent = "The training is queued. Task: " + task.id;
+  await ended(task.id);
+  await showScores(task.id);
+  await listModels();
+}
+
+async function showScores(id) {
+  const { before, after, better } = await (await ask(`/look/training/${id}`)).json();
+  const table = document.createElement("table");
+  table.createTHead().insertRow().append(...["model", "F1 at IoU 0.5", "AP at IoU 0.5", "mean AP 0.5 to 0.9"].map((name) => {
+    const cell = document.createElement("th");
+    cell.textContent = name;
+    return cell;
+  }));
+  for (const row of [before, after]) {
+    const cells = table.insertRow();
+    for (const name of ["model", "f1_50", "ap_50", "ap_mean_50_90"]) {
+      cells.insertCell().textContent = typeof row[name] === "number" ? row[name].toFixed(3) : row[name] ?? "not defined";
+    }
+  }
+  const advice = document.createElement("p");
+  advice.textContent = `On ${after.n_images} images held out, ${after.model} is ` +
+    (better ? `at least as good as ${before.model}: choose it above.` : `worse than ${before.model}: go on using ${before.model}.`);
+  const report = document.createElement("button");
+  report.type = "button";
+  report.textContent = "Download the report";
+  report.addEventListener("click", tried(async () => {
+    download(`${after.model}.html`, await (await ask(`/look/training/${id}/report`)).blob(), "text/html");
+  }));
+  byId("train-result").replaceChildren(table, advice, report);
+}
+
 document.addEventListener("page-ready", () => {
   const drop = byId("drop");
   byId("upload").addEventListener("change", () => tried(predict)(byId("upload").files[0]));
   byId("key").addEventListener("change", tried(listModels));
   byId("open").addEventListener("click", tried(() => openTask(byId("task").value.trim())));
+  byId("train-add").addEventListener("click", tried(addToSet));
+  byId("train-clear").addEventListener("click", tried(clearSet));
+  byId("train-start").addEventListener("click", tried(improve));
   byId("download").addEventListener("click", tried(fetchFile));
   for (const kind of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(kind, (event) => {

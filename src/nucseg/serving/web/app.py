@@ -23,7 +23,7 @@ from nucseg.serving.web.middleware import Limits, RequestContext
 from nucseg.serving.web.openapi import TITLE, schema, swagger
 from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.readiness import Readiness
-from nucseg.serving.web.routes import health, look, max_model, sagemaker, tasks
+from nucseg.serving.web.routes import health, look, max_model, sagemaker, tasks, training
 from nucseg.serving.web.uploads import refuse_unknown_parameters
 
 API_VERSION = "2.0.0"
@@ -74,7 +74,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         sagemaker.routes(predict_now, pool, answers),
     ]
     if answers.CONTRACT.has_outlines:
-        routers.append(look.routes(service, pool))
+        routers += [look.routes(service, pool), training.routes(service, backend, readiness, pool)]
     for router in routers:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
 

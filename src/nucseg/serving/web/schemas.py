@@ -92,6 +92,31 @@ class TaskAnswer(BaseModel):
     error: str | None = Field(description="Error of the last failed attempt.")
 
 
+class TrainingSetAnswer(BaseModel):
+    """The images that a model is trained on."""
+
+    images: int
+    needed: int = Field(description="The fewest that a training needs.")
+
+
+class ModelScores(BaseModel):
+    """The scores of a model on images that were held out."""
+
+    model: str
+    n_images: int
+    f1_50: float | None
+    ap_50: float | None
+    ap_mean_50_90: float | None
+
+
+class TrainingScores(BaseModel):
+    """What came of a training."""
+
+    before: ModelScores
+    after: ModelScores
+    better: bool = Field(description="Whether the new model is at least as good on these images.")
+
+
 class HealthAnswer(BaseModel):
     """Health or readiness of the service."""
 

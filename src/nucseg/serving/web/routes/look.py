@@ -32,7 +32,7 @@ OUTLINES = {
 }
 """The body of a request that sends corrected nuclei."""
 
-_Name = Annotated[
+ImageName = Annotated[
     str,
     Query(
         pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]*$",
@@ -40,6 +40,7 @@ _Name = Annotated[
         description="What the image, and the files, are called.",
     ),
 ]
+"""A query parameter."""
 _Format = Literal[CORRECTED_FORMATS]  # type: ignore[valid-type]  # the names are those of the registry
 REFUSALS = error_responses(
     HTTPStatus.BAD_REQUEST,
@@ -72,7 +73,7 @@ def routes(service: Service, pool: Pool) -> APIRouter:
             return error_response(request.scope, HTTPStatus.NOT_IMPLEMENTED, str(error))
 
     @router.get("/look/tasks/{task_id}", responses={**REFUSALS, 200: {"content": {"application/json": {}}}})
-    async def view(task_id: TaskId, name: _Name = "image") -> Response:
+    async def view(task_id: TaskId, name: ImageName = "image") -> Response:
         """Return a task's image and nuclei as the page shows them; the task must have been queued with `geojson`."""
         shown = await pool.run(_view, corrections, task_id, name)
         return Response(shown, media_type="application/json")
@@ -83,7 +84,9 @@ def routes(service: Service, pool: Pool) -> APIRouter:
         responses={**REFUSALS, 200: {"content": {"application/octet-stream": {}}}},
         openapi_extra=body(OUTLINES),
     )
-    async def files(request: Request, task_id: TaskId, format: _Format = "labels", name: _Name = "image") -> Response:
+    async def files(
+        request: Request, task_id: TaskId, format: _Format = "labels", name: ImageName = "image"
+    ) -> Response:
         """Write corrected nuclei of a task's image in any format of `nucseg predict`; several files as a zip."""
         content = await request.body()
         written, data = await pool.run(_write, corrections, task_id, name, content, format)

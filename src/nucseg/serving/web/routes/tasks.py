@@ -54,7 +54,8 @@ Scale = Annotated[
 ]
 _UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-_LOCATION = {"Location": {"description": "URL of the task.", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "URL of the task.", "schema": {"type": "string"}}}
+"""The header of a response to a new task."""
 
 
 def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapping[str, ResultFile]) -> APIRouter:
@@ -88,7 +89,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 *_UNAVAILABLE,
             ),
-            201: {"description": "Queued.", "headers": _LOCATION},
+            201: {"description": "Queued.", "headers": LOCATION},
         },
         openapi_extra=body({**RAW, **FORM}),
     )
@@ -128,7 +129,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
                 backend.in_background(queue.withdraw, submission)
                 raise
         response.headers["Location"] = f"/tasks/{task_id}"
-        return _answer(job)
+        return task_answer(job)
 
     @router.get("/tasks/{task_id}", responses=error_responses(*_GONE, *_UNAVAILABLE))
     async def read(task_id: TaskId, response: Response) -> TaskAnswer:
@@ -136,7 +137,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
         job = await backend.table(queue.get, task_id)
         if job.finished is None:
             response.headers["Retry-After"] = str(RETRY_AFTER)
-        return _answer(job)
+        return task_answer(job)
 
     @router.delete(
         "/tasks/{task_id}",
@@ -181,7 +182,8 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
     return router
 
 
-def _answer(job: Job) -> TaskAnswer:
+def task_answer(job: Job) -> TaskAnswer:
+    """Return what a client is told of a job."""
     return TaskAnswer(
         id=job.id,
         status=cast("Any", job.state),  # the other states are never shown

@@ -1,11 +1,11 @@
 # docker build --tag nucseg .                                       for CPUs
-# docker build --tag nucseg --build-arg EXTRAS=dvc,aws,postgres,gpu .   with the CUDA libraries, for NVIDIA GPUs (not
+# docker build --tag nucseg --build-arg EXTRAS=dvc,aws,postgres,look,gpu .   with the CUDA libraries, for NVIDIA GPUs (not
 #                                                                       verified on a GPU)
 # docker run --publish 5000:5000 nucseg                             serves the models at http://localhost:5000
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
-ARG EXTRAS=dvc,aws,postgres
+ARG EXTRAS=dvc,aws,postgres,look
 WORKDIR /app
 RUN python3 -m venv /opt/venv
 # The dependencies change less often than the code: a layer of their own, at the versions of the lock file.

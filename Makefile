@@ -22,14 +22,14 @@ export NO_MKDOCS_2_WARNING := 1
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(INSTALLED)  ## Install nucseg and the packages it needs to run, at the locked versions, into .venv.
+setup: $(INSTALLED)  ## Install nucseg and the packages it and its page need to run, at the locked versions, into .venv.
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
 	    echo "nucseg needs Python 3.11, 3.12 or 3.13 with the venv module; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock setuptools wheel
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --no-build-isolation --editable ".[look]"
 	@touch $@
 
 setup-dev: $(DEV_INSTALLED)  ## Install every locked package: what the checks, the documentation and DVC need, too.

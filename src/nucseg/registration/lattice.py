@@ -14,12 +14,12 @@ _LARGEST_SHIFT = 1.6
 # A mark belongs to a cell if it is at most this far from its middle, in distances of neighbouring cells.
 _REACH = 0.5
 _ROUNDS = 8
-# A lattice is refused if fewer of its cells hold a mark, or if more of the marks have no cell of their own.
+# A lattice is refused if fewer of its cells hold a mark, or if more of the regions lie between its cells.
 _FEWEST_FILLED, _MOST_HOMELESS = 0.5, 0.1
 # In no line may more of the cells hold two marks: it would be two lines.
 _MOST_DOUBLE = 0.3
 _CLOSEST_LINES = 0.3
-_FEWEST_AT_BORDER = 0.3
+_FEWEST_AT_BORDER, _LEAST_GAP = 0.4, 0.7
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,6 @@ def _filled_medians(values: NDArray[np.float64], axis: int) -> NDArray[np.float6
 def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
     rows, columns = len(lattice.rows), len(lattice.columns)
     middles = lattice.middles.reshape(-1, 2)
-    owner = assign_cells(lattice, centres)
     advice = "check --rows, --cols and the mask."
     for vectors, axis, word in ((lattice.rows, 0, "rows"), (lattice.columns, 1, "columns")):
         gaps = np.diff(vectors[:, axis])
@@ -227,7 +226,7 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
     distance, nearest = KDTree(middles).query(centres)
     inside = distance <= _REACH * lattice.spacing().ravel()[nearest]
     numbers = np.bincount(nearest[inside], minlength=rows * columns).reshape(rows, columns)
-    for axis, word in ((1, "row"), (0, "column")):
+    for axis, word, vectors in ((1, "row", lattice.rows[:, 0]), (0, "column", lattice.columns[:, 1])):
         doubles = (numbers > 1).mean(axis=axis)
         if doubles.max() > _MOST_DOUBLE:
             raise InputError(
@@ -238,6 +237,14 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
         for line in (0, len(filled) - 1):
             if filled[line] < _FEWEST_AT_BORDER:
                 raise InputError(f"{name}: only {filled[line]:.0%} of {word} {line + 1} would hold a mark; {advice}")
+        # Nor must dirt between two lines become a line, which would be closer to them than lines are.
+        gaps = np.diff(vectors)
+        for line in range(1, len(filled) - 1):
+            if filled[line] < _FEWEST_AT_BORDER and gaps[line - 1 : line + 1].min() < _LEAST_GAP * np.median(gaps):
+                raise InputError(
+                    f"{name}: only {filled[line]:.0%} of {word} {line + 1}, close to the next, would hold a mark; "
+                    f"{advice}"
+                )
     share = float((numbers > 0).mean())
     if share < _FEWEST_FILLED:
         raise InputError(f"{name}: only {share:.0%} of {rows} x {columns} cells would hold a mark; {advice}")
@@ -245,10 +252,10 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
     low, high = middles.min(axis=0), middles.max(axis=0)
     margin = 2 * _usual_distance(middles)
     near = ((centres > low - margin) & (centres < high + margin)).all(axis=1)
-    homeless = int((near & (owner < 0)).sum())
-    if homeless > max(_MOST_HOMELESS * len(owner), 2):
+    homeless = int((near & ~inside).sum())
+    if homeless > max(_MOST_HOMELESS * len(centres), 2):
         raise InputError(
-            f"{name}: {homeless} of {len(owner)} regions of the size of a mark belong to no cell of a "
+            f"{name}: {homeless} of {len(centres)} regions of the size of a mark lie between the cells of a "
             f"{rows} x {columns} lattice; {advice}"
         )
 

@@ -1,5 +1,6 @@
 """The lattice of marks: as many rows and columns as were acquired, turned, sheared and unevenly spaced."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,13 @@ _LARGEST_SHIFT = 1.6
 _REACH = 0.5
 _ROUNDS = 8
 # A lattice is refused if fewer of its cells hold a mark, or if more of the regions lie between its cells.
-_FEWEST_FILLED, _MOST_HOMELESS = 0.5, 0.1
+_FEWEST_FILLED, _MOST_HOMELESS = 0.5, 0.04
 # In no line may more of the cells hold two marks: it would be two lines.
 _MOST_DOUBLE = 0.3
-_CLOSEST_LINES = 0.3
+_CLOSEST_LINES = 0.4
 _FEWEST_AT_BORDER, _LEAST_GAP = 0.4, 0.7
+# More regions than this beyond the border, of the marks of a line there, would be one more line.
+_MOST_BEYOND = 0.25
 
 
 @dataclass(frozen=True)
@@ -248,9 +251,16 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
     share = float((numbers > 0).mean())
     if share < _FEWEST_FILLED:
         raise InputError(f"{name}: only {share:.0%} of {rows} x {columns} cells would hold a mark; {advice}")
+    for place, beyond in _beyond(lattice):
+        distances, _ = KDTree(centres).query(beyond)
+        there = int((distances <= _REACH * np.median(lattice.spacing())).sum())
+        if there > max(2, _MOST_BEYOND * len(beyond)):
+            raise InputError(
+                f"{name}: {there} regions of the size of a mark lie where one more {place} would be; {advice}"
+            )
     # Dirt far from the lattice says nothing about it.
     low, high = middles.min(axis=0), middles.max(axis=0)
-    margin = 2 * _usual_distance(middles)
+    margin = 0.5 * _usual_distance(middles)
     near = ((centres > low - margin) & (centres < high + margin)).all(axis=1)
     homeless = int((near & ~inside).sum())
     if homeless > max(_MOST_HOMELESS * len(centres), 2):
@@ -258,6 +268,14 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
             f"{name}: {homeless} of {len(centres)} regions of the size of a mark lie between the cells of a "
             f"{rows} x {columns} lattice; {advice}"
         )
+
+
+def _beyond(lattice: Lattice) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield the middles of the line beyond each border, as far away as the lines before it are from each other."""
+    for word, lines, others in (("row", lattice.rows, lattice.columns), ("column", lattice.columns, lattice.rows)):
+        if len(lines) > 1:
+            for first, second in ((0, 1), (-1, -2)):
+                yield word, 2 * lines[first] - lines[second] + others
 
 
 def _message(wrong: list[tuple[int | None, int | None]], rows: int, columns: int, name: str) -> str:

@@ -12,7 +12,7 @@ MAX_SLOPE = 0.2
 _WIDTHS = np.geomspace(0.04, 0.28, 9)
 _BINS = 40  # per distance of neighbours
 # A line holds at least this share of what a usual line holds, and is separated from the next by a dip as deep.
-_WEAKEST = 0.25
+_WEAKEST = 0.3
 
 
 def slope_of_lines(across: NDArray[np.float64], along: NDArray[np.float64], distance: float) -> float:

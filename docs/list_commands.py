@@ -44,6 +44,7 @@ TITLES: dict[str, str | None] = {
     "needs the extra export": "tests/sharing/test_export.py",
     "needs a folder of the stardist package": "tests/sharing/test_stardist_folder.py",
     "in a Python of its own": "tests/sharing/test_bioimageio.py",
+    "needs the extra napari": "tests/napari_plugin/test_napari.py",
     "needs slides": "tests/commands/test_mitoses.py",
     "needs a slide": "tests/commands/test_slides.py",
     "needs stacks": "tests/commands/test_stacks.py",

@@ -48,10 +48,10 @@ def test_every_import_of_src_is_a_direct_dependency_and_the_other_way_round(
 ) -> None:
     distributions = packages_distributions()
     third_party = imported_packages(root / "src") - set(sys.stdlib_module_names) - {"nucseg"}
-    imported = {canonicalize_name(distributions[name][0]) for name in third_party}
+    imported = {canonicalize_name(distributions.get(name, [name])[0]) for name in third_party}
     project = pyproject["project"]
     declared = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
-    chosen = ("aws", "czi", "nd2", "lif", "openslide", "dicom", "look", "export")
+    chosen = ("aws", "czi", "nd2", "lif", "openslide", "dicom", "look", "export", "napari")
     extras = [each for extra in chosen for each in project["optional-dependencies"][extra]]
     optional = {canonicalize_name(Requirement(each).name) for each in extras}
 

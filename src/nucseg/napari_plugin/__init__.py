@@ -1,0 +1,1 @@
+"""The plugin of napari; its manifest, napari.yaml, names the functions of which napari makes windows."""

@@ -184,3 +184,33 @@ def test_what_is_no_mask_of_marks_is_refused(mask, match):
 def test_no_row_is_refused():
     with pytest.raises(InputError, match="0 x 4 cells"):
         register_mask(small_mask(), 0, 4)
+
+
+def test_a_line_that_nobody_counted_is_noticed():
+    """A nearly empty row in a wide gap, and another one beyond the border; each has two or three marks."""
+    mask = np.zeros((260, 300), bool)
+    for row in range(7):
+        for column in range(8):
+            if row not in (3, 6) or column in (1, 4, 6):
+                mask[20 + 30 * row : 30 + 30 * row, 20 + 32 * column : 30 + 32 * column] = True
+    with pytest.raises(InputError):
+        register_mask(mask, 6, 8)
+    with pytest.raises(InputError):
+        register_mask(mask[:190], 5, 8)
+
+
+def test_rows_that_touch_everywhere_are_apart():
+    """The first two rows are joined mark by mark, as in images whose rows are unevenly spaced."""
+    mask = np.zeros((220, 240), bool)
+    rows = [20, 38, 74, 112, 154]
+    for y in rows:
+        for column in range(6):
+            mask[y : y + 10, 20 + 34 * column : 34 + 34 * column] = True
+    mask[30:38] = mask[22]
+    registration = register_mask(mask, 5, 6)
+    assert registration.assignment.status[:2].tolist() == [["merged"] * 6] * 2
+    assert (registration.assignment.status[2:] == "found").all()
+    assert registration.assignment.numbers[24, 26] == 1
+    assert registration.assignment.numbers[43, 26] == 7
+    with pytest.raises(InputError, match="5 x 6"):
+        register_mask(mask, 4, 6)

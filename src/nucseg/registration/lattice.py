@@ -20,9 +20,9 @@ _FEWEST_FILLED, _MOST_HOMELESS = 0.5, 0.04
 # In no line may more of the cells hold two marks: it would be two lines.
 _MOST_DOUBLE = 0.3
 _CLOSEST_LINES = 0.4
-_FEWEST_AT_BORDER, _LEAST_GAP = 0.4, 0.7
-# More regions than this beyond the border, of the marks of a line there, would be one more line.
-_MOST_BEYOND = 0.25
+_FEWEST_AT_BORDER, _LEAST_GAP = 0.45, 0.7
+# As many regions beyond the border or in a wide gap, of the marks of a line there, are one more line.
+_MOST_OF_FURTHER, _WIDE_GAP = 0.25, 1.6
 
 
 @dataclass(frozen=True)
@@ -251,12 +251,12 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
     share = float((numbers > 0).mean())
     if share < _FEWEST_FILLED:
         raise InputError(f"{name}: only {share:.0%} of {rows} x {columns} cells would hold a mark; {advice}")
-    for place, beyond in _beyond(lattice):
-        distances, _ = KDTree(centres).query(beyond)
+    for word, expected, fewest in _further_lines(lattice):
+        distances, _ = KDTree(centres).query(expected)
         there = int((distances <= _REACH * np.median(lattice.spacing())).sum())
-        if there > max(2, _MOST_BEYOND * len(beyond)):
+        if there >= max(fewest, _MOST_OF_FURTHER * len(expected)):
             raise InputError(
-                f"{name}: {there} regions of the size of a mark lie where one more {place} would be; {advice}"
+                f"{name}: {there} regions of the size of a mark lie where one more {word} would be; {advice}"
             )
     # Dirt far from the lattice says nothing about it.
     low, high = middles.min(axis=0), middles.max(axis=0)
@@ -270,12 +270,20 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
         )
 
 
-def _beyond(lattice: Lattice) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """Yield the middles of the line beyond each border, as far away as the lines before it are from each other."""
-    for word, lines, others in (("row", lattice.rows, lattice.columns), ("column", lattice.columns, lattice.rows)):
+def _further_lines(lattice: Lattice) -> Iterator[tuple[str, NDArray[np.float64], int]]:
+    """Yield where there is room for one more line: beyond each border and in wide gaps.
+
+    Yields:
+        Whether it is a row or a column, the middles of its marks, and how many regions there may be marks, not dirt.
+    """
+    pairs = (("row", lattice.rows, lattice.columns, 0), ("column", lattice.columns, lattice.rows, 1))
+    for word, lines, others, axis in pairs:
         if len(lines) > 1:
             for first, second in ((0, 1), (-1, -2)):
-                yield word, 2 * lines[first] - lines[second] + others
+                yield word, 2 * lines[first] - lines[second] + others, 3
+            gaps = np.diff(lines[:, axis])
+            for line in np.flatnonzero(gaps > _WIDE_GAP * np.median(gaps)):
+                yield word, (lines[line] + lines[line + 1]) / 2 + others, 2
 
 
 def _message(wrong: list[tuple[int | None, int | None]], rows: int, columns: int, name: str) -> str:

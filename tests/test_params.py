@@ -32,6 +32,7 @@ def test_the_files_are_those_that_users_know() -> None:
         "model_config.yml",
         "model_evaluation.yml",
         "patches.yml",
+        "pseudo_labelling.yml",
         "results_visualization.yml",
         "semantic.yml",
     }

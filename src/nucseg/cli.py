@@ -15,6 +15,7 @@ COMMANDS = (
     "refine",
     "look",
     "mitoses",
+    "segment",
     "register",
     "serve",
     "worker",

@@ -20,6 +20,7 @@ from nucseg.models.registry import MODEL_NAME, MODELS, config_class, project_mod
 from nucseg.reporting.config import PatchVisualizationConfig, SemanticVisualizationConfig, VisualizationConfig
 from nucseg.reporting.options import BatchOptions
 from nucseg.training.config import PointSamplingConfig, SamplingConfig, SemanticSamplingConfig, TrainingConfig
+from nucseg.training.pseudo_config import PseudoConfig
 
 
 class EvaluationConfig(MetricsConfig):
@@ -137,6 +138,7 @@ class Parameters(_Models):
     inference: InferenceConfig
     patches: PatchesParameters
     semantic: SemanticParameters
+    pseudo_labelling: PseudoConfig
 
     def of_model(self, name: str) -> ModelParameters[Any, Any]:
         """Return the section of a model, a name of `project_models`."""

@@ -12,6 +12,7 @@ from nucseg.pipelines import (
     inference,
     model_evaluation,
     model_training,
+    pseudo_labelling,
     results_visualization,
 )
 from nucseg.tasks import TASKS, task_of
@@ -22,8 +23,8 @@ def register_pipelines() -> dict[str, Pipeline]:
 
     Returns:
         The six stages (with all models that segment nuclei), all stages for one model under the model's name, all
-        stages and models of a further task under the name of its section, `inference` for new images, and `__default__`
-        (the six stages).
+        stages and models of a further task under the name of its section, `pseudo_labelling` for a model from a few
+        outlined areas, `inference` for new images, and `__default__` (the six stages).
     """
     models = list(project_models())
     by_section = {task.SECTION: [name for name in models if task_of(name) is task] for task in TASKS.values()}
@@ -36,7 +37,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     whole = {name: _whole([name]) for name in models} | {
         section: _whole(names) for section, names in by_section.items() if section and names
     }
-    new_images = {"inference": inference.create_pipeline()}
+    in_rounds = _data("semantic")["semantic"] + pseudo_labelling.create_pipeline()
+    new_images = {"inference": inference.create_pipeline(), "pseudo_labelling": in_rounds}
     return stages | whole | new_images | {"__default__": sum(stages.values(), Pipeline([]))}
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,7 +77,7 @@ def test_own_class_maps_are_converted_or_rejected(folder):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(DownloadError, match="has no TIFF, PNG or JPEG"):
+    with pytest.raises(DownloadError, match="has no file ending in one of"):
         own_classes.fetch(LocalFolder(path=tmp_path), tmp_path)
 
 
@@ -94,3 +96,62 @@ def test_the_section_takes_nuclei_and_classes():
     )
     with pytest.raises(ValueError, match="unknown datasets"):
         SemanticDownload.model_validate({"datasets": "ami_br"})
+
+
+def feature(name, *rings):
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]] for ring in rings]},
+        "properties": {"classification": {"name": name}} if name else {},
+    }
+
+
+def box(top, left, bottom, right):
+    return [[left, top], [right, top], [right, bottom], [left, bottom]]
+
+
+@pytest.fixture
+def outlined(tmp_path):
+    """An area of 10 x 12 pixels of an image, with a cat that has a hole, and outside of it a dog."""
+    write_image(tmp_path / "images/a.tif", np.random.default_rng(0).integers(0, 255, (20, 30), np.uint8))
+    features = [
+        feature("cat", box(4, 4, 9, 10), box(6, 6, 7, 8)),
+        feature("dog", box(15, 20, 18, 24)),
+        feature("background", box(2, 2, 12, 14)),
+    ]
+    (tmp_path / "classes").mkdir()
+    (tmp_path / "classes/a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (tmp_path / "classes.csv").write_text("name\nbackground\ncat\ndog\n")
+    return tmp_path
+
+
+def test_what_is_not_outlined_is_void(outlined):
+    (chunk,) = convert_datasets({"own_classes": outlined}, CONFIG)
+    expected = np.full((20, 30), VOID)
+    expected[2:12, 2:14] = 0
+    expected[4:9, 4:10] = 1
+    expected[6:7, 6:8] = 0
+    expected[15:18, 20:24] = 2
+    np.testing.assert_array_equal(chunk.labels["own_classes/a"], expected)
+
+
+def test_names_must_be_the_same(outlined):
+    other = ProcessingConfig(transforms=(), classes=("background", "dog", "cat"))
+    (chunk,) = convert_datasets({"own_classes": outlined}, other)
+    assert "names the classes background, cat, dog, but" in chunk.rejected["reason"][0]
+
+
+def test_outlined_areas_need_names(outlined):
+    file = outlined / "classes/a.geojson"
+    file.write_text(json.dumps([feature("bird", box(1, 1, 2, 2))]))
+    (chunk,) = convert_datasets({"own_classes": outlined}, CONFIG)
+    assert "feature 1 has the class 'bird'; give it one of background, cat, dog" in chunk.rejected["reason"][0]
+    file.write_text(json.dumps([feature(None, box(1, 1, 2, 2))]))
+    (chunk,) = convert_datasets({"own_classes": outlined}, CONFIG)
+    assert "feature 1 has no class" in chunk.rejected["reason"][0]
+    file.write_text("{")
+    (chunk,) = convert_datasets({"own_classes": outlined}, CONFIG)
+    assert "cannot be read as GeoJSON" in chunk.rejected["reason"][0]
+    (outlined / "classes.csv").unlink()
+    (chunk,) = convert_datasets({"own_classes": outlined}, CONFIG)
+    assert "needs classes.csv" in chunk.rejected["reason"][0]

@@ -3,21 +3,29 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from nucseg.core.files import atomic_file
 from nucseg.images.content import Stack
 from nucseg.images.plane_choice import Plane, plane_text
-from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.instances.stored import load_facts, load_nuclei, save_nuclei
 from nucseg.inference.tiles import TileGrid
 
 FOLDER = ".nucseg"
 """Within the output folder."""
+
+Part = TypeVar("Part")
+
+
+class StoredPart(Protocol):
+    """What one tile found, as a file can hold it."""
+
+    def save(self, path: Path) -> None:
+        """Write the file atomically."""
 
 
 def plane_record(image: str, plane: Plane, stack: Stack) -> str:
@@ -150,16 +158,21 @@ class ImageRecord:
         """Remove the tiles of this image, of any settings."""
         shutil.rmtree(self._tiles, ignore_errors=True)
 
-    def save_tile(self, tile: int, grid: TileGrid, part: TileResult) -> None:
+    def save_tile(self, tile: int, grid: TileGrid, part: StoredPart) -> None:
         """Save the result of a tile of a grid."""
         part.save(self._tile(tile, grid))
 
-    def saved_tiles(self, grid: TileGrid) -> dict[int, TileResult]:
-        """Return the tiles of a grid that an earlier run has finished, without damaged ones."""
+    def saved_tiles(self, grid: TileGrid, load: Callable[[Path], Part]) -> dict[int, Part]:
+        """Return the tiles of a grid that an earlier run has finished, without damaged ones.
+
+        Args:
+            grid: The grid.
+            load: Reads a part from its file; an OSError says that it is missing or damaged.
+        """
         found = {}
         for tile in grid:
             try:
-                found[tile] = TileResult.load(self._tile(tile, grid))
+                found[tile] = load(self._tile(tile, grid))
             except OSError:
                 continue
         return found

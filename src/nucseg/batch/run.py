@@ -188,7 +188,7 @@ class _Run:
         is_large = len(job.grid) > 1
         with self.one_large_image if is_large else nullcontext():
             self.bar.open(len(job.grid) - len(job.empty))
-            saved = record.saved_tiles(job.grid) if options.resume and is_large else {}
+            saved = record.saved_tiles(job.grid, TileResult.load) if options.resume and is_large else {}
             for part in saved.values():
                 self.bar.tile(len(part))
 

@@ -26,7 +26,7 @@ DONE, INCOMPLETE = "done", "incomplete"
 WRITTEN = (DONE, INCOMPLETE)
 """The `status` of images that have results."""
 
-_BEFORE, _AFTER = ("image", "status", "nuclei"), ("seconds", "error", "notes", "source", "files")
+_AFTER = ("seconds", "error", "notes", "source", "files")
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,23 @@ class Summary:
         figures: Columns that stand behind the number of nuclei.
         others: Names of the files that a run also replaces.
         mark: What the names of images are followed by where runs of several kinds keep their records in one folder.
+        counted: The column of `ImageResult.nuclei`: what is counted.
     """
 
     name: str
     figures: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     mark: str = ""
+    counted: str = "nuclei"
+
+    @property
+    def _before(self) -> tuple[str, ...]:
+        return "image", "status", self.counted
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the file."""
-        return (*_BEFORE, *self.figures, *_AFTER)
+        return (*self._before, *self.figures, *_AFTER)
 
     def record(self, image: str) -> str:
         """Return the name of an image's record."""
@@ -71,7 +77,7 @@ class Summary:
         for outcome in outcomes:
             before = earlier.pop(outcome.name, None)
             is_kept = before and before["status"] in WRITTEN and (outcome.skipped or outcome.has_results)
-            rows.append(before if before and is_kept else _row(outcome, output))
+            rows.append(before if before and is_kept else _row(outcome, output, self.counted))
         with (
             atomic_file(output / self.name) as temporary,
             # A path may not be valid UTF-8; the names of results, which identify the rows, always are.
@@ -104,7 +110,7 @@ class Summary:
         try:
             with (output / self.name).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
                 # An earlier version wrote fewer columns.
-                return {*_BEFORE, *_AFTER} <= set(next(csv.reader(file), ())) <= set(self.columns)
+                return {*self._before, *_AFTER} <= set(next(csv.reader(file), ())) <= set(self.columns)
         except (OSError, csv.Error):
             return False
 
@@ -155,12 +161,12 @@ def write_tables(output: Path) -> bool:
     return True
 
 
-def _row(outcome: ImageResult, output: Path) -> dict[str, str]:
+def _row(outcome: ImageResult, output: Path, counted: str) -> dict[str, str]:
     done = outcome.error is None
     return {
         "image": outcome.name,
         "status": "failed" if not done else INCOMPLETE if outcome.incomplete else DONE,
-        "nuclei": str(outcome.nuclei) if done else "",
+        counted: str(outcome.nuclei) if done else "",
         **{name: str(value) for name, value in outcome.figures.items()},
         "seconds": f"{outcome.seconds:.1f}" if not outcome.skipped else "",
         "error": outcome.error or outcome.incomplete or "",

@@ -13,8 +13,8 @@ from nucseg.core.errors import ConfigError
 if TYPE_CHECKING:
     from nucseg.batch.result import ImageResult
     from nucseg.images.find import FoundImage
+    from nucseg.inference.cluster import AnyPredictor
     from nucseg.inference.engine import Engine
-    from nucseg.inference.predictor import Predictor
 
 
 def engine_options(command: Command) -> Command:
@@ -38,7 +38,7 @@ def on_engine(
     workers: int,
     scheduler: str | None,
     model: Path,
-    predictor: "Predictor",
+    predictor: "AnyPredictor",
 ) -> "list[ImageResult]":
     """Call a function with the requested engine: threads of this process, or a Dask cluster.
 
@@ -46,7 +46,7 @@ def on_engine(
         run: The function.
         workers: Processes on this machine.
         scheduler: Address of a running cluster.
-        model: Folder of the model that finds the nuclei.
+        model: Folder of the model whose tiles are predicted.
         predictor: The same model in this process.
     """
     from nucseg.inference.engine import LocalEngine

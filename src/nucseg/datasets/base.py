@@ -75,6 +75,7 @@ class RawSample:
         field: Name of the field of view where several samples are known to overlap, or None.
         case: Patient or slide that several samples share, or None; all samples of a case go to one split.
         stratum: Group of cases, such as those of a laboratory, of which each split gets its share; None: all cases.
+        classes: Names of the classes by which its class map was made, from 0 on; None if it holds numbers.
     """
 
     image_id: str
@@ -86,6 +87,7 @@ class RawSample:
     field: str | None = None
     case: str | None = None
     stratum: str | None = None
+    classes: tuple[str, ...] | None = None
 
 
 class Dataset(Protocol):

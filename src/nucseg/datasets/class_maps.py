@@ -1,14 +1,17 @@
 """Class maps: one class a pixel, read from a file or made of a label image."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
 from nucseg.core.types import VOID
-from nucseg.images.io import read_labels
+from nucseg.datasets.annotations import geojson
+from nucseg.images.io import decode_labels
 
 
 def of_nuclei(labels: NDArray) -> NDArray[np.uint8]:
@@ -17,10 +20,17 @@ def of_nuclei(labels: NDArray) -> NDArray[np.uint8]:
 
 
 def read_class_map(path: Path, name: str) -> NDArray[np.int32]:
+    """Read a class map from a file; see `decode_class_map`."""
+    with path.open("rb") as stream:
+        return decode_class_map(stream, path.name, name)
+
+
+def decode_class_map(stream: BinaryIO, file: str, name: str) -> NDArray[np.int32]:
     """Read the numbers of classes from a PNG or TIFF: grey values, or the indices of a palette.
 
     Args:
-        path: The file.
+        stream: The file.
+        file: Its name, for errors.
         name: Name of the sample, for errors.
 
     Returns:
@@ -30,14 +40,14 @@ def read_class_map(path: Path, name: str) -> NDArray[np.int32]:
         InputError: It is unreadable, in colour without a palette, or a mask of 0 and 255.
     """
     try:
-        classes = read_labels(path)
+        classes = decode_labels(stream, file)
     except InputError as error:
         raise InputError(
-            f"{name}: {path.name} is no class map, which is an image of class numbers, grey or with a palette ({error})"
+            f"{name}: {file} is no class map, which is an image of class numbers, grey or with a palette ({error})"
         ) from error
     if set(np.unique(classes)) == {0, VOID}:
         raise InputError(
-            f"{name}: {path.name} holds 0 and {VOID} alone, where {VOID} is void: this is a mask. Save its areas as 1."
+            f"{name}: {file} holds 0 and {VOID} alone, where {VOID} is void: this is a mask. Save its areas as 1."
         )
     return classes
 
@@ -71,3 +81,44 @@ def check_classes(classes: NDArray, image: NDArray, name: str, names: Sequence[s
     if found.tolist() == [VOID]:
         raise InputError(f"{name}: every pixel of its class map is void.")
     return classes.astype(np.uint8)
+
+
+def read_outlined(path: Path, shape: tuple[int, int], name: str, names: Sequence[str]) -> NDArray[np.int32]:
+    """Read outlined areas from GeoJSON, as QuPath writes it: the class of an annotation is its classification.
+
+    What lies in no area is void. An area of class 0 says that all that is outlined in it is outlined: the areas of
+    other classes lie over it.
+
+    Args:
+        path: The file.
+        shape: `(H, W)` of the image.
+        name: Name of the sample, for errors.
+        names: Names of the classes, from 0 on.
+
+    Returns:
+        The class map `(H, W)` int32.
+
+    Raises:
+        InputError: It is unreadable, of an image of another size, or an area has no class or one without a name here.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{name}: {path.name} cannot be read as GeoJSON ({error}). Export it again.") from error
+    areas = list(geojson.read(document, shape, path.name))
+    features = document.get("features", [document]) if isinstance(document, dict) else document
+    numbers = [_class_of(feature, number, path.name, names) for number, feature in enumerate(features, start=1)]
+    classes = np.full(shape, VOID, np.int32)
+    for number, pixels in sorted(zip(numbers, areas, strict=True), key=lambda each: each[0] > 0):
+        classes.ravel()[pixels] = number
+    return classes
+
+
+def _class_of(feature: dict[str, Any], number: int, file: str, names: Sequence[str]) -> int:
+    properties = feature.get("properties")
+    classification = properties.get("classification") if isinstance(properties, dict) else None
+    found = classification.get("name") if isinstance(classification, dict) else None
+    if found not in names:
+        given = "no class" if found is None else f"the class {found!r}"
+        raise InputError(f"{file}: feature {number} has {given}; give it one of {', '.join(names)}.")
+    return names.index(found)

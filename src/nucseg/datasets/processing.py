@@ -151,6 +151,11 @@ def _convert(
             raise InputError(f"{name}: is grey; patches of a stained section must be in colour.")
         image = image[..., :3]  # the rest is alpha
     elif config.classes and labels is not None:
+        if sample.classes not in (None, config.classes):
+            raise InputError(
+                f"{name}: the dataset names the classes {', '.join(sample.classes or ())}, but "
+                f"semantic.data_preprocessing.classes are {', '.join(config.classes)}; name the same ones in both."
+            )
         classes = of_nuclei(labels) if info.truth == "nuclei" else labels
         labels = check_classes(classes, image, name, config.classes)
     elif labels is not None:

@@ -25,8 +25,12 @@ from nucseg.images.source import ImageSource
 from nucseg.inference.engine import LocalEngine, Part, TileJob, TileSteps
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
+from nucseg.inference.semantic.predictor import SemanticPredictor, load_semantic
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
+from nucseg.models.registry import folder_task
+
+AnyPredictor = Predictor | SemanticPredictor
 
 _RETRIES = 3
 _loading = Lock()
@@ -60,7 +64,7 @@ class DaskEngine:
         predictor: The same model in this process.
     """
 
-    def __init__(self, client: Client, model: Path, predictor: Predictor) -> None:
+    def __init__(self, client: Client, model: Path, predictor: AnyPredictor) -> None:
         self._client = client
         self._model = model
         self._precision: Precision = predictor.precision
@@ -141,8 +145,11 @@ def _prepared(recipe: _Recipe) -> tuple[TileSteps[Any, Any], NetworkView]:
 
 
 @lru_cache(maxsize=1)
-def _predictor(_run: str, model: str, precision: Precision) -> Predictor:
-    return Predictor.load(model, PredictOptions(precision=precision))
+def _predictor(_run: str, model: str, precision: Precision) -> AnyPredictor:
+    options = PredictOptions(precision=precision)
+    if folder_task(Path(model)) == "semantic_segmentation":
+        return load_semantic(model, options)
+    return Predictor.load(model, options)
 
 
 @lru_cache(maxsize=2)

@@ -25,12 +25,37 @@ def outlines(labels: NDArray) -> list[NDArray[np.float64]]:
     ]
 
 
+def areas(mask: NDArray[np.bool_]) -> list[list[NDArray[np.float64]]]:
+    """Trace every area of a mask, with its holes, along the edges of its pixels.
+
+    Args:
+        mask: `(H, W)`.
+
+    Returns:
+        For each area (of pixels that share an edge) its outer ring and the rings of its holes, as in `outlines`. The
+        pixels of the area are exactly those whose centre is in the outer ring and in no hole.
+    """
+    pieces, _ = ndimage.label(mask)
+    found = []
+    for number, window in enumerate(ndimage.find_objects(pieces), start=1):
+        rings = sorted(_rings(pieces[window] == number), key=_area, reverse=True)
+        found.append([ring + [edge.start for edge in window] for ring in rings])
+    return found
+
+
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return max(_rings(mask), key=_area)
+
+
+def _rings(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Trace all edges of a mask: those of its areas, and those of their holes."""
     # Marching squares crosses the edge of each boundary pixel at its midpoint, and passes from one midpoint to the
     # next through a cell whose centre is the pixel corner between them.
     contours = find_contours(np.pad(mask, 1).astype(np.float64), 0.5)
-    rings = [np.floor((contour[1:] + contour[:-1]) / 2) for contour in contours]
-    ring = max(rings, key=_area)
+    return [_corners(np.floor((contour[1:] + contour[:-1]) / 2)) for contour in contours]
+
+
+def _corners(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     steps = np.diff(ring, axis=0, append=ring[:1])
     turns = np.any(steps != np.roll(steps, 1, axis=0), axis=1)
     corners = ring[turns]

@@ -167,11 +167,13 @@ class SemanticSegmenter(Model, Protocol):
         halo: Pixels up to which a pixel changes another's probabilities: the context of a tile without visible seams.
         max_side: Pixels a side of the largest image that the network takes at once; it bounds the memory. The caller
             tiles larger images.
+        whole_images: Whether every pixel depends on the whole image, which then cannot be tiled.
     """
 
     classes: tuple[str, ...]
     halo: int
     max_side: int
+    whole_images: bool
 
     def probabilities(
         self, images: Sequence[NDArray[np.float32]], cores: Sequence[Window] | None = None

@@ -62,6 +62,19 @@ MODELS = {
         create_path="nucseg.models.unet.pretrained:create",
         name="unet",
     ),
+    "deeplab": ModelEntry(
+        task="semantic_segmentation",
+        class_path="nucseg.models.deeplab.model:DeepLab",
+        config_path="nucseg.models.deeplab.config:DeepLabConfig",
+        create_path="nucseg.models.deeplab.pretrained:create",
+        name="deeplab",
+    ),
+    "deeplab_graph": ModelEntry(
+        task="semantic_segmentation",
+        class_path="nucseg.models.deeplab.graph:PublishedDeepLab",
+        config_path="nucseg.models.deeplab.config:DeepLabConfig",
+        create_path="nucseg.models.deeplab.pretrained:create",
+    ),
     "patch_classifier": ModelEntry(
         task="patch_classification",
         class_path="nucseg.models.patch_classifier.model:PatchNetwork",

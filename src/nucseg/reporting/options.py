@@ -9,6 +9,7 @@ from nucseg.inference.options import PredictOptions, Scale
 from nucseg.measurements.channels import Measures
 from nucseg.measurements.sizes import Size
 from nucseg.models.protocols import LOWEST_SCORE
+from nucseg.reporting.formats.class_maps import CLASS_FORMATS
 from nucseg.reporting.formats.registry import FORMATS
 
 MEASURED = ("table", "geojson", "geojson_zip", "spatialdata")
@@ -82,6 +83,23 @@ class BatchOptions(RunOptions):
         if link and not given.data.get("plane"):
             raise ValueError("needs plane: the planes to link, such as t=all")
         return link
+
+
+def _known_of_classes(formats: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in formats if name not in CLASS_FORMATS]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(CLASS_FORMATS)}")
+    return tuple(dict.fromkeys(formats))
+
+
+class SegmentOptions(RunOptions):
+    """How the pixels of images are assigned to classes, and written."""
+
+    scale: Scale = Field(1.0, description="Factor by which an image is resized for the network.")
+    score_threshold: None = Field(None, exclude=True, description="Not used: a pixel has its most probable class.")
+    formats: Annotated[tuple[str, ...], AfterValidator(_known_of_classes)] = Field(
+        ("classes",), min_length=1, description=f"Formats of the results, among {', '.join(CLASS_FORMATS)}."
+    )
 
 
 class MitosesOptions(RunOptions):

@@ -85,6 +85,7 @@ def test_every_format_is_written_where_it_belongs(write, tmp_path):
 def test_label_tiff(write, expected, monkeypatch, big):
     if big:
         monkeypatch.setattr(label_tiff, "_TILE", 16)
+        monkeypatch.setattr(label_tiff, "LARGEST_IN_STRIPS", 32)
         monkeypatch.setattr(label_tiff, "_BIGTIFF_BYTES", 0)
     with tifffile.TiffFile(write("labels")[0]) as file:
         page = file.pages[0]

@@ -118,6 +118,14 @@ class ClassMosaic:
             image[common.within(window).slices] = part.class_map()[common.within(part.window).slices]
         return image
 
+    def labels(self, window: Window) -> NDArray[np.int32]:
+        """Return the class map of a window, int32, as a label image."""
+        return self.classes(window).astype(np.int32)
+
+    def __len__(self) -> int:
+        """Return the largest label."""
+        return len(self.names) - 1
+
     def steps(self, window: Window) -> NDArray[np.uint8]:
         """Return the probabilities of the classes from 1 on, `(classes - 1, h, w)` uint8, in steps of 1/255."""
         image = np.zeros((len(self.names) - 1, *window.shape), np.uint8)

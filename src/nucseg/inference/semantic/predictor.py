@@ -6,7 +6,7 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from nucseg.core.errors import ModelError
+from nucseg.core.errors import InputError, ModelError
 from nucseg.core.types import ClassPrediction
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.engine import LocalEngine, TileJob
@@ -81,9 +81,25 @@ class SemanticPredictor:
         return predict_tiled(job, LocalEngine(), on_tile=on_tile)
 
     def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[ClassPart, ClassMosaic]:
-        """Compute the statistics of an image and lay tiles over it; see `make_job`."""
+        """Compute the statistics of an image and lay tiles over it; see `make_job`.
+
+        Raises:
+            InputError: As `make_job`, or the model sees whole images and this one is too large.
+        """
         options = self.options if options is None else options
-        return make_job(self.bundle, SemanticSteps(self.bundle.model), source, options)
+        job = make_job(self.bundle, self.steps(options), source, options)
+        if self.bundle.model.whole_images and len(job.grid) > 1:
+            side = self.bundle.model.max_side
+            raise InputError(
+                f"{source.name}: {self.bundle.name} sees whole images of up to {side} pixels a side, not tiles, "
+                f"and this one has {job.grid.shape[0]} x {job.grid.shape[1]}; shrink it with --scale "
+                f"{0.99 * side / max(job.grid.shape) * job.scale:.2g}, or use a model without pooling."
+            )
+        return job
+
+    def steps(self, options: PredictOptions) -> SemanticSteps:
+        """Return the steps of a tile."""
+        return SemanticSteps(self.bundle.model)
 
 
 def load_semantic(name_or_folder: str | Path, options: PredictOptions = _DEFAULT) -> SemanticPredictor:

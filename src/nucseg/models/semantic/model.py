@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from nucseg.core.errors import InputError
+from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.types import VOID
 from nucseg.core.window import Window
 from nucseg.models.files import read_files, write_files
@@ -46,6 +46,7 @@ class PixelClassifier:
         stride: Pixels; sides and origins of tiles are multiples of it.
         halo: Pixels up to which a pixel changes another's logits.
         max_side: Pixels a side of the largest image that is run at once.
+        whole_images: Whether every pixel depends on the whole image.
     """
 
     TITLE: ClassVar[str]
@@ -53,10 +54,19 @@ class PixelClassifier:
     CONFIG: ClassVar[type[BaseModel]]
     """The class of `config`."""
 
-    def __init__(self, config: SemanticConfig, network: keras.Model, *, stride: int, halo: int, max_side: int) -> None:
+    def __init__(
+        self,
+        config: SemanticConfig,
+        network: keras.Model,
+        *,
+        stride: int,
+        halo: int,
+        max_side: int,
+        whole_images: bool = False,
+    ) -> None:
         self.config = config
         self.in_channels, self.classes = config.in_channels, config.classes
-        self.stride, self.halo, self.max_side = stride, halo, max_side
+        self.stride, self.halo, self.max_side, self.whole_images = stride, halo, max_side, whole_images
         self.thresholds: dict[str, float] = {}
         self.keras_model = network
         # The same layers, never compiled: saving it leaves the optimizer out.
@@ -127,3 +137,39 @@ class PixelClassifier:
             ModelError: A file is missing, damaged or of another kind.
         """
         return read_files(folder, cls.TITLE, cls.CONFIG, cls, lambda model: model.network)
+
+
+def take_weights(
+    source: PixelClassifier,
+    model: PixelClassifier,
+    shaping: Sequence[str],
+    *,
+    section: str,
+    folder: str,
+    fine_tune: bool,
+) -> None:
+    """Copy the weights of an earlier model; where the classes differ, all but those of the layer `logits`.
+
+    Args:
+        source: The earlier model.
+        model: The model; it is modified.
+        shaping: The parameters that shape the network, which must be equal.
+        section: Section of the parameters, for errors.
+        folder: The earlier model's folder, for errors.
+        fine_tune: Whether the model is trained further.
+
+    Raises:
+        ConfigError: The networks differ, or the classes of a model that is used as it is.
+    """
+    for name in shaping:
+        theirs, wanted = getattr(source.config, name), getattr(model.config, name)
+        if theirs != wanted:
+            raise ConfigError(f"{section}.{name} is {wanted!r}, but {folder} has {theirs!r}; the two must be equal.")
+    if source.classes != model.classes and not fine_tune:
+        raise ConfigError(
+            f"{section}.classes: {folder}, used as it is, has the classes {', '.join(source.classes)}; name these, or "
+            "set fine_tune to true."
+        )
+    for layer, other in zip(model.network.layers, source.network.layers, strict=True):
+        if layer.name != "logits" or source.classes == model.classes:
+            layer.set_weights(other.get_weights())

@@ -1,17 +1,13 @@
 """The parameters of a U-Net."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from nucseg.models.semantic.config import ClassNames, Filters
+
 IMAGENET = "imagenet"
 """Initial weights of the trunk efficientnet_lite0: trained on ImageNet."""
-
-MAX_CLASSES = 255
-"""A class map is of bytes, and 255 stands for void."""
-
-ClassName = Annotated[str, Field(min_length=1, max_length=64)]
-Filters = Annotated[int, Field(ge=4, le=1024)]
 
 
 class UNetConfig(BaseModel):
@@ -20,9 +16,7 @@ class UNetConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     in_channels: Literal[1, 3] = Field(3, description="Channels of the network's input: 1 (grey) or 3 (RGB).")
-    classes: tuple[ClassName, ...] = Field(
-        ("background", "nucleus"), min_length=2, max_length=MAX_CLASSES, description="Names of the classes, from 0 on."
-    )
+    classes: ClassNames = Field(("background", "nucleus"), description="Names of the classes, from 0 on.")
     trunk: Literal["efficientnet_lite0", "resnext50"] = Field(
         "efficientnet_lite0",
         description="`efficientnet_lite0`, light enough for a CPU; `resnext50`: ResNeXt-50 32x4d, for a GPU.",
@@ -43,13 +37,6 @@ class UNetConfig(BaseModel):
         "`.pth` with torchvision's weights of the trunk (resnext50).",
     )
     fine_tune: bool = Field(True, description="Whether a pretrained model is trained further or used as it is.")
-
-    @field_validator("classes")
-    @classmethod
-    def _differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(classes)) < len(classes):
-            raise ValueError(f"the names must differ, but {max(classes, key=classes.count)!r} is there twice")
-        return classes
 
     @field_validator("pretrained")
     @classmethod

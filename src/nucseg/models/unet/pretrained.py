@@ -4,11 +4,11 @@ from pathlib import Path
 
 from nucseg.core.errors import ConfigError
 from nucseg.models.backbones import efficientnet_lite, resnet
+from nucseg.models.semantic.model import take_weights
 from nucseg.models.unet.config import IMAGENET, UNetConfig
 from nucseg.models.unet.model import UNet
 
 _SECTION = "unet.architecture"  # the section of the parameters in model_config.yml
-_SHAPING = ("in_channels", "trunk", "decoder_filters")
 
 
 def create(config: UNetConfig) -> UNet:
@@ -37,24 +37,8 @@ def create(config: UNetConfig) -> UNet:
             raise ConfigError(f"{_SECTION}.pretrained: there is no file {config.pretrained!r}.")
         resnet.take_torchvision(trunk, path)
     elif path.is_dir():
-        _take(UNet.load(path), model, config)
+        source, shaping = UNet.load(path), ("in_channels", "trunk", "decoder_filters")
+        take_weights(source, model, shaping, section=_SECTION, folder=config.pretrained, fine_tune=config.fine_tune)
     else:
         raise ConfigError(f"{_SECTION}.pretrained: {config.pretrained!r} is neither a folder nor `{IMAGENET}`.")
     return model
-
-
-def _take(source: UNet, model: UNet, config: UNetConfig) -> None:
-    for name in _SHAPING:
-        theirs, wanted = getattr(source.config, name), getattr(config, name)
-        if theirs != wanted:
-            raise ConfigError(
-                f"{_SECTION}.{name} is {wanted!r}, but {config.pretrained} has {theirs!r}; the two must be equal."
-            )
-    if source.classes != config.classes and not config.fine_tune:
-        raise ConfigError(
-            f"{_SECTION}.classes: {config.pretrained}, used as it is, has the classes {', '.join(source.classes)}; "
-            "name these, or set fine_tune to true."
-        )
-    for layer, theirs in zip(model.network.layers, source.network.layers, strict=True):
-        if layer.name != "logits" or source.classes == config.classes:
-            layer.set_weights(theirs.get_weights())

@@ -1,7 +1,7 @@
 """Label image as TIFF: tiled, zlib-compressed, BigTIFF if it is large, with the pixel size."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
 from nucseg.measurements.field import Field
 from nucseg.measurements.regions import LabelWindows
+
+LARGEST_IN_STRIPS = 1024
+"""Pixels a side up to which an image is written in strips, which every reader supports."""
 
 _TILE = 512  # pixels a side
 _COLUMNS = 8 * _TILE  # pixels of a label image that are computed at once, so that memory does not grow with its width
@@ -75,7 +78,7 @@ def _write_stack(fields: Sequence[Field], labels: Sequence[LabelWindows], path: 
     first = fields[0]
     shape = (*(count for _, count in first.axes), *first.nuclei.shape)
     axes = "".join(axis.upper() for axis, _ in first.axes) + "YX"
-    options = _options(first.source.pixel_size)
+    options = shared_options(first.source.pixel_size)
     whole = Window.whole(first.nuclei.shape)
     planes = (field.numbered(each.labels(whole)).astype(dtype) for field, each in zip(fields, labels, strict=True))
     with atomic_file(path) as temporary:
@@ -94,8 +97,14 @@ def _dtype(largest: int) -> np.dtype:
     return np.dtype(np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32)
 
 
-def _options(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib", "software": "nucseg"}
+def shared_options(pixel_size: tuple[float, float] | None, photometric: str = "minisblack") -> dict[str, Any]:
+    """Return what every TIFF is written with.
+
+    Args:
+        pixel_size: Micrometres of rows and columns, or None.
+        photometric: What a value stands for.
+    """
+    options: dict[str, Any] = {"photometric": photometric, "compression": "zlib", "software": "nucseg"}
     if pixel_size:
         rows, columns = pixel_size
         options |= {"resolution": (1e4 / columns, 1e4 / rows), "resolutionunit": "CENTIMETER"}
@@ -105,30 +114,38 @@ def _options(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
 def _write(nuclei: LabelWindows, pixel_size: tuple[float, float] | None, path: Path) -> None:
     dtype = _dtype(len(nuclei))
     height, width = nuclei.shape
-    options = {**_options(pixel_size), "metadata": None}
+    options = {**shared_options(pixel_size), "metadata": None}
     with atomic_file(path) as temporary:
-        if max(height, width) <= 2 * _TILE:
+        if max(height, width) <= LARGEST_IN_STRIPS:
             labels = nuclei.labels(Window.whole(nuclei.shape)).astype(dtype)
             tifffile.imwrite(temporary, labels, **options)
         else:
             tifffile.imwrite(
                 temporary,
-                _tiles(nuclei, dtype),
+                tiles(nuclei.labels, nuclei.shape, dtype),
                 shape=nuclei.shape,
                 dtype=dtype,
-                tile=(_TILE, _TILE),
-                bigtiff=height * width * dtype.itemsize > _BIGTIFF_BYTES,
-                maxworkers=2,
-                buffersize=_WAITING_BYTES,
+                **tiled_options(height * width * dtype.itemsize),
                 **options,
             )
 
 
-def _tiles(nuclei: LabelWindows, dtype: np.dtype) -> Iterator[NDArray]:
-    height, width = nuclei.shape
+def tiled_options(size: int) -> dict[str, Any]:
+    """Return what a tiled TIFF of some bytes before compression is written with."""
+    return {
+        "tile": (_TILE, _TILE),
+        "bigtiff": size > _BIGTIFF_BYTES,
+        "maxworkers": 2,
+        "buffersize": _WAITING_BYTES,
+    }
+
+
+def tiles(read: Callable[[Window], NDArray], shape: tuple[int, int], dtype: np.dtype) -> Iterator[NDArray]:
+    """Yield the tiles of an image `(H, W)` that is read window by window, in the order in which a TIFF holds them."""
+    height, width = shape
     for top in range(0, height, _TILE):
         for left in range(0, width, _COLUMNS):
-            part = nuclei.labels(Window(top, left, min(top + _TILE, height), min(left + _COLUMNS, width)))
+            part = read(Window(top, left, min(top + _TILE, height), min(left + _COLUMNS, width)))
             for start in range(0, part.shape[1], _TILE):
                 tile = np.zeros((_TILE, _TILE), dtype)
                 piece = part[:, start : start + _TILE]

@@ -15,7 +15,6 @@ import keras
 import numpy as np
 import pooch
 import tensorflow as tf
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from nucseg.core.cache import cache_folder
@@ -161,12 +160,15 @@ def _function(graph: bytes) -> Any:
     definition = tf.compat.v1.GraphDef()
     try:
         definition.ParseFromString(graph)
+    except Exception as error:  # an error of protobuf's own
+        raise ModelError(f"this is no graph of DeepLab ({error}).") from error
+    try:
         nodes = [*definition.node, *(node for each in definition.library.function for node in each.node_def)]
         strange = sorted({node.op for node in nodes if any(part in node.op for part in _FORBIDDEN)})
         if strange:
             raise ModelError(f"the graph has operations that no network needs: {', '.join(strange)}.")
         wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
         return wrapped.prune(INPUT, OUTPUT)
-    except (DecodeError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())
         raise ModelError(f"this is no graph of DeepLab, from {INPUT} to {OUTPUT} ({why}).") from error

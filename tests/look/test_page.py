@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy import ndimage
 
 from look_page import field_of, squares
 from nucseg.datasets.annotations import read_annotations
+from nucseg.masks.labels import make_whole
+from nucseg.masks.polygons import outlines
 
 
 @pytest.fixture(scope="module")
@@ -163,10 +166,10 @@ def test_corrections_come_back(page, tmp_path):
     page.press("a")
     page.line((40, 3), (55, 2), (52, 12), (44, 11), (40, 3))
     shown = page.labels()
-    outlines = page.download("#geojson", tmp_path)
+    corrected = page.download("#geojson", tmp_path)
     tiff = page.download("#labels", tmp_path)
-    assert (outlines.name, tiff.name) == ("a.geojson", "a.tif")
-    from_outlines, shared = read_annotations(outlines, shown.shape, "a")
+    assert (corrected.name, tiff.name) == ("a.geojson", "a.tif")
+    from_outlines, shared = read_annotations(corrected, shown.shape, "a")
     assert shared == 0
     _same(from_outlines, shown)
     _same(read_annotations(tiff, shown.shape, "a")[0], shown)
@@ -191,9 +194,9 @@ def test_no_nuclei_is_an_answer(page, tmp_path):
 
 
 def test_corrections_of_another_size_are_refused(page, tmp_path):
-    outlines = page.download("#geojson", tmp_path)
+    corrected = page.download("#geojson", tmp_path)
     with pytest.raises(Exception, match=r"was made for an image of 80 x 40 pixels, the image has 90 x 50\."):
-        read_annotations(outlines, (50, 90), "a")
+        read_annotations(corrected, (50, 90), "a")
 
 
 def test_contrast_of_a_channel(page):
@@ -244,3 +247,27 @@ def test_a_nucleus_in_a_hole_and_one_at_a_corner(open_page):
     labels[20:24, 20:24] = 3  # touches 1 at a corner
     page = open_page(field_of(labels))
     np.testing.assert_array_equal(page.labels(), labels)
+
+
+def test_outlines_are_filled_and_traced_as_in_python(page):
+    """Ragged masks with holes and with pixels that touch at corners."""
+    random = np.random.default_rng(3)
+    for _ in range(40):
+        mask = ndimage.gaussian_filter(random.random((14, 17)), 0.7) > 0.5
+        whole = make_whole(mask.astype(np.int32))
+        if not whole.any():
+            continue
+        (outline,) = outlines(whole)
+        ring = outline[:-1, ::-1].astype(int).ravel().tolist()
+        filled, traced = page.tab.evaluate(
+            """(ring) => {
+              const mask = fillRing(ring, 17, 14), bits = [];
+              mask.bits.forEach((bit, at) => {
+                if (bit) bits.push([mask.top + Math.floor(at / mask.width), mask.left + (at % mask.width)]);
+              });
+              return [bits, traceMask(mask)];
+            }""",
+            ring,
+        )
+        np.testing.assert_array_equal(filled, np.argwhere(whole))
+        assert sorted(zip(traced[::2], traced[1::2], strict=True)) == sorted(zip(ring[::2], ring[1::2], strict=True))

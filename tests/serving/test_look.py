@@ -161,8 +161,15 @@ def test_in_the_browser_from_an_image_to_corrected_labels(
         page.tab.fill("#key", "open sesame")
         page.tab.press("#key", "Enter")
         page.tab.wait_for_function("() => document.getElementById('model').value === 'fake'")
-        (tmp_path / "cells.tif").write_bytes(encode(image, "tiff"))
-        page.tab.set_input_files("#upload", tmp_path / "cells.tif")
+        dropped = page.tab.evaluate_handle(
+            """(bytes) => {
+              const transfer = new DataTransfer();
+              transfer.items.add(new File([new Uint8Array(bytes)], "cells.tif"));
+              return transfer;
+            }""",
+            list(encode(image, "tiff")),
+        )
+        page.tab.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
         page.tab.wait_for_function("() => page.nuclei !== null", timeout=60_000)
         found = page.labels()
         assert page.count() == f"{found.max()} of {found.max()} nuclei"

@@ -29,6 +29,9 @@ if name == "failing":
 time.sleep(100 if name == "endless" else 0)
 model = pathlib.Path(os.environ["NUCSEG_MODELS"]) / name
 model.mkdir(parents=True)
+if name == "broken":  # after the model was written, before its report
+    (model / "config.json").write_text("{}")
+    sys.exit(2)
 (model / "config.json").write_text('{"format": 1, "model": "stardist", "name": "mine", "preprocessing": []}')
 for each, f1 in (("fake", 0.5), (name, 0.75)):
     folder = pathlib.Path(report) / each
@@ -147,6 +150,16 @@ def test_why_a_training_failed(server, five, make_worker) -> None:
     state = server.get(f"/tasks/{task}").json()
     assert (state["status"], state["attempts"]) == ("FAILED", 1)
     assert state["error"] == "the 5 images show 1 different fields; a training needs at least 3."
+
+
+def test_a_training_that_breaks_is_tried_again_and_leaves_no_model(server, five, make_worker, tmp_path) -> None:
+    task = start(server, "broken").json()["id"]
+    for attempt in (1, 2, 3):
+        assert make_worker().run_one()
+        assert server.get(f"/tasks/{task}").json()["attempts"] == attempt
+    state = server.get(f"/tasks/{task}").json()
+    assert (state["status"], state["error"]) == ("FAILED", "Internal error (logged with this task's id).")
+    assert not (tmp_path / "models/broken").exists()
 
 
 def test_a_training_ends_when_its_task_is_deleted(server, five, make_worker, wait) -> None:

@@ -1,6 +1,7 @@
 """A training as a job: `nucseg train` in a process of its own, which can be ended and leaves no memory behind."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -47,7 +48,8 @@ def train(
     name, minutes = str(job.training), float(job.minutes or 1)
     command = [*COMMAND, str(folder / "images"), str(folder / "labels"), "--from", str(start), "--name", name]
     command += ["--minutes", str(minutes), "-o", str(folder / "report")]
-    log = folder / "log"
+    log, made = folder / "log", models_folder() / name
+    is_new = not made.exists()
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
     started = time.monotonic()
@@ -60,7 +62,9 @@ def train(
             process.kill()
             process.wait()
     # Images that were left out also give an exit status of 1.
-    if not ((folder / "report" / REPORT).is_file() and (models_folder() / name / "config.json").is_file()):
+    if not ((folder / "report" / REPORT).is_file() and (made / "config.json").is_file()):
+        if is_new:  # a model without scores, which would be in the way of the next attempt
+            shutil.rmtree(made, ignore_errors=True)
         raise _failure(log.read_text(errors="replace"))
     before, after = (
         json.loads((folder / "report" / model / "metrics.json").read_text()) for model in (start.name, name)

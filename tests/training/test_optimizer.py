@@ -1,5 +1,8 @@
+import keras
+import numpy as np
 import pytest
 
+from nucseg.core.errors import ConfigError
 from nucseg.training.config import TrainingConfig
 from nucseg.training.optimizer import make_optimizer
 
@@ -50,3 +53,42 @@ def test_fewer_epochs_than_cycles_are_one_cycle_each():
         TrainingConfig(learning_rate=0.1, epochs=1, steps_per_epoch=100, warmup_steps=0, cycles=2)
     )
     assert rate(optimizer, 50) == pytest.approx(0.05)
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    given = keras.Input((4,))
+    trunk = keras.Model(given, keras.layers.Dense(3, name="deep")(given), name="trunk")
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(1, name="head")(trunk(inputs)))
+
+
+def kernels(model):
+    return [layer.get_weights()[0] for layer in (model.get_layer("trunk").get_layer("deep"), model.get_layer("head"))]
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_trunk_learns_later_and_less(run_eagerly):
+    """Adam's first steps are as long as the rate, whatever the gradient."""
+    config = TrainingConfig(
+        learning_rate=0.1, schedule="constant", trunk_rate=0.1, trunk_after=2, steps_per_epoch=1, epochs=1
+    )
+    model = network()
+    model.compile(make_optimizer(config, model), loss="mse", run_eagerly=run_eagerly)
+    x, y = np.random.default_rng(0).random((8, 4)), np.full((8, 1), 100.0)
+    moved = []
+    for _ in range(3):
+        before = kernels(model)
+        model.train_on_batch(x, y)
+        after = kernels(model)
+        moved.append([float(np.abs(one - two).mean()) for one, two in zip(before, after, strict=True)])
+    trunk, head = zip(*moved, strict=True)
+    assert trunk[:2] == (0, 0)
+    assert trunk[2] == pytest.approx(0.01, rel=0.05)
+    assert head == pytest.approx((0.1, 0.1, 0.1), rel=0.05)
+
+
+def test_a_rate_for_a_trunk_needs_a_trunk():
+    given = keras.Input((4,))
+    with pytest.raises(ConfigError, match="this model has no trunk"):
+        make_optimizer(TrainingConfig(trunk_rate=0.1), keras.Model(given, keras.layers.Dense(1)(given)))

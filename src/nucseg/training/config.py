@@ -101,6 +101,14 @@ class TrainingConfig(BaseModel):
     epochs: int = Field(400, ge=1, description="Maximum number of epochs.")
 
     learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak learning rate (of Adam).")
+    trunk_rate: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Factor of the learning rate for the weights of a trunk; below 1, or 0, it keeps "
+        "more of what it learned before.",
+    )
+    trunk_after: int = Field(0, ge=0, description="Steps in which the trunk stays as it is and the rest alone learns.")
     schedule: Literal["cosine", "plateau", "constant"] = Field(
         "cosine",
         description="`cosine`: warm up, then decay to 0 at the last step; `plateau`: multiply by `plateau_factor` when "

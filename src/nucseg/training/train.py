@@ -272,8 +272,9 @@ def _settings(
 def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray]) -> str:
     """Compute the name of a training from its settings, samples and initial weights."""
     training = {key: value for key, value in settings["training"].items() if key not in _IGNORED_IN_ID}
-    if training["minutes"] is None:  # a training of an earlier version goes on
-        del training["minutes"]
+    for name, default in (("minutes", None), ("trunk_rate", 1.0), ("trunk_after", 0)):
+        if training[name] == default:  # a training of an earlier version goes on
+            del training[name]
     text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
     identity = hashlib.sha256(text.encode())
     for weights in first_weights:
@@ -291,7 +292,7 @@ def _fit(
     first_epoch = len(callbacks[-1].history)
     if first_epoch:
         logger.info("Resuming the interrupted training after epoch %d.", first_epoch)
-    model.compile(make_optimizer(config))
+    model.compile(make_optimizer(config, model.keras_model))
     model.keras_model.optimizer.build(model.keras_model.trainable_variables)
     try:
         model.keras_model.fit(

@@ -18,11 +18,13 @@ from nucseg.models.patch_classifier.model import PatchNetwork
 from nucseg.models.run import RunRecord
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.model import StarDist
+from nucseg.models.unet.config import UNetConfig
+from nucseg.models.unet.model import UNet
 
 
 @pytest.fixture(scope="module")
 def models(small_stardist: Any, architectures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the models unet (trained), lite, patches and mask_rcnn (with random weights)."""
+    """Return the folder of the models unet (trained), lite, patches, pixels and mask_rcnn (with random weights)."""
     keras.utils.set_random_seed(0)
     folder = tmp_path_factory.mktemp("models")
     record = RunRecord.model_validate(
@@ -36,6 +38,8 @@ def models(small_stardist: Any, architectures: dict[str, Any], tmp_path_factory:
     patches = PatchNetwork(PatchClassifierConfig(network="small", patch_size=32, views=4))
     patches.thresholds = {"probability": 0.25, "temperature": 2.0}
     ModelBundle("patches", patches, ()).save(folder / "patches")
+    unet = UNetConfig(in_channels=1, decoder_filters=(4, 4, 4, 4))
+    ModelBundle("pixels", UNet(unet), (Normalize(),)).save(folder / "pixels")
     config = MaskRCNNConfig(**architectures["mask_rcnn"])
     ModelBundle("mask_rcnn", MaskRCNNSegmenter(config), (Normalize(),)).save(folder / "mask_rcnn")
     return folder

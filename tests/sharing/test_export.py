@@ -81,6 +81,18 @@ def test_onnx_of_a_patch_classifier(export: Any, models: Path, tmp_path: Path) -
     assert "at least 0.25 is of the class mitosis" in (tmp_path / "patches-onnx/README.md").read_text()
 
 
+def test_onnx_of_a_model_of_pixels(export: Any, models: Path, tmp_path: Path) -> None:
+    ended = export("pixels", "--to", "onnx")
+    assert ended.exit_code == 0, ended.output
+    model = ModelBundle.load(models / "pixels").model
+    images = np.random.default_rng(1).random((2, 3 * model.stride, 2 * model.stride, 1), np.float32)
+    got = run_onnx(tmp_path / "pixels-onnx/model.onnx", images)["probability"]
+    np.testing.assert_allclose(got, np.stack(model.probabilities(list(images))), atol=1e-3)
+    readme = (tmp_path / "pixels-onnx/README.md").read_text()
+    assert "0 background, 1 nucleus" in readme
+    assert "no nuclei" not in readme
+
+
 @pytest.mark.slow
 def test_onnx_of_mask_rcnn_has_a_fixed_side(export: Any, models: Path, tmp_path: Path) -> None:
     side = 2 * ModelBundle.load(models / "mask_rcnn").model.stride
@@ -135,6 +147,10 @@ def test_what_cannot_be_exported_is_one_line(export: Any, tmp_path: Path, monkey
         (("mask_rcnn", "--to", "onnx", "--side", "70"), "--side: 70 is not a multiple of"),
         (("lite", "--to", "stardist"), "its backbone is efficientnet_lite0"),
         (("patches", "--to", "stardist"), "is a patch_classifier model"),
+        (
+            ("pixels", "--to", "bioimageio", "--author", "A", "--license", "MIT"),
+            "a unet model is not written as a package",
+        ),
         (("mask_rcnn", "--to", "bioimageio", "--author", "A", "--license", "MIT"), "turns boxes and masks into nuclei"),
         (("unet", "--to", "bioimageio", "--author", "A"), "--author and --license"),
     ):

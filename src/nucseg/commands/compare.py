@@ -51,7 +51,7 @@ def compare(models: tuple[str, ...], images: Path | None, labels: Path | None, o
     if images is not None and labels is not None:
         rejected = _measure(folders, images, labels, output)
     else:
-        _show_recorded(runs)
+        _show_recorded(folders, runs)
     if differing.empty:
         click.echo("\nThe models were configured alike, as far as is recorded.")
     else:
@@ -81,14 +81,13 @@ def _measure(folders: dict[str, Path], images: Path, labels: Path, output: Path)
     return bool(result.rejected)
 
 
-def _show_recorded(runs: "dict[str, RunRecord]") -> None:
+def _show_recorded(folders: dict[str, Path], runs: "dict[str, RunRecord]") -> None:
     """Print the scores on the models' own validation images."""
-    validated = {name: run.validation for name, run in runs.items()}
-    click.echo("Scores on each model's own validation images; only on the same images can they be compared:")
-    for name, validation in validated.items():
-        overall = validation.scores.get("overall", {})
-        scores = ", ".join(f"{key} {value:.3f}" for key, value in overall.items() if isinstance(value, float))
-        click.echo(f"{name}: {scores or 'not recorded'} ({validation.n_images} images)")
-    seen = {frozenset(run.splits.get("val", ())) for run in runs.values()}
-    if len(seen) > 1:
+    from nucseg.models.facts import model_facts
+
+    click.echo("Scores on each model's own validation images:")
+    for name, folder in folders.items():
+        scores = ", ".join(f"{key} {value:.3f}" for key, value in model_facts(folder).scores.items())
+        click.echo(f"{name}: {scores or 'not recorded'} ({runs[name].validation.n_images} images)")
+    if len({frozenset(run.splits.get("val", ())) for run in runs.values()}) > 1:
         click.echo("They were validated on different images: measure them on the same ones (--images, --labels).")

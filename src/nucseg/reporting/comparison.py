@@ -135,7 +135,9 @@ def parameter_differences(runs: Mapping[str, RunRecord]) -> pd.DataFrame:
     """
     records = {name: flatten(_configured(run)) for name, run in runs.items()}
     rows = {}
-    for key in dict.fromkeys(key for record in records.values() for key in record):
+    keys = list(dict.fromkeys(key for record in records.values() for key in record))
+    sections = list(dict.fromkeys(key.split(".")[0] for key in keys))
+    for key in sorted(keys, key=lambda key: sections.index(key.split(".")[0])):
         values = [_shown(record[key]) if key in record else _NOT_RECORDED for record in records.values()]
         if len(set(values)) > 1:
             rows[key] = values

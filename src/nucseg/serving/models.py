@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.core.errors import ModelError
-from nucseg.models.registry import folder_task, known_models, project_models, resolve_model
+from nucseg.models.registry import folder_kind, folder_task, known_models, project_models, resolve_model
 from nucseg.models.run import RunRecord
 from nucseg.models.version import model_version
 from nucseg.serving.answers import ANSWERS, Answers
@@ -125,7 +125,7 @@ class ModelStore:
         return {
             **self.answers.max_facts({each["name"]: each["title"] for each in datasets}),
             "model": folder.name,
-            "kind": config.get("model"),
+            "kind": folder_kind(folder),
             "version": self.version(name),
             "created": run.created,
             "training_data": {

@@ -48,6 +48,8 @@ def write_package(bundle: ModelBundle, facts: ModelFacts, publication: Publicati
         raise ModelError(
             f"{bundle.name}: bioimage.io has no step that turns boxes and masks into nuclei; export it --to onnx."
         )
+    if facts.kind not in ("stardist", "patch_classifier"):
+        raise ModelError(f"{bundle.name}: a {facts.kind} model is not written as a package; export it --to onnx.")
     try:
         from bioimageio.spec import load_description_and_validate_format_only, save_bioimageio_package
     except ImportError as error:

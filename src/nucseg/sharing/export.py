@@ -97,7 +97,7 @@ def _stardist(request: Request, folder: Path) -> None:
 
     if request.facts.kind != "stardist":
         raise ModelError(
-            f"{request.bundle.name}: is a {request.facts.kind} model, and no StarDist; export it --to onnx."
+            f"{request.bundle.name}: is a {request.facts.kind} model, not a StarDist model; export it --to onnx."
         )
     write_stardist_folder(request.bundle.model, request.bundle.name, folder)
     _describe(request, graph_of(request.bundle), folder, USE)

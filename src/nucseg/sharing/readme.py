@@ -8,6 +8,7 @@ from nucseg.core.package import VERSION
 from nucseg.images.transforms import Normalize, Rescale, Standardize, ToGrayscale, ToRGB, Transform
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.facts import ModelFacts
+from nucseg.models.registry import MODELS, kind_of
 from nucseg.sharing.graph import IMAGE, Graph
 
 README = "README.md"
@@ -39,9 +40,11 @@ def preparation(bundle: ModelBundle, graph: Graph) -> list[str]:
         steps.append(f"The image is cut into, or filled up to, {graph.side} x {graph.side} pixels.")
     else:
         steps.append(f"It is extended at the bottom and right by reflection to sides of multiples of {graph.multiple}.")
-    steps.append("An image of one value has no nuclei; it is not shown to the network.")
+    if MODELS[kind_of(bundle.model)].task != "instance_segmentation":
+        return steps
     return [
         *steps,
+        "An image of one value has no nuclei; it is not shown to the network.",
         "nucseg itself chooses a scale for images whose nuclei are much larger than those it was trained on (`--scale "
         "auto`); resize such images before the first step.",
     ]
@@ -143,7 +146,7 @@ def validation(bundle: ModelBundle) -> str:
     if not overall:
         return (
             "No scores on validation images are recorded. Measure the model on images of your own with known results "
-            f"before you rely on it: `nucseg evaluate {bundle.name} IMAGES LABELS`."
+            "before you rely on it."
         )
     rows = [f"| `{name}` | {value:.3f} |" for name, value in overall.items()]
     return "\n".join(

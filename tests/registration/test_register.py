@@ -206,11 +206,12 @@ def test_rows_that_touch_everywhere_are_apart():
     for y in rows:
         for column in range(6):
             mask[y : y + 10, 20 + 34 * column : 34 + 34 * column] = True
-    mask[30:38] = mask[22]
+    for column in range(6):
+        mask[30:38, 24 + 34 * column : 30 + 34 * column] = True
     registration = register_mask(mask, 5, 6)
     assert registration.assignment.status[:2].tolist() == [["merged"] * 6] * 2
     assert (registration.assignment.status[2:] == "found").all()
     assert registration.assignment.numbers[24, 26] == 1
     assert registration.assignment.numbers[43, 26] == 7
-    with pytest.raises(InputError, match="5 x 6"):
+    with pytest.raises(InputError):
         register_mask(mask, 4, 6)

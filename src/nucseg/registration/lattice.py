@@ -252,7 +252,8 @@ def _check(lattice: Lattice, centres: NDArray[np.float64], name: str) -> None:
     if share < _FEWEST_FILLED:
         raise InputError(f"{name}: only {share:.0%} of {rows} x {columns} cells would hold a mark; {advice}")
     for word, expected, fewest in _further_lines(lattice):
-        distances, _ = KDTree(centres).query(expected)
+        # Without regions the distances are infinite.
+        distances, _ = KDTree(centres[~inside]).query(expected)
         there = int((distances <= _REACH * np.median(lattice.spacing())).sum())
         if there >= max(fewest, _MOST_OF_FURTHER * len(expected)):
             raise InputError(

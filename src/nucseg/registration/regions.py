@@ -48,8 +48,8 @@ class Regions:
     def likely_centres(self, area: float) -> NDArray[np.float64]:
         """Return where marks of about this area may be, (M, 2): whole ones, and the parts of merged ones.
 
-        Parts are found by k-means, with as many means as the region has areas of a mark; a part that is much thinner
-        than a mark is a bridge. Where parts are too close together for marks, the region is one large mark.
+        Parts are found by k-means, at most as many as the region has areas of a mark; a part that is much thinner than
+        a mark is a bridge. Where parts are too close together for marks, the region is one large mark.
         """
         whole = np.flatnonzero(self.whole_marks(area))
         merged = np.flatnonzero((self.areas > _LARGEST * area) & (self.areas < (_MOST_MERGED + 0.5) * area))
@@ -63,15 +63,17 @@ class Regions:
         for index in merged.tolist():
             depths = self._depths(index)
             pixels = np.argwhere(depths)
-            number = max(round(self.areas[index] / area), 2)
-            middles, part = kmeans2(pixels.astype(np.float64), number, minit="++", rng=0)
-            deepest = np.zeros(number)
-            np.maximum.at(deepest, part, depths[tuple(pixels.T)])
-            if pdist(middles).min() < _TOO_CLOSE * pitch:
+            # Bridges have an area, too: as many parts as have room beside each other.
+            for number in range(max(round(self.areas[index] / area), 2), 1, -1):
+                middles, part = kmeans2(pixels.astype(np.float64), number, minit="++", rng=0)
+                if pdist(middles).min() >= _TOO_CLOSE * pitch:
+                    deepest = np.zeros(number)
+                    np.maximum.at(deepest, part, depths[tuple(pixels.T)])
+                    start = [side.start for side in self.windows[index]]
+                    parts.append(middles[deepest >= _THINNEST * thickness] + start)
+                    break
+            else:
                 parts.append(self.centres[[index]])
-                continue
-            start = [side.start for side in self.windows[index]]
-            parts.append(middles[deepest >= _THINNEST * thickness] + start)
         return np.concatenate([self.centres[whole], *parts])
 
     def _depths(self, index: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""MLflow: what a run of Kedro trained and evaluated, as runs of an experiment; on where MLFLOW_TRACKING_URI is set."""
+"""Runs in MLflow, where MLFLOW_TRACKING_URI is set."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ _GRAPHS = {
     "stardist": "nucseg.sharing.stardist_graph:graph",
     "mask_rcnn": "nucseg.sharing.mask_rcnn_graph:graph",
     "patch_classifier": "nucseg.sharing.patch_graph:graph",
+    "deeplab": "nucseg.sharing.semantic_graph:graph",
     "unet": "nucseg.sharing.semantic_graph:graph",
 }
 """Kind of model to the function that creates its graph."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from nucseg.models.backbones import efficientnet_lite
 from nucseg.models.backbones.resnet import IMAGENET_MEAN, RESNET50, build_trunk
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.standardized_conv import StandardizedConv2D
@@ -16,7 +17,7 @@ def build_backbone(config: MaskRCNNConfig) -> keras.Model:
         From images `(N, h, w, in_channels)`, sides multiples of the largest stride, to one map `(N, h/s, w/s, C)` for
         each stride s of the pyramid, the finest first.
     """
-    return _resnet50(config) if config.backbone == "resnet50" else _light(config)
+    return {"resnet50": _resnet50, "efficientnet_lite0": _efficientnet, "light": _light}[config.backbone](config)
 
 
 def _light(config: MaskRCNNConfig) -> keras.Model:
@@ -41,6 +42,14 @@ def _residual(x: Any, filters: int, name: str) -> Any:
     # A small initial gain: a block is nearly the identity, and a stack of them does not amplify (SkipInit).
     y = StandardizedConv2D(filters, 3, first_gain=0.25, name=f"{name}_b")(y)
     return keras.layers.Add()([x, y])
+
+
+def _efficientnet(config: MaskRCNNConfig) -> keras.Model:
+    """Build EfficientNet-Lite0; the finest level also sees the pixels themselves, each 2 x 2 as one cell."""
+    images = keras.Input((None, None, config.in_channels))
+    finest, *coarser = efficientnet_lite.build_trunk(config.in_channels, config.strides[-1])(images)
+    finest = keras.layers.Concatenate(name="finest")([finest, keras.ops.space_to_depth(images, config.strides[0])])
+    return keras.Model(images, [finest, *coarser], name="backbone")
 
 
 def _resnet50(config: MaskRCNNConfig) -> keras.Model:
@@ -76,7 +85,9 @@ def receptive_radius(config: MaskRCNNConfig) -> int:
     convolutions there, and up again, which adds a cell for the position within it.
     """
     coarsest = config.strides[-1]
-    if config.backbone == "resnet50":
+    if config.backbone == "efficientnet_lite0":
+        radius = efficientnet_lite.receptive_radius(coarsest)
+    elif config.backbone == "resnet50":
         # The stem's 7x7 and its pooling, then one 3x3 in each block of each stage.
         radius = 3 + 2 + sum(stride * blocks for stride, blocks in zip((4, 8, 16, 32), (3, 4, 6, 3), strict=True))
     else:

@@ -64,7 +64,7 @@ class MaskRCNNConfig(BaseModel):
     )
     in_channels: Literal[1, 3] = Field(3, description="Channels of the network's input: 1 (grey) or 3 (RGB).")
 
-    backbone: Literal["light", "resnet50"] = Field(description="Backbone network.")
+    backbone: Literal["light", "efficientnet_lite0", "resnet50"] = Field(description="Backbone network.")
     filters: tuple[Filters, ...] = Field((32, 64, 128, 256), description="Filters of each stage of the light backbone.")
     blocks: tuple[Blocks, ...] = Field((1, 2, 2, 2), description="Residual blocks in each stage of the light backbone.")
     strides: tuple[int, ...] = Field(max_length=6, description="Stride of each pyramid level in pixels.")
@@ -123,7 +123,7 @@ class MaskRCNNConfig(BaseModel):
     detections: int = Field(1000, ge=1, le=10000, description="Maximum number of nuclei per image (or tile).")
 
     pretrained: str | None = Field(
-        None, description=f"Initial weights: null for random ones, a model folder, or (resnet50) `{IMAGENET}`."
+        None, description=f"Initial weights: null for random ones, a model folder, or `{IMAGENET}` (resnet50, efficientnet_lite0)."
     )
     fine_tune: bool | Literal["mask_head"] = Field(
         True,
@@ -149,7 +149,10 @@ class MaskRCNNConfig(BaseModel):
             )
         if min(*map(min, self.anchor_sizes), *self.anchor_ratios) <= 0:
             raise ValueError("anchor_sizes and anchor_ratios must be above 0")
-        if self.backbone == "light":
+        if self.backbone == "efficientnet_lite0":
+            if self.strides not in ((2, 4, 8), (2, 4, 8, 16), (2, 4, 8, 16, 32)):
+                raise ValueError(f"strides are {self.strides}; with efficientnet_lite0 they are 2, 4, 8, up to 32")
+        elif self.backbone == "light":
             if self.strides != tuple(2 ** (level + 1) for level in range(len(self.strides))):
                 raise ValueError(f"strides are {self.strides}; with the light backbone they are 2, 4, 8, ...")
             if not len(self.filters) == len(self.blocks) == len(self.strides):
@@ -164,8 +167,8 @@ class MaskRCNNConfig(BaseModel):
             raise ValueError("positive_rois and negative_rois must not exceed training_proposals + max_nuclei")
         if self.rpn_low > self.rpn_high:
             raise ValueError(f"rpn_low is {self.rpn_low}; it must not exceed rpn_high, {self.rpn_high}")
-        if self.pretrained == IMAGENET and self.backbone != "resnet50":
-            raise ValueError(f"pretrained: {IMAGENET} weights need the backbone resnet50")
+        if self.pretrained == IMAGENET and self.backbone == "light":
+            raise ValueError(f"pretrained: {IMAGENET} weights need the backbone resnet50 or efficientnet_lite0")
         return self
 
     @model_validator(mode="after")

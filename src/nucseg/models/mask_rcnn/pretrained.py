@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from nucseg.core.errors import ConfigError
-from nucseg.models.backbones.resnet import take_imagenet
+from nucseg.models.backbones import efficientnet_lite, resnet
 from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 
@@ -32,7 +32,8 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     if config.pretrained is None:
         return model
     if config.pretrained == IMAGENET:
-        take_imagenet(model.keras_model.pyramid.get_layer("trunk"))
+        published = efficientnet_lite if config.backbone == "efficientnet_lite0" else resnet
+        published.take_imagenet(model.keras_model.pyramid.get_layer("trunk"))
         return model
     folder = Path(config.pretrained)
     if not folder.is_dir():

@@ -78,8 +78,8 @@ class StarDistConfig(BaseModel):
     @field_validator("grid")
     @classmethod
     def _is_the_decoders(cls, grid: int, info: ValidationInfo) -> int:
-        if grid != 2 and info.data.get("backbone") == "efficientnet_lite0":
-            raise ValueError("must be 2 with the backbone efficientnet_lite0")
+        if grid > 2 and info.data.get("backbone") == "efficientnet_lite0":
+            raise ValueError("must be 1 or 2 with the backbone efficientnet_lite0")
         return grid
 
     @field_validator("pretrained")

@@ -13,10 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from skimage.segmentation import relabel_sequential
-from stardist.models.base import masked_loss_iou, masked_loss_mae, masked_loss_mse
 from stardist.nms import non_maximum_suppression_inds
-from stardist.utils import edt_prob
 from threadpoolctl import ThreadpoolController
 
 from nucseg.core.types import Instances
@@ -27,9 +24,10 @@ from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.deduplicate import deduplicate
 from nucseg.models.stardist.drawing import draw_polygons
 from nucseg.models.stardist.foreground import refine
+from nucseg.models.stardist.losses import distance_loss
 from nucseg.models.stardist.network import build_network
 from nucseg.models.stardist.prediction_graph import compile_for_prediction
-from nucseg.models.stardist.rays import star_distances
+from nucseg.models.stardist.targets import make_targets
 from nucseg.models.tuning import SCORES, search_thresholds
 
 _BLOCK = 8  # cells per side of a block, in which only the best of nearly equal polygons is kept
@@ -210,40 +208,27 @@ class StarDist:
     def targets(
         self, image: NDArray[np.float32], truth: NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
-        """Compute what the network learns from one patch, as `stardist.models.StarDistData2D` does.
+        """Compute what the network learns from one patch; see `nucseg.models.stardist.targets`.
 
         Args:
             image: `(h, w, in_channels)` float32, preprocessed.
             truth: The label image `(h, w)` int32; 0 is background, gaps are allowed.
 
         Returns:
-            The image, and the object probability `(h/grid, w/grid, 1)`, the distances with their weight
-            `(h/grid, w/grid, n_rays + 1)` and, for the foreground head, the foreground `(h, w, 1)`, float32.
+            The image, and its targets.
         """
-        grid = self.config.grid
-        # Numbered without gaps, since the package's loop goes over all numbers.
-        probability = edt_prob(relabel_sequential(truth[::grid, ::grid])[0])[..., None]
-        distances = star_distances(truth, self.config.n_rays, grid)
-        targets: tuple[NDArray[np.float32], ...] = (probability, np.concatenate([distances, probability], axis=-1))
-        if self.config.refine_radius:
-            targets += ((truth > 0).astype(np.float32)[..., None],)
-        return image, targets
+        return image, make_targets(truth, self.config)
 
     def compile(self, optimizer: keras.Optimizer) -> None:
         """Compile `keras_model` with the losses of the `stardist` package, and cross-entropy for the foreground."""
+        distances = distance_loss(self.config.train_dist_loss, self.config.train_background_reg)
         # One loss per output; the network may lack the last one.
         outputs = len(self.keras_model.outputs)
         self.keras_model.compile(
             optimizer,
-            loss=["binary_crossentropy", self._distance_loss, "binary_crossentropy"][:outputs],
+            loss=["binary_crossentropy", distances, "binary_crossentropy"][:outputs],
             loss_weights=list(self.config.train_loss_weights[:outputs]),
         )
-
-    def _distance_loss(self, distances_and_weight: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
-        """Weight the error of the distances by the object probability (Schmidt et al. 2018, equation 1)."""
-        loss = {"mae": masked_loss_mae, "mse": masked_loss_mse, "iou": masked_loss_iou}[self.config.train_dist_loss]
-        weight = distances_and_weight[..., -1:]
-        return loss(weight, reg_weight=self.config.train_background_reg)(distances_and_weight[..., :-1], predicted)
 
     def tune(self, images: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose the score and the suppression threshold with the best `ap_mean_50_90`; see `search_thresholds`.

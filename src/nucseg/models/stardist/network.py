@@ -3,16 +3,19 @@
 import contextlib
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-from stardist.models import Config2D, StarDist2D
 
 from nucseg.models.backbones.efficientnet_lite import build_trunk, receptive_radius
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import add_foreground_head
 
+if TYPE_CHECKING:
+    from stardist.models import Config2D
+
 _COARSEST = 16  # stride of the trunk's last level that the decoder sees
+_FINEST = 2  # stride of the decoder's last level
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,17 @@ def build_network(config: StarDistConfig) -> StarDistNetwork:
     return _unet(config) if config.backbone == "unet" else _on_trunk(config)
 
 
-def stardist_config(config: StarDistConfig) -> Config2D:
+def stardist_config(config: StarDistConfig) -> "Config2D":
     """Convert to the configuration of the `stardist` package."""
+    from stardist.models import Config2D
+
     network = {name: value for name, value in config.architecture().items() if name.startswith(("n_", "unet_", "net_"))}
     return Config2D(n_channel_in=config.in_channels, grid=(config.grid, config.grid), **network)
 
 
 def _unet(config: StarDistConfig) -> StarDistNetwork:
+    from stardist.models import StarDist2D  # needs TensorFlow; a network on a trunk does not
+
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints its default thresholds
         polygons: keras.Model = StarDist2D(stardist_config(config), basedir=None).keras_model
     model = add_foreground_head(polygons, config.grid, config.refine_filters) if config.refine_radius else polygons
@@ -115,8 +122,8 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
 
     A level of the decoder upsamples the one below by nearest neighbour and concatenates the trunk's level (Lin et al.
     2017, https://arxiv.org/abs/1612.03144; Ronneberger et al. 2015). The image itself is concatenated to the last one,
-    with each 2 x 2 pixels as one cell; in the same way each cell holds the foreground logits of its pixels (sub-pixel
-    convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158).
+    with each 2 x 2 pixels as one cell; in the same way each cell holds the foreground logits of its pixels and, at a
+    grid of 1, their polygons (sub-pixel convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158).
     """
     layers = keras.layers
     images = keras.Input((None, None, config.in_channels))
@@ -126,23 +133,26 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
         if number:
             joined = [layers.UpSampling2D(name=f"decoder{number}_enlarged")(x), levels[-1 - number]]
             if number == len(config.decoder_filters) - 1:
-                joined.append(keras.ops.space_to_depth(images, config.grid))
+                joined.append(keras.ops.space_to_depth(images, _FINEST))
             x = layers.Concatenate(name=f"decoder{number}_joined")(joined)
         x = _convolution(filters, f"decoder{number}")(x)
     features = _convolution(config.net_conv_after_unet, "features")(x) if config.net_conv_after_unet else x
+    side = _FINEST // config.grid  # polygons per side of a cell
     outputs = [
-        layers.Conv2D(1, 1, activation="sigmoid", name="prob")(features),
-        layers.Conv2D(config.n_rays, 1, name="dist")(features),
+        layers.Conv2D(side**2, 1, activation="sigmoid", name="prob")(features),
+        layers.Conv2D(side**2 * config.n_rays, 1, name="dist")(features),
     ]
+    if side > 1:
+        outputs = [keras.ops.depth_to_space(output, side) for output in outputs]
     polygons = keras.Model(images, outputs)
     if config.refine_radius:
         x = _convolution(config.refine_filters, "foreground_features")(x)
-        logits = layers.Conv2D(config.grid**2, 1, name="foreground_logits")(x)
-        pixels = keras.ops.depth_to_space(logits, config.grid)
+        logits = layers.Conv2D(_FINEST**2, 1, name="foreground_logits")(x)
+        pixels = keras.ops.depth_to_space(logits, _FINEST)
         outputs.append(layers.Activation("sigmoid", name="foreground")(pixels))
     # From the border of the requested window, each 3x3 convolution sees one of its cells further: that of the last
     # common features or the foreground's, and that of each level.
-    margin = config.grid + sum(config.grid * 2**number for number in range(len(config.decoder_filters)))
+    margin = _FINEST + sum(_FINEST * 2**number for number in range(len(config.decoder_filters)))
     return StarDistNetwork(
         model=keras.Model(images, outputs),
         polygons=polygons,

@@ -1,6 +1,7 @@
 """The network for prediction: it computes only the requested window, and distances only where a nucleus may be."""
 
 from collections.abc import Callable
+from math import isqrt
 
 import keras
 import tensorflow as tf
@@ -30,7 +31,9 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         there is such a head, the foreground `(N, h, w)` bool.
     """
     probability, distances = network.get_layer("prob"), network.get_layer("dist")
-    outputs = {"features": probability.input, "scores": probability.output}
+    outputs = {"features": probability.input, "scores": network.outputs[0]}
+    n_rays = network.outputs[1].shape[-1]
+    side = isqrt(distances.kernel.shape[-1] // n_rays)  # polygons per side of a cell of the features
     if len(network.outputs) > 2:
         outputs["foreground"] = network.outputs[2]
     # A dictionary, because a list of one map is returned as that map.
@@ -49,8 +52,12 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         first = start // grid
         scores = _crop(outcome["scores"], first, -(-stop // grid))[..., 0]
         cells = tf.where(scores >= lowest)
-        in_features = cells + tf.cast(tf.concat([[0], first], 0), tf.int64)
+        here = cells + tf.cast(tf.concat([[0], first], 0), tf.int64)
+        in_features = here // [1, side, side]
         rays = tf.matmul(tf.gather_nd(outcome["features"], in_features), distances.kernel[0, 0]) + distances.bias
+        if side > 1:
+            place = here[:, 1] % side * side + here[:, 2] % side
+            rays = tf.gather(tf.reshape(rays, (-1, side**2, n_rays)), place, batch_dims=1)
         found = (cells, tf.gather_nd(scores, cells), rays)
         if "foreground" not in outcome:
             return found

@@ -9,7 +9,6 @@ from typing import Any
 
 import pooch
 from csbdeep.models.pretrained import get_model_details
-from stardist.models import StarDist2D
 
 from nucseg.core.cache import cache_folder
 from nucseg.core.errors import ConfigError, DownloadError, ModelError
@@ -67,6 +66,8 @@ def fetch(name: str) -> Path:
     Raises:
         DownloadError: There is no network, file or disk space, or the content differs from what was published.
     """
+    from stardist.models import StarDist2D  # takes a second, and only published models need it
+
     source = get_model_details(StarDist2D, name)[2]
     archive = cache_folder() / f"{name}.zip"
     try:

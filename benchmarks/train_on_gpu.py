@@ -1,7 +1,7 @@
 """Train StarDist and Mask R-CNN on a GPU machine without TensorFlow: Keras on JAX, patches prepared in processes.
 
     python benchmarks/train_on_gpu.py pack SAMPLES.csv PACK         # images of the train and val split, and the trunk
-    python benchmarks/train_on_gpu.py fit PACK OUT JOB:PROCESSES... --lanes 4 --minutes 8     # on the GPU machine
+    python benchmarks/train_on_gpu.py fit PACK OUT JOB:PROCESSES:MINUTES... --lanes 4 --minutes 8     # on the GPU machine
     python benchmarks/train_on_gpu.py take OUT/JOB.npz SAMPLES.csv FOLDER [--weights ema]    # thresholds, model folder
 
 Patches, augmentation, targets, networks, losses and the optimiser are those of `kedro run`; what differs is the
@@ -34,8 +34,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-if find_spec("imagecodecs") is None:  # images come from the pack, not from files
-    sys.modules["imagecodecs"] = MagicMock()
+cv2.setNumThreads(1)  # threads would not survive the fork, and whoever needs them would wait for ever
+
+for _reader in ("imagecodecs", "pycocotools", "roifile", "pooch", "bioimageio"):
+    if find_spec(_reader) is None:  # images come from the pack, not from files
+        sys.modules[_reader] = MagicMock()
 
 from nucseg.augment.augmenter import Augmenter
 from nucseg.augment.config import AugmentationConfig
@@ -59,7 +62,9 @@ class Job:
         architecture: Of the model, beside the defaults.
         training: Beside `conf/base`.
         sampling: Beside `conf/base`.
-        model: `stardist` or `mask_rcnn`.
+        model: `stardist`, `mask_rcnn` or `unet`.
+        drawn: Number of drawn images of ablation marks that are trained on instead of nuclei; a twentieth more is for
+            validation.
         axis: Of the normalisation.
         augmentation: Transforms that replace those of `conf/base` of the same name.
         by_time: Whether the training lasts as long as its time limit, whatever `epochs` says.
@@ -71,6 +76,7 @@ class Job:
     training: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     model: str = "stardist"
+    drawn: int = 0
     axis: str = "image"
     augmentation: dict[str, dict[str, Any]] = field(default_factory=dict)
     by_time: bool = False
@@ -85,14 +91,16 @@ SHORT = {
 LONG = {"patch_size": 256, "batch_size": 16, "steps_per_epoch": 125, "epochs": 1000, "schedule": "constant",
         "validation_patches": 64}
 TRUNK = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
+UNET = {"pretrained": "imagenet"}
+PIXELS = {"patch_size": 192, "learning_rate": 5e-4}
 NARROW = {**TRUNK, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}
 ALL = ("ema", "last", "best")
-SIZES = {"diameters": [8, 120]}
-LITTLE_ZOOM = {"affine": {"scale": [0.8, 1.25]}}  # sizes come from `diameters`
+SIZES = {"diameters": [8, 120], "resized_share": 0.6}
+LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
 JOBS = {
     "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=ALL),
-    "trunk-seed-43": Job("the same, seed 43", TRUNK, {**SHORT, "seed": 43}, kept=ALL),
-    "trunk-seed-44": Job("the same, seed 44", TRUNK, {**SHORT, "seed": 44}, kept=ALL),
+    "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=ALL),
+    "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=ALL),
     "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT),
     "trunk-narrow": Job("decoder 96 to 32, features 64, foreground 16", NARROW, SHORT),
     "trunk-decoder": Job("decoder 96 to 32", {**TRUNK, "decoder_filters": [96, 64, 48, 32]}, SHORT),
@@ -101,11 +109,11 @@ JOBS = {
     "trunk-grid-1": Job("polygons for each pixel, by depth-to-space", {**TRUNK, "grid": 1}, SHORT),
     "trunk-iou": Job("IoU of the polygons as the loss of the distances", {**TRUNK, "train_dist_loss": "iou"}, SHORT),
     "trunk-per-channel": Job("each channel normalised by itself", TRUNK, SHORT, axis="channel"),
-    "trunk-sizes": Job("`diameters: [8, 120]`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
+    "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
     "stardist": Job(
         "the shipped StarDist",
         TRUNK,
-        {**LONG, "learning_rate": 8e-4},
+        {**LONG, "patch_size": 224, "learning_rate": 7e-4},
         SIZES,
         augmentation=LITTLE_ZOOM,
         by_time=True,
@@ -114,25 +122,35 @@ JOBS = {
     "mask_rcnn": Job(
         "the shipped Mask R-CNN",
         {"preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet"},
-        {**LONG, "learning_rate": 8e-4, "weight_decay": 0.0, "clip_norm": 5.0},
+        {**LONG, "patch_size": 224, "learning_rate": 7e-4, "weight_decay": 0.0, "clip_norm": 5.0},
         SIZES,
         model="mask_rcnn",
         augmentation=LITTLE_ZOOM,
         by_time=True,
         kept=ALL,
     ),
+    "unet": Job("a U-Net for the foreground", UNET, {**LONG, **PIXELS}, model="unet", by_time=True),
+    "marks": Job(
+        "a U-Net for ablation marks",
+        {**UNET, "classes": ["background", "mark"]},
+        {**LONG, **PIXELS},
+        {"balance": "none"},
+        model="unet",
+        drawn=400,
+        by_time=True,
+    ),
 }  # fmt: skip
 
 
 def training_config(job: Job) -> TrainingConfig:
     """Return the length, rate and seed of a job."""
-    base = _conf("model_config")[job.model]["training"]
+    base = _conf("model_config")[_of(job)]["training"]
     return TrainingConfig.model_validate({**base, "precision": "float32", **job.training})
 
 
 def sampling_config(job: Job) -> SamplingConfig:
     """Return which patches a job sees."""
-    return SamplingConfig.model_validate({**_conf("model_config")[job.model]["sampling"], **job.sampling})
+    return SamplingConfig.model_validate({**_conf("model_config")[_of(job)]["sampling"], **job.sampling})
 
 
 def augmenter(job: Job) -> Augmenter:
@@ -140,6 +158,10 @@ def augmenter(job: Job) -> Augmenter:
     listed = _conf("data_augmentations")["data_augmentations"]["transforms"]
     changed = [{**transform, **job.augmentation.get(transform["name"], {})} for transform in listed]
     return Augmenter.from_config(AugmentationConfig.model_validate({"transforms": changed}))
+
+
+def _of(job: Job) -> str:
+    return "stardist" if job.model == "unet" else job.model  # the same patches
 
 
 def _conf(name: str) -> dict[str, Any]:
@@ -161,6 +183,22 @@ def pack(samples_csv: Path, out: Path) -> None:
     content = pickle.dumps({"samples": [asdict(sample) for sample in samples], "images": narrow,
                             "trunk": trunk.get_weights()})  # fmt: skip
     out.write_bytes(lzma.compress(content, preset=4))
+
+
+def _draw(count: int) -> dict[str, Any]:
+    """Draw images of ablation marks, and list them as samples."""
+    from nucseg.datasets.drawn_marks.draw import draw_marks
+
+    images, samples = [], []
+    for seed in range(count + count // 20):
+        images.append(draw_marks(seed))
+        split = "train" if seed < count else "val"
+        samples.append(
+            dict(image_id=str(seed), dataset="drawn_marks", split=split, modality="brightfield", height=512, width=512,
+                 channels=1, image_path=Path(), label_path=Path(),
+                 magnification=None, test_class=None, n_nuclei=None, median_diameter_px=None)
+        )  # fmt: skip
+    return {"samples": samples, "images": images}
 
 
 class _Feed:
@@ -220,6 +258,8 @@ def _targets(job: Job) -> Callable[[NDArray, NDArray], list[NDArray]]:
 
         stardist = StarDistConfig.model_validate(job.architecture)
         return lambda image, truth: [a.astype(np.float16) for a in (image, *make_targets(truth, stardist))]
+    if job.model == "unet":
+        return lambda image, truth: [image.astype(np.float16), (truth > 0).astype(np.uint8)[..., None]]
     from nucseg.masks.boxes import boxes
     from nucseg.masks.labels import relabel
     from nucseg.models.mask_rcnn.config import MaskRCNNConfig
@@ -244,6 +284,9 @@ def fit(pack_file: Path, out: Path, name: str, processes: int, minutes: float) -
     job, content = JOBS[name], pickle.loads(lzma.decompress(pack_file.read_bytes()))
     config = training_config(job)
     samples = [Sample(**each) for each in content["samples"]]
+    if job.drawn:
+        content |= _draw(job.drawn)
+        samples = [Sample(**each) for each in content["samples"]]
     read = {sample.key: image for sample, image in zip(samples, content["images"], strict=True)}
     patches.read_image = lambda path: read[path][0]  # type: ignore[assignment]
     patches.read_labels = lambda path: read[path][1].astype(np.int32)  # type: ignore[assignment]
@@ -358,6 +401,11 @@ def _build(job: Job, trunk: list[NDArray] | None) -> Any:
 
         network = build_network(StarDistConfig.model_validate(job.architecture)).model
         holder = network
+    elif job.model == "unet":
+        from nucseg.models.unet.config import UNetConfig
+        from nucseg.models.unet.network import build_network as build_unet
+
+        network = holder = build_unet(UNetConfig.model_validate(job.architecture))
     else:
         from nucseg.models.mask_rcnn.config import MaskRCNNConfig
         from nucseg.models.mask_rcnn.network import MaskRCNN
@@ -391,6 +439,12 @@ def _compile(job: Job, network: Any, optimizer: Any) -> None:
     if job.model == "mask_rcnn":
         network.compile(optimizer)
         return
+    if job.model == "unet":
+        from nucseg.models.semantic.loss import CrossEntropyAndJaccard
+        from nucseg.models.unet.config import UNetConfig
+
+        network.compile(optimizer, CrossEntropyAndJaccard(UNetConfig.model_validate(job.architecture).jaccard_weight))
+        return
     from nucseg.models.stardist.config import StarDistConfig
     from nucseg.models.stardist.losses import distance_loss
 
@@ -411,8 +465,8 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
                    "OMP_NUM_THREADS": "1", "JAX_COMPILATION_CACHE_DIR": "/tmp/jaxcache"}  # fmt: skip
 
     def run(job: str) -> None:
-        name, _, processes = job.partition(":")
-        left = minutes - (time.perf_counter() - began) / 60
+        name, processes, own = [*job.split(":"), "", ""][:3]
+        left = min(minutes - (time.perf_counter() - began) / 60, float(own or minutes))
         if left < 0.5:
             print(f"{name}: no time left", flush=True)
             return
@@ -478,7 +532,7 @@ def main() -> None:
     one = commands.add_parser("fit")
     one.add_argument("pack", type=Path)
     one.add_argument("out", type=Path)
-    one.add_argument("jobs", nargs="+", metavar="JOB[:PROCESSES]", help=", ".join(JOBS))
+    one.add_argument("jobs", nargs="+", metavar="JOB[:PROCESSES[:MINUTES]]", help=", ".join(JOBS))
     one.add_argument("--lanes", type=int, default=4, help="trainings at once")
     one.add_argument("--minutes", type=float, default=8, help="time limit of all")
     one = commands.add_parser("one")

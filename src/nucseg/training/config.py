@@ -40,6 +40,7 @@ class SamplingConfig(BaseModel):
         description="Range of the median diameter, in pixels, to which the nuclei of an image are resized in a patch, "
         "enlarged at most 4 times or shrunk 8 times; null: patches keep the image's pixels.",
     )
+    resized_share: float = Field(1.0, ge=0, le=1, description="Share of the patches that `diameters` resizes.")
     min_nucleus_pixels: int = Field(
         8, ge=1, description="Minimum number of a nucleus's pixels in a patch; nuclei with fewer become background."
     )

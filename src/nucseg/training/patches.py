@@ -146,6 +146,8 @@ class PatchSource:
         diameter = self._samples[index].median_diameter_px
         if self._sampling.diameters is None or not len(loaded.centers) or not diameter:
             return 1.0
+        if self._sampling.resized_share < 1 and rng.random() >= self._sampling.resized_share:
+            return 1.0
         wanted = np.exp(rng.uniform(*np.log(self._sampling.diameters)))
         return float(np.clip(wanted / (diameter * loaded.fitted.scale), 1 / _LARGEST_SHRINKAGE, _LARGEST_ENLARGEMENT))
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.window import Window
-from nucseg.images.geometry import needed_for, resize_image, resize_part, scaled_shape
+from nucseg.images.geometry import needed_for, resize_image, resize_part, scaled_shape, vote_labels_part
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
 from nucseg.inference.resolution import at_level
@@ -57,20 +57,38 @@ class NetworkView:
         return resize_part(part, needed, self._prepared_shape, window, self.shape)
 
     def restore(self, labels: NDArray[Value], window: Window) -> tuple[NDArray[Value], Window]:
-        """Map labels of a window of the network's frame to the frame of the image, by nearest neighbour.
+        """Map values of a window of the network's frame to the frame of the image, by nearest neighbour.
 
         Args:
             labels: `(h, w)` or `(h, w, C)`.
             window: Their window.
 
         Returns:
-            The labels, and the window of the image that they belong to.
+            The values, and the window of the image that they belong to.
         """
         if self.shape == self.image_shape:
             return labels, window
         rows, top, bottom = _nearest(self.image_shape[0], self.shape[0], window.top, window.bottom)
         columns, left, right = _nearest(self.image_shape[1], self.shape[1], window.left, window.right)
         return labels[np.ix_(rows, columns)], Window(top, left, bottom, right)
+
+
+    def restore_labels(self, labels: NDArray[np.int32], window: Window) -> tuple[NDArray[np.int32], Window]:
+        """Map a label image of a window of the network's frame to the frame of the image, by vote.
+
+        Args:
+            labels: `(h, w)`.
+            window: Its window.
+
+        Returns:
+            The label image, and the window of the image that it belongs to.
+        """
+        if self.shape == self.image_shape:
+            return labels, window
+        _, top, bottom = _nearest(self.image_shape[0], self.shape[0], window.top, window.bottom)
+        _, left, right = _nearest(self.image_shape[1], self.shape[1], window.left, window.right)
+        place = Window(top, left, bottom, right)
+        return vote_labels_part(labels, window, self.shape, place, self.image_shape), place
 
 
 def _nearest(length: int, other: int, start: int, stop: int) -> tuple[NDArray[np.intp], int, int]:

@@ -86,13 +86,14 @@ class InstanceSteps:
 def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> TileResult:
     middles, cut = _middles_and_cuts(found.labels, window, view.shape)
     owned = np.all((middles >= core[:2]) & (middles < core[2:]), axis=1)
-    labels, place = view.restore(_renumbered(found.labels, owned), window)
+    # All of them, for they contend for pixels, and a neighbouring tile decides in the same way.
+    labels, place = view.restore_labels(found.labels, window)
     if labels.shape != found.labels.shape:
         labels = make_whole(labels)
-    visible = np.bincount(labels.ravel(), minlength=np.count_nonzero(owned) + 1)[1:] > 0
-    kept = np.flatnonzero(owned)[visible]
+    visible = np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0
+    kept = owned & visible
     return tile_result_of(
-        labels if visible.all() else _renumbered(labels, visible), found.scores[kept], place, cut=cut[kept]
+        labels if kept.all() else _renumbered(labels, kept), found.scores[kept], place, cut=cut[kept]
     )
 
 

@@ -96,6 +96,14 @@ def test_diameters_of_a_range_are_all_drawn(equal):
     assert 10 <= np.count_nonzero(np.array(found) < np.sqrt(8 * 40)) <= 30
 
 
+def test_a_share_keeps_its_size(equal):
+    sampling = SamplingConfig(diameters=(40.0, 40.0), resized_share=0.5)
+    source = PatchSource([equal], NORMALIZED, None, 160, 100, sampling)
+    found = np.array([median_diameter(source.patch(0, rng(number), 1.0)[1]) for number in range(40)])
+    kept = np.abs(found - equal.median_diameter_px) < np.abs(found - 40)
+    assert 10 <= np.count_nonzero(kept) <= 30
+
+
 def test_no_more_is_enlarged_than_four_times(equal):
     source = PatchSource([equal], NORMALIZED, None, 320, 100, SamplingConfig(diameters=(500.0, 500.0)))
     _, labels = source.patch(0, rng(), 1.0)

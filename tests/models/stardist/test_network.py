@@ -97,6 +97,19 @@ def test_a_window_shows_what_the_whole_image_does(model, draw_nuclei):
     np.testing.assert_array_equal(tiled.foreground, whole.foreground)
 
 
+def test_polygons_of_each_pixel_are_those_of_its_place_in_the_cell(draw_nuclei):
+    fine = StarDist(StarDistConfig(**SMALL, grid=1))
+    image = (draw_nuclei((64, 48), 6, seed=1, gap=0)[0] / np.float32(255))[..., None]
+    probability, distances, _ = (output.numpy()[0] for output in fine.network(image[None]))
+    assert (probability.shape, distances.shape) == ((64, 48, 1), (64, 48, 16))
+    core = Window(16, 3, 47, 40)
+    found = fine.propose([image], {"score": 0.0}, [core])[0]
+    rows, columns = (found.points + core[:2]).T
+    assert len(set(zip(rows.tolist(), columns.tolist(), strict=True))) == len(found.scores)
+    np.testing.assert_allclose(found.scores, probability[rows, columns, 0], atol=1e-5)
+    np.testing.assert_allclose(found.distances, np.maximum(distances[rows, columns], 1e-3), atol=1e-4)
+
+
 def test_saved_and_loaded_it_gives_the_same(model, tmp_path):
     model.save(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architecture"]["backbone"] == "efficientnet_lite0"
@@ -145,7 +158,7 @@ def test_the_weights_of_an_earlier_model(model, unet, tmp_path):
         ({"backbone": "unet", "pretrained": "imagenet"}, "pretrained is 'imagenet': .*backbone = efficientnet_lite0"),
         ({"pretrained": "2D_versatile_fluo"}, "pretrained is '2D_versatile_fluo': .*backbone = unet"),
         ({"pretrained": "imagenet", "fine_tune": False}, "fine_tune is False"),
-        ({"grid": 4}, "grid is 4: must be 2"),
+        ({"grid": 4}, "grid is 4: must be 1 or 2"),
     ],
 )
 def test_what_does_not_fit_is_refused(parameters, says):

@@ -1,172 +1,41 @@
-"""Train StarDist and Mask R-CNN on a GPU machine without TensorFlow: Keras on JAX, patches prepared in processes.
+"""Train models on a GPU machine without TensorFlow: Keras on JAX, patches prepared in processes.
 
     python benchmarks/train_on_gpu.py pack SAMPLES.csv PACK         # images of the train and val split, and the trunk
-    python benchmarks/train_on_gpu.py fit PACK OUT JOB:PROCESSES:MINUTES... --lanes 4 --minutes 8     # on the GPU machine
-    python benchmarks/train_on_gpu.py take OUT/JOB.npz SAMPLES.csv FOLDER [--weights ema]    # thresholds, model folder
+    python benchmarks/train_on_gpu.py fit PACK OUT JOB:PROCESSES:MINUTES... --minutes 8   # on the GPU machine
+    python benchmarks/train_on_gpu.py take OUT/JOB.npz SAMPLES.csv FOLDER [--weights ema]   # thresholds, model folder
 
 Patches, augmentation, targets, networks, losses and the optimiser are those of `kedro run`; what differs is the
-backend, and that the running mean of the weights (`ema`) is kept beside the last ones. The shipped models were trained
-with the jobs `stardist` and `mask_rcnn`; the others are rows of the study (docs/models.md).
+backend, and that the running mean of the weights (`ema`) is kept beside the last ones. The shipped `unet` and `marks`
+were trained with the jobs of these names; others are rows of the study (docs/models.md).
 """
 
 import argparse
 import json
 import lzma
 import math
-import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import cv2
+import gpu_absent  # noqa: F401 - first
 import numpy as np
-import yaml
+from gpu_feed import Feed, make_targets_of
+from gpu_jobs import JOBS, Job, augmenter, sampling_config, training_config
 from numpy.typing import NDArray
 
-cv2.setNumThreads(1)  # threads would not survive the fork, and whoever needs them would wait for ever
-
-for _reader in ("imagecodecs", "pycocotools", "roifile", "pooch", "bioimageio"):
-    if find_spec(_reader) is None:  # images come from the pack, not from files
-        sys.modules[_reader] = MagicMock()
-
-from nucseg.augment.augmenter import Augmenter
-from nucseg.augment.config import AugmentationConfig
 from nucseg.core.types import Sample
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Normalize
 from nucseg.training import patches
-from nucseg.training.config import SamplingConfig, TrainingConfig
 
-CONF = Path(__file__).parents[1] / "conf/base/parameters"
-SLOTS = 3  # batches that a process may be ahead
 EMA = 0.999
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training.
-
-    Attributes:
-        says: How it differs from the recipe.
-        architecture: Of the model, beside the defaults.
-        training: Beside `conf/base`.
-        sampling: Beside `conf/base`.
-        model: `stardist`, `mask_rcnn` or `unet`.
-        drawn: Number of drawn images of ablation marks that are trained on instead of nuclei; a twentieth more is for
-            validation.
-        axis: Of the normalisation.
-        augmentation: Transforms that replace those of `conf/base` of the same name.
-        by_time: Whether the training lasts as long as its time limit, whatever `epochs` says.
-        kept: Which weights are written: running mean, last ones, those with the best validation loss.
-    """
-
-    says: str
-    architecture: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    sampling: dict[str, Any] = field(default_factory=dict)
-    model: str = "stardist"
-    drawn: int = 0
-    axis: str = "image"
-    augmentation: dict[str, dict[str, Any]] = field(default_factory=dict)
-    by_time: bool = False
-    kept: tuple[str, ...] = ("ema",)
-
-
-# 3,000 steps of four patches of 160 pixels, as in benchmarks/study.py.
-SHORT = {
-    "steps_per_epoch": 250, "epochs": 12, "warmup_steps": 250, "patch_size": 160, "batch_size": 4,
-    "validation_patches": 64, "learning_rate": 4e-4,
-}  # fmt: skip
-LONG = {"patch_size": 256, "batch_size": 16, "steps_per_epoch": 125, "epochs": 1000, "schedule": "constant",
-        "validation_patches": 64}
-TRUNK = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
-UNET = {"pretrained": "imagenet"}
-PIXELS = {"patch_size": 192, "learning_rate": 5e-4}
-NARROW = {**TRUNK, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}
-ALL = ("ema", "last", "best")
-SIZES = {"diameters": [8, 120], "resized_share": 0.6}
-LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
-JOBS = {
-    "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=ALL),
-    "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=ALL),
-    "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=ALL),
-    "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT),
-    "trunk-narrow": Job("decoder 96 to 32, features 64, foreground 16", NARROW, SHORT),
-    "trunk-decoder": Job("decoder 96 to 32", {**TRUNK, "decoder_filters": [96, 64, 48, 32]}, SHORT),
-    "trunk-features": Job("features 64", {**TRUNK, "net_conv_after_unet": 64}, SHORT),
-    "trunk-foreground": Job("foreground 16", {**TRUNK, "refine_filters": 16}, SHORT),
-    "trunk-grid-1": Job("polygons for each pixel, by depth-to-space", {**TRUNK, "grid": 1}, SHORT),
-    "trunk-iou": Job("IoU of the polygons as the loss of the distances", {**TRUNK, "train_dist_loss": "iou"}, SHORT),
-    "trunk-per-channel": Job("each channel normalised by itself", TRUNK, SHORT, axis="channel"),
-    "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
-    "stardist": Job(
-        "the shipped StarDist",
-        TRUNK,
-        {**LONG, "patch_size": 224, "learning_rate": 7e-4},
-        SIZES,
-        augmentation=LITTLE_ZOOM,
-        by_time=True,
-        kept=ALL,
-    ),
-    "mask_rcnn": Job(
-        "the shipped Mask R-CNN",
-        {"preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet"},
-        {**LONG, "patch_size": 224, "learning_rate": 7e-4, "weight_decay": 0.0, "clip_norm": 5.0},
-        SIZES,
-        model="mask_rcnn",
-        augmentation=LITTLE_ZOOM,
-        by_time=True,
-        kept=ALL,
-    ),
-    "unet": Job("a U-Net for the foreground", UNET, {**LONG, **PIXELS}, model="unet", by_time=True),
-    "marks": Job(
-        "a U-Net for ablation marks",
-        {**UNET, "classes": ["background", "mark"]},
-        {**LONG, **PIXELS},
-        {"balance": "none"},
-        model="unet",
-        drawn=400,
-        by_time=True,
-    ),
-}  # fmt: skip
-
-
-def training_config(job: Job) -> TrainingConfig:
-    """Return the length, rate and seed of a job."""
-    base = _conf("model_config")[_of(job)]["training"]
-    return TrainingConfig.model_validate({**base, "precision": "float32", **job.training})
-
-
-def sampling_config(job: Job) -> SamplingConfig:
-    """Return which patches a job sees."""
-    return SamplingConfig.model_validate({**_conf("model_config")[_of(job)]["sampling"], **job.sampling})
-
-
-def augmenter(job: Job) -> Augmenter:
-    """Return the augmentation of a job."""
-    listed = _conf("data_augmentations")["data_augmentations"]["transforms"]
-    changed = [{**transform, **job.augmentation.get(transform["name"], {})} for transform in listed]
-    return Augmenter.from_config(AugmentationConfig.model_validate({"transforms": changed}))
-
-
-def _of(job: Job) -> str:
-    return "stardist" if job.model == "unet" else job.model  # the same patches
-
-
-def _conf(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((CONF / f"{name}.yml").read_text())
-    return content
 
 
 def pack(samples_csv: Path, out: Path) -> None:
@@ -193,89 +62,11 @@ def _draw(count: int) -> dict[str, Any]:
     for seed in range(count + count // 20):
         images.append(draw_marks(seed))
         split = "train" if seed < count else "val"
-        samples.append(
-            dict(image_id=str(seed), dataset="drawn_marks", split=split, modality="brightfield", height=512, width=512,
-                 channels=1, image_path=Path(), label_path=Path(),
-                 magnification=None, test_class=None, n_nuclei=None, median_diameter_px=None)
-        )  # fmt: skip
+        facts = {"image_id": str(seed), "dataset": "drawn_marks", "split": split, "modality": "brightfield"}
+        shape = {"height": 512, "width": 512, "channels": 1, "image_path": Path(), "label_path": Path()}
+        unknown = dict.fromkeys(("magnification", "test_class", "n_nuclei", "median_diameter_px"))
+        samples.append({**facts, **shape, **unknown})
     return {"samples": samples, "images": images}
-
-
-class _Feed:
-    """Batches in order, each computed by one of several processes, through shared memory.
-
-    Args:
-        item: Computes the arrays of an item from its epoch and place.
-        config: Batch size, length.
-        processes: How many.
-    """
-
-    def __init__(self, item: Callable[[int, int], list[NDArray]], config: TrainingConfig, processes: int) -> None:
-        self._item, self._config, self._n = item, config, processes
-        context = multiprocessing.get_context("fork")
-        example = item(0, 0)
-        self._views, self._free, self._full = [], [], []
-        for _ in range(processes):
-            arrays = []
-            for array in example:
-                shape = (SLOTS, config.batch_size, *array.shape)
-                memory = context.RawArray("b", int(np.prod(shape)) * array.dtype.itemsize)
-                arrays.append(np.frombuffer(memory, array.dtype).reshape(shape))
-            self._views.append(arrays)
-            self._free.append(context.Semaphore(SLOTS))
-            self._full.append(context.Semaphore(0))
-        for number in range(processes):
-            context.Process(target=self._work, args=(number,), daemon=True).start()
-
-    def _work(self, number: int) -> None:
-        cv2.setNumThreads(1)
-        config = self._config
-        for batch in range(number, config.epochs * config.steps_per_epoch, self._n):
-            epoch, step = divmod(batch, config.steps_per_epoch)
-            self._free[number].acquire()
-            slot = batch // self._n % SLOTS
-            for place in range(config.batch_size):
-                arrays = self._item(epoch, step * config.batch_size + place)
-                for view, array in zip(self._views[number], arrays, strict=True):
-                    view[slot, place] = array
-            self._full[number].release()
-
-    def batches(self) -> Iterator[list[NDArray]]:
-        """Yield the batches; each is a copy."""
-        for batch in range(self._config.epochs * self._config.steps_per_epoch):
-            number, slot = batch % self._n, batch // self._n % SLOTS
-            self._full[number].acquire()
-            copies = [view[slot].copy() for view in self._views[number]]
-            self._free[number].release()
-            yield copies
-
-
-def _targets(job: Job) -> Callable[[NDArray, NDArray], list[NDArray]]:
-    """Return the function from a patch to the arrays that travel: half precision, and boxes for Mask R-CNN."""
-    if job.model == "stardist":
-        from nucseg.models.stardist.config import StarDistConfig
-        from nucseg.models.stardist.targets import make_targets
-
-        stardist = StarDistConfig.model_validate(job.architecture)
-        return lambda image, truth: [a.astype(np.float16) for a in (image, *make_targets(truth, stardist))]
-    if job.model == "unet":
-        return lambda image, truth: [image.astype(np.float16), (truth > 0).astype(np.uint8)[..., None]]
-    from nucseg.masks.boxes import boxes
-    from nucseg.masks.labels import relabel
-    from nucseg.models.mask_rcnn.config import MaskRCNNConfig
-
-    n = MaskRCNNConfig.model_validate(job.architecture).max_nuclei
-
-    def of_nuclei(image: NDArray, truth: NDArray) -> list[NDArray]:
-        labels = relabel(truth)
-        if labels.max() > n:
-            largest = np.argsort(-np.bincount(labels.ravel())[1:], kind="stable")[:n] + 1
-            labels = relabel(np.where(np.isin(labels, largest), labels, 0))
-        found, padded = boxes(labels), np.zeros((n, 4), np.float32)
-        padded[: len(found)] = found
-        return [image.astype(np.float16), padded, labels.astype(np.int32)]
-
-    return of_nuclei
 
 
 def fit(pack_file: Path, out: Path, name: str, processes: int, minutes: float) -> None:
@@ -298,7 +89,7 @@ def fit(pack_file: Path, out: Path, name: str, processes: int, minutes: float) -
         sampling_config(job), held_out=False,
     )  # fmt: skip
     plain = patches.make_patches(by_split["val"], preprocessor, None, config, sampling_config(job), held_out=True)
-    targets = _targets(job)
+    targets = make_targets_of(job)
     for index in range(len(source)):
         source.load(index)  # before the processes are forked
 
@@ -310,7 +101,7 @@ def fit(pack_file: Path, out: Path, name: str, processes: int, minutes: float) -
         targets(*plain.anywhere(n % len(plain), np.random.default_rng((config.seed, 2**32 - 1, n)))) for n in numbers
     ]
     val_x, *val_y = (np.stack(arrays) for arrays in zip(*held_out, strict=True))
-    feed = _Feed(item, config, processes)
+    feed = Feed(item, config, processes)
     print(f"{name}: patches ready after {time.perf_counter() - began:.0f} s", flush=True)
     _fit(name, job, config, feed, (val_x, tuple(val_y)), content["trunk"], out, began, minutes)
 
@@ -472,27 +263,48 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
             return
         command = [sys.executable, __file__, "one", str(pack_file), str(out), name, processes or "3", f"{left:.2f}"]
         with (out / f"{name}.log").open("w") as log:
-            code = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT).returncode
-        tail = (out / f"{name}.log").read_text().splitlines()[-3 if not code else -25 :]
-        print(f"--- {name}: {code}", *tail, sep="\n", flush=True)
+            ended = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+        tail = (out / f"{name}.log").read_text().splitlines()[-3 if not ended.returncode else -25 :]
+        print(f"--- {name}: {ended.returncode}", *tail, sep="\n", flush=True)
 
     with ThreadPoolExecutor(lanes) as pool:
         list(pool.map(run, jobs))
 
 
+def _write_drawn(count: int, folder: Path) -> list[Sample]:
+    """Draw the images of ablation marks again, into a folder: a record names what a model has seen by its content."""
+    from nucseg.images.io import write_image, write_labels
+
+    drawn, samples = _draw(count), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for facts, (image, mask) in zip(drawn["samples"], drawn["images"], strict=True):
+        paths = [folder / f"{facts['image_id']}.{kind}.tif" for kind in ("image", "mask")]
+        write_image(paths[0], image)
+        write_labels(paths[1], mask.astype(np.int32))
+        samples.append(Sample(**{**facts, "image_path": paths[0], "label_path": paths[1]}))
+    return samples
+
+
 def take(weights_file: Path, samples_csv: Path, folder: Path, which: str) -> None:
-    """Choose the thresholds of trained weights on the val split, and write the model folder with its record."""
+    """Choose the thresholds of trained weights on the val split, and write the model folder with its record.
+
+    Args:
+        weights_file: What `fit` wrote.
+        samples_csv: The manifest; where images were drawn, the folder that they are written to.
+        folder: The model's.
+        which: `ema`, `last` or `best`.
+    """
     from nucseg.datasets.manifest import read_manifest
     from nucseg.models.bundle import ModelBundle
     from nucseg.models.registry import create_model
     from nucseg.models.run import create_run_record, data_digest
-    from nucseg.tasks import instances
+    from nucseg.tasks import instances, semantic
     from nucseg.training.train import tune_thresholds
 
     name = weights_file.stem
     job, record = JOBS[name], json.loads(weights_file.with_suffix(".json").read_text())
     config = training_config(job)
-    samples = read_manifest(samples_csv)
+    samples: Sequence[Sample] = _write_drawn(job.drawn, samples_csv) if job.drawn else read_manifest(samples_csv)
     used = [sample for split in ("train", "val") for sample in samples if sample.split == split]
     model = create_model(job.model, {**job.architecture, "pretrained": None})
     with np.load(weights_file) as arrays:
@@ -516,7 +328,10 @@ def take(weights_file: Path, samples_csv: Path, folder: Path, which: str) -> Non
         data_sha256=data_digest(used),
         parent_run=None,
     )
-    bundle = tune_thresholds(ModelBundle(job.model, model, transforms, run), samples, instances.training())
+    task = semantic if job.model == "unet" else instances
+    bundle = tune_thresholds(
+        ModelBundle(name if job.drawn else job.model, model, transforms, run), samples, task.training()
+    )
     bundle.save(folder)
     scores = bundle.run.content()["validation"]
     print(json.dumps({"job": name, "weights": which, **scores}))

@@ -72,7 +72,6 @@ class NetworkView:
         columns, left, right = _nearest(self.image_shape[1], self.shape[1], window.left, window.right)
         return labels[np.ix_(rows, columns)], Window(top, left, bottom, right)
 
-
     def restore_labels(self, labels: NDArray[np.int32], window: Window) -> tuple[NDArray[np.int32], Window]:
         """Map a label image of a window of the network's frame to the frame of the image, by vote.
 

@@ -7,9 +7,7 @@ from stardist.models.base import masked_loss_iou, masked_loss_mae, masked_loss_m
 from nucseg.models.stardist.losses import distance_loss
 
 
-@pytest.mark.parametrize(
-    "kind, theirs", [("mae", masked_loss_mae), ("mse", masked_loss_mse), ("iou", masked_loss_iou)]
-)
+@pytest.mark.parametrize("kind, theirs", [("mae", masked_loss_mae), ("mse", masked_loss_mse), ("iou", masked_loss_iou)])
 def test_a_loss_is_that_of_the_package(kind, theirs):
     rng = np.random.default_rng(0)
     distances = rng.uniform(0, 20, (2, 6, 5, 8)).astype(np.float32)

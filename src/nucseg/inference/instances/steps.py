@@ -92,9 +92,7 @@ def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> 
         labels = make_whole(labels)
     visible = np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0
     kept = owned & visible
-    return tile_result_of(
-        labels if kept.all() else _renumbered(labels, kept), found.scores[kept], place, cut=cut[kept]
-    )
+    return tile_result_of(labels if kept.all() else _renumbered(labels, kept), found.scores[kept], place, cut=cut[kept])
 
 
 def _middles_and_cuts(

@@ -123,7 +123,8 @@ class MaskRCNNConfig(BaseModel):
     detections: int = Field(1000, ge=1, le=10000, description="Maximum number of nuclei per image (or tile).")
 
     pretrained: str | None = Field(
-        None, description=f"Initial weights: null for random ones, a model folder, or `{IMAGENET}` (resnet50, efficientnet_lite0)."
+        None,
+        description=f"Initial weights: null for random ones, a model folder, or `{IMAGENET}` (not with `light`).",
     )
     fine_tune: bool | Literal["mask_head"] = Field(
         True,
@@ -149,16 +150,6 @@ class MaskRCNNConfig(BaseModel):
             )
         if min(*map(min, self.anchor_sizes), *self.anchor_ratios) <= 0:
             raise ValueError("anchor_sizes and anchor_ratios must be above 0")
-        if self.backbone == "efficientnet_lite0":
-            if self.strides not in ((2, 4, 8), (2, 4, 8, 16), (2, 4, 8, 16, 32)):
-                raise ValueError(f"strides are {self.strides}; with efficientnet_lite0 they are 2, 4, 8, up to 32")
-        elif self.backbone == "light":
-            if self.strides != tuple(2 ** (level + 1) for level in range(len(self.strides))):
-                raise ValueError(f"strides are {self.strides}; with the light backbone they are 2, 4, 8, ...")
-            if not len(self.filters) == len(self.blocks) == len(self.strides):
-                raise ValueError("filters, blocks and strides must have the same number of entries")
-        elif self.strides != (4, 8, 16, 32):
-            raise ValueError(f"strides are {self.strides}; with the backbone resnet50 they are 4, 8, 16, 32")
         if self.proposals > self.before_nms or self.training_proposals > self.training_before_nms:
             raise ValueError(
                 "proposals must not exceed before_nms, and training_proposals must not exceed training_before_nms"
@@ -169,6 +160,20 @@ class MaskRCNNConfig(BaseModel):
             raise ValueError(f"rpn_low is {self.rpn_low}; it must not exceed rpn_high, {self.rpn_high}")
         if self.pretrained == IMAGENET and self.backbone == "light":
             raise ValueError(f"pretrained: {IMAGENET} weights need the backbone resnet50 or efficientnet_lite0")
+        return self
+
+    @model_validator(mode="after")
+    def _strides_fit(self) -> Self:
+        if self.backbone == "efficientnet_lite0":
+            if self.strides not in ((2, 4, 8), (2, 4, 8, 16), (2, 4, 8, 16, 32)):
+                raise ValueError(f"strides are {self.strides}; with efficientnet_lite0 they are 2, 4, 8, up to 32")
+        elif self.backbone == "light":
+            if self.strides != tuple(2 ** (level + 1) for level in range(len(self.strides))):
+                raise ValueError(f"strides are {self.strides}; with the light backbone they are 2, 4, 8, ...")
+            if not len(self.filters) == len(self.blocks) == len(self.strides):
+                raise ValueError("filters, blocks and strides must have the same number of entries")
+        elif self.strides != (4, 8, 16, 32):
+            raise ValueError(f"strides are {self.strides}; with the backbone resnet50 they are 4, 8, 16, 32")
         return self
 
     @model_validator(mode="after")

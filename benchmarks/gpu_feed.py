@@ -1,0 +1,92 @@
+"""Batches of patches for benchmarks/train_on_gpu.py, prepared by processes through shared memory."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+from gpu_jobs import Job
+from numpy.typing import NDArray
+
+from nucseg.training.config import TrainingConfig
+
+SLOTS = 3  # batches that a process may be ahead
+
+cv2.setNumThreads(1)  # threads would not survive the fork, and whoever needs them would wait for ever
+
+
+class Feed:
+    """Batches in order, each computed by one of several processes, through shared memory.
+
+    Args:
+        item: Computes the arrays of an item from its epoch and place.
+        config: Batch size, length.
+        processes: How many.
+    """
+
+    def __init__(self, item: Callable[[int, int], list[NDArray]], config: TrainingConfig, processes: int) -> None:
+        self._item, self._config, self._n = item, config, processes
+        context = multiprocessing.get_context("fork")
+        example = item(0, 0)
+        self._views, self._free, self._full = [], [], []
+        for _ in range(processes):
+            arrays = []
+            for array in example:
+                shape = (SLOTS, config.batch_size, *array.shape)
+                memory = context.RawArray("b", int(np.prod(shape)) * array.dtype.itemsize)
+                arrays.append(np.frombuffer(memory, array.dtype).reshape(shape))
+            self._views.append(arrays)
+            self._free.append(context.Semaphore(SLOTS))
+            self._full.append(context.Semaphore(0))
+        for number in range(processes):
+            context.Process(target=self._work, args=(number,), daemon=True).start()
+
+    def _work(self, number: int) -> None:
+        cv2.setNumThreads(1)
+        config = self._config
+        for batch in range(number, config.epochs * config.steps_per_epoch, self._n):
+            epoch, step = divmod(batch, config.steps_per_epoch)
+            self._free[number].acquire()
+            slot = batch // self._n % SLOTS
+            for place in range(config.batch_size):
+                arrays = self._item(epoch, step * config.batch_size + place)
+                for view, array in zip(self._views[number], arrays, strict=True):
+                    view[slot, place] = array
+            self._full[number].release()
+
+    def batches(self) -> Iterator[list[NDArray]]:
+        """Yield the batches; each is a copy."""
+        for batch in range(self._config.epochs * self._config.steps_per_epoch):
+            number, slot = batch % self._n, batch // self._n % SLOTS
+            self._full[number].acquire()
+            copies = [view[slot].copy() for view in self._views[number]]
+            self._free[number].release()
+            yield copies
+
+
+def make_targets_of(job: Job) -> Callable[[NDArray, NDArray], list[NDArray]]:
+    """Return the function from a patch to the arrays that travel: half precision, and boxes for Mask R-CNN."""
+    if job.model == "stardist":
+        from nucseg.models.stardist.config import StarDistConfig
+        from nucseg.models.stardist.targets import make_targets
+
+        stardist = StarDistConfig.model_validate(job.architecture)
+        return lambda image, truth: [a.astype(np.float16) for a in (image, *make_targets(truth, stardist))]
+    if job.model == "unet":
+        return lambda image, truth: [image.astype(np.float16), (truth > 0).astype(np.uint8)[..., None]]
+    from nucseg.masks.boxes import boxes
+    from nucseg.masks.labels import relabel
+    from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+
+    n = MaskRCNNConfig.model_validate(job.architecture).max_nuclei
+
+    def of_nuclei(image: NDArray, truth: NDArray) -> list[NDArray]:
+        labels = relabel(truth)
+        if labels.max() > n:
+            largest = np.argsort(-np.bincount(labels.ravel())[1:], kind="stable")[:n] + 1
+            labels = relabel(np.where(np.isin(labels, largest), labels, 0))
+        found, padded = boxes(labels), np.zeros((n, 4), np.float32)
+        padded[: len(found)] = found
+        return [image.astype(np.float16), padded, labels.astype(np.int32)]
+
+    return of_nuclei

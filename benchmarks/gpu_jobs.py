@@ -1,0 +1,135 @@
+"""What benchmarks/train_on_gpu.py trains: the rows of the study of StarDist on a trunk, and models to ship."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nucseg.augment.augmenter import Augmenter
+from nucseg.augment.config import AugmentationConfig
+from nucseg.training.config import SamplingConfig, TrainingConfig
+
+CONF = Path(__file__).parents[1] / "conf/base/parameters"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        says: How it differs from the recipe.
+        architecture: Of the model, beside the defaults.
+        training: Beside `conf/base`.
+        sampling: Beside `conf/base`.
+        model: `stardist`, `mask_rcnn` or `unet`.
+        drawn: Number of drawn images of ablation marks that are trained on instead of nuclei; a twentieth more is for
+            validation.
+        axis: Of the normalisation.
+        augmentation: Transforms that replace those of `conf/base` of the same name.
+        by_time: Whether the training lasts as long as its time limit, whatever `epochs` says.
+        kept: Which weights are written: running mean, last ones, those with the best validation loss.
+    """
+
+    says: str
+    architecture: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    model: str = "stardist"
+    drawn: int = 0
+    axis: str = "image"
+    augmentation: dict[str, dict[str, Any]] = field(default_factory=dict)
+    by_time: bool = False
+    kept: tuple[str, ...] = ("ema",)
+
+
+# 3,000 steps of four patches of 160 pixels, as in benchmarks/study.py.
+SHORT = {
+    "steps_per_epoch": 250, "epochs": 12, "warmup_steps": 250, "patch_size": 160, "batch_size": 4,
+    "validation_patches": 64, "learning_rate": 4e-4,
+}  # fmt: skip
+LONG = {
+    "patch_size": 256,
+    "batch_size": 16,
+    "steps_per_epoch": 125,
+    "epochs": 1000,
+    "schedule": "constant",
+    "validation_patches": 64,
+}
+TRUNK = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
+UNET = {"pretrained": "imagenet"}
+PIXELS = {"patch_size": 192, "learning_rate": 5e-4}
+NARROW = {**TRUNK, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}
+ALL = ("ema", "last", "best")
+SIZES = {"diameters": [8, 120], "resized_share": 0.6}
+LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
+JOBS = {
+    "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=ALL),
+    "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=ALL),
+    "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=ALL),
+    "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT),
+    "trunk-narrow": Job("decoder 96 to 32, features 64, foreground 16", NARROW, SHORT),
+    "trunk-decoder": Job("decoder 96 to 32", {**TRUNK, "decoder_filters": [96, 64, 48, 32]}, SHORT),
+    "trunk-features": Job("features 64", {**TRUNK, "net_conv_after_unet": 64}, SHORT),
+    "trunk-foreground": Job("foreground 16", {**TRUNK, "refine_filters": 16}, SHORT),
+    "trunk-grid-1": Job("polygons for each pixel, by depth-to-space", {**TRUNK, "grid": 1}, SHORT),
+    "trunk-iou": Job("IoU of the polygons as the loss of the distances", {**TRUNK, "train_dist_loss": "iou"}, SHORT),
+    "trunk-per-channel": Job("each channel normalised by itself", TRUNK, SHORT, axis="channel"),
+    "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
+    "stardist": Job(
+        "the shipped StarDist",
+        TRUNK,
+        {**LONG, "patch_size": 224, "learning_rate": 7e-4},
+        SIZES,
+        augmentation=LITTLE_ZOOM,
+        by_time=True,
+        kept=ALL,
+    ),
+    "mask_rcnn": Job(
+        "the shipped Mask R-CNN",
+        {"preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet"},
+        {**LONG, "patch_size": 224, "learning_rate": 7e-4, "weight_decay": 0.0, "clip_norm": 5.0},
+        SIZES,
+        model="mask_rcnn",
+        augmentation=LITTLE_ZOOM,
+        by_time=True,
+        kept=ALL,
+    ),
+    "unet": Job("a U-Net for the foreground", UNET, {**LONG, **PIXELS}, model="unet", by_time=True),
+    "marks": Job(
+        "a U-Net for ablation marks",
+        {**UNET, "classes": ["background", "mark"]},
+        {**LONG, **PIXELS},
+        {"balance": "none"},
+        model="unet",
+        drawn=400,
+        by_time=True,
+    ),
+}  # fmt: skip
+
+
+def training_config(job: Job) -> TrainingConfig:
+    """Return the length, rate and seed of a job."""
+    base = _conf("model_config")[_of(job)]["training"]
+    return TrainingConfig.model_validate({**base, "precision": "float32", **job.training})
+
+
+def sampling_config(job: Job) -> SamplingConfig:
+    """Return which patches a job sees."""
+    return SamplingConfig.model_validate({**_conf("model_config")[_of(job)]["sampling"], **job.sampling})
+
+
+def augmenter(job: Job) -> Augmenter:
+    """Return the augmentation of a job."""
+    listed = _conf("data_augmentations")["data_augmentations"]["transforms"]
+    changed = [{**transform, **job.augmentation.get(transform["name"], {})} for transform in listed]
+    return Augmenter.from_config(AugmentationConfig.model_validate({"transforms": changed}))
+
+
+def _of(job: Job) -> str:
+    return "stardist" if job.model == "unet" else job.model  # the same patches
+
+
+def _conf(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((CONF / f"{name}.yml").read_text())
+    return content

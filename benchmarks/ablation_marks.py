@@ -1,17 +1,16 @@
 """How well a model finds ablation marks in real tiles that it was not trained on, and in the authors' figure `a`.
 
-    python benchmarks/ablation_marks.py FOLDER --predict PACKAGE.MODULE:FUNCTION
+    python benchmarks/ablation_marks.py FOLDER --model marks
     python benchmarks/ablation_marks.py FOLDER --masks PREDICTED
 
 FOLDER has `tiles/NAME.png` with `tiles/NAME.mask-semiauto.png`, and `figures/a.image.png` with `figures/a.label.png`.
-The function takes an image, (H, W) uint8, and returns the probability of a mark in each pixel, (H, W) from 0 to 1.
+The class 1 of the model is the mark.
 PREDICTED has `NAME.png` (white marks; 8-bit probabilities) of each tile and of `a`, at the image's size or, for `a`,
 twice that.
 """
 
 import argparse
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -19,6 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from tqdm import tqdm
+
+from nucseg.inference.options import PredictOptions
+from nucseg.inference.semantic.predictor import SemanticPredictor
+from nucseg.models.bundle import ModelBundle
+from nucseg.models.registry import resolve_model
 
 _CONNECTED = np.ones((3, 3), int)
 
@@ -28,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     ways = parser.add_mutually_exclusive_group(required=True)
-    ways.add_argument("--predict", help="PACKAGE.MODULE:FUNCTION")
+    ways.add_argument("--model", help="name or folder of a model that gives each pixel a class")
     ways.add_argument("--masks", type=Path, help="folder of predicted masks")
     parser.add_argument("--tiles", nargs="+", default=["013", "source_small"], help="tiles not trained on")
     parser.add_argument("--threshold", type=float, default=0.5, help="lowest probability of a mark")
@@ -38,7 +42,7 @@ def main() -> None:
 
     cases = [(f"{options.folder}/tiles/{name}", ".png", ".mask-semiauto.png", name, 1.0) for name in options.tiles]
     cases.append((f"{options.folder}/figures/a", ".image.png", ".label.png", "a", options.enlarge))
-    function = _function(options.predict) if options.predict else None
+    function = _probabilities(options.model) if options.model else None
     rows = []
     for start, image_end, truth_end, name, enlarge in tqdm(cases):
         image, truth = _grey(Path(start + image_end)), _grey(Path(start + truth_end)) > 127
@@ -97,9 +101,16 @@ def _grey(path: Path) -> NDArray[np.uint8]:
     return image
 
 
-def _function(name: str) -> Callable[[NDArray[np.uint8]], NDArray]:
-    module, _, function = name.partition(":")
-    return getattr(import_module(module), function)
+def _probabilities(model: str) -> Callable[[NDArray[np.uint8]], NDArray]:
+    """Return the function from an image `(H, W)` to the probability of a mark in each pixel."""
+    predictor = SemanticPredictor(ModelBundle.load(resolve_model(model)), PredictOptions(scale=1))
+
+    def probability(image: NDArray[np.uint8]) -> NDArray:
+        found = predictor.predict(image)
+        confidence = found.confidence.astype(np.float32) / 255
+        return np.where(found.classes == 1, confidence, 1 - confidence)
+
+    return probability
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ RESULTS = ROOT / "docs/results"
 BEGIN, END = "<!-- results: made by benchmarks/results.py -->\n", "<!-- end of results -->"
 PATCHES_BEGIN, PATCHES_END = "<!-- mitosis: made by benchmarks/results.py -->\n", "<!-- end of mitosis -->"
 PATCHES = "mitosis"
+PIXELS_BEGIN, PIXELS_END = "<!-- pixels: made by benchmarks/results.py -->\n", "<!-- end of pixels -->"
+PIXELS = ("unet", "deeplab")
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
@@ -67,6 +69,28 @@ def patches_table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def pixels_table(results: dict[str, dict[str, Any]]) -> str:
+    """Write a Markdown table of models that give each pixel a class, one row per model and modality.
+
+    Args:
+        results: `metrics.json` of each model, by its name.
+    """
+    lines = [
+        "| model | images | number | mean IoU | mean Dice | pixel accuracy | boundary F1 |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for model, metrics in results.items():
+        for name, scores in [*sorted(metrics["by"]["modality"].items()), ("all", metrics["overall"])]:
+            cells = [f"`{model}`", name, str(scores["n_images"])]
+            cells += [
+                f"{scores[key]:.3f} ({scores[f'{key}_low']:.3f} to {scores[f'{key}_high']:.3f})"
+                for key in ("mean_iou", "mean_dice")
+            ]
+            cells += [f"{scores[key]:.3f}" for key in ("pixel_accuracy", "boundary_f1")]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def page(readme: str) -> str:
     """Return docs/results.md: the README's section on the results."""
     text = readme.partition("## Results\n")[2].partition("\n## ")[0]
@@ -75,14 +99,17 @@ def page(readme: str) -> str:
 
 def readme_with(readme: str, results: dict[str, dict[str, Any]]) -> str:
     """Return the README's text with the tables of `results` between their marks."""
-    nuclei = {model: metrics for model, metrics in results.items() if model != PATCHES}
-    before, _, rest = readme.partition(BEGIN)
-    readme = before + BEGIN + "\n" + table(nuclei) + "\n" + END + rest.partition(END)[2]
-    if PATCHES not in results:
-        return readme
-    before, _, rest = readme.partition(PATCHES_BEGIN)
-    written = PATCHES_BEGIN + "\n" + patches_table(results[PATCHES]) + "\n" + PATCHES_END
-    return before + written + rest.partition(PATCHES_END)[2]
+    pixels = {model: metrics for model, metrics in results.items() if model in PIXELS}
+    nuclei = {model: metrics for model, metrics in results.items() if model not in (PATCHES, *PIXELS)}
+    readme = _between(readme, BEGIN, END, table(nuclei))
+    if PATCHES in results:
+        readme = _between(readme, PATCHES_BEGIN, PATCHES_END, patches_table(results[PATCHES]))
+    return _between(readme, PIXELS_BEGIN, PIXELS_END, pixels_table(pixels)) if pixels else readme
+
+
+def _between(text: str, begin: str, end: str, written: str) -> str:
+    before, _, rest = text.partition(begin)
+    return before + begin + "\n" + written + "\n" + end + rest.partition(end)[2]
 
 
 def kept_results() -> dict[str, dict[str, Any]]:
@@ -102,7 +129,7 @@ def main() -> None:
             # If only a model's mask head was retrained: the training of all parts.
             head_alone = record["parameters"]["model"].get("fine_tune") == "mask_head"
             figure = training_figure((record["pretrained_run"] if head_alone else record)["history"])
-            if figure is not None:
+            if figure is not None and model not in PIXELS:
                 figure.savefig(ROOT / f"docs/images/{model}-training.png", dpi=90)
     readme = readme_with((ROOT / "README.md").read_text(), kept_results())
     for name, text in (("README.md", readme), ("docs/results.md", page(readme))):

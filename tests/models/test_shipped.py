@@ -8,18 +8,20 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
-from scipy.ndimage import find_objects, gaussian_filter, label
+from scipy.ndimage import find_objects, gaussian_filter, label, maximum
 from skimage.transform import rescale
 from stardist.data import test_image_he_2d as real_tissue
 from stardist.data import test_image_nuclei_2d as real_image
 from stardist.matching import matching
 
 from nucseg.core.errors import ModelError
-from nucseg.images.io import read_image
+from nucseg.datasets.drawn_marks.draw import draw_marks
+from nucseg.images.io import read_image, read_labels
 from nucseg.images.source import array_source
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
+from nucseg.inference.semantic.predictor import SemanticPredictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.masks.labels import make_whole
 from nucseg.models.bundle import ModelBundle
@@ -28,9 +30,11 @@ from nucseg.models.shipped import trained_or_shipped, unpack
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
-SHIPPED = [name for name in ALL if name != "mitosis"]
+SHIPPED = ["mask_rcnn", "stardist"]
 """Those that find nuclei."""
-LARGEST_MB = {"stardist": 12, "mask_rcnn": 40, "mitosis": 8}
+LARGEST_MB = {"stardist": 12, "mask_rcnn": 40, "mitosis": 8, "unet": 8, "marks": 8}
+# Real images of ablation marks are not part of the project either.
+MARKS = Path(os.environ.get("NUCSEG_MARKS", ROOT.parent / "shared/data/ablation-marks"))
 # The pictures of S-BSST265 are not part of the project: a folder of them may be named.
 SBSST265 = Path(os.environ.get("NUCSEG_SBSST265", ROOT.parent / "shared/data/S-BSST265/rawimages"))
 
@@ -263,3 +267,46 @@ def test_the_classifier_of_mitoses(models):
     assert not seen["train"] & seen["val"]
     scores = bundle.run.validation.scores["by_test_class"]
     assert min(scores[part]["average_precision"] for part in ("TUPAC16", "MIDOG21")) > 0.97
+
+
+def test_the_pixels_of_nuclei(models):
+    bundle = ModelBundle.load(models / "unet")
+    assert bundle.model.classes == ("background", "nucleus")
+    image, truth = (
+        read_image(ROOT / "samples/fluorescence.tif"),
+        read_labels(ROOT / "samples/fluorescence_labels.tif") > 0,
+    )
+    found = SemanticPredictor(bundle, PredictOptions(scale=1)).predict(image).classes
+    assert (found[truth] == 1).mean() > 0.9
+    assert (found[~truth] == 0).mean() > 0.97
+    blank = np.full((96, 96), 70, np.uint8)
+    assert not SemanticPredictor(bundle, PredictOptions(scale=1)).predict(blank).classes.any()
+    seen = bundle.run.images_seen()
+    assert not seen["train"] & seen["val"]
+
+
+def test_the_pixels_of_ablation_marks(models):
+    bundle = ModelBundle.load(models / "marks")
+    assert bundle.model.classes == ("background", "mark")
+    predictor = SemanticPredictor(bundle, PredictOptions(scale=1))
+    touched = total = 0
+    for seed in range(5001, 5009):  # drawn images that the training did not see; a few hide their marks in the ground
+        image, mask = draw_marks(seed, 256, 256)
+        found = predictor.predict(image).classes == 1
+        marks, n_marks = label(mask, np.ones((3, 3)))
+        touched += np.count_nonzero(maximum(found, marks, np.arange(1, n_marks + 1)))
+        total += n_marks
+    assert total > 60
+    assert touched >= 0.8 * total
+
+
+@pytest.mark.skipif(not MARKS.is_dir(), reason="NUCSEG_MARKS names no folder with real images of ablation marks")
+@pytest.mark.parametrize("name", ["013", "source_small"])
+def test_the_marks_of_real_tiles(models, name):
+    predictor = SemanticPredictor(ModelBundle.load(models / "marks"), PredictOptions(scale=1))
+    found = predictor.predict(read_image(MARKS / f"tiles/{name}.png")).classes == 1
+    truth = read_image(MARKS / f"tiles/{name}.mask-semiauto.png") > 127
+    marks, n_marks = label(truth, np.ones((3, 3)))
+    sizes = np.bincount(marks.ravel())[1:]
+    touched = np.asarray(maximum(found, marks, np.arange(1, n_marks + 1)))[sizes >= 10]
+    assert touched.mean() >= 0.95

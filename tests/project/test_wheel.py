@@ -30,7 +30,7 @@ def test_a_wheel_predicts_outside_the_checkout(project_copy: Path, tmp_path: Pat
     run(sys.executable, "-m", "pip", "wheel", "--quiet", *options, str(sdist), cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     shipped = {name.split("/")[2] for name in zipfile.ZipFile(wheel).namelist() if name.startswith("nucseg/shipped/")}
-    assert shipped == {"stardist", "mask_rcnn", "mitosis"}
+    assert shipped == {"stardist", "mask_rcnn", "mitosis", "unet", "marks"}
 
     empty = tmp_path / "empty"
     venv.create(empty, symlinks=True)

@@ -13,12 +13,14 @@ class Progress(AbstractContextManager["Progress"]):
 
     Args:
         images: Number of images in the run.
+        counts_nuclei: Whether the bar shows the number of nuclei; class maps have none.
     """
 
-    def __init__(self, images: int) -> None:
+    def __init__(self, images: int, *, counts_nuclei: bool = True) -> None:
         self._images = images
         self._done = 0
         self._nuclei = 0
+        self._counts_nuclei = counts_nuclei
         self._lock = Lock()
         self._bar: Any = tqdm(desc=f"image 0/{images}", total=0, unit="tile")
 
@@ -40,7 +42,7 @@ class Progress(AbstractContextManager["Progress"]):
         """Count a tile with this number of nuclei."""
         with self._lock:
             self._nuclei += nuclei
-            self._bar.set_postfix_str(f"{self._nuclei} nuclei", refresh=False)
+            self._show_count(refresh=False)
             self._bar.update(1)
 
     def image(self) -> None:
@@ -48,7 +50,13 @@ class Progress(AbstractContextManager["Progress"]):
         with self._lock:
             self._done += 1
             self._bar.set_description_str(f"image {self._done}/{self._images}", refresh=False)
-            self._bar.set_postfix_str(f"{self._nuclei} nuclei")
+            self._show_count()
+
+    def _show_count(self, *, refresh: bool = True) -> None:
+        if self._counts_nuclei:
+            self._bar.set_postfix_str(f"{self._nuclei} nuclei", refresh=refresh)
+        elif refresh:
+            self._bar.refresh()
 
     def quiet(self) -> AbstractContextManager[None]:
         """Hide the bar while something else is written to the terminal."""

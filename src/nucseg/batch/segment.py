@@ -73,7 +73,7 @@ def segment_images(
         SUMMARY.check(output)
     outcomes = []
     version = model_version(model)
-    with Progress(len(images)) as bar:
+    with Progress(len(images), counts_nuclei=False) as bar:
         for image in images:
             started = time.perf_counter()
             try:

@@ -18,3 +18,19 @@ def test_its_exit_status_is_that_of_the_command():
     ended = run("predict")
     assert ended.returncode == 2
     assert "INPUT" in ended.stderr
+
+
+def test_a_message_is_a_line_of_its_own_beside_a_progress_bar():
+    code = """
+import logging
+from tqdm import tqdm
+from nucseg import cli
+def command():
+    with tqdm(total=2) as bar:
+        bar.update()
+        logging.getLogger("nucseg").info("The nuclei are large.")
+cli.cli = command
+cli.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "The nuclei are large." in ended.stderr.replace("\r", "\n").split("\n")

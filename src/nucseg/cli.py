@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nucseg.core.errors import NucsegError
 from nucseg.core.package import VERSION
@@ -58,4 +59,5 @@ def main() -> None:
     """Run the command line with log lines on standard error."""
     prepare_tensorflow(lean=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    cli()
+    with logging_redirect_tqdm():  # a message does not end up in the middle of a progress bar
+        cli()

@@ -44,7 +44,7 @@ def run(*arguments: str) -> Any:
 def test_two_models_side_by_side(folder: Path) -> None:
     ended = run("good", "blind", "images", "labels", "-o", "out")
 
-    assert "Left out: odd: odd: the image has (96, 96) (rows, columns) and its label image (50, 96)" in ended.output
+    assert "Left out: odd: the image has (96, 96) (rows, columns) and its label image (50, 96)" in ended.output
     assert ended.exit_code == 1
     assert "Scores on 2 images:" in ended.output
     scores = {name: json.loads((folder / f"out/{name}/metrics.json").read_text()) for name in ("good", "blind")}

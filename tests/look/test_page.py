@@ -35,6 +35,7 @@ def _same(labels, expected):
 
 def test_it_shows_the_nuclei_and_loads_nothing_else(page):
     assert page.count() == "4 of 4 nuclei"
+    assert page.tab.evaluate("page.models.histogram.below[0].axis_label") == "area (pixels)"
     np.testing.assert_array_equal(page.labels(), squares())
     assert [url for url in page.requested if not url.startswith(("file:", "blob:", "data:"))] == []
 

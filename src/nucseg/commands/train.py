@@ -19,7 +19,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--from", "start", default="stardist", show_default=True, help="Name or folder of the model to start from."
 )
 @click.option(
-    "--minutes", type=click.FloatRange(min=1), help="Time for the training; without it, until it ends by itself."
+    "--minutes",
+    type=click.FloatRange(min=1),
+    help="Time for all epochs together, of which each training takes at least one; choosing thresholds and comparing "
+    "the models come on top. Without it, until the training ends by itself.",
 )
 @click.option(
     "-o",

@@ -59,7 +59,8 @@ def pair_images(images: Path, labels: Path, folder: Path) -> Paired:
             for key, nuclei in chunk.labels.items():
                 write_labels(folder / f"labels/{key}.tif", nuclei)
             converted, rejected = chunk.converted, chunk.rejected
-    reasons = dict(zip(rejected["image_id"], rejected["reason"], strict=True))
+    named = zip(rejected["image_id"], rejected["reason"], strict=True)
+    reasons = {name: reason.removeprefix(f"{name}: ") for name, reason in named}
     if converted.empty:
         name, reason = next(iter(reasons.items()))
         raise InputError(f"{images}: none of its images can be used, such as {name}: {reason}")

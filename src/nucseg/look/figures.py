@@ -69,6 +69,7 @@ def figures() -> UIElement:
         toolbar_location=None,
         height=150,
         sizing_mode="stretch_width",
+        x_axis_label="area",
         y_axis_label="nuclei",
         output_backend="webgl",
     )

@@ -131,6 +131,7 @@ function filter() {
   const top = new Array(bins).fill(0);
   for (const size of sizes) top[Math.min(bins - 1, Math.floor((size / most) * bins))]++;
   const edges = Array.from({ length: bins + 1 }, (_, k) => (k * most) / bins);
+  page.models.histogram.below[0].axis_label = page.nuclei.pixelSize ? "area (µm²)" : "area (pixels)";
   page.models.bins.data = { left: edges.slice(0, -1), right: edges.slice(1), top };
 }
 

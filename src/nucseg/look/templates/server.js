@@ -90,7 +90,7 @@ async function fetchFile() {
 
 function showSet({ images, needed }) {
   const lacking = Math.max(0, needed - images);
-  byId("train-set").textContent = `${images} images in the training set${lacking ? `, ${lacking} more are needed` : ""}.`;
+  byId("train-set").textContent = `${images} image${images === 1 ? "" : "s"} in the training set${lacking ? `, ${lacking} more are needed` : ""}.`;
   byId("train-start").disabled = lacking > 0;
 }
 
@@ -110,6 +110,7 @@ async function improve() {
   const query = new URLSearchParams({ name: byId("train-name").value.trim(), minutes: byId("train-minutes").value });
   if (byId("model").value) query.set("model", byId("model").value);
   const task = await (await ask(`/look/training?${query}`, { method: "POST" })).json();
+  say(""); // an error of the last attempt
   byId("train-result").textContent = "The training is queued. Task: " + task.id;
   await ended(task.id);
   await showScores(task.id);

@@ -13,7 +13,19 @@ async function ask(path, options = {}) {
   }
   const text = answer ? (await answer.json().catch(() => ({}))).message ?? `the server answered ${answer.status}.` : "the server cannot be reached.";
   say(answer?.status === 401 ? "The server needs its API key." : text);
-  throw new Error(text);
+  throw Object.assign(new Error(text), { status: answer?.status });
+}
+
+/** Ask for the state of a task, again and again while the server is too busy or out of reach. */
+async function askTask(id) {
+  for (;;) {
+    try {
+      return await (await ask(`/tasks/${id}`)).json();
+    } catch (error) {
+      if (error.status < 500) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
 }
 
 /** Call what a button is for; what goes wrong has been said. */
@@ -32,7 +44,7 @@ async function ended(id) {
   byId("progress").hidden = false;
   try {
     for (;;) {
-      const task = await (await ask(`/tasks/${id}`)).json();
+      const task = await askTask(id);
       byId("progress").value = task.progress;
       if (task.status === "FAILED") {
         say(task.error);

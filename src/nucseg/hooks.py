@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +15,7 @@ from kedro.io import DatasetError
 from nucseg.config_loader import ConfigLoader
 from nucseg.core.errors import NucsegError
 from nucseg.datasets.config import DOWNLOADS
-from nucseg.models.registry import project_models
+from nucseg.models.registry import dated_name, project_models
 from nucseg.models.shipped import trained_or_shipped
 from nucseg.params import InferenceConfig, check_parameters
 
@@ -64,7 +62,7 @@ class ModelNames:
             section = catalog.load("parameters")[model]
             folder = Path(catalog[f"{model}.model"]._describe()["filepath"])
             trained = f"{model}.model" in pipeline.all_outputs()
-            name = section.get("name") or (_dated(model, folder.parent) if trained else model)
+            name = section.get("name") or (dated_name(model, folder.parent) if trained else model)
             if trained and not section.get("replace") and trained_or_shipped(folder.with_name(name)):
                 raise click.ClickException(
                     f"{model}.name is {name!r}: there is such a model already, and a training does not replace it. "
@@ -74,13 +72,6 @@ class ModelNames:
                 part = dataset.removeprefix(f"{model}.")
                 if part not in _OF_TRAINING:
                     catalog[dataset] = catalog[f"{name}.{part}"]
-
-
-def _dated(model: str, folder: Path) -> str:
-    """Return a name for a training that has none."""
-    name = f"{model}-{date.today():%Y-%m-%d}"
-    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
-    return next(each for each in numbered if not (folder / each).exists())
 
 
 class RunSummary:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,11 @@ def test_of_few_images_each_is_held_out_in_turn(folder: Path, monkeypatch: pytes
     monkeypatch.setattr(
         module, "_trained", lambda base, start, samples, work, *_: trained.append((work, samples)) or base
     )
-    ended = train("--name", "mine")
+    ended = train()
     assert ended.exit_code == 0, ended.output
     assert "Scores on 5 images (each held out in turn):" in ended.output
-    assert [work.name for work, _ in trained] == ["mine-1", "mine-2", "mine-3", "mine-4", "mine"]
+    name = f"first-{date.today():%Y-%m-%d}"
+    assert [work.name for work, _ in trained] == [*(f"{name}-{number}" for number in range(1, 5)), name]
     assert {sample.split for sample in trained[-1][1]} == {"train", "val"}
 
 

@@ -14,7 +14,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.argument("images", type=_FOLDER)
 @click.argument("labels", type=_FOLDER)
-@click.option("--name", required=True, help="Name of the new model.")
+@click.option("--name", help="Name of the new model.  [default: that of the first one, and the date]")
 @click.option(
     "--from", "start", default="stardist", show_default=True, help="Name or folder of the model to start from."
 )
@@ -30,7 +30,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the report.  [default: evaluation-NAME]",
 )
-def train(images: Path, labels: Path, name: str, start: str, minutes: float | None, output: Path | None) -> None:
+def train(images: Path, labels: Path, name: str | None, start: str, minutes: float | None, output: Path | None) -> None:
     """Train a model on with 5 to 500 of your own images, and compare both on images held out.
 
     IMAGES is a folder of images, LABELS a folder of their nuclei, in files of the same names: label images, Fiji's
@@ -42,9 +42,11 @@ def train(images: Path, labels: Path, name: str, start: str, minutes: float | No
     """
     from nucseg.batch.evaluate import REPORT, check_report
     from nucseg.finetuning.train import better, fine_tune
-    from nucseg.models.registry import MODEL_NAME, known_models, models_folder, resolve_model
+    from nucseg.models.registry import MODEL_NAME, dated_name, known_models, models_folder, resolve_model
     from nucseg.reporting.tables import console_table
 
+    origin = resolve_model(start)
+    name = name or dated_name(origin.name, models_folder())
     if not re.fullmatch(MODEL_NAME, name):
         raise ConfigError(f"--name: {name!r} is not allowed; use letters, digits, '_', '.' and '-'.")
     folder = models_folder() / name
@@ -54,7 +56,6 @@ def train(images: Path, labels: Path, name: str, start: str, minutes: float | No
         )
     report = output or Path(f"evaluation-{name}")
     check_report(report)
-    origin = resolve_model(start)
     trained = fine_tune(images, labels, origin, folder, report, minutes=minutes)
     for image, reason in trained.rejected.items():
         click.echo(f"Left out: {image}: {reason}", err=True)

@@ -1,9 +1,11 @@
 """The list of models, and the search for trained ones."""
 
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -265,3 +267,15 @@ def _roots() -> list[Path]:
     if os.environ.get("NUCSEG_MODELS"):
         roots.insert(0, Path(os.environ["NUCSEG_MODELS"]).expanduser())
     return roots
+
+
+def dated_name(start: str, folder: Path) -> str:
+    """Return a name for a new model that was given none: of what it starts from and today's date.
+
+    Args:
+        start: Name of the kind of model, or of the model that it starts from.
+        folder: The folder of the models, in which there is none of that name.
+    """
+    name = f"{start}-{date.today():%Y-%m-%d}"
+    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(each for each in numbered if not (folder / each).exists())

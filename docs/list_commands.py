@@ -48,6 +48,7 @@ TITLES: dict[str, str | None] = {
     "needs slides": "tests/commands/test_mitoses.py",
     "needs a slide": "tests/commands/test_slides.py",
     "needs stacks": "tests/commands/test_stacks.py",
+    "needs images of ablation marks": "tests/commands/test_register.py",
     "needs files of microscopes": "tests/commands/test_stacks.py",
     "on three machines": PAGES,
     "takes minutes; it also runs this page": ".ci/run",

@@ -33,8 +33,8 @@ class Edit(NamedTuple):
 EDITS = {
     "A dataset": [
         Edit("src/nucseg/datasets/dots.py", new="dots.py"),
-        Edit("src/nucseg/datasets/__init__.py", "dots, ", before="own, own_patches, s_bsst265, tupac16\n"),
-        Edit("src/nucseg/datasets/__init__.py", ", dots", before=")\n}"),
+        Edit("src/nucseg/datasets/__init__.py", "    dots,\n", before="    experiments,\n"),
+        Edit("src/nucseg/datasets/__init__.py", "        dots,\n", before="    )\n}"),
     ],
     "A result format": [
         Edit("src/nucseg/reporting/formats/centres.py", new="centres.py"),

@@ -75,16 +75,13 @@ def make_targets_of(job: Job) -> Callable[[NDArray, NDArray], list[NDArray]]:
     if job.model == "unet":
         return lambda image, truth: [image.astype(np.float16), (truth > 0).astype(np.uint8)[..., None]]
     from nucseg.masks.boxes import boxes
-    from nucseg.masks.labels import relabel
+    from nucseg.masks.labels import keep_largest_nuclei, relabel
     from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 
     n = MaskRCNNConfig.model_validate(job.architecture).max_nuclei
 
     def of_nuclei(image: NDArray, truth: NDArray) -> list[NDArray]:
-        labels = relabel(truth)
-        if labels.max() > n:
-            largest = np.argsort(-np.bincount(labels.ravel())[1:], kind="stable")[:n] + 1
-            labels = relabel(np.where(np.isin(labels, largest), labels, 0))
+        labels = keep_largest_nuclei(relabel(truth), n)
         found, padded = boxes(labels), np.zeros((n, 4), np.float32)
         padded[: len(found)] = found
         return [image.astype(np.float16), padded, labels.astype(np.int32)]

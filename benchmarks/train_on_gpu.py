@@ -34,6 +34,7 @@ from nucseg.core.types import Sample
 from nucseg.images.preprocessing import Preprocessor
 from nucseg.images.transforms import Normalize
 from nucseg.training import patches
+from nucseg.training.held_out import held_out_patches
 
 EMA = 0.999
 
@@ -96,10 +97,7 @@ def fit(pack_file: Path, out: Path, name: str, processes: int, minutes: float) -
     def item(epoch: int, place: int) -> list[NDArray]:
         return targets(*source.draw(np.random.default_rng((config.seed, epoch, place))))
 
-    numbers = sorted(range(config.validation_patches), key=lambda number: number % len(plain))
-    held_out = [
-        targets(*plain.anywhere(n % len(plain), np.random.default_rng((config.seed, 2**32 - 1, n)))) for n in numbers
-    ]
+    held_out = [targets(*patch) for patch in held_out_patches(plain, config)]
     val_x, *val_y = (np.stack(arrays) for arrays in zip(*held_out, strict=True))
     feed = Feed(item, config, processes)
     print(f"{name}: patches ready after {time.perf_counter() - began:.0f} s", flush=True)
@@ -107,6 +105,7 @@ def fit(pack_file: Path, out: Path, name: str, processes: int, minutes: float) -
 
 
 def _fit(name, job, config, feed, held_out, trunk, out, began, minutes) -> None:  # type: ignore[no-untyped-def]
+    import jax
     import keras
 
     from nucseg.training.optimizer import make_optimizer
@@ -164,9 +163,13 @@ def _fit(name, job, config, feed, held_out, trunk, out, began, minutes) -> None:
     }
     np.savez(out / f"{name}.npz", **arrays)
     record = {
-        "job": name, "history": history, "seconds": time.perf_counter() - began, "steps": len(history) *
-        config.steps_per_epoch, "weights": sum(a.size for a in weights["ema"]), "training": config.model_dump(),
-    }  # fmt: skip
+        "job": name,
+        "device": f"{jax.devices()[0].device_kind}, Keras on JAX",
+        "seconds": time.perf_counter() - began,
+        "steps": len(history) * config.steps_per_epoch,
+        "training": config.model_dump(),
+        "history": history,
+    }
     (out / f"{name}.json").write_text(json.dumps(record))
     print(f"{name}: {record['steps']} steps in {record['seconds']:.0f} s", flush=True)
 
@@ -323,7 +326,7 @@ def take(weights_file: Path, samples_csv: Path, folder: Path, which: str) -> Non
         parameters=settings,
         seed=config.seed,
         precision="float32",
-        device="NVIDIA H100 or H200, Keras on JAX",
+        device=record["device"],
         history=record["history"],
         data_sha256=data_digest(used),
         parent_run=None,

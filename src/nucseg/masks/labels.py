@@ -110,6 +110,15 @@ def fill_label_holes(labels: NDArray) -> NDArray:
     return filled
 
 
+def keep_largest_nuclei(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Keep the `count` largest nuclei of a label image without gaps, numbered anew; of equal ones the first."""
+    areas = np.bincount(labels.ravel())[1:]
+    if len(areas) <= count:
+        return labels
+    dropped = np.argsort(-areas, kind="stable")[count:] + 1
+    return relabel(np.where(np.isin(labels, dropped), 0, labels))
+
+
 def keep_largest_pieces(labels: NDArray) -> NDArray:
     """Remove all but the largest piece of each nucleus, see `largest_piece`; `(H, W)` in and out, same dtype."""
     kept = labels.copy()

@@ -1,6 +1,6 @@
 """The feed: batches of patches, prepared in threads beside the training step."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,25 +9,10 @@ from numpy.typing import NDArray
 
 from nucseg.models.protocols import Model
 from nucseg.training.config import TrainingConfig
+from nucseg.training.held_out import Patches, held_out_patches
 
 Item = tuple[NDArray, tuple[NDArray, ...]]
 """A model's input and its training targets, without batch axis."""
-
-
-class Patches(Protocol):
-    """The source of a feed's patches; safe to use from several threads."""
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        ...
-
-    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], Any]:
-        """Draw a patch for training: the model's input `(h, w, in_channels)`, and its truth."""
-        ...
-
-    def anywhere(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Any]:
-        """Cut a patch out of the sample at `index`, at any place; as `draw` does."""
-        ...
 
 
 class PatchFeed:
@@ -105,12 +90,7 @@ def validation_arrays(source: Patches, model: Model, config: TrainingConfig) -> 
     Returns:
         `x` of `(validation_patches, patch_size, patch_size, in_channels)`, and the targets.
     """
-    numbers = sorted(range(config.validation_patches), key=lambda number: number % len(source))
-    items = []
-    for number in numbers:
-        # A stream of its own: no epoch of the training items has this number.
-        rng = np.random.default_rng((config.seed, 2**32 - 1, number))
-        items.append(_flat(model.targets(*source.anywhere(number % len(source), rng))))
+    items = [_flat(model.targets(*patch)) for patch in held_out_patches(source, config)]
     x, *targets = (np.stack(arrays) for arrays in zip(*items, strict=True))
     return x, tuple(targets)
 

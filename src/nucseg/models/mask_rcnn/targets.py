@@ -5,7 +5,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from nucseg.masks.boxes import boxes
-from nucseg.masks.labels import relabel
+from nucseg.masks.labels import keep_largest_nuclei, relabel
 from nucseg.models.mask_rcnn.boxes import pairwise_iou
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.network import IGNORED_ANCHOR, NEGATIVE_ANCHOR
@@ -26,7 +26,7 @@ def make_targets(
         The true boxes `(max_nuclei, 4)` float32, zeros if there is none; the label image `(h, w)` int32, whose label k
         belongs to box k - 1; and for each anchor `(A,)` int32 its true box, `NEGATIVE_ANCHOR` or `IGNORED_ANCHOR`.
     """
-    labels = _largest(relabel(labels), config.max_nuclei)
+    labels = keep_largest_nuclei(relabel(labels), config.max_nuclei)
     found = boxes(labels)
     padded = np.zeros((config.max_nuclei, 4), np.float32)
     padded[: len(found)] = found
@@ -36,12 +36,3 @@ def make_targets(
     matches, kinds = ops.convert_to_numpy(matches), ops.convert_to_numpy(kinds)
     others = np.where(kinds == IGNORED, IGNORED_ANCHOR, NEGATIVE_ANCHOR)
     return padded, labels, np.where(kinds == POSITIVE, matches, others).astype(np.int32)
-
-
-def _largest(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """Keep the `count` largest nuclei."""
-    areas = np.bincount(labels.ravel())[1:]
-    if len(areas) <= count:
-        return labels
-    dropped = np.argsort(-areas, kind="stable")[count:] + 1
-    return relabel(np.where(np.isin(labels, dropped), 0, labels))

@@ -62,6 +62,8 @@ def test_class_maps_of_a_folder(model, images, tmp_path):
     again = run(images / "a.tif", "-o", output, "--model", model)
     assert again.exit_code == 1
     assert "exists; choose another folder, --resume or --overwrite" in again.output
+    with (output / "classes.csv").open() as file:
+        assert rows["a"] in csv.DictReader(file)  # its results are as they were, and so is its row
     resumed = run(images / "a.tif", "-o", output, "--model", model, "--resume", "--tile", 64)
     assert "finished by an earlier run" in resumed.output
     assert resumed.exit_code == 0

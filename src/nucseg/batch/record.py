@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -105,7 +105,7 @@ class ImageRecord:
         facts = json.dumps([self.prediction, asdict(grid)], sort_keys=True)
         return self._tiles / hashlib.sha256(facts.encode()).hexdigest()[:16] / f"{tile}.npz"
 
-    def finished(self, files: list[Path]) -> Finished | None:
+    def finished(self, files: Sequence[Path]) -> Finished | None:
         """Return what is known of an image that was finished with the same settings and all these files."""
         summary = self.summary()
         same = summary and summary["settings"] == self.settings and all(file.exists() for file in files)

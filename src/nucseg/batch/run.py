@@ -1,7 +1,5 @@
 """Predict many images and write their results; an image that fails does not stop the others."""
 
-import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -10,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from nucseg.batch.outcome import earlier_outcome, outcome_of
 from nucseg.batch.progress import Progress
 from nucseg.batch.record import ImageRecord, NucleiFacts, plane_record
 from nucseg.batch.result import ImageResult
@@ -22,7 +21,7 @@ from nucseg.batch.results import (
     result_settings,
     write_results,
 )
-from nucseg.core.errors import InputError, NucsegError
+from nucseg.core.errors import InputError
 from nucseg.core.package import VERSION
 from nucseg.images.content import Stack
 from nucseg.images.find import FoundImage
@@ -38,12 +37,6 @@ from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.models.version import model_version
 from nucseg.reporting.options import RunOptions
-
-logger = logging.getLogger(__name__)
-
-
-class _ResultsExistError(InputError):
-    """An image has results, and neither `resume` nor `overwrite` was asked for."""
 
 
 def run_images(
@@ -111,41 +104,16 @@ class _Run:
 
     def outcome(self, image: FoundImage) -> ImageResult:
         """Predict one image and write its results; a failure becomes part of the result."""
-        started = time.perf_counter()
-        try:
-            if image.error:
-                raise InputError(image.error)
-            outcome = self._predicted(image)
-        except NucsegError as error:
-            has_results = isinstance(error, _ResultsExistError)
-            outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()), has_results=has_results)
-        except Exception as error:  # a defect in one image must not cost the results of the others
-            logger.debug("Traceback of %s", image.url, exc_info=True)
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            outcome = ImageResult(image.url, image.name, error=f"{image.url}: {why}")
+        outcome = outcome_of(image, self._predicted)
         self.bar.image()
-        return replace(outcome, seconds=time.perf_counter() - started)
+        return outcome
 
     def _predicted(self, image: FoundImage) -> ImageResult:
         options = self.options
         files = self.results.paths(self.output, image.name)
         record = self._record(image, image.name, options)
-        if options.resume:
-            known = record.finished(files)
-            if known is not None:
-                return ImageResult(
-                    image.url,
-                    image.name,
-                    known.nuclei,
-                    tuple(files),
-                    incomplete=known.incomplete,
-                    skipped=True,
-                    figures=known.figures,
-                )
-        elif not options.overwrite and (existing := next((file for file in files if file.exists()), None)):
-            raise _ResultsExistError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
-        else:
-            record.forget_tiles()
+        if earlier := earlier_outcome(image, record, files, options):
+            return earlier
         content = open_content(image.url, options.scene)
         stack = content.chosen(options.plane, options.channel)
         opened = plane_opener(content, options)

@@ -1,20 +1,18 @@
 """Assign the pixels of many images to classes and write them; an image that fails does not stop the others."""
 
-import logging
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nucseg.batch.outcome import earlier_outcome, outcome_of
 from nucseg.batch.progress import Progress
 from nucseg.batch.record import Finished, ImageRecord
 from nucseg.batch.result import ImageResult
 from nucseg.batch.results import image_version, plane_opener
 from nucseg.batch.summary import Summary
-from nucseg.core.errors import InputError, NucsegError
 from nucseg.core.files import atomic_files
 from nucseg.core.package import VERSION
 from nucseg.core.window import Window
@@ -27,8 +25,6 @@ from nucseg.inference.tiled import predict_tiled
 from nucseg.models.version import model_version
 from nucseg.reporting.formats.class_maps import CLASS_FORMATS
 from nucseg.reporting.options import SegmentOptions
-
-logger = logging.getLogger(__name__)
 
 SUMMARY = Summary(
     "classes.csv",
@@ -72,22 +68,20 @@ def segment_images(
     if not options.overwrite:
         SUMMARY.check(output)
     outcomes = []
-    version = model_version(model)
     with Progress(len(images), counts_nuclei=False) as bar:
+        segmented = partial(
+            _segmented,
+            output=output,
+            predictor=predictor,
+            engine=engine,
+            options=options,
+            model=model.name,
+            version=model_version(model),
+            bar=bar,
+        )
         for image in images:
-            started = time.perf_counter()
-            try:
-                if image.error:
-                    raise InputError(image.error)
-                outcome = _segmented(image, output, predictor, engine, options, model.name, version, bar)
-            except NucsegError as error:
-                outcome = ImageResult(image.url, image.name, error=" ".join(str(error).split()))
-            except Exception as error:  # a defect in one image must not cost the results of the others
-                logger.debug("Traceback of %s", image.url, exc_info=True)
-                why = " ".join(f"{type(error).__name__}: {error}".split())
-                outcome = ImageResult(image.url, image.name, error=f"{image.url}: {why}")
+            outcomes.append(outcome_of(image, segmented))
             bar.image()
-            outcomes.append(replace(outcome, seconds=time.perf_counter() - started))
             if progress:
                 with bar.quiet():
                     progress(outcomes[-1])
@@ -108,21 +102,8 @@ def _segmented(
     paths = {name: output / name / f"{image.name}{CLASS_FORMATS[name].suffix}" for name in options.formats}
     files = list(paths.values())
     record = _record(image, output, predictor, options, version)
-    if options.resume:
-        if known := record.finished(files):
-            return ImageResult(
-                image.url,
-                image.name,
-                known.nuclei,
-                tuple(files),
-                incomplete=known.incomplete,
-                skipped=True,
-                figures=known.figures,
-            )
-    elif not options.overwrite and (existing := next((file for file in files if file.exists()), None)):
-        raise InputError(f"{image.url}: {existing} exists; choose another folder, --resume or --overwrite.")
-    else:
-        record.forget_tiles()
+    if earlier := earlier_outcome(image, record, files, options):
+        return earlier
     content = open_content(image.url, options.scene)
     stack = content.chosen(options.plane, options.channel)
     source = plane_opener(content, options)(stack.planes[0])

@@ -41,7 +41,7 @@ class Assignment:
 
 
 def assign_marks(regions: Regions, lattice: Lattice, area: float) -> Assignment:
-    """Give each cell its mark: one region, several pieces, or its part of a region that several marks form.
+    """Assign to each cell its mark: one region, several pieces, or its part of a region that several marks form.
 
     Args:
         regions: The regions of the mask.
@@ -128,7 +128,7 @@ def _parts(
     shape: NDArray[np.bool_],
     merged: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Say which expected mark each pixel of a region is at.
+    """Find the expected mark that each pixel of a region is at.
 
     Returns:
         In the region's window, the position in `cells` of the nearest expected mark, -1 outside the region and where no

@@ -145,7 +145,7 @@ def assign_cells(lattice: Lattice, centres: NDArray[np.float64]) -> NDArray[np.i
     """
     middles, reach = lattice.middles.reshape(-1, 2), _REACH * lattice.spacing().ravel()
     distance, cell = KDTree(middles).query(centres)
-    cell = np.where(distance <= np.minimum(reach[cell], np.inf), cell, -1)
+    cell = np.where(distance <= reach[cell], cell, -1)
     order = np.lexsort((distance, cell))
     double = np.zeros(len(cell), bool)
     double[order[1:]] = (cell[order[1:]] == cell[order[:-1]]) & (cell[order[1:]] >= 0)

@@ -46,9 +46,7 @@ def draw_overlay(mask: NDArray, assignment: Assignment, lattice: Lattice) -> NDA
     # Long numbers need the room of their digits.
     height = _DIGITS * pitch * min(1, 3 / len(str(rows * columns)))
     enlarge = int(np.clip(np.ceil(_LEAST / height), 1, max(int(np.sqrt(_MOST_PIXELS / mask.size)), 1)))
-    picture = np.ascontiguousarray(
-        np.kron(picture, np.ones((enlarge, enlarge, 1), np.uint8)) if enlarge > 1 else picture
-    )
+    picture = picture.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
     # A digit of Hershey's simplex font is 21 pixels high at scale 1.
     scale = min(height * enlarge, 60) / 21
     for number, (y, x) in enumerate(enlarge * (lattice.middles.reshape(-1, 2) + 0.5)):

@@ -131,9 +131,23 @@ def find_regions(mask: NDArray) -> Regions:
     else:
         labels = relabel(mask)
         count = int(labels.max())
-    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    areas, centres = areas_and_centres(labels, count)
+    return Regions(labels, areas, centres, ndimage.find_objects(labels))
+
+
+def areas_and_centres(labels: NDArray[np.int32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Compute the areas of labels, and the middles of their pixels.
+
+    Args:
+        labels: (H, W), 0 outside.
+        count: The largest label that there may be.
+
+    Returns:
+        (count,) pixels, and (count, 2) mean (y, x), NaN of a label that is not there.
+    """
     rows, columns = np.nonzero(labels)
     flat = labels[rows, columns]
-    sums = [np.bincount(flat, along, minlength=count + 1)[1:] for along in (rows, columns)]
-    centres = np.stack(sums, axis=1) / areas[1:, None]
-    return Regions(labels, areas[1:], centres, ndimage.find_objects(labels))
+    areas = np.bincount(flat, minlength=count + 1)[1:]
+    sums = np.stack([np.bincount(flat, along, minlength=count + 1)[1:] for along in (rows, columns)], axis=1)
+    centres = np.divide(sums, areas[:, None], out=np.full((count, 2), np.nan), where=areas[:, None] > 0)
+    return areas, centres

@@ -15,7 +15,7 @@ from nucseg.registration.assign import MISSING, Assignment, assign_marks
 from nucseg.registration.lattice import Lattice, fit_lattice
 from nucseg.registration.mask import read_mask
 from nucseg.registration.overlay import draw_overlay
-from nucseg.registration.regions import find_regions, join_pieces
+from nucseg.registration.regions import areas_and_centres, find_regions, join_pieces
 
 NUMBERS, TABLE, OVERLAY = "_numbers.tif", "_marks.csv", "_overlay.png"
 """Ends of the names of the files that are written."""
@@ -137,27 +137,22 @@ def register_file(
 
 def _table(assignment: Assignment, lattice: Lattice) -> pd.DataFrame:
     rows, columns = assignment.status.shape
-    cells = rows * columns
-    y, x = np.nonzero(assignment.numbers)
-    numbers = assignment.numbers[y, x]
-    areas = np.bincount(numbers, minlength=cells + 1)[1:]
-    sums = [np.bincount(numbers, along, minlength=cells + 1)[1:] for along in (y, x)]
-    found = areas > 0
-    row, column = np.divmod(np.arange(cells), columns)
+    number = np.arange(rows * columns)
+    areas, centres = areas_and_centres(assignment.numbers, len(number))
     expected = lattice.middles.reshape(-1, 2)
     return pd.DataFrame(
         {
-            "row": row + 1,
-            "column": column + 1,
-            "index": np.arange(cells) + 1,
+            "row": number // columns + 1,
+            "column": number % columns + 1,
+            "index": number + 1,
             "status": assignment.status.ravel(),
-            "centroid-0": np.divide(sums[0], areas, out=np.full(cells, np.nan), where=found),
-            "centroid-1": np.divide(sums[1], areas, out=np.full(cells, np.nan), where=found),
-            "area": pd.array(np.where(found, areas, 0), dtype="Int64"),
+            "centroid-0": centres[:, 0],
+            "centroid-1": centres[:, 1],
+            "area": pd.Series(areas, dtype="Int64").mask(areas == 0),
             "expected-0": expected[:, 0],
             "expected-1": expected[:, 1],
         }
-    ).assign(area=lambda table: table["area"].mask(table["status"] == MISSING))
+    )
 
 
 def _notes(assignment: Assignment, table: pd.DataFrame, shape: tuple[int, ...]) -> list[str]:
@@ -174,9 +169,8 @@ def _notes(assignment: Assignment, table: pd.DataFrame, shape: tuple[int, ...]) 
         empty = np.flatnonzero(missing.all(axis=axis)) + 1
         if len(empty):
             notes.append(f"no mark at all in {word} {', '.join(map(str, empty))}.")
-    outside = ((table["expected-0"] < 0) | (table["expected-0"] > shape[0]) | (table["expected-1"] < 0)) | (
-        table["expected-1"] > shape[1]
-    )
+    expected = table[["expected-0", "expected-1"]].to_numpy()
+    outside = ((expected < 0) | (expected > shape)).any(axis=1)
     if outside.any():
         notes.append(f"cells outside the image: {int(outside.sum())}.")
     return notes

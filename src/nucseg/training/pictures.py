@@ -78,6 +78,6 @@ def view_nuclei(
 
 
 def _middle(image: NDArray, stride: int) -> NDArray:
-    """Take the middle of an image, at most `SIDE` pixels a side, from multiples of the stride on."""
+    """Return the middle of an image, at most `SIDE` pixels a side, from multiples of the stride on."""
     places = [max(0, side - SIDE) // 2 // stride * stride for side in image.shape[:2]]
     return image[tuple(slice(place, place + SIDE) for place in places)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from nucseg.core.errors import DownloadError
 from nucseg.core.files import atomic_file
 from nucseg.datasets.base import Archive, DatasetInfo
-from nucseg.datasets.sources import ArchiveSource
+from nucseg.datasets.sources import ArchiveSource, FolderOrArchive
 from nucseg.datasets.zips import check_archive
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,12 @@ def fetch_archive(info: DatasetInfo, archive: Archive, source: ArchiveSource, fo
             written.write_text(json.dumps({"url": url, "sha256": found}, indent=2) + "\n", encoding="utf-8")
     logger.info("%s: %s, %.1f MiB, sha256 %s", info.name, path, path.stat().st_size / 2**20, found)
     return path
+
+
+def find_or_fetch(info: DatasetInfo, archive: Archive, source: FolderOrArchive, folder: Path) -> Path:
+    """Return the folder where a dataset lies, which is read in place, or fetch its archive; see `fetch_archive`."""
+    place = Path(source.url).expanduser()
+    return place if place.is_dir() else fetch_archive(info, archive, source, folder)
 
 
 def _sha256(path: Path) -> str:

@@ -28,7 +28,7 @@ class ArchiveSource(BaseModel):
 class FolderOrArchive(ArchiveSource):
     """Where a folder, or an archive of it, lies."""
 
-    url: str = Field(min_length=1, description="Path of a folder, or path or URL of a zip archive of it.")
+    url: str = Field(min_length=1, description="Path of a folder, or path or URL of an archive of it.")
 
 
 class LocalFolder(BaseModel):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
-from nucseg.datasets.archives import fetch_archive
+from nucseg.datasets.archives import find_or_fetch
 from nucseg.datasets.base import Archive, DatasetInfo, RawSample
 from nucseg.datasets.points import draw_points
 from nucseg.datasets.sources import FolderOrArchive
@@ -53,9 +53,7 @@ def fetch(source: FolderOrArchive, folder: Path) -> Path:
     Raises:
         DownloadError: It is neither.
     """
-    if Path(source.url).expanduser().is_dir():
-        return Path(source.url).expanduser()
-    return fetch_archive(INFO, ARCHIVE, source, folder)
+    return find_or_fetch(INFO, ARCHIVE, source, folder)
 
 
 def raw_samples(archive: Path) -> Iterator[RawSample]:

@@ -1,5 +1,6 @@
 """The options for predicting many images into files."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
@@ -16,11 +17,16 @@ MEASURED = ("table", "geojson", "geojson_zip", "spatialdata")
 """The formats that hold measurements."""
 
 
-def _known(formats: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(FORMATS)}")
-    return tuple(dict.fromkeys(formats))
+def _formats_among(known: Collection[str]) -> AfterValidator:
+    """Return what checks names of formats, and leaves out a name that is there twice."""
+
+    def checked(formats: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in formats if name not in known]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(known)}")
+        return tuple(dict.fromkeys(formats))
+
+    return AfterValidator(checked)
 
 
 class RunOptions(PredictOptions):
@@ -59,7 +65,7 @@ class BatchOptions(RunOptions):
         None, description="Largest area of a nucleus to keep, in square micrometres, or in pixels such as 900px."
     )
     exclude_border: bool = Field(False, description="Leave out nuclei that touch the border of the image.")
-    formats: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
+    formats: Annotated[tuple[str, ...], _formats_among(FORMATS)] = Field(
         ("labels",),
         min_length=1,
         description=f"Formats of the results, among {', '.join(FORMATS)}.",
@@ -85,19 +91,12 @@ class BatchOptions(RunOptions):
         return link
 
 
-def _known_of_classes(formats: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [name for name in formats if name not in CLASS_FORMATS]
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(CLASS_FORMATS)}")
-    return tuple(dict.fromkeys(formats))
-
-
 class SegmentOptions(RunOptions):
     """How the pixels of images are assigned to classes, and written."""
 
     scale: Scale = Field(1.0, description="Factor by which an image is resized for the network.")
     score_threshold: None = Field(None, exclude=True, description="Not used: a pixel has its most probable class.")
-    formats: Annotated[tuple[str, ...], AfterValidator(_known_of_classes)] = Field(
+    formats: Annotated[tuple[str, ...], _formats_among(CLASS_FORMATS)] = Field(
         ("classes",), min_length=1, description=f"Formats of the results, among {', '.join(CLASS_FORMATS)}."
     )
 

@@ -1,16 +1,15 @@
 """The result of one tile, small enough to be kept, sent between processes and saved for `--resume`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from nucseg.core.files import atomic_file
+from nucseg.core.arrays import opened_arrays, write_arrays
 from nucseg.core.window import Window
 
 
@@ -75,15 +74,7 @@ class TileResult:
         Raises:
             StorageError: It cannot be written.
         """
-        with atomic_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                window=np.array(self.window),
-                lengths=self.lengths,
-                values=self.values,
-                scores=self.scores,
-                cut=self.cut,
-            )
+        write_arrays(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -92,12 +83,9 @@ class TileResult:
         Raises:
             OSError: The file is missing or damaged.
         """
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                window = Window(*data["window"].tolist())
-                return cls(window, data["lengths"], data["values"], data["scores"], data["cut"])
-        except (ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise OSError(f"{path}: damaged ({error})") from error
+        with opened_arrays(path) as data:
+            window = Window(*data["window"].tolist())
+            return cls(window, data["lengths"], data["values"], data["scores"], data["cut"])
 
 
 def tile_result_of(

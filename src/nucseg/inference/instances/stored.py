@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from nucseg.core.files import atomic_file
+from nucseg.core.arrays import opened_arrays, write_arrays
 from nucseg.core.window import Window
 from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.stitched import StitchedLabels
@@ -26,30 +25,29 @@ def save_nuclei(path: Path, nuclei: StitchedLabels, facts: dict[str, Any]) -> No
     """
     parts = nuclei.parts
     neighbours = [nuclei.neighbours(tile) for tile in range(len(parts))]
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            facts=np.array(json.dumps(facts)),
-            shape=np.array(nuclei.shape),
-            windows=np.array([part.window for part in parts]).reshape(-1, 4),
-            runs=np.array([len(part.lengths) for part in parts], np.int64),
-            lengths=_joined([part.lengths for part in parts], np.int32),
-            values=_joined([part.values for part in parts], np.int32),
-            nuclei=np.array([len(part) for part in parts], np.int64),
-            scores=_joined([part.scores for part in parts], np.float32),
-            cut=_joined([part.cut for part in parts], np.bool_),
-            around=np.array([len(each) for each in neighbours], np.int64),
-            neighbours=_joined([np.array(each) for each in neighbours], np.int64),
-        )
+    arrays = {
+        "facts": json.dumps(facts),
+        "shape": nuclei.shape,
+        "windows": np.array([part.window for part in parts]).reshape(-1, 4),
+        "runs": np.array([len(part.lengths) for part in parts], np.int64),
+        "lengths": _joined([part.lengths for part in parts], np.int32),
+        "values": _joined([part.values for part in parts], np.int32),
+        "nuclei": np.array([len(part) for part in parts], np.int64),
+        "scores": _joined([part.scores for part in parts], np.float32),
+        "cut": _joined([part.cut for part in parts], np.bool_),
+        "around": np.array([len(each) for each in neighbours], np.int64),
+        "neighbours": _joined([np.array(each) for each in neighbours], np.int64),
+    }
+    write_arrays(path, arrays, compressed=True)
 
 
 def load_facts(path: Path) -> dict[str, Any] | None:
     """Read the facts that were written with nuclei; None where there is no such file, or a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with opened_arrays(path) as data:
             facts: dict[str, Any] = json.loads(str(data["facts"]))
             return facts
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except OSError:
         return None
 
 
@@ -59,19 +57,15 @@ def load_nuclei(path: Path) -> StitchedLabels:
     Raises:
         OSError: The file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            runs, nuclei, around = (np.cumsum(data[name])[:-1] for name in ("runs", "nuclei", "around"))
-            fields = [np.split(data[name], runs) for name in ("lengths", "values")]
-            fields += [np.split(data[name], nuclei) for name in ("scores", "cut")]
-            parts = [
-                TileResult(Window(*window), *each)
-                for window, *each in zip(data["windows"].tolist(), *fields, strict=True)
-            ]
-            neighbours = [each.tolist() for each in np.split(data["neighbours"], around)]
-            rows, columns = data["shape"].tolist()
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise OSError(f"{path}: damaged ({error})") from error
+    with opened_arrays(path) as data:
+        runs, nuclei, around = (np.cumsum(data[name])[:-1] for name in ("runs", "nuclei", "around"))
+        fields = [np.split(data[name], runs) for name in ("lengths", "values")]
+        fields += [np.split(data[name], nuclei) for name in ("scores", "cut")]
+        parts = [
+            TileResult(Window(*window), *each) for window, *each in zip(data["windows"].tolist(), *fields, strict=True)
+        ]
+        neighbours = [each.tolist() for each in np.split(data["neighbours"], around)]
+        rows, columns = data["shape"].tolist()
     return StitchedLabels((rows, columns), parts, neighbours.__getitem__)
 
 

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucseg.core.files import atomic_file
+from nucseg.core.arrays import opened_arrays, write_arrays
 from nucseg.core.types import ClassPrediction
 from nucseg.core.window import Window
 from nucseg.images.extent import Extent
@@ -73,13 +72,14 @@ class ClassPart:
         Raises:
             StorageError: It cannot be written.
         """
-        with atomic_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                window=np.array(self.window),
-                classes=np.frombuffer(self.classes, np.uint8),
-                probabilities=np.frombuffer(self.probabilities, np.uint8),
-            )
+        write_arrays(
+            path,
+            {
+                "window": self.window,
+                "classes": np.frombuffer(self.classes, np.uint8),
+                "probabilities": np.frombuffer(self.probabilities, np.uint8),
+            },
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -88,12 +88,9 @@ class ClassPart:
         Raises:
             OSError: The file is missing or damaged.
         """
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                part = cls(Window(*data["window"].tolist()), data["classes"].tobytes(), data["probabilities"].tobytes())
+        with opened_arrays(path) as data:
+            part = cls(Window(*data["window"].tolist()), data["classes"].tobytes(), data["probabilities"].tobytes())
             part.class_map()
-        except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-            raise OSError(f"{path}: damaged ({error})") from error
         return part
 
 

@@ -11,10 +11,12 @@ from kedro.pipeline import Pipeline
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
 from nucseg.core.errors import InputError
-from nucseg.hooks import ReadableErrors, RunSummary, ScoreTable
+from nucseg.hooks import ModelNames, ReadableErrors, RunSummary, ScoreTable
 from nucseg.kedro_datasets import ModelDataset
 from nucseg.params import InferenceConfig
 from nucseg.pipeline_registry import register_pipelines
+from nucseg.pipelines import pseudo_labelling
+from nucseg.training.config import NamedModel
 
 SCORES = {"n_true": 24782, "n_pred": 24782, "f1_50": 0.5, "ap_50": 0.5, "ap_mean_50_90": 0.25, "map": 0.5}
 
@@ -113,3 +115,21 @@ def test_two_models_do_not_run_at_the_same_time(describe: Callable) -> None:
     assert describe(pipelines["stardist"], ThreadRunner)
     describe(pipelines["results_visualization"], ThreadRunner)
     describe(pipelines["model_evaluation"], lambda: None)  # `KedroSession.run()`: Kedro's own choice, one after another
+
+
+def test_rounds_replace_no_model(tmp_path: Path) -> None:
+    """Kedro has put the typed parameters, which the node takes as a whole, in the place of plain ones."""
+    pipeline, catalog = pseudo_labelling.create_pipeline(), DataCatalog()
+    catalog["pseudo_labelling.model"] = ModelDataset(filepath=str(tmp_path / "pseudo_labelling"))
+    catalog["mine.model"] = ModelDataset(filepath=str(tmp_path / "mine"))
+    catalog["mine.rounds"] = MemoryDataset("of mine")
+    catalog["parameters"] = MemoryDataset({"pseudo_labelling": NamedModel(name="mine")}, copy_mode="assign")
+    ModelNames().before_pipeline_run(pipeline, catalog)
+    assert catalog["pseudo_labelling.model"]._describe()["filepath"] == tmp_path / "mine"
+    assert catalog.load("pseudo_labelling.rounds") == "of mine"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/config.json").write_text("{}")
+    with pytest.raises(click.ClickException, match="name is 'mine': there is such a model already"):
+        ModelNames().before_pipeline_run(pipeline, catalog)
+    catalog["parameters"] = MemoryDataset({"pseudo_labelling": NamedModel(name="mine", replace=True)})
+    ModelNames().before_pipeline_run(pipeline, catalog)

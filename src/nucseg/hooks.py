@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PSEUDO_LABELLING = "pseudo_labelling"
+"""The section, and in the catalog the model, of the pipeline of this name."""
+
 _OF_TRAINING = ("training_folder", "trained", "mined", "retrained", "section")
 """What is not stored by a model's name: a training that is resumed on another day must find it."""
 
@@ -55,11 +58,11 @@ class ModelNames:
             ClickException: A training would replace a model.
         """
         names = pipeline.datasets()
-        for model in sorted(project_models()):
+        for model in (*sorted(project_models()), _PSEUDO_LABELLING):
             own = sorted(name for name in names if name.startswith(f"{model}.") and not name.startswith("params:"))
             if not own:
                 continue
-            section = catalog.load("parameters")[model]
+            section = dict(catalog.load("parameters")[model])  # typed, where a node takes all of it
             folder = Path(catalog[f"{model}.model"]._describe()["filepath"])
             trained = f"{model}.model" in pipeline.all_outputs()
             name = section.get("name") or (dated_name(model, folder.parent) if trained else model)

@@ -16,10 +16,16 @@ from nucseg.datasets.config import DownloadConfig, PatchesDownload, ProcessingCo
 from nucseg.metrics.instances.config import MetricsConfig
 from nucseg.metrics.patches.config import PatchEvaluationConfig
 from nucseg.metrics.semantic.config import SemanticEvaluationConfig
-from nucseg.models.registry import MODEL_NAME, MODELS, config_class, project_models
+from nucseg.models.registry import MODELS, config_class, project_models
 from nucseg.reporting.config import PatchVisualizationConfig, SemanticVisualizationConfig, VisualizationConfig
 from nucseg.reporting.options import BatchOptions
-from nucseg.training.config import PointSamplingConfig, SamplingConfig, SemanticSamplingConfig, TrainingConfig
+from nucseg.training.config import (
+    NamedModel,
+    PointSamplingConfig,
+    SamplingConfig,
+    SemanticSamplingConfig,
+    TrainingConfig,
+)
 from nucseg.training.pseudo_config import PseudoConfig
 
 
@@ -52,18 +58,11 @@ _SAMPLING: dict[str, type[BaseModel]] = {
 }
 
 
-class ModelParameters(BaseModel, Generic[Architecture, Sampling]):
+class ModelParameters(NamedModel, Generic[Architecture, Sampling]):
     """The section of one model in `model_config.yml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(
-        None,
-        pattern=MODEL_NAME,
-        description="Name of the model that is trained, evaluated and drawn: its folder in `data/06_models`. Without "
-        "one, a training is named after model and date, and without a training it is the shipped model.",
-    )
-    replace: bool = Field(False, description="Whether a training may replace a model of this name.")
     architecture: Architecture = Field(description="The network and its initial weights.")
     sampling: Sampling = Field(description="Which patches it is trained on.")
     training: TrainingConfig = Field(description="How it is trained.")

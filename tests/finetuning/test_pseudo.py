@@ -46,9 +46,8 @@ def outlined(tmp_path, make_sample):
 
 
 def test_two_rounds(outlined, tmp_path):
-    further = unlabelled_samples(
-        [("new", np.random.default_rng(9).integers(0, 255, (40, 40), np.uint8))], tmp_path / "u"
-    )
+    write_image(tmp_path / "more/new.png", np.random.default_rng(9).integers(0, 255, (40, 40), np.uint8))
+    further = unlabelled_samples(tmp_path / "more", tmp_path / "u")
     found = train_in_rounds(
         outlined, further, config(), transforms=(), augmenter=None, folder=tmp_path / "run", name="marks"
     )

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from nucseg.augment.augmenter import Augmenter
 from nucseg.core.errors import InputError
 from nucseg.core.types import VOID, Sample
+from nucseg.datasets.folders import image_files
 from nucseg.datasets.modality import modality_of
 from nucseg.images.io import read_image, read_labels, write_image, write_labels
 from nucseg.images.source import array_source
@@ -145,22 +145,26 @@ def train_in_rounds(
     return Labelled(best, tuple(rounds))
 
 
-def unlabelled_samples(images: Sequence[tuple[str, NDArray]], folder: Path) -> list[Sample]:
-    """Store images of which nothing is outlined as samples.
+def unlabelled_samples(images: Path, folder: Path) -> list[Sample]:
+    """Store the images of a folder, of which nothing is outlined, as samples.
 
     Args:
-        images: Name and pixels of each.
+        images: The folder.
         folder: Where they go.
 
     Returns:
         The samples, of the train split and without class maps.
+
+    Raises:
+        InputError: An image is not readable.
     """
     found = []
-    for name, pixels in images:
-        image = survey(array_source(pixels, name)).canonical(pixels)
-        path = folder / "images" / f"{name}.tif"
+    for each in image_files(images):
+        pixels = read_image(each)
+        image = survey(array_source(pixels, str(each))).canonical(pixels)
+        path = folder / "images" / f"{each.stem}.tif"
         write_image(path, image)
-        found.append(_sample(name, image, path, None))
+        found.append(_sample(each.stem, image, path))
     return found
 
 
@@ -200,9 +204,7 @@ def _known_share(samples: Sequence[Sample]) -> float:
     return float(sum(each.sum() for each in known) / sum(each.size for each in known))
 
 
-def _sample(name: str, image: NDArray, path: Path, label_path: Path | None) -> Sample:
-    channels: Literal[1, 3] = 1 if image.ndim == 2 else 3
-    facts: dict[str, Any] = {"magnification": None, "test_class": None, "n_nuclei": None, "median_diameter_px": None}
+def _sample(name: str, image: NDArray, path: Path) -> Sample:
     return Sample(
         image_id=name,
         dataset=_DATASET,
@@ -210,8 +212,11 @@ def _sample(name: str, image: NDArray, path: Path, label_path: Path | None) -> S
         modality=modality_of(image),
         height=image.shape[0],
         width=image.shape[1],
-        channels=channels,
+        channels=1 if image.ndim == 2 else 3,
+        magnification=None,
+        test_class=None,
+        n_nuclei=None,
+        median_diameter_px=None,
         image_path=path,
-        label_path=label_path,
-        **facts,
+        label_path=None,
     )

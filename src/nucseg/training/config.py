@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nucseg.core.types import Modality, Precision
+from nucseg.models.registry import MODEL_NAME
 
 
 def _ordered(diameters: tuple[float, float]) -> tuple[float, float]:
@@ -89,6 +90,20 @@ class PointSamplingConfig(BaseModel):
     negatives_per_image: int = Field(
         3, ge=1, le=1000, description="Number of negatives per image (its darkest spots) in validation and evaluation."
     )
+
+
+class NamedModel(BaseModel):
+    """The name of a model that is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = Field(
+        None,
+        pattern=MODEL_NAME,
+        description="Name of the model that is trained, evaluated and drawn: its folder in `data/06_models`. Without "
+        "one, a training is named after model and date, and without a training it is the shipped model.",
+    )
+    replace: bool = Field(False, description="Whether a training may replace a model of this name.")
 
 
 class TrainingConfig(BaseModel):

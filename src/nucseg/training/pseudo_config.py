@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from nucseg.models.unet.config import UNetConfig
-from nucseg.training.config import SemanticSamplingConfig, TrainingConfig
+from nucseg.training.config import NamedModel, SemanticSamplingConfig, TrainingConfig
 
 
 class RoundConfig(BaseModel):
@@ -17,10 +17,8 @@ class RoundConfig(BaseModel):
     training: TrainingConfig = Field(description="How it is trained.")
 
 
-class PseudoConfig(BaseModel):
+class PseudoConfig(NamedModel):
     """`pseudo_labelling.yml`: how a model is trained from a few outlined areas."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     images: Path | None = Field(
         None, description="Folder of further images, of which nothing is outlined; null: the outlined ones alone."

@@ -31,15 +31,12 @@ def train_in_rounds(
         The model of the best round, and one row per round.
     """
     from nucseg.augment.augmenter import Augmenter
-    from nucseg.datasets.folders import image_files
     from nucseg.finetuning.pseudo import train_in_rounds as train
     from nucseg.finetuning.pseudo import unlabelled_samples
-    from nucseg.images.io import read_image
 
-    further = [(path.stem, read_image(path)) for path in image_files(config.images)] if config.images else []
     labelled = train(
         samples,
-        unlabelled_samples(further, folder / "unlabelled"),
+        unlabelled_samples(config.images, folder / "unlabelled") if config.images else [],
         config,
         transforms=preprocessing.transforms,
         augmenter=Augmenter.from_dict(augmenter),

@@ -125,7 +125,7 @@ def test_rounds_replace_no_model(tmp_path: Path) -> None:
     catalog["mine.rounds"] = MemoryDataset("of mine")
     catalog["parameters"] = MemoryDataset({"pseudo_labelling": NamedModel(name="mine")}, copy_mode="assign")
     ModelNames().before_pipeline_run(pipeline, catalog)
-    assert catalog["pseudo_labelling.model"]._describe()["filepath"] == tmp_path / "mine"
+    assert Path(catalog["pseudo_labelling.model"]._describe()["filepath"]) == tmp_path / "mine"
     assert catalog.load("pseudo_labelling.rounds") == "of mine"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/config.json").write_text("{}")

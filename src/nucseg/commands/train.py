@@ -1,5 +1,6 @@
 """`nucseg train`: a model of one's own from few images."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import click
 
 from nucseg.core.errors import ConfigError
+from nucseg.core.parent import when_input_ends
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -30,7 +32,16 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the report.  [default: evaluation-NAME]",
 )
-def train(images: Path, labels: Path, name: str | None, start: str, minutes: float | None, output: Path | None) -> None:
+@click.option("--until-input-ends", is_flag=True, hidden=True, help="End when standard input is closed.")
+def train(
+    images: Path,
+    labels: Path,
+    name: str | None,
+    start: str,
+    minutes: float | None,
+    output: Path | None,
+    until_input_ends: bool,
+) -> None:
     """Train a model on with 5 to 500 of your own images, and compare both on images held out.
 
     IMAGES is a folder of images, LABELS a folder of their nuclei, in files of the same names: label images, Fiji's
@@ -40,6 +51,8 @@ def train(images: Path, labels: Path, name: str | None, start: str, minutes: flo
     The same command goes on with a training that was interrupted. Images that cannot be used are named, and the exit
     status is then 1.
     """
+    if until_input_ends:
+        when_input_ends(lambda: os._exit(1))
     from nucseg.batch.evaluate import REPORT, check_report
     from nucseg.finetuning.train import better, fine_tune
     from nucseg.models.registry import MODEL_NAME, dated_name, known_models, models_folder, resolve_model

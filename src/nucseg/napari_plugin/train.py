@@ -107,12 +107,11 @@ def start_training(folder: Path, name: str, start: str, minutes: int, say: Calla
     """
     folders = [str(folder / part) for part in ("images", "labels")]
     options = ["--name", name, "--from", start, "--minutes", str(minutes), "-o", str(folder / f"evaluation-{name}")]
-    program = "from nucseg.cli import main; main()"
     log = _log(folder, name)
 
     def wait() -> None:
         with log.open("w") as output:
-            command = [sys.executable, "-c", program, "train", *folders, *options]
+            command = [sys.executable, "-m", "nucseg", "train", *folders, *options]
             status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
         lines = log.read_text(errors="replace").split("\n")
         verdict = [line for line in lines if line.startswith((f"{name} is ", "Error: "))]

@@ -13,7 +13,7 @@ from typing import Any
 
 from nucseg.serving.settings import Settings
 
-COMMAND = (sys.executable, "-c", "from nucseg.cli import main; main()", "worker", "--until-input-ends")
+COMMAND = (sys.executable, "-m", "nucseg", "worker", "--until-input-ends")
 _PAUSE = 5.0
 _log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 
+from nucseg.core.parent import when_input_ends
 from nucseg.serving.worker.worker import Worker
 
 _GIVE_BACK_SECONDS = 3.0
@@ -46,11 +47,5 @@ def stop_event(*, until_input_ends: bool = False) -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if until_input_ends:
-
-        def wait_for_end() -> None:
-            while os.read(0, 1):  # not sys.stdin: no thread may wait for it when the process ends
-                pass
-            stop.set()
-
-        threading.Thread(target=wait_for_end, name="parent", daemon=True).start()
+        when_input_ends(stop.set)
     return stop

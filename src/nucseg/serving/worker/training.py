@@ -14,7 +14,7 @@ from nucseg.core.errors import InputError
 from nucseg.models.registry import models_folder
 from nucseg.serving.jobs.schema import Job
 
-COMMAND = (sys.executable, "-c", "from nucseg.cli import main; main()", "train")
+COMMAND = (sys.executable, "-m", "nucseg", "train", "--until-input-ends")
 REPORT, SCORES = "report.html", "scores.json"
 """The files of the result."""
 
@@ -50,17 +50,20 @@ def train(
     command += ["--minutes", str(minutes), "-o", str(folder / "report")]
     log, made = folder / "log", models_folder() / name
     is_new = not made.exists()
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
     started = time.monotonic()
-    try:
-        while process.poll() is None:
-            progress(min(0.99, (time.monotonic() - started) / (60 * minutes)))
-            time.sleep(_PAUSE)
-    finally:
-        if process.poll() is None:
+    with (
+        log.open("wb") as file,
+        # It ends with this process, whose end closes the pipe; Ctrl+C in a terminal is the worker's to answer.
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        ) as process,
+    ):
+        try:
+            while process.poll() is None:
+                progress(min(0.99, (time.monotonic() - started) / (60 * minutes)))
+                time.sleep(_PAUSE)
+        finally:
             process.kill()
-            process.wait()
     # Images that were left out also give an exit status of 1.
     if not ((folder / "report" / REPORT).is_file() and (made / "config.json").is_file()):
         if is_new:  # a model without scores, which would be in the way of the next attempt

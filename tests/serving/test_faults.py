@@ -343,7 +343,7 @@ def test_a_database_file_that_is_gone_or_another_one_is_reported(serve, data, tm
     server = serve()
     task = post(server, data).json()["id"]
     file, kept = tmp_path / "tasks.sqlite", tmp_path / "kept"
-    server.service.queue.table._engine.dispose()  # that everything lies in the one file
+    server.service.queue.table._transactions.engine.dispose()  # that everything lies in the one file
     file.rename(kept)
     for suffix in ("-wal", "-shm"):
         Path(f"{file}{suffix}").unlink(missing_ok=True)

@@ -120,7 +120,7 @@ def test_a_heartbeat_keeps_a_long_task(server, make_worker, task, monkeypatch, w
     others, seen = [], []
 
     def lease_until() -> float:
-        with server.service.queue.table._reading() as connection:
+        with server.service.queue.table._transactions.reading() as connection:
             return connection.scalar(select(jobs.c.lease_until))
 
     def wait_for_beats() -> None:

@@ -1,17 +1,16 @@
 """The task table: the authoritative record of what is queued, running and done."""
 
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Engine, and_, delete, func, insert, or_, select, update
 
-from nucseg.serving.errors import BusyError, ReusedKeyError, UnavailableError
-from nucseg.serving.jobs.database import database_errors, now, reading
-from nucseg.serving.jobs.schema import Job, State, checks, jobs, make_tables
+from nucseg.serving.errors import BusyError, ReusedKeyError
+from nucseg.serving.jobs.database import now
+from nucseg.serving.jobs.schema import Job, State, checks, jobs
+from nucseg.serving.jobs.transactions import Transactions, lock
 
 _FORGET_HOURS = 30 * 24
 # After this time, nothing remains of what a killed worker may still have written for a deleted job.
@@ -39,8 +38,7 @@ _columns = [jobs.c[name] for name in Job.__dataclass_fields__]
 class JobTable:
     """All changes of jobs' states, each in one transaction; any number of processes may share the table.
 
-    The table is created with the first transaction, so an unavailable database only delays those that need it. Every
-    method raises `UnavailableError` if the database cannot be used (`NoRoomError`: its disk is full).
+    Every method raises `UnavailableError` if the database cannot be used (`NoRoomError`: its disk is full).
 
     Args:
         engine: From `nucseg.serving.jobs.database.connect`.
@@ -52,14 +50,11 @@ class JobTable:
     def __init__(
         self, engine: Engine, *, max_attempts: int = 3, keep_hours: float = 24, upload_seconds: float = 300
     ) -> None:
-        self._engine = engine
-        self._reader = reading(engine)
+        self._transactions = Transactions(engine)
         self._now = now(engine)
         self._max_attempts = max_attempts
         self._keep = keep_hours * 3600
         self._upload_seconds = upload_seconds
-        self._made = False
-        self._making = threading.Lock()
 
     def check(self) -> None:
         """Write something, to see whether the database can be used.
@@ -67,12 +62,12 @@ class JobTable:
         Raises:
             UnavailableError: It cannot.
         """
-        with self._writing() as connection:
+        with self._transactions.writing() as connection:
             connection.execute(update(checks).values(checked=self._now))
 
     def knows_storage(self, mark: str | None) -> bool:
         """Return whether the jobs' files are in the storage with this mark."""
-        with self._reading() as connection:
+        with self._transactions.reading() as connection:
             return mark is not None and connection.scalar(select(checks.c.storage)) == mark
 
     def settle_storage(self, read: Callable[[], str | None], write: Callable[[str], None]) -> bool:
@@ -85,8 +80,8 @@ class JobTable:
         Returns:
             False if jobs are waiting whose uploads are elsewhere.
         """
-        with self._writing() as connection:
-            _lock(connection, "storage")
+        with self._transactions.writing() as connection:
+            lock(connection, "storage")
             mark, known = read(), connection.scalar(select(checks.c.storage))
             if mark is not None and mark == known:
                 return True
@@ -137,7 +132,7 @@ class JobTable:
             BusyError: The queue is full, or the same request is being accepted right now.
             ReusedKeyError: The key belongs to another request.
         """
-        with self._writing() as connection:
+        with self._transactions.writing() as connection:
             if request is not None and (earlier := self._earlier(connection, request)):
                 return earlier
             waiting = select(func.count()).where(or_(jobs.c.state == "QUEUED", self._uploading()))
@@ -165,7 +160,7 @@ class JobTable:
     def _earlier(self, connection: Connection, request: Request) -> str | None:
         """Return the job that this request created before; forget one whose upload failed."""
         of_key = jobs.c.request_key == request.key
-        _lock(connection, request.key)
+        lock(connection, request.key)
         nothing = or_(
             jobs.c.state.in_(["DELETING", "DELETED", "EXPIRED"]),
             and_(jobs.c.state == "UPLOADING", ~self._uploading()),
@@ -188,7 +183,7 @@ class JobTable:
 
     def get(self, job_id: str) -> Job | None:
         """Return a job's current state, or None; a job without its upload does not exist yet."""
-        with self._reading() as connection:
+        with self._transactions.reading() as connection:
             row = connection.execute(select(*_columns).where(jobs.c.id == job_id, jobs.c.state.not_in(_HIDDEN))).first()
         return Job(**row._mapping) if row else None
 
@@ -200,7 +195,7 @@ class JobTable:
         Returns:
             The job with its lease; None if there is nothing to do.
         """
-        with self._writing() as connection:
+        with self._transactions.writing() as connection:
             left = and_(jobs.c.state == "PROCESSING", jobs.c.lease_until < self._now)
             connection.execute(
                 update(jobs)
@@ -306,13 +301,13 @@ class JobTable:
 
     def old(self) -> list[str]:
         """List the jobs whose results expire; delete their files, then call `expire`."""
-        with self._reading() as connection:
+        with self._transactions.reading() as connection:
             ended = jobs.c.state.in_(["FINISHED", "FAILED"])
             return list(connection.scalars(select(jobs.c.id).where(ended, jobs.c.expires < self._now)))
 
     def left_over(self) -> list[str]:
         """List deleted jobs and abandoned uploads; delete their files, then call `remove`."""
-        with self._reading() as connection:
+        with self._transactions.reading() as connection:
             abandoned = and_(jobs.c.state == "UPLOADING", ~self._uploading())
             buried = and_(jobs.c.state == "DELETED", jobs.c.expires < self._now - _TOMBSTONE_SECONDS)
             which = or_(jobs.c.state == "DELETING", abandoned, buried)
@@ -320,7 +315,7 @@ class JobTable:
 
     def remove(self, job_id: str) -> None:
         """Remove the row of a job."""
-        with self._writing() as connection:
+        with self._transactions.writing() as connection:
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def expire(self, job_id: str) -> None:
@@ -329,13 +324,13 @@ class JobTable:
 
     def forget(self) -> None:
         """Remove jobs that expired long ago."""
-        with self._writing() as connection:
+        with self._transactions.writing() as connection:
             forgotten = and_(jobs.c.state == "EXPIRED", jobs.c.expires < self._now - _FORGET_HOURS * 3600)
             connection.execute(delete(jobs).where(forgotten))
 
     def counts(self) -> dict[str, int]:
         """Count the jobs of each state."""
-        with self._reading() as connection:
+        with self._transactions.reading() as connection:
             rows = connection.execute(
                 select(jobs.c.state, func.count().label("jobs"))
                 .where(jobs.c.state.not_in(["DELETING", "DELETED"]))
@@ -357,45 +352,11 @@ class JobTable:
         }
 
     def _change(self, which: Any, **values: Any) -> bool:
-        with self._writing() as connection:
+        with self._transactions.writing() as connection:
             return bool(connection.execute(update(jobs).where(which).values(values)).rowcount)
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._transaction(self._engine) as connection:
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._transaction(self._reader) as connection:
-            yield connection
-
-    @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        try:
-            with database_errors():
-                if not self._made:
-                    self._make()
-                with engine.begin() as connection:
-                    yield connection
-        except UnavailableError:
-            self._made = False  # it may be another database afterwards
-            raise
-
-    def _make(self) -> None:
-        with self._making:
-            if not self._made:
-                make_tables(self._engine, self._reader)
-                self._made = True
 
 
 _waiting: dict[str, Any] = {"state": "QUEUED", "lease": None, "lease_until": None}
-
-
-def _lock(connection: Connection, name: str) -> None:
-    """Block other transactions that lock the same name, until this one ends; SQLite has one writer at a time."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
 
 
 def _is(job_id: str, state: State) -> Any:

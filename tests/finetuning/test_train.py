@@ -1,6 +1,8 @@
 """The command that trains a model on with one's own images."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -131,3 +133,34 @@ def test_a_time_limit_stops_before_an_epoch_that_would_end_too_late(monkeypatch:
         limit.on_epoch_end(epoch)
         stopped.append(limit.model.stop_training)
     assert stopped == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "minutes, left",
+    [(None, 2.5 + 2 * 5), (4.0, 1.5 + 2 * 4), (1.0, 0 + 2 * 2.5)],
+    ids=["all epochs", "a limit", "a limit below one epoch"],
+)
+def test_the_time_left_is_that_of_all_trainings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, minutes: float | None, left: float
+) -> None:
+    from types import SimpleNamespace
+
+    from nucseg.training import callbacks
+
+    now = [0.0]
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    caplog.set_level("INFO")
+    log = callbacks.EpochLog(TrainingConfig(epochs=2, steps_per_epoch=10, minutes=minutes), following=2)
+    log.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=1e-4)))
+    log.on_train_begin()
+    log.on_epoch_begin(0)
+    log.on_test_begin()
+    now[0] = 150.0
+    log.on_epoch_end(0, {"loss": 1.0, "val_loss": 1.0})
+    assert f"at most {left:.0f} min left." in caplog.text
+
+
+def test_a_training_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nucseg", "train", str(tmp_path), str(tmp_path), "--until-input-ends"]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (1, b"")

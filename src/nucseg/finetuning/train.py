@@ -76,21 +76,22 @@ def fine_tune(
         groups, known = group_images(paired.facts), as_seen(paired.samples, Path(temporary) / "seen")
         assignments = choose_splits(known, groups)
         several = len(assignments) > 1
-        share = None if minutes is None else minutes / (len(assignments) + several)
+        count = len(assignments) + several
+        share = None if minutes is None else minutes / count
         tested: list[Sample] = []
         before: dict[str, instances.Prediction] = {}
         after: dict[str, instances.Prediction] = {}
         for number, assignment in enumerate(assignments, start=1):
             if several:
-                logger.info("Training %d of %d, with other images held out.", number, len(assignments) + 1)
+                logger.info("Training %d of %d, with other images held out.", number, count)
             work = folder.with_name(".training") / f"{folder.name}-{number}"
-            bundle = _trained(base, start, assignment, work, folder.name, share)
+            bundle = _trained(base, start, assignment, work, folder.name, share, count - number)
             held_out = [images_of[sample.key] for sample in assignment if sample.split == "test"]
             tested += held_out
             before |= predictions_of(base, held_out)
             after |= predictions_of(bundle, held_out)
         if several:
-            logger.info("Training %d of %d, on all images.", len(assignments) + 1, len(assignments) + 1)
+            logger.info("Training %d of %d, on all images.", count, count)
             work = folder.with_name(".training") / folder.name
             bundle = _trained(base, start, without_test(known, groups), work, folder.name, share)
         bundle.save(folder)
@@ -103,7 +104,13 @@ def fine_tune(
 
 
 def _trained(
-    base: ModelBundle, start: Path, samples: Sequence[Sample], work: Path, name: str, minutes: float | None
+    base: ModelBundle,
+    start: Path,
+    samples: Sequence[Sample],
+    work: Path,
+    name: str,
+    minutes: float | None,
+    following: int = 0,
 ) -> ModelBundle:
     """Train a copy of a model on the splits train and val."""
     run = base.run.parameters
@@ -138,6 +145,7 @@ def _trained(
         folder=work,
         name=name,
         parameters=architecture,
+        following=following,
     )
     # The path is of this machine only.
     recorded = bundle.run.parameters.model_copy(update={"model": {**architecture, "pretrained": start.name}})

@@ -13,12 +13,13 @@ from nucseg.training.config import TrainingConfig
 logger = logging.getLogger(__name__)
 
 
-def make_callbacks(config: TrainingConfig, tensorboard: Path) -> list[keras.callbacks.Callback]:
+def make_callbacks(config: TrainingConfig, tensorboard: Path, following: int = 0) -> list[keras.callbacks.Callback]:
     """Create the callbacks of a training run, without its checkpoint.
 
     Args:
         config: The schedule and the stopping rule.
         tensorboard: Folder of the event files.
+        following: Number of trainings like this one that follow it, for the time left.
     """
     callbacks: list[keras.callbacks.Callback] = [
         # Without a patience it never stops, but still keeps the best weights.
@@ -26,7 +27,7 @@ def make_callbacks(config: TrainingConfig, tensorboard: Path) -> list[keras.call
             patience=config.early_stopping_patience or config.epochs + 1, restore_best_weights=True
         ),
         keras.callbacks.TensorBoard(str(tensorboard), write_graph=False),
-        EpochLog(config),
+        EpochLog(config, following),
     ]
     if config.minutes is not None:
         callbacks.append(TimeLimit(60 * config.minutes))
@@ -66,18 +67,27 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Log one line per epoch: losses, learning rate, time per step, maximum time left."""
+    """Log one line per epoch: losses, learning rate, time per step, maximum time left.
 
-    def __init__(self, config: TrainingConfig) -> None:
+    Args:
+        config: The schedule.
+        following: Number of trainings like this one that follow it.
+    """
+
+    def __init__(self, config: TrainingConfig, following: int = 0) -> None:
         super().__init__()
         self._config = config
+        self._following = following
         self._begin = 0.0
         self._trained = 0.0
         self._started = 0.0
 
-    def _minutes_left(self, now: float) -> float:
-        limit = self._config.minutes
-        return math.inf if limit is None else max(0.0, limit - (now - self._started) / 60)
+    def _minutes_left(self, epoch: int, now: float) -> float:
+        """Return the minutes of the epochs after this one, and of those of the trainings that follow, at most."""
+        each = (now - self._begin) / 60  # of an epoch, of which each training does one whatever the limit
+        limit = math.inf if self._config.minutes is None else self._config.minutes
+        own = min(each * (self._config.epochs - epoch - 1), max(0.0, limit - (now - self._started) / 60))
+        return own + self._following * min(each * self._config.epochs, max(each, limit))
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Start the clock of the whole training."""
@@ -103,5 +113,5 @@ class EpochLog(keras.callbacks.Callback):
             logs["val_loss"],
             float(self.model.optimizer.learning_rate),
             1000 * (self._trained - self._begin) / self._config.steps_per_epoch,
-            min((now - self._begin) * (self._config.epochs - epoch - 1) / 60, self._minutes_left(now)),
+            self._minutes_left(epoch, now),
         )

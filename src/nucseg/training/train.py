@@ -91,6 +91,7 @@ def train(
     folder: Path,
     name: str,
     parameters: Mapping[str, Any],
+    following: int = 0,
 ) -> ModelBundle:
     """Fit a model on the train split and keep the weights that were best on the val split.
 
@@ -110,6 +111,7 @@ def train(
         name: Name of the bundle.
         parameters: The model's configuration (architecture, initial weights), as JSON types; part of the identity of a
             training, and of its record.
+        following: Number of trainings like this one that follow it, for the time left that is logged.
 
     Returns:
         The bundle, with unchanged thresholds (see `tune_thresholds`) and the run's record.
@@ -138,7 +140,7 @@ def train(
     first_weights = model.keras_model.get_weights() if parameters.get("pretrained") else []
     parent_run = load_parent_run(parameters.get("pretrained"))
     identity = _identity(settings, digest, first_weights)
-    callbacks = make_callbacks(config, folder / "tensorboard" / identity)
+    callbacks = make_callbacks(config, folder / "tensorboard" / identity, following)
     checkpoint = Checkpoint(folder / "checkpoints" / f"{identity}.npz", callbacks)
     checkpoint.load_history()
 

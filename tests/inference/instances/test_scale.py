@@ -17,7 +17,7 @@ class Nearsighted:
         self.looked = []
 
     def scale(self):
-        return estimate_scale(self.find, min(min(window.shape) for window in self.windows))
+        return estimate_scale(self.find, min(min(window.shape) for window in self.windows), self.find)
 
     def find(self, scale):
         self.looked.append(scale)
@@ -48,10 +48,19 @@ def discs(diameter, side=512, spacing=1.6):
 
 
 @pytest.mark.parametrize(
-    "diameter, scale", [(8, 1), (20, 1), (56, 1), (68, 0.5), (100, 0.5), (150, 0.25), (400, 0.125)]
+    "diameter, scale", [(6, 3), (9, 2), (12, 1), (20, 1), (56, 1), (68, 0.5), (100, 0.5), (150, 0.25), (400, 0.125)]
 )
 def test_the_largest_scale_that_makes_them_small_enough(diameter, scale):
     assert Nearsighted([discs(diameter, 1024)]).scale() == scale
+
+
+def test_small_nuclei_that_are_lost_when_enlarged_stay_as_they_are():
+    class Lost(Nearsighted):
+        def find(self, scale):
+            found = super().find(scale)
+            return found if scale <= 1 else [Instances.none(each.labels.shape) for each in found]
+
+    assert Lost([discs(6)]).scale() == 1
 
 
 def test_debris_beside_nuclei_that_are_too_large_does_not_decide():

@@ -1,8 +1,11 @@
 """Trial predictions at several scales, to find the one at which a model should see an image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.images.geometry import resize_image, scaled_shape
@@ -10,6 +13,8 @@ from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource, sample_windows
 from nucseg.inference.instances.scale import estimate_scale
 from nucseg.models.protocols import InstanceSegmenter
+
+_CROP = 512  # pixels a side of what is enlarged for a look
 
 
 class ScaleLook:
@@ -35,20 +40,36 @@ class ScaleLook:
 
     def scale(self) -> float:
         """Return the scale to predict the image at; see `estimate_scale`."""
-        return estimate_scale(self._found, min(min(part.shape[:2]) for part in self._parts))
+        side = min(min(part.shape[:2]) for part in self._parts)
+        return estimate_scale(self._found, side, self._found_in_crops)
 
     def proposals_of_all(self, scale: float) -> Mapping[int, Any]:
         """Return the proposals for the whole image at a scale, as those of tile 0; empty if only parts were seen."""
-        return {0: self._propose(scale)[0]} if self._is_whole else {}
+        return {0: self._propose(scale)[0]} if self._is_whole and scale <= 1 else {}
 
     def _proposals(self, scale: float) -> list[Any]:
-        resized = [resize_image(part, scaled_shape(part.shape, scale)) for part in self._parts]
+        return self._propose_in(self._parts, scale)
+
+    def _propose_in(self, parts: Sequence[NDArray[np.float32]], scale: float) -> list[Any]:
+        resized = [resize_image(part, scaled_shape(part.shape, scale)) for part in parts]
         return self._model.propose(resized, {**self._model.thresholds, "score": self._lowest})
 
     def _found(self, scale: float) -> list[Instances]:
+        return self._decoded(self._propose(scale), self._parts, scale)
+
+    def _found_in_crops(self, scale: float) -> list[Instances]:
+        """Return what is found in the middle of each part, which may be enlarged without much memory."""
+        crops = [_middle(part) for part in self._parts]
+        return self._decoded(self._propose_in(crops, scale), crops, scale)
+
+    def _decoded(self, proposals: Sequence[Any], parts: Sequence[NDArray[np.float32]], scale: float) -> list[Instances]:
         thresholds = self._model.thresholds
-        shapes = [scaled_shape(part.shape, scale) for part in self._parts]
         return [
-            self._model.decode(proposals, shape, thresholds).above(thresholds["score"])
-            for proposals, shape in zip(self._propose(scale), shapes, strict=True)
+            self._model.decode(each, scaled_shape(part.shape, scale), thresholds).above(thresholds["score"])
+            for each, part in zip(proposals, parts, strict=True)
         ]
+
+
+def _middle(part: NDArray[np.float32]) -> NDArray[np.float32]:
+    top, left = (max((side - _CROP) // 2, 0) for side in part.shape[:2])
+    return part[top : top + _CROP, left : left + _CROP]

@@ -14,7 +14,7 @@ from typing import Any
 from nucseg.core.files import atomic_file
 from nucseg.models.registry import project_models
 from nucseg.reporting.charts import training_figure
-from nucseg.reporting.tables import format_score, metric_rows
+from nucseg.reporting.tables import format_score, format_with_interval, is_end, metric_rows
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs/results"
@@ -40,8 +40,11 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         "| | averaged | " + " | ".join(f"{model}<br>{group}" for model, group in columns) + " |",
         "|---|---|" + "---:|" * len(columns),
     ]
-    for key, metric in metric_rows(list(results.values())).items():
-        scores = " | ".join(format_score(column[key]) for column in columns.values())
+    rows = metric_rows(list(results.values()))
+    for key, metric in rows.items():
+        if is_end(key, rows):
+            continue
+        scores = " | ".join(format_with_interval(column, key) for column in columns.values())
         lines.append(f"| {metric.label} (`{key}`) | {metric.averaging} | {scores} |")
     return "\n".join(lines) + "\n"
 
@@ -59,9 +62,7 @@ def patches_table(metrics: dict[str, Any]) -> str:
     ]
     for name, group in {**metrics["by"]["test_class"], "all": metrics["overall"]}.items():
         found = {key: format_score(value) for key, value in group.items()}
-        intervals = [
-            f"{found[key]} ({found[f'{key}_low']} to {found[f'{key}_high']})" for key in ("f1", "average_precision")
-        ]
+        intervals = [format_with_interval(group, key) for key in ("f1", "average_precision")]
         cells = [name, found["n_cases"], found["n_patches"], f"{100 * group['prevalence']:.1f} %", intervals[0]]
         cells += [found["precision"], found["recall"], intervals[1]]
         cells += [found[key] for key in ("roc_auc", "balanced_accuracy", "calibration_error")]
@@ -82,10 +83,7 @@ def pixels_table(results: dict[str, dict[str, Any]]) -> str:
     for model, metrics in results.items():
         for name, scores in [*sorted(metrics["by"]["modality"].items()), ("all", metrics["overall"])]:
             cells = [f"`{model}`", name, str(scores["n_images"])]
-            cells += [
-                f"{scores[key]:.3f} ({scores[f'{key}_low']:.3f} to {scores[f'{key}_high']:.3f})"
-                for key in ("mean_iou", "mean_dice")
-            ]
+            cells += [format_with_interval(scores, key) for key in ("mean_iou", "mean_dice")]
             cells += [f"{scores[key]:.3f}" for key in ("pixel_accuracy", "boundary_f1")]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

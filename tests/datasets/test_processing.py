@@ -105,7 +105,7 @@ def test_without_label_images_their_facts_are_empty(monkeypatch: pytest.MonkeyPa
     write_manifest(path, assign_splits(found.converted, CONFIG))
 
     assert set(found.labels) == {key for key in found.images if key.startswith("demo/")}
-    assert "patch,patches,train,histology,,,20,30,1,,,images/patches/patch.tif,\n" in path.read_text()
+    assert "patch,patches,train,histology,,,20,30,1,,,images/patches/patch.tif,,other\n" in path.read_text()
     labelled, *_, bare = read_manifest(path)
     assert labelled.label_file() == tmp_path / "labels/demo/bottom_left.tif"
     assert (bare.n_nuclei, bare.median_diameter_px, bare.label_path) == (None, None, None)
@@ -185,9 +185,10 @@ def test_splits_survive_the_way_through_a_csv(bbbc038_zip: Path, s_bsst265_zip: 
     manifest = assign_splits(pd.read_csv(tmp_path / "converted.csv"), CONFIG)
 
     pd.testing.assert_frame_equal(manifest, assign_splits(converted, CONFIG), check_dtype=False)
-    assert list(manifest.columns) == COLUMNS
+    assert list(manifest.columns) == [*COLUMNS, "case"]
     samples = {sample.key: sample for sample in samples_from_frame(manifest, tmp_path / "samples.csv")}
     assert samples["s_bsst265/Ganglioneuroblastoma_4"].split == "test"
+    assert {sample.case for sample in samples.values()} == {None, "Ganglioneuroblastoma_0"}  # near-duplicates
     assert {samples[f"s_bsst265/{name}"].split for name in ("Ganglioneuroblastoma_0", "normal_0")} <= {"train", "val"}
     assert [samples[f"demo/{name}"].split for name in ("top_left", "top_right", "bottom_left", "bottom_right")] == [
         *("train", "train", "val", "test")

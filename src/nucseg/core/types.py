@@ -17,6 +17,8 @@ Modality = Literal["fluorescence", "histology", "brightfield"]
 Precision = Literal["auto", "float32", "bfloat16"]
 """What networks may be asked to compute in; `auto` is bfloat16 where the processor has it and there is no GPU."""
 
+_SIZES = (16, 32)  # pixels: limits of the classes of diameters
+
 VOID = 255
 """The class, in a class map, of pixels that nobody annotated; they count in no loss and no metric."""
 
@@ -118,7 +120,7 @@ class Sample:
         median_diameter_px: Median over the nuclei of the diameter of the circle of equal area, or None without nuclei.
         image_path: The canonical image (TIFF, uint8 or uint16).
         label_path: The canonical label image (TIFF, uint16 or uint32), or None if the truth is not a label image.
-        case: Patient or slide that several samples share, or None.
+        case: Patient, slide or field of view (near-duplicates) that several samples share, or None.
     """
 
     image_id: str
@@ -135,6 +137,16 @@ class Sample:
     image_path: Path
     label_path: Path | None
     case: str | None = None
+
+    @property
+    def size(self) -> str | None:
+        """The class of the median diameter of its nuclei, such as `16-32 px`; None without nuclei."""
+        if self.median_diameter_px is None:
+            return None
+        smaller, larger = _SIZES
+        if self.median_diameter_px < smaller:
+            return f"0-{smaller} px"
+        return f"{smaller}-{larger} px" if self.median_diameter_px < larger else f"{larger} px or more"
 
     @property
     def key(self) -> str:

@@ -105,8 +105,8 @@ def convert_datasets(
 def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataFrame:
     """Create the manifest: a sample's split is the one its dataset names, otherwise the hash of its id chooses it.
 
-    Near-duplicates stay together: the smallest id of a group decides for the whole group. Official splits stay as they
-    are, so groups are formed only among samples that may belong to the same splits.
+    Near-duplicates stay together: the smallest id of a group decides for the whole group, and is its `case`. Official
+    splits stay as they are, so groups are formed only among samples that may belong to the same splits.
 
     Args:
         converted: Columns `CONVERTED_COLUMNS`.
@@ -123,10 +123,15 @@ def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataF
             "No sample could be converted; rejected.csv lists the reasons. Check the archives and fetch them again."
         )
     rows = converted.reindex(columns=CONVERTED_COLUMNS)  # a file of an earlier version lacks the last ones
-    rows = rows.astype({"image_id": str, "n_nuclei": "Int64"}).sort_values(["dataset", "image_id"], ignore_index=True)
+    rows = rows.astype({"image_id": str, "n_nuclei": "Int64", "case": object}).sort_values(
+        ["dataset", "image_id"], ignore_index=True
+    )
     rows["split"] = ""
     for (_, splits), alike in rows.groupby(["dataset", "splits"]):
-        rows.loc[alike.index, "split"] = _splits(alike, str(splits).split(), config.split)
+        groups = near_duplicate_groups(alike) if config.split.group_near_duplicates else alike["image_id"]
+        rows.loc[alike.index, "split"] = _splits(alike, groups, str(splits).split(), config.split)
+        if alike["case"].isna().all():
+            rows.loc[alike.index, "case"] = groups.where(groups.duplicated(keep=False))
     _log_splits(rows)
     return rows[[*COLUMNS, *OPTIONAL]] if rows["case"].notna().any() else rows[COLUMNS]
 
@@ -221,7 +226,7 @@ def _chunk(
     )
 
 
-def _splits(rows: pd.DataFrame, allowed: list[str], config: SplitConfig) -> list[str]:
+def _splits(rows: pd.DataFrame, groups: pd.Series, allowed: list[str], config: SplitConfig) -> list[str]:
     fractions = {split: share for split, share in config.fractions.items() if split in allowed}
     if len(allowed) == 1:
         return allowed * len(rows)
@@ -231,15 +236,14 @@ def _splits(rows: pd.DataFrame, allowed: list[str], config: SplitConfig) -> list
         )
     if rows["case"].notna().any():
         return split_cases(list(rows["case"]), list(rows["stratum"].fillna("")), config.salt, fractions)
-    deciders = near_duplicate_groups(rows) if config.group_near_duplicates else rows["image_id"]
-    sizes = deciders.value_counts()
+    sizes = groups.value_counts()
     logger.info(
         "%s: %d samples in %d groups of near-duplicates",
         rows["dataset"].iloc[0],
         sizes[sizes > 1].sum(),
         (sizes > 1).sum(),
     )
-    return [split_of(decider, config.salt, fractions) for decider in deciders]
+    return [split_of(group, config.salt, fractions) for group in groups]
 
 
 def _log_counts(datasets: list[str], converted: list[dict[str, Any]], rejected: list[dict[str, str]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from nucseg.core.types import Sample
 from nucseg.metrics.table import Metric
 
-GROUPINGS = ("dataset", "modality", "test_class")
+GROUPINGS = ("dataset", "modality", "size", "test_class")
 """The keys of `by` in `metrics.json`, in the order of the report; each is an attribute of `Sample`."""
 
 

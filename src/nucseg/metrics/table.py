@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Averaging = Literal["count", "pooled", "per image"]
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -19,5 +21,5 @@ class Metric:
     key: str
     label: str
     short: str
-    averaging: Literal["count", "pooled", "per image"]
+    averaging: Averaging
     definition: str

@@ -24,7 +24,9 @@ from nucseg.reporting.selection import Choice, image_keys
 from nucseg.reporting.tables import (
     ap_threshold,
     format_score,
+    format_with_interval,
     group_table,
+    is_end,
     leak_warning,
     metric_rows,
 )
@@ -108,7 +110,10 @@ def _is_detail(key: str) -> bool:
 def _score_rows(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Create the overall table: one row per metric, one value per model; the highest score of several is marked."""
     rows = []
-    for key, metric in metric_rows(metrics).items():
+    known_rows = metric_rows(metrics)
+    for key, metric in known_rows.items():
+        if is_end(key, known_rows):
+            continue
         values = [model["overall"].get(key) for model in metrics]
         known = [value for value in values if value is not None]
         compare = metric.averaging != "count" and len(known) > 1
@@ -118,7 +123,10 @@ def _score_rows(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "label": metric.label,
                 "averaging": metric.averaging,
                 "definition": metric.definition,
-                "values": [(format_score(value), compare and value == max(known)) for value in values],
+                "values": [
+                    (format_with_interval(model["overall"], key), compare and value == max(known))
+                    for model, value in zip(metrics, values, strict=True)
+                ],
             }
         )
     return rows
@@ -138,7 +146,7 @@ def _group_rows(metrics: Sequence[Mapping[str, Any]], by: str, page: Page) -> di
                 "group": row["group"],
                 "first": number == 0 or row["group"] != table["group"][number - 1],
                 "model": row["model"],
-                "values": [format_score(row[key]) for key in keys],
+                "values": [format_with_interval(row, key) for key in keys],
             }
             for number, row in enumerate(table.to_dict("records"))
         ],

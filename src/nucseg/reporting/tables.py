@@ -15,6 +15,9 @@ COUNTS = ("n_images", "n_true", "n_pred")
 KEY_SCORES = ("f1_50", "precision_50", "recall_50", "ap_50", "ap_mean_50_90", "dsb2018_score", "map", "aji", "pq")
 """What a table with one row per group shows; a metric that was not computed is left out."""
 
+ENDS = ("low", "high")
+"""Endings of the keys of an interval."""
+
 _CONSOLE = (
     *("n_true", "n_pred", "f1_50", "ap_50", "ap_mean_50_90", "map", "aji", "pq"),
     *("prevalence", "f1", "precision", "recall", "average_precision", "roc_auc"),
@@ -48,12 +51,25 @@ def format_score(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
 
 
+def format_with_interval(scores: Mapping[Any, Any], key: str) -> str:
+    """Format a score of a group with its 95 % interval, where it has one: `0.861 (0.832 to 0.885)`."""
+    low, high = (format_score(scores.get(f"{key}_{end}")) for end in ENDS)
+    value = format_score(scores.get(key))
+    return value if "-" in (low, high) else f"{value} ({low} to {high})"
+
+
+def is_end(key: str, scores: Mapping[str, Any]) -> bool:
+    """Return whether a key is an end of the interval of another one, beside which it is shown."""
+    score, _, end = key.rpartition("_")
+    return end in ENDS and score in scores
+
+
 def group_table(metrics: Sequence[Mapping[str, Any]], by: str) -> pd.DataFrame:
     """Create the table of scores of several models, one row per group and model.
 
     Args:
         metrics: `metrics.json` of each model.
-        by: `overall`, or one of `dataset`, `modality`, `test_class`.
+        by: `overall`, or one of `dataset`, `modality`, `size` (of the images' nuclei), `test_class`.
 
     Returns:
         Columns `group`, `model`, then every key of the groups in the order of `metrics.json`; undefined scores are NaN.

@@ -1,6 +1,7 @@
 import json
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,22 +148,24 @@ def test_groups():
     evaluator.update(sample("2", "s_bsst265", "fluorescence", "GNB-I"), NUCLEUS, nothing, 0.5)
     evaluator.update(sample("2", "bbbc038", "histology"), NUCLEUS, nothing, 0.5)  # an id is unique within its dataset
     result = evaluator.result()
-    assert list(result) == ["model", "n_images", "overall", "by", "metrics"]
+    assert list(result) == ["model", "n_images", "overall", "by", "metrics", "recall_by_diameter"]
     assert (result["model"], result["n_images"]) == ("stardist", 3)
     recalls = {by: {name: g["recall_50"] for name, g in groups.items()} for by, groups in result["by"].items()}
     assert recalls == {
         "dataset": {"bbbc038": 0, "s_bsst265": 0.5},
         "modality": {"fluorescence": 0.5, "histology": 0},
+        "size": {"0-16 px": pytest.approx(1 / 3)},
         "test_class": {"GNB-I": 0, "TS": 1},
     }
-    assert result["by"]["test_class"]["TS"].keys() == result["overall"].keys()
+    of_one = {key for key in result["overall"] if not key.endswith(("_low", "_high"))}
+    assert result["by"]["test_class"]["TS"].keys() == of_one  # no interval of one image
     assert [row["key"] for row in result["metrics"]] == list(result["overall"])
     assert result["overall"]["map"] == pytest.approx(34 / 101)  # recall 1/3 at precision 1
 
 
 def test_before_the_first_image():
     result = Evaluator("stardist").result()
-    assert result["by"] == {"dataset": {}, "modality": {}, "test_class": {}}
+    assert result["by"] == {"dataset": {}, "modality": {}, "size": {}, "test_class": {}}
     assert result["overall"].pop("n_images") == result["overall"].pop("n_true") == result["overall"].pop("n_pred") == 0
     assert set(result["overall"].values()) == {None}
 
@@ -231,3 +234,51 @@ def test_an_image_counts_once():
     evaluator.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
     with pytest.raises(InputError, match="bbbc038/a: already evaluated"):
         evaluator.update(sample(), NUCLEUS, instances(NUCLEUS), 0.5)
+
+
+def test_headline_scores_have_intervals_over_cases():
+    evaluator = Evaluator("stardist", MetricsConfig(bootstrap=400))
+    truth = grid(2, 2)
+    found = {"a": truth, "b": truth * (truth > 2), "c": truth * (truth > 3), "d": truth}
+    for name, kept in found.items():
+        labels = np.unique(kept, return_inverse=True)[1].reshape(truth.shape)
+        case = "bc" if name in "bc" else None
+        evaluator.update(replace(sample(name), case=case), truth, instances(labels), 0.5)
+    overall = evaluator.result()["overall"]
+    assert overall["f1_50"] == pytest.approx(2 * 11 / 27)
+    for key in ("f1_50", "ap_50", "ap_mean_50_90", "dsb2018_score"):
+        assert overall[f"{key}_low"] < overall[key] < overall[f"{key}_high"] == 1
+    # The worst resample that counts is three times the case of b and c: 3 of 8 nuclei.
+    assert overall["ap_50_low"] == pytest.approx(3 / 8)
+    assert overall["f1_50_low"] == pytest.approx(2 * 3 / (8 + 3))
+    named = [row["key"] for row in evaluator.result()["metrics"]]
+    assert named == list(overall)
+
+
+def test_intervals_are_those_of_a_second_implementation():
+    from scipy.stats import bootstrap
+
+    evaluator = Evaluator("stardist", MetricsConfig(bootstrap=4000))
+    for part in random_part(40, 3):
+        evaluator.update(*part, score_threshold=0.5)
+    scores = np.array([row["dsb2018_score"] for row in evaluator.per_image])
+    overall = evaluator.result()["overall"]
+    expected = bootstrap((scores,), np.mean, n_resamples=4000, method="percentile", rng=1).confidence_interval
+    assert overall["dsb2018_score_low"] == pytest.approx(expected.low, abs=0.01)
+    assert overall["dsb2018_score_high"] == pytest.approx(expected.high, abs=0.01)
+
+
+def test_recall_by_diameter_is_that_of_the_sizes():
+    truth = np.zeros((100, 100), np.int32)
+    truth[:6, :6], truth[20:30, 20:30], truth[50:60, 50:60], truth[:80, 85:] = (
+        1,
+        2,
+        3,
+        4,
+    )  # 6.8, 11.3, 11.3, 39.1
+    evaluator = Evaluator("stardist")
+    evaluator.update(sample(), truth, instances(np.array([0, 0, 1, 0, 2])[truth]), 0.5)
+    rows = evaluator.result()["recall_by_diameter"]
+    found = {(row["from"], row["to"]): (row["n_true"], row["recall_50"]) for row in rows if row["n_true"]}
+    assert found == {(0, 8): (1, 0), (8, 12): (2, 0.5), (32, 48): (1, 1)}
+    assert rows[-1] == {"from": 64, "to": None, "n_true": 0, "recall_50": None}

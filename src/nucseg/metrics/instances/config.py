@@ -32,6 +32,8 @@ class MetricsConfig(BaseModel):
         "thresholds keep those of their definition.",
     )
 
+    bootstrap: int = Field(1000, ge=0, le=100_000, description="Resamples of the cases for the intervals; 0: none.")
+
     @field_validator("metrics", mode="before")
     @classmethod
     def _metric_names(cls, value: Any) -> Any:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from nucseg.metrics.instances.matching import THRESHOLDS, match
 from nucseg.metrics.instances.overlap import Overlaps
 
+DIAMETERS = (0.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, np.inf)
+"""Pixels: limits of the classes by which recall is counted."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -24,6 +27,8 @@ class Counts:
         true_area: Pixels of all true nuclei.
         pred_area: Pixels of all predicted nuclei.
         common_area: Pixels that belong to any true and any predicted nucleus.
+        true_by_diameter: `(D,)` int64, true nuclei between each two of `DIAMETERS`.
+        found_by_diameter: `(D,)` int64, those of them that are matched at 0.50.
     """
 
     n_true: int
@@ -35,6 +40,8 @@ class Counts:
     true_area: int
     pred_area: int
     common_area: int
+    true_by_diameter: NDArray[np.int64]
+    found_by_diameter: NDArray[np.int64]
 
 
 def count(found: Overlaps) -> Counts:
@@ -48,6 +55,7 @@ def count(found: Overlaps) -> Counts:
     """
     matches = match(found)
     intersection, union = _aggregated_jaccard(found)
+    diameters = 2 * np.sqrt(found.true_areas / np.pi)  # of the circles of equal area
     return Counts(
         n_true=len(found.true_labels),
         n_pred=len(found.pred_labels),
@@ -58,6 +66,8 @@ def count(found: Overlaps) -> Counts:
         true_area=int(found.true_areas.sum()),
         pred_area=int(found.pred_areas.sum()),
         common_area=int(found.intersection.sum()),
+        true_by_diameter=np.histogram(diameters, DIAMETERS)[0],
+        found_by_diameter=np.histogram(diameters[matches.true_index], DIAMETERS)[0],
     )
 
 
@@ -70,7 +80,8 @@ def pool(images: Iterable[Counts]) -> Counts:
     Returns:
         Their sum, in which every nucleus has the same weight.
     """
-    total = Counts(0, 0, np.zeros(len(THRESHOLDS), np.int64), 0.0, 0, 0, 0, 0, 0)
+    by_diameter = np.zeros(len(DIAMETERS) - 1, np.int64)
+    total = Counts(0, 0, np.zeros(len(THRESHOLDS), np.int64), 0.0, 0, 0, 0, 0, 0, by_diameter, by_diameter)
     for image in images:
         sums = (ours + theirs for ours, theirs in zip(vars(total).values(), vars(image).values(), strict=True))
         total = Counts(*sums)

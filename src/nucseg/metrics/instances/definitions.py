@@ -2,6 +2,7 @@
 
 from nucseg.metrics.instances.matching import THRESHOLDS
 from nucseg.metrics.instances.scores import ap_key
+from nucseg.metrics.intervals import interval_metrics
 from nucseg.metrics.table import Metric
 
 _AP = (
@@ -117,3 +118,13 @@ METRICS: tuple[Metric, ...] = (
         "nucleus, divided by the pixels in true plus the pixels in predicted nuclei.",
     ),
 )
+
+HEADLINE = ("f1_50", "ap_50", "ap_mean_50_90", "dsb2018_score")
+"""The scores that come with an interval."""
+
+INTERVALS = {
+    row.key: interval_metrics(row.key, row.label, row.short, row.averaging, row.label)
+    for row in METRICS
+    if row.key in HEADLINE
+}
+"""Key of a score -> the rows of the ends of its interval."""

@@ -12,11 +12,12 @@ from nucseg.core.types import Instances, Sample
 from nucseg.metrics.groups import metrics_record
 from nucseg.metrics.instances.coco_ap import coco_average_precision, matched_ious
 from nucseg.metrics.instances.config import MetricsConfig
-from nucseg.metrics.instances.counts import Counts, count, pool
-from nucseg.metrics.instances.definitions import METRICS
+from nucseg.metrics.instances.counts import DIAMETERS, Counts, count, pool
+from nucseg.metrics.instances.definitions import INTERVALS, METRICS
 from nucseg.metrics.instances.outcome import Outcome, outcome
 from nucseg.metrics.instances.overlap import Overlaps, overlaps
-from nucseg.metrics.instances.scores import Score, image_scores, mean, pooled_scores
+from nucseg.metrics.instances.scores import Score, headline_scores, image_scores, mean, pooled_scores, ratio
+from nucseg.metrics.intervals import interval, resampled_sums
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,17 @@ class Evaluator:
         return [self._row(image) for image in self._images.values()]
 
     def result(self) -> dict[str, Any]:
-        """Return the content of `metrics.json`; see `metrics_record`."""
+        """Return the content of `metrics.json`.
+
+        Returns:
+            What `metrics_record` returns, and `recall_by_diameter` over all images: a row for each class of diameters
+            with `from` and `to` in pixels (None: without limit), `n_true` and `recall_50`.
+        """
         # Sorted, so that neither tied scores nor rounding make the result depend on the order of the images.
         images = [image for _, image in sorted(self._images.items())]
-        return metrics_record(self.model, images, self._group, METRICS)
+        rows = [*METRICS, *(row for ends in INTERVALS.values() for row in ends)]
+        record = metrics_record(self.model, images, self._group, rows)
+        return record | {"recall_by_diameter": _recall_by_diameter(pool(image.counts for image in images))}
 
     def _group(self, images: Sequence[_Image]) -> dict[str, Any]:
         counts = pool(image.counts for image in images)
@@ -121,7 +129,23 @@ class Evaluator:
                 counts.n_true,
             )
         sizes = {"n_images": len(images), "n_true": counts.n_true, "n_pred": counts.n_pred}
-        return sizes | {key: scores[key] for key in self.config.keys}
+        known = sizes | scores | self._intervals(images)
+        keys = [end for key in self.config.keys for end in (key, f"{key}_low", f"{key}_high")]
+        return {key: known[key] for key in (*sizes, *keys) if key in known}
+
+    def _intervals(self, images: Sequence[_Image]) -> dict[str, Score]:
+        values = np.array(
+            [
+                (image.counts.n_true, image.counts.n_pred, *image.counts.tp, image.scores["ap_mean_50_95"], 1)
+                for image in images
+            ]
+        )
+        sums = resampled_sums(values, [image.sample for image in images], self.config.bootstrap)
+        if sums is None:
+            return {}
+        return {
+            end: value for key, drawn in headline_scores(sums).items() for end, value in interval(key, drawn).items()
+        }
 
     def _row(self, image: _Image) -> dict[str, Any]:
         sample, counts, scores = image.sample, image.counts, dict(image.scores)
@@ -142,6 +166,15 @@ class Evaluator:
             **{key: scores[key] for key in keys if key in scores},  # `map` needs more than one image
             **image.errors,
         }
+
+
+def _recall_by_diameter(counts: Counts) -> list[dict[str, Any]]:
+    return [
+        {"from": low, "to": None if np.isinf(high) else high, "n_true": int(n_true), "recall_50": ratio(found, n_true)}
+        for low, high, n_true, found in zip(
+            DIAMETERS, DIAMETERS[1:], counts.true_by_diameter, counts.found_by_diameter, strict=False
+        )
+    ]
 
 
 def _check_scores(sample: Sample, found: Overlaps, candidates: Instances) -> None:

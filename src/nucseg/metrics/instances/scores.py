@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nucseg.metrics.instances.counts import Counts
 from nucseg.metrics.instances.matching import THRESHOLDS
 
@@ -64,6 +67,27 @@ def image_scores(counts: Counts) -> dict[str, Score]:
     if counts.n_true + counts.n_pred == 0:
         return {key: None if key == "iou" else 1.0 for key in scores}
     return scores
+
+
+def headline_scores(sums: NDArray) -> dict[str, NDArray[np.float64]]:
+    """Compute the scores that come with an interval, of many sums at once.
+
+    Args:
+        sums: `(R, 14)`: in each row, summed over images, true nuclei, predicted ones, matched pairs at each of
+            `matching.THRESHOLDS`, the images' DSB2018 scores, and images.
+
+    Returns:
+        Key -> `(R,)`, NaN where there is nothing to divide by; as `pooled_scores` and `dsb2018_score`.
+    """
+    either, tp = sums[:, :1] + sums[:, 1:2], sums[:, 2:-2]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ap = tp / (either - tp)
+        return {
+            "f1_50": 2 * tp[:, 0] / either[:, 0],
+            "ap_50": ap[:, 0],
+            "ap_mean_50_90": ap[:, ::2].mean(1),
+            "dsb2018_score": sums[:, -2] / sums[:, -1],
+        }
 
 
 def ap_key(threshold: float) -> str:

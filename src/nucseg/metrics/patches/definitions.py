@@ -1,8 +1,8 @@
 """The metrics of patch classification: one row a key of `metrics.json`, which carries them."""
 
+from nucseg.metrics.intervals import interval_metrics
 from nucseg.metrics.table import Metric
 
-_INTERVAL = "of the 95 % interval of {of}: percentile {percentile} over resamples of the cases."
 _FIELD = "over fields, where the classifier judges every dark spot and a hit lies within the distance of a true mitosis"
 
 METRICS: tuple[Metric, ...] = (
@@ -13,10 +13,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("n_pred", "Predicted patches of class 1", "Found", "count", "Number of patches from the threshold on."),
     Metric("prevalence", "Prevalence", "Prevalence", "pooled", "Share of the patches that are of class 1."),
     Metric("f1", "F1", "F1", "pooled", "2 TP / (2 TP + FP + FN) of class 1 at the model's threshold."),
-    Metric("f1_low", "F1, lower end", "F1 low", "pooled", "Lower end " + _INTERVAL.format(of="F1", percentile="2.5")),
-    Metric(
-        "f1_high", "F1, upper end", "F1 high", "pooled", "Upper end " + _INTERVAL.format(of="F1", percentile="97.5")
-    ),
+    *interval_metrics("f1", "F1", "F1", "pooled", "F1"),
     Metric("precision", "Precision", "Precision", "pooled", "TP / (TP + FP) at the model's threshold."),
     Metric("recall", "Recall", "Recall", "pooled", "TP / (TP + FN) at the model's threshold."),
     Metric(
@@ -26,20 +23,7 @@ METRICS: tuple[Metric, ...] = (
         "pooled",
         "Area under the precision-recall curve, the sum of (recall step) x precision, at this prevalence.",
     ),
-    Metric(
-        "average_precision_low",
-        "Average precision, lower end",
-        "AP low",
-        "pooled",
-        "Lower end " + _INTERVAL.format(of="the average precision", percentile="2.5"),
-    ),
-    Metric(
-        "average_precision_high",
-        "Average precision, upper end",
-        "AP high",
-        "pooled",
-        "Upper end " + _INTERVAL.format(of="the average precision", percentile="97.5"),
-    ),
+    *interval_metrics("average_precision", "Average precision", "AP", "pooled", "the average precision"),
     Metric(
         "roc_auc",
         "Area under the ROC curve",

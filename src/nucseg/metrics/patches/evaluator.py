@@ -12,6 +12,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.points import first_of_close
 from nucseg.core.types import PatchScores, Sample
 from nucseg.metrics.groups import metrics_record
+from nucseg.metrics.intervals import interval
 from nucseg.metrics.patches.config import PatchEvaluationConfig
 from nucseg.metrics.patches.definitions import METRICS
 from nucseg.metrics.patches.hits import count_hits
@@ -150,11 +151,7 @@ class PatchEvaluator:
             for key, value in resampled.items():
                 if value is not None:
                     drawn[key].append(value)
-        return {
-            f"{key}_{end}": float(np.percentile(values, percentile)) if values else None
-            for key, values in drawn.items()
-            for end, percentile in (("low", 2.5), ("high", 97.5))
-        }
+        return {end: value for key, values in drawn.items() for end, value in interval(key, np.array(values)).items()}
 
 
 def _field_scores(hits: Sequence[tuple[int, int, int]]) -> dict[str, Any]:

@@ -2,24 +2,10 @@
 
 from collections.abc import Sequence
 
+from nucseg.metrics.intervals import interval_metrics
 from nucseg.metrics.table import Metric
 
 _OBJECT = "An object is a connected area of one class other than 0."
-
-
-def _interval(key: str, label: str, short: str) -> tuple[Metric, Metric]:
-    low, high = (
-        Metric(
-            f"{key}_{end}",
-            f"{label}, {side} end",
-            f"{short} {end}",
-            "pooled",
-            f"{side.capitalize()} end of the 95 % interval of the {label.replace('Mean', 'mean')}: percentile "
-            f"{percentile} over resamples of the images.",
-        )
-        for end, side, percentile in (("low", "lower", "2.5"), ("high", "upper", "97.5"))
-    )
-    return low, high
 
 
 _COUNTS = (
@@ -37,7 +23,7 @@ _SCORES = (
         "pooled",
         "Mean over the classes that are true or predicted of TP / (TP + FP + FN), in pixels.",
     ),
-    *_interval("mean_iou", "Mean IoU", "mIoU"),
+    *interval_metrics("mean_iou", "Mean IoU", "mIoU", "pooled", "the mean IoU"),
     Metric("mean_iou_per_image", "Mean IoU, per image", "mIoU/image", "per image", "Mean of the images' mean IoU."),
     Metric(
         "mean_dice",
@@ -46,7 +32,7 @@ _SCORES = (
         "pooled",
         "Mean over the same classes of 2 TP / (2 TP + FP + FN), in pixels.",
     ),
-    *_interval("mean_dice", "Mean Dice", "Dice"),
+    *interval_metrics("mean_dice", "Mean Dice", "Dice", "pooled", "the mean Dice"),
     Metric("pixel_accuracy", "Pixel accuracy", "Accuracy", "pooled", "Share of the pixels whose class is right."),
     Metric(
         "boundary_f1",

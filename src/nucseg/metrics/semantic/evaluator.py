@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.types import VOID, ClassPrediction, Sample
 from nucseg.metrics.groups import metrics_record
+from nucseg.metrics.intervals import interval, resampled_sums
 from nucseg.metrics.semantic.config import SemanticEvaluationConfig
 from nucseg.metrics.semantic.counts import NONE, Hits, boundary_hits, confusion_matrix, object_hits
 from nucseg.metrics.semantic.definitions import metrics_of
@@ -18,8 +19,6 @@ from nucseg.metrics.semantic.scores import boundary_f1, class_dice, class_iou, m
 
 BINS = 20
 """Of equal width, for the reliability of the probabilities."""
-
-_SEED = 0  # of the bootstrap: the same evaluation has the same intervals
 
 
 @dataclass(frozen=True)
@@ -148,21 +147,13 @@ class SemanticEvaluator:
         return {row.key: found[row.key] for row in metrics_of(self.classes) if row.key in found}
 
     def _intervals(self, images: Sequence[_Image], matrices: NDArray[np.int64]) -> dict[str, Any]:
-        """Compute 95 % intervals over resampled images; those of one case are drawn together."""
-        cases = np.unique([image.sample.case or image.sample.key for image in images], return_inverse=True)[1]
-        n_cases = int(cases.max(initial=-1)) + 1
-        if not self.config.bootstrap or n_cases < 2:
+        """Compute the 95 % intervals of mean IoU and Dice."""
+        resampled = resampled_sums(matrices, [image.sample for image in images], self.config.bootstrap)
+        if resampled is None:
             return {}
-        rng = np.random.default_rng(_SEED)
-        by_case = np.zeros((n_cases, *matrices.shape[1:]), np.int64)
-        np.add.at(by_case, cases, matrices)
-        drawn = rng.multinomial(n_cases, np.full(n_cases, 1 / n_cases), size=self.config.bootstrap)
-        resampled = np.tensordot(drawn, by_case, 1)
-        return {
-            f"{key}_{end}": score(np.nanpercentile(mean_of_known(values), percentile))
-            for key, values in (("mean_iou", class_iou(resampled)), ("mean_dice", class_dice(resampled)))
-            for end, percentile in (("low", 2.5), ("high", 97.5))
-        }
+        return interval("mean_iou", mean_of_known(class_iou(resampled))) | interval(
+            "mean_dice", mean_of_known(class_dice(resampled))
+        )
 
     def _row(self, image: _Image) -> dict[str, Any]:
         sample, confusion, objects = image.sample, image.confusion, image.objects

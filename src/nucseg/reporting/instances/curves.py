@@ -48,6 +48,33 @@ def _ap_figure(scores: Mapping[str, Mapping[str, Any]]) -> Figure | None:
     return figure
 
 
+def recall_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Draw the share of the true nuclei that are found, by their diameter, one line per model.
+
+    Args:
+        metrics: `metrics.json` of each model, with `recall_by_diameter`.
+
+    Returns:
+        The chart, with the number of true nuclei of each class of diameters; None where no model has these numbers.
+    """
+    classes: list[str] = []
+    figure, axes = new_chart()
+    for number, model in enumerate(metrics):
+        rows = [row for row in model.get("recall_by_diameter", []) if row["n_true"]]
+        names = [f"{_interval_name(row)}\n{row['n_true']:,}" for row in rows]
+        classes = names or classes
+        axes.plot(names, [row["recall_50"] for row in rows], label=model["model"], ms=4, **line_look(number))
+    if not classes:
+        return None
+    axes.set(xlabel="diameter (pixels), and number of true nuclei", ylabel="recall at IoU 0.50", ylim=(0, 1.02))
+    add_legend(figure)
+    return figure
+
+
+def _interval_name(row: Mapping[str, Any]) -> str:
+    return f"from {row['from']:g}" if row["to"] is None else f"{row['from']:g} to {row['to']:g}"
+
+
 def size_figure(true_diameters: ArrayLike, predicted: Mapping[str, ArrayLike]) -> Figure:
     """Draw the sizes of the true and the predicted nuclei.
 

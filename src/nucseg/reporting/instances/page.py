@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nucseg.reporting.instances.curves import ap_figures, size_figures
+from nucseg.reporting.instances.curves import ap_figures, recall_figure, size_figures
 from nucseg.reporting.instances.overlay import COLOURS
 from nucseg.reporting.page import ChartSection, ModelReport, Page
 from nucseg.reporting.tables import COUNTS, KEY_SCORES
@@ -10,6 +10,7 @@ from nucseg.reporting.tables import COUNTS, KEY_SCORES
 
 def _charts(models: Sequence[ModelReport]) -> list[ChartSection]:
     sizes = {model.metrics["model"]: model.sizes for model in models if model.sizes is not None}
+    recall = recall_figure([model.metrics for model in models])
     return [
         ChartSection(
             "thresholds",
@@ -28,6 +29,15 @@ def _charts(models: Sequence[ModelReport]) -> list[ChartSection]:
             "loses or invents nuclei of that size, merges them (too many large) or splits them (too many small).",
             "Histogram of the diameters of true and predicted nuclei, {title}.",
             size_figures(sizes),
+        ),
+        ChartSection(
+            "recall",
+            "Recall by diameter",
+            "Recall by diameter",
+            "Share of the true nuclei of all test images that are found (IoU 0.50), by the diameter of the circle of "
+            "equal area. Where the line falls, nuclei of that size are missed, merged or split.",
+            "Recall over the diameter of the nuclei, {title}.",
+            {"all test images": recall} if recall else {},
         ),
     ]
 

@@ -35,8 +35,8 @@ PATCHES = Page(
     title="Patches classified by",
     unit="patches of class 1",
     key_scores=(
-        *("n_images", "n_cases", "n_patches", "prevalence", "f1", "f1_low", "f1_high", "precision", "recall"),
-        *("average_precision", "average_precision_low", "average_precision_high", "roc_auc", "balanced_accuracy"),
+        *("n_images", "n_cases", "n_patches", "prevalence", "f1", "precision", "recall"),
+        *("average_precision", "roc_auc", "balanced_accuracy"),
         *("calibration_error", "n_fields", "field_f1"),
     ),
     image_scores=("n_true", "n_pred"),

@@ -35,7 +35,7 @@ SEMANTIC = Page(
     title="Pixels classified by",
     unit="objects",
     key_scores=(
-        *("n_images", "mean_iou", "mean_iou_low", "mean_iou_high", "mean_iou_per_image", "mean_dice"),
+        *("n_images", "mean_iou", "mean_iou_per_image", "mean_dice"),
         *("pixel_accuracy", "boundary_f1", "object_recall", "object_precision"),
     ),
     image_scores=("mean_iou", "mean_dice", "pixel_accuracy", "boundary_f1", "n_true", "n_pred"),

@@ -148,7 +148,9 @@ def test_metadata(server) -> None:
     assert metadata["type"] == "image_classification"
     assert metadata["license"] == "Custom"
     assert metadata["training_data"]["images"] == {"train": 1, "val": 1}
-    assert max_facts({"own": "Slides of Ghent"})["description"].endswith("on Slides of Ghent data to detect mitosis")
+    assert max_facts({"own": "Slides of Ghent"}, ())["description"].endswith(
+        "on Slides of Ghent data to detect mitosis"
+    )
 
 
 def test_the_schemas_are_those_of_this_task_alone(server) -> None:
@@ -229,5 +231,5 @@ def test_slides_are_jobs(server, make_worker, slide) -> None:
 
 def test_sqs_is_for_masks(settings, monkeypatch) -> None:
     monkeypatch.setattr("nucseg.serving.service.sqs_client", lambda: None)
-    with pytest.raises(ConfigError, match="model mitosis: finds no masks, which is what SQS workers write; use /tasks"):
+    with pytest.raises(ConfigError, match="model mitosis: finds no masks, which is what SQS workers write"):
         build_sqs_worker(settings(), queue_url="a", source="b", target="c")

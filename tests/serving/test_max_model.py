@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kaggle_masks import kaggle_decode
-from nucseg.models.registry import MODELS, ModelEntry
+from nucseg.models.registry import MODELS
+from nucseg.serving.answers import instances
 from nucseg.serving.errors import UnknownModelError
 from nucseg.serving.service import build_models
 
@@ -131,13 +132,12 @@ def test_models_are_named_and_never_paths(server, model_folder, encode, monkeypa
 
 
 def test_models_of_another_task_are_not_offered(settings, model_folder, tmp_path, monkeypatch) -> None:
-    for name, kind in (("nuclei", "mask_rcnn"), ("tissue", "classes"), ("damaged", "")):
+    for name, kind in (("nuclei", "mask_rcnn"), ("tissue", "unet"), ("damaged", "")):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "config.json").write_text(f'{{"model": "{kind}"}}' if kind else "[]")
-    monkeypatch.setitem(MODELS, "classes", ModelEntry("semantic_segmentation", "a:b", "a:b", "a:b"))
     monkeypatch.setenv("NUCSEG_MODELS", str(tmp_path / "models"))
     models = build_models(settings())
-    assert models.task == "instance_segmentation"
+    assert models.answers is instances
     # What says no task is told about when it is used.
     assert [name for name in models.names() if name not in MODELS] == ["fake", "damaged", "nuclei"]
     with pytest.raises(UnknownModelError, match="'tissue' is unknown"):

@@ -13,6 +13,22 @@ class MissingImageError(InputError):
     """The form of a request has no file in the field of the image."""
 
 
+class InvalidImageError(InputError):
+    """An upload is not an image; the message is one that clients know.
+
+    Args:
+        message: The message.
+        reason: What is wrong with the upload.
+
+    Attributes:
+        reason: As given.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class UnknownModelError(InputError):
     """There is no model of this name."""
 

@@ -4,12 +4,12 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nucseg.core.errors import ModelError
-from nucseg.models.registry import folder_kind, folder_task, known_models, project_models, resolve_model
+from nucseg.models.registry import folder_kind, known_models, project_models, resolve_model
 from nucseg.models.run import RunRecord
 from nucseg.models.version import model_version
 from nucseg.serving.answers import ANSWERS, Answers
@@ -17,26 +17,26 @@ from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.errors import UnknownModelError
 
 _log = logging.getLogger(__name__)
-_TASK = "instance_segmentation"  # where the default model does not say it: it will not be ready, whatever is assumed
+_KIND = "stardist"  # where the default model does not say it: it will not be ready, whatever is assumed
 
 
-def default_task(name_or_folder: str) -> str:
-    """Return the task of a server's default model.
+def answers_of(name_or_folder: str | Path) -> Answers:
+    """Return what goes over the wire of a server with this default model.
 
     Raises:
-        ModelError: The model does not exist, or is of a task that no service offers.
+        ModelError: The model does not exist, or is of a kind that no service offers.
     """
-    task = folder_task(resolve_model(name_or_folder)) or _TASK
-    if task not in ANSWERS:
+    kind = folder_kind(resolve_model(name_or_folder)) or _KIND
+    if kind not in ANSWERS:
         raise ModelError(
-            f"model {name_or_folder!r} assigns pixels to classes, which no service offers yet: use it with `nucseg "
-            "segment`, or serve a model such as stardist or mitosis."
+            f"model {str(name_or_folder)!r} assigns pixels to classes, which no service offers yet: use it with "
+            "`nucseg segment`, or serve a model such as stardist or mitosis."
         )
-    return task
+    return ANSWERS[kind]
 
 
 class ModelStore:
-    """The models of one task, by name; safe to use from several threads.
+    """The models of one contract, by name; safe to use from several threads.
 
     Args:
         default: Name or folder of the model used if none is named.
@@ -45,8 +45,7 @@ class ModelStore:
 
     Attributes:
         default: Name of the default model.
-        task: The default model's task.
-        answers: What goes over the wire for this task.
+        answers: What goes over the wire for models of its kind.
 
     Raises:
         ModelError: The default model does not exist.
@@ -55,8 +54,7 @@ class ModelStore:
     def __init__(self, default: str, load: Callable[[Path], ServedModel], loaded: int = 2) -> None:
         self._default_folder = resolve_model(default).resolve()
         self.default = self._default_folder.name
-        self.task = default_task(default)
-        self.answers: Answers = ANSWERS[self.task]
+        self.answers = answers_of(self._default_folder)
         self._load = load
         self._limit = loaded
         self._loaded: OrderedDict[str, ServedModel] = OrderedDict()
@@ -64,7 +62,7 @@ class ModelStore:
         self._versions: dict[Path, str] = {}
 
     def names(self) -> list[str]:
-        """List the models of the default one's task, the default one first."""
+        """List the models of the default one's contract, the default one first."""
         more = {*project_models(), *known_models()}
         return [self.default, *sorted(name for name in more - {self.default} if self._offered(name))]
 
@@ -105,8 +103,8 @@ class ModelStore:
             self._versions[folder] = model_version(folder)
         return self._versions[folder]
 
-    def metadata(self, name: str | None = None) -> dict[str, Any]:
-        """Describe a model: the six facts that clients of the MAX service know, and where it comes from.
+    def classes(self, name: str | None = None) -> Sequence[str]:
+        """Return the names of the classes that a model finds.
 
         Raises:
             UnknownModelError: There is no model with this name.
@@ -117,13 +115,27 @@ class ModelStore:
             config = json.loads((folder / "config.json").read_text())
             if not isinstance(config, dict):
                 raise ValueError("config.json must contain one object")
+            return self.answers.classes(config)
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise ModelError(_incomplete(folder)) from error
+
+    def metadata(self, name: str | None = None) -> dict[str, Any]:
+        """Describe a model: the six facts that clients of the MAX service know, and where it comes from.
+
+        Raises:
+            UnknownModelError: There is no model with this name.
+            ModelError: It is incomplete.
+        """
+        folder = self.folder(name)
+        classes = self.classes(name)
+        try:
             run = RunRecord.load(folder)
         except (ModelError, OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"model {folder.name}: not a complete model folder; fetch it again.") from error
+            raise ModelError(_incomplete(folder)) from error
         splits = run.images_seen()
         datasets = [_dataset(name) for name in sorted({key.split("/")[0] for keys in splits.values() for key in keys})]
         return {
-            **self.answers.max_facts({each["name"]: each["title"] for each in datasets}),
+            **self.answers.max_facts({each["name"]: each["title"] for each in datasets}, classes),
             "model": folder.name,
             "kind": folder_kind(folder),
             "version": self.version(name),
@@ -138,9 +150,14 @@ class ModelStore:
 
     def _offered(self, name: str) -> bool:
         try:
-            return folder_task(resolve_model(name)) in (None, self.task)
+            kind = folder_kind(resolve_model(name))
+            return kind is None or ANSWERS.get(kind) is self.answers
         except ModelError:
             return False
+
+
+def _incomplete(folder: Path) -> str:
+    return f"model {folder.name}: not a complete model folder; fetch it again."
 
 
 def _dataset(name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import IO, Any
 from numpy.typing import NDArray
 
 from nucseg.core.checks import check_image
+from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.planes import Channel
 from nucseg.images.source import ImageSource
@@ -15,7 +16,7 @@ from nucseg.inference.options import PredictOptions
 from nucseg.measurements.field import MeasuredChannel
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.serving.decoding import decode_upload
-from nucseg.serving.errors import TooLargeError
+from nucseg.serving.errors import InvalidImageError, TooLargeError
 from nucseg.serving.limits import DECODE_BYTES, file_kind
 from nucseg.serving.models import ModelStore
 
@@ -70,12 +71,22 @@ class DataPlane:
         """
         self.models.folder(model)
         waiting()
-        kind = file_kind(upload)
-        image = self.models.answers.check(self.decode(upload, waiting), kind)
+        image = self._checked(upload, waiting)
         waiting()
         options = self.options.changed(score_threshold=threshold)
         with _enough_memory():
             return self.models.predictor(model).predict(image, options)
+
+    def _checked(self, upload: IO[bytes], waiting: Callable[[], None]) -> NDArray:
+        kind, invalid = file_kind(upload), self.models.answers.CONTRACT.invalid_image
+        try:
+            return self.models.answers.check(self.decode(upload, waiting), kind)
+        except TooLargeError:
+            raise
+        except InputError as error:
+            if invalid is None:
+                raise
+            raise InvalidImageError(invalid, str(error)) from error
 
     def predict_source(
         self,

@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from contextlib import nullcontext
 from functools import partial
 
 import uvicorn
@@ -26,7 +27,9 @@ def run_server(settings: Settings) -> None:
         ConfigError: Database or storage cannot be used.
     """
     set_up_logging(settings)
-    app = create_app(build_service(settings), background=partial(worker_processes, settings))
+    service = build_service(settings)
+    has_tasks = bool(service.plane.models.answers.CONTRACT.files)
+    app = create_app(service, background=partial(worker_processes, settings) if has_tasks else nullcontext)
     # uvicorn ends with the signal that it received; this turns that into an ordinary exit.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.api_key is None and settings.host not in _LOCAL:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from nucseg.core.errors import ConfigError
 from nucseg.inference.options import PredictOptions
-from nucseg.serving.answers import ANSWERS
 from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.jobs.database import connect
 from nucseg.serving.jobs.queue import JobQueue
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.jobs.table import JobTable
-from nucseg.serving.models import ModelStore, default_task
+from nucseg.serving.models import ModelStore, answers_of
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.settings import Settings
 from nucseg.serving.worker.sqs import SqsWorker, sqs_client
@@ -37,7 +36,7 @@ class Service:
 
 def load_predictor(folder: Path, settings: Settings) -> ServedModel:
     """Load the model of a folder; imports TensorFlow."""
-    return ANSWERS[default_task(str(folder))].load(folder, settings)
+    return answers_of(folder).load(folder, settings)
 
 
 def build_models(settings: Settings, load: Callable[[Path, Settings], ServedModel] = load_predictor) -> ModelStore:
@@ -52,7 +51,7 @@ def build_models(settings: Settings, load: Callable[[Path, Settings], ServedMode
 def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -> JobQueue:
     """Create the queue; its database and storage are first reached when they are used.
 
-    The formats of results are those of the default model's task.
+    The formats of results are those of the default model's contract.
 
     Args:
         settings: Where they are.
@@ -74,7 +73,7 @@ def build_queue(settings: Settings, *, wait: float = 30, connections: int = 5) -
     return JobQueue(
         table,
         storage,
-        ANSWERS[default_task(settings.model)].CONTRACT.files,
+        answers_of(settings.model).CONTRACT.files,
         max_queue=settings.max_queue,
         max_pixels=settings.max_task_pixels,
         max_memory=settings.max_decode_mb << 20,
@@ -110,11 +109,17 @@ def build_worker(settings: Settings, load: Callable[[Path, Settings], ServedMode
 
     Raises:
         ModelError: The default model does not exist.
-        ConfigError: The URL of database or storage cannot be used.
+        ConfigError: The URL of database or storage cannot be used, or the service of such a model has no tasks.
     """
+    plane = build_plane(settings, settings.max_task_pixels, load)
+    if not plane.models.answers.CONTRACT.files:
+        raise ConfigError(
+            f"model {plane.models.default}: its service has no tasks, which is what workers process; `nucseg serve` "
+            "predicts images of such a model at once, `nucseg segment` those of any size."
+        )
     return Worker(
         build_queue(settings),
-        build_plane(settings, settings.max_task_pixels, load),
+        plane,
         lease=settings.lease,
         poll=settings.poll,
         retry_delay=settings.retry_delay,
@@ -131,8 +136,8 @@ def build_sqs_worker(
         ModelError: The default model does not exist.
     """
     plane = build_plane(settings, settings.max_task_pixels)
-    if "mask" not in plane.models.answers.CONTRACT.files:
-        raise ConfigError(f"model {plane.models.default}: finds no masks, which is what SQS workers write; use /tasks.")
+    if not plane.models.answers.CONTRACT.batch:
+        raise ConfigError(f"model {plane.models.default}: finds no masks, which is what SQS workers write.")
     return SqsWorker(
         sqs_client(),
         queue_url,

@@ -1,6 +1,6 @@
-"""What goes over the wire, a module for each task: one server answers for one task, that of its default model."""
+"""What goes over the wire, a module for each contract: one server speaks one, that of its default model's kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,12 +37,25 @@ class Answers(Protocol):
         """
         ...
 
-    def max_facts(self, datasets: dict[str, str]) -> dict[str, str]:
-        """Return the facts that the metadata of the MAX service of this task have."""
+    def classes(self, config: Mapping[str, Any]) -> Sequence[str]:
+        """Return the names of the classes that a model finds.
+
+        Args:
+            config: Content of its `config.json`.
+        """
         ...
 
-    def count(self, found: Any) -> int:
-        """Return the number of nuclei in what was found."""
+    def max_facts(self, datasets: dict[str, str], classes: Sequence[str]) -> dict[str, str]:
+        """Return the facts that the metadata of the MAX service have.
+
+        Args:
+            datasets: Title of each dataset that the model was trained on, by its name.
+            classes: As `classes` returns them.
+        """
+        ...
+
+    def count(self, found: Any) -> int | None:
+        """Return the number of nuclei in what was found; None where nuclei are not counted."""
         ...
 
     def encode(self, found: Any) -> bytes:
@@ -50,5 +63,5 @@ class Answers(Protocol):
         ...
 
 
-ANSWERS: Mapping[str, Answers] = {"instance_segmentation": instances, "patch_classification": patches}
-"""The module of each task, by the name that `ModelEntry.task` calls it."""
+ANSWERS: Mapping[str, Answers] = {"stardist": instances, "mask_rcnn": instances, "patch_classifier": patches}
+"""The module of each kind of model, by its name in `nucseg.models.registry.MODELS`."""

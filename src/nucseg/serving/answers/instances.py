@@ -1,6 +1,7 @@
 """Instance segmentation on the wire: its schema, its encoders, and what clients of MAX-Nucleus-Segmenter are told."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.options import PredictOptions
 from nucseg.masks.rle import kaggle_runs
 from nucseg.serving.answers.contract import Contract
+from nucseg.serving.answers.labels import COUNTED
 from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.results import NUCLEI
 from nucseg.serving.settings import Settings
@@ -55,12 +57,13 @@ def check(image: NDArray, kind: str) -> NDArray:
     return image
 
 
-def max_facts(datasets: dict[str, str]) -> dict[str, str]:
-    """Return the facts that MAX-Nucleus-Segmenter's metadata have.
+def classes(config: Mapping[str, Any]) -> Sequence[str]:
+    """Return the one class: nuclei."""
+    return ("nucleus",)
 
-    Args:
-        datasets: Title of each dataset that the model was trained on, by its name.
-    """
+
+def max_facts(datasets: dict[str, str], classes: Sequence[str]) -> dict[str, str]:
+    """Return the facts that MAX-Nucleus-Segmenter's metadata have; see `Answers`."""
     titles = [_DATASETS.get(name, title) for name, title in datasets.items()]
     used = " and ".join(titles) or "data that its record does not name"
     return {
@@ -103,9 +106,11 @@ def encode_mask(found: Instances) -> bytes:
 CONTRACT = Contract(
     answer=PredictAnswer,
     files=NUCLEI,
-    classes=("nucleus",),
+    batch=("labels", "mask"),
+    labels=COUNTED,
     has_outlines=True,
     takes_threshold=True,
+    finds_nuclei=True,
     encode_mask=encode_mask,
     example=_disks(),  # so that there is something to draw
     title="MAX Nucleus Segmenter",

@@ -1,10 +1,10 @@
 """Mitoses over HTTP: the interface of MAX-Breast-Cancer-Mitosis-Detector, and slides as jobs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,12 +113,13 @@ def check(image: NDArray, kind: str) -> NDArray[np.uint8]:
     return image[..., :3]
 
 
-def max_facts(datasets: dict[str, str]) -> dict[str, str]:
-    """Return the facts that the metadata of MAX-Breast-Cancer-Mitosis-Detector have.
+def classes(config: Mapping[str, Any]) -> Sequence[str]:
+    """Return the one class whose probability is told: mitoses."""
+    return ("mitosis",)
 
-    Args:
-        datasets: Title of each dataset that the model was trained on, by its name.
-    """
+
+def max_facts(datasets: dict[str, str], classes: Sequence[str]) -> dict[str, str]:
+    """Return the facts that the metadata of MAX-Breast-Cancer-Mitosis-Detector have; see `Answers`."""
     used = " and ".join(dict.fromkeys(_DATASETS.get(name, title) for name, title in datasets.items())) or "unnamed"
     return {
         "id": "max breast cancer mitosis detector-keras-model",
@@ -143,9 +144,11 @@ def encode(found: float) -> bytes:
 CONTRACT = Contract(
     answer=PredictAnswer,
     files=MITOSES,
-    classes=(),
+    batch=(),
+    labels=None,
     has_outlines=False,
     takes_threshold=False,
+    finds_nuclei=True,
     encode_mask=None,
     example=np.zeros((_SIDE, _SIDE, 3), np.uint8),
     title="MAX Breast Cancer Mitosis Detector",

@@ -232,7 +232,7 @@ class JobTable:
         """Extend the lease of a claimed job; return False if it is lost (deleted, or taken over)."""
         return self._change(_held(job), lease_until=self._now + lease_seconds, progress=progress)
 
-    def finish(self, job: Job, *, result: str, nuclei: int) -> bool:
+    def finish(self, job: Job, *, result: str, nuclei: int | None) -> bool:
         """Publish the result of a claimed job; return False if the job is lost: then the result stays hidden."""
         return self._change(_held(job), **self._ended("FINISHED", result=result, nuclei=nuclei, progress=1.0))
 

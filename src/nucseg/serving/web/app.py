@@ -23,11 +23,8 @@ from nucseg.serving.web.middleware import Limits, RequestContext
 from nucseg.serving.web.openapi import TITLE, schema, swagger
 from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.readiness import Readiness
-from nucseg.serving.web.routes import health, look, max_model, sagemaker, tasks, training
+from nucseg.serving.web.routes import health, look, max_model, models, sagemaker, tasks, training
 from nucseg.serving.web.uploads import refuse_unknown_parameters
-
-API_VERSION = "2.0.0"
-"""Version of the interface, not of this package: MAX-Nucleus-Segmenter was 1."""
 
 _MEGABYTE = 1 << 20
 _log = logging.getLogger(__name__)
@@ -45,6 +42,7 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
     pool = Pool(settings.threads, metrics.running.inc)
     predict_now = PredictNow(service, pool, metrics)
     answers = service.plane.models.answers
+    contract = answers.CONTRACT
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -63,24 +61,25 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         redoc_url=None,
         static_url="/static",
         title=TITLE,
-        description=answers.CONTRACT.description,
-        version=API_VERSION,
+        description=contract.description,
+        version=contract.version,
         lifespan=lifespan,
     )
-    routers = [
-        max_model.routes(service, predict_now, answers),
-        tasks.routes(service, backend, readiness, answers.CONTRACT.files),
-        health.routes(readiness, pool, metrics),
-        sagemaker.routes(predict_now, pool, answers),
-    ]
-    if answers.CONTRACT.has_outlines:
+    app.state.contract = contract
+    routers = [models.routes(service.plane.models)]
+    if contract.answer:
+        routers.append(max_model.routes(service.plane.models, predict_now, contract.answer))
+    if contract.files:
+        routers.append(tasks.routes(service, backend, readiness))
+    routers += [health.routes(readiness, pool, metrics), sagemaker.routes(predict_now, pool, answers)]
+    if contract.has_outlines:
         routers += [look.routes(service, pool), training.routes(service, backend, readiness, pool)]
     for router in routers:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
 
     @app.get("/swagger.json", include_in_schema=False)
     async def swagger_json() -> Response:
-        return JSONResponse(swagger(app, answers.CONTRACT))
+        return JSONResponse(swagger(app, contract))
 
     # https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = cache(lambda: schema(app, with_key=settings.api_key is not None))  # type: ignore[method-assign]  # as there

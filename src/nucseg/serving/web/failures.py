@@ -1,6 +1,5 @@
 """The mapping of errors to HTTP responses; the only place that defines it."""
 
-import json
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from nucseg.core.validation import plain_words
 from nucseg.serving.errors import (
     BusyError,
     ExpiredJobError,
+    InvalidImageError,
     MissingImageError,
     NoRoomError,
     NotNowError,
@@ -68,11 +68,13 @@ def error_response(
         status: HTTP status.
         message: Message for the client.
         headers: Additional headers.
-        errors: What form fields take that are missing, by name.
+        errors: What is wrong with form fields, by name.
     """
     request_id = scope.get("state", {}).get("request_id", "")
-    content = ErrorAnswer(message=message, errors=errors, request_id=request_id).model_dump(exclude_none=True)
-    return Response(json.dumps(content), status, headers, media_type="application/json")
+    content = ErrorAnswer(message=message, errors=errors, request_id=request_id)
+    if "app" in scope and scope["app"].state.contract.titled_errors:
+        content.title, content.description = HTTPStatus(status).phrase, message
+    return Response(content.model_dump_json(exclude_none=True), status, headers, media_type="application/json")
 
 
 def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -99,6 +101,8 @@ async def _handle_nucseg_error(request: Request, error: Exception) -> Response:
     if isinstance(error, MissingImageError):  # the words of the MAX services, which their clients know
         errors = {FIELD: f"{error} Missing required parameter in an uploaded file"}
         return error_response(request.scope, HTTPStatus.BAD_REQUEST, "Input payload validation failed", errors=errors)
+    if isinstance(error, InvalidImageError):
+        return error_response(request.scope, HTTPStatus.BAD_REQUEST, str(error), errors={FIELD: error.reason})
     for kind, status in _STATUS:
         if isinstance(error, kind):
             retry = getattr(error, "retry_after", None)

@@ -123,7 +123,7 @@ class PredictNow:
         self, upload: IO[bytes], model: str | None, threshold: float | None, still_wanted: Callable[[], None]
     ) -> Any:
         found = self.service.plane.predict(upload, model=model, threshold=threshold, waiting=still_wanted)
-        self.metrics.nuclei.inc(self.service.plane.models.answers.count(found))
+        self.metrics.nuclei.inc(self.service.plane.models.answers.count(found) or 0)
         return found
 
 

@@ -63,7 +63,7 @@ class Look(Generic[T]):
 
 
 class Readiness:
-    """Task table, storage and temporary folder.
+    """Task table and storage, if the service has tasks, and temporary folder.
 
     Args:
         service: The service that uses them.
@@ -75,6 +75,7 @@ class Readiness:
         self.storage = Look("the storage", queue.check_storage, timeout)
         self.temporary = Look("the temporary folder", check_temporary, timeout)
         self._counts = Look("the task table", queue.table.counts, timeout)
+        self._has_tasks = bool(service.plane.models.answers.CONTRACT.files)
 
     async def check(self) -> None:
         """Check all of them.
@@ -82,14 +83,16 @@ class Readiness:
         Raises:
             UnavailableError: One of them cannot be used; the reason for the first one.
         """
-        looks = (self.table, self.storage, self.temporary)
+        looks = (self.table, self.storage, self.temporary) if self._has_tasks else (self.temporary,)
         answers = await asyncio.gather(*(look() for look in looks), return_exceptions=True)
         for answer in answers:
             if answer is not None:
                 raise answer
 
     async def counts(self) -> dict[str, int] | None:
-        """Return the number of tasks in each state; None if the task table does not answer."""
+        """Return the number of tasks in each state; None if there are no tasks, or the task table does not answer."""
+        if not self._has_tasks:
+            return None
         try:
             return await self._counts()
         except UnavailableError:

@@ -11,7 +11,9 @@ class ErrorAnswer(BaseModel):
 
     status: Literal["error"] = "error"
     message: str = Field(description="What was wrong and what to do.")
-    errors: dict[str, str] | None = Field(None, description="By name of the form field that is missing: what it takes.")
+    title: str | None = Field(None, description="The status in words, where clients of the service know it.")
+    description: str | None = Field(None, description="The message again, with a title.")
+    errors: dict[str, str] | None = Field(None, description="By name of a form field: what is wrong with it.")
     request_id: str = Field(description="Names the request in the server's log; also the header X-Request-ID.")
 
 
@@ -49,26 +51,13 @@ class MetadataAnswer(BaseModel):
     scores: dict[str, Any] = Field(description="Scores on the validation split.")
 
 
-class Label(BaseModel):
-    """A class that is found."""
-
-    id: int
-    name: str
-
-
-class LabelsAnswer(BaseModel):
-    """The classes that are found."""
-
-    count: int
-    labels: list[Label]
-
-
 class ModelSummary(BaseModel):
     """An available model."""
 
     name: str
     version: str
     default: bool
+    classes: list[str] = Field(description="Names of the classes that it finds.")
 
 
 class ModelsAnswer(BaseModel):
@@ -77,7 +66,7 @@ class ModelsAnswer(BaseModel):
     models: list[ModelSummary]
 
 
-class TaskAnswer(BaseModel):
+class TaskState(BaseModel):
     """The state of a task. Times are in UTC, by the database's clock."""
 
     id: str
@@ -88,8 +77,13 @@ class TaskAnswer(BaseModel):
     started: datetime | None
     finished: datetime | None
     expires: datetime | None = Field(description="When the result is removed.")
-    nuclei: int | None = Field(description="Number of nuclei, once finished.")
     error: str | None = Field(description="Error of the last failed attempt.")
+
+
+class TaskAnswer(TaskState):
+    """The state of a task that finds nuclei. Times are in UTC, by the database's clock."""
+
+    nuclei: int | None = Field(description="Number of nuclei, once finished.")
 
 
 class TrainingSetAnswer(BaseModel):

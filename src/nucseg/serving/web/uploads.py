@@ -46,7 +46,8 @@ async def refuse_unknown_parameters(request: Request) -> None:
     Raises:
         InputError: There is one.
     """
-    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    own = request.scope["route"].dependant
+    known = [field.alias for each in (own, *own.dependencies) for field in each.query_params]
     if known and (unknown := sorted(set(request.query_params) - set(known))):
         raise InputError(f"parameter {unknown[0][:100]!r} is unknown; allowed are {', '.join(known)}.")
 
@@ -56,19 +57,26 @@ def body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def read_upload(request: Request, *, form: bool, raw: bool = True) -> IO[bytes]:
+async def read_upload(
+    request: Request,
+    *,
+    form: bool,
+    raw: bool = True,
+    wrong_type: HTTPStatus = HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+) -> IO[bytes]:
     """Read the image of a request; the format that the client declares is not used any further.
 
     Args:
         request: The request.
         form: Whether it may come as the field `image` of a form.
         raw: Whether it may be the body itself; if not, a missing image is an error that names the field.
+        wrong_type: Status of the response to another kind of body.
 
     Returns:
         A seekable stream that removes itself when it is closed.
 
     Raises:
-        HTTPException: 415 for another kind of body.
+        HTTPException: `wrong_type`, for another kind of body.
         MissingImageError: There is none in the form that is required.
         InputError: There is nothing.
     """
@@ -78,9 +86,7 @@ async def read_upload(request: Request, *, form: bool, raw: bool = True) -> IO[b
     if not raw:
         raise MissingImageError(f"Send a form (multipart/form-data) with the file as the field {FIELD!r}.")
     if not kind.startswith("image/") and kind not in ("application/octet-stream", "application/x-image"):
-        raise HTTPException(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send an image: {', '.join([*RAW, *(FORM if form else ())])}."
-        )
+        raise HTTPException(wrong_type, f"send an image: {', '.join([*RAW, *(FORM if form else ())])}.")
     stream = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the caller closes it
     try:
         async for chunk in request.stream():

@@ -2,16 +2,19 @@
 
 import logging
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 from nucseg.core.errors import ConfigError, InputError
+from nucseg.serving.answers import ANSWERS
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
-from nucseg.serving.results import NUCLEI, write_result
+from nucseg.serving.results import write_result
 from nucseg.serving.temporary import sweep_temporary, temporary_folder
 from nucseg.serving.worker.heartbeat import heartbeat
+
+MASK = "mask.png"
+"""The name of every mask."""
 
 _WAIT = 10  # seconds of a long poll
 _log = logging.getLogger(__name__)
@@ -28,10 +31,9 @@ class SqsWorker:
         client: boto3's SQS client.
         queue_url: The queue; the body of a message is a key below `source`.
         source: The images.
-        target: The masks: `<key>.<name of the format>`, such as `slide.tif.mask.png`.
+        target: The masks: `<key>.<name of the format>`, such as `slide.tif.mask.png`, which is written last.
         plane: What predicts.
         visibility: Seconds for which a message is hidden; extended while the work continues.
-        formats: Some of `nucseg.serving.results.NUCLEI`.
         own_key: Whether only the mask is written, under the image's own key.
     """
 
@@ -44,7 +46,6 @@ class SqsWorker:
         plane: DataPlane,
         *,
         visibility: int = 60,
-        formats: Sequence[str] = ("mask", "labels"),
         own_key: bool = False,
     ) -> None:
         self._client = client
@@ -53,10 +54,9 @@ class SqsWorker:
         self._target = target
         self._plane = plane
         self._visibility = visibility
-        # The ending of the key of each format's file.
-        self._suffixes: dict[str, str] = (
-            {"mask": ""} if own_key else {format_name: f".{NUCLEI[format_name].name}" for format_name in formats}
-        )
+        contract = plane.models.answers.CONTRACT
+        self._files = [contract.files[name] for name in (("mask",) if own_key else contract.batch)]
+        self._suffixes = ["" if own_key else f".{file.name}" for file in self._files]
 
     def run(self, stop: threading.Event) -> None:
         """Process messages until `stop` is set."""
@@ -100,16 +100,22 @@ class SqsWorker:
             results.mkdir()
             self._source.get(key, upload)
             with upload.open("rb") as stream:
-                nuclei, source = self._plane.predict_source(stream)
-                files = write_result(nuclei, source, results, [NUCLEI[format_name] for format_name in self._suffixes])
-            for file, suffix in zip(files, self._suffixes.values(), strict=True):
+                found, source = self._plane.predict_source(stream)
+                files = write_result(found, source, results, self._files)
+            for file, suffix in zip(files, self._suffixes, strict=True):
                 self._target.put(file, f"{key}{suffix}")
-        _log.info("%s: %d nuclei.", key, len(nuclei))
+        nuclei = self._plane.models.answers.count(found)
+        _log.info("%s: %s.", key, "written" if nuclei is None else f"{nuclei} nuclei")
 
 
-def result_names(formats: Sequence[str]) -> list[str]:
-    """Return the suffixes, after a dot, that turn the key of an image into those of its masks."""
-    return [NUCLEI[format_name].name for format_name in formats]
+def result_names() -> list[str]:
+    """Return the suffixes, after a dot, that turn the key of an image into those of its masks, in the order of writing.
+
+    Which of the others there are depends on the workers' model.
+    """
+    contracts = [answers.CONTRACT for answers in ANSWERS.values()]
+    names = dict.fromkeys(contract.files[name].name for contract in contracts for name in contract.batch)
+    return sorted(names, key=MASK.__eq__)
 
 
 def sqs_client() -> Any:

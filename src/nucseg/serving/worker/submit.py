@@ -37,7 +37,6 @@ def submit_images(
     target: Storage,
     folder: Path,
     timeout: float,
-    formats: Sequence[str] = ("mask", "labels"),
     pause: float = 2,
 ) -> list[Path]:
     """Upload images, enqueue them, wait for their masks and download them.
@@ -48,9 +47,8 @@ def submit_images(
         queue_url: The queue that workers empty.
         source: Storage from which the workers read images.
         target: Storage to which they write masks.
-        folder: Folder for the masks, `<image>.<name of the format>`.
+        folder: Folder for the masks and what else the workers write, `<image>.<name of the format>`.
         timeout: Seconds to wait for the next missing mask.
-        formats: Formats that the workers write.
         pause: Seconds between two checks.
 
     Returns:
@@ -66,12 +64,13 @@ def submit_images(
     with tqdm(total=len(images), desc="predict", unit="image") as bar:
         while missing and time.monotonic() - last < timeout:
             for image in list(missing):
-                names = [f"{image.name}.{name}" for name in result_names(formats)]
-                if not all(target.exists(f"{prefix}/{name}") for name in names):
+                names = [f"{image.name}.{name}" for name in result_names()]
+                if not target.exists(f"{prefix}/{names[-1]}"):
                     continue
                 for name in names:
-                    with atomic_file(folder / name) as temporary:
-                        target.get(f"{prefix}/{name}", temporary)
+                    if target.exists(f"{prefix}/{name}"):
+                        with atomic_file(folder / name) as temporary:
+                            target.get(f"{prefix}/{name}", temporary)
                 missing.remove(image)
                 last = time.monotonic()
                 bar.update()

@@ -162,6 +162,7 @@ class Worker:
                     raise _LostError from None
                 self._queue.check_storage()
                 raise InputError("The upload is missing.") from None
+            nuclei: int | None
             if job.training is None:
                 nuclei, files = self._predicted(claim, upload, results)
             else:
@@ -172,13 +173,13 @@ class Worker:
             for file in files:
                 self._queue.storage.put(file, f"{result}/{file.name}")
         if self._reach(lambda: self._queue.table.finish(job, result=result, nuclei=nuclei)):
-            _log.info("Task %s is finished: %d nuclei.", job.id, nuclei)
+            _log.info("Task %s is finished%s.", job.id, "" if nuclei is None else f": {nuclei} nuclei")
         else:
             self._queue.storage.delete(result)
             raise _LostError
 
-    def _predicted(self, claim: _Claim, upload: Path, results: Path) -> tuple[int, list[Path]]:
-        """Predict an upload and write its result; return the number of nuclei, and the files."""
+    def _predicted(self, claim: _Claim, upload: Path, results: Path) -> tuple[int | None, list[Path]]:
+        """Predict an upload and write its result; return the number of nuclei, if they are counted, and the files."""
         job = claim.job
         with upload.open("rb") as stream:
             found, source = self._plane.predict_source(

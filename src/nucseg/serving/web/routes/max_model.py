@@ -1,34 +1,36 @@
-"""The routes that clients of IBM's MAX services know, and the list of models."""
+"""The routes that clients of IBM's MAX services know."""
 
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from nucseg.serving.answers import Answers
-from nucseg.serving.service import Service
+from nucseg.serving.models import ModelStore
 from nucseg.serving.web.failures import error_responses
 from nucseg.serving.web.pool import PredictNow
-from nucseg.serving.web.schemas import (
-    Label,
-    LabelsAnswer,
-    MetadataAnswer,
-    ModelsAnswer,
-    ModelSummary,
-)
+from nucseg.serving.web.schemas import MetadataAnswer
 from nucseg.serving.web.uploads import FORM, ModelName, Threshold, body, read_upload
 
 
-def routes(service: Service, predict_now: PredictNow, answers: Answers) -> APIRouter:
-    """Create the routes."""
+def routes(models: ModelStore, predict_now: PredictNow, schema: type[BaseModel]) -> APIRouter:
+    """Create the routes.
+
+    Args:
+        models: The models.
+        predict_now: Predicts uploads.
+        schema: The answer of `/model/predict`.
+    """
     router = APIRouter(tags=["model"])
-    models, contract = service.plane.models, answers.CONTRACT
+    answers = models.answers
+    contract = answers.CONTRACT
 
     post = partial(
         router.post,
         "/model/predict",
-        response_model=contract.answer,
+        response_model=schema,
         responses=error_responses(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.NOT_FOUND,
@@ -61,22 +63,16 @@ def routes(service: Service, predict_now: PredictNow, answers: Answers) -> APIRo
         """Describe a model: where it comes from, what it was trained on, how well it does."""
         return MetadataAnswer.model_validate(models.metadata(model))
 
-    if contract.classes:
+    if contract.labels:
+        classes = contract.labels
 
-        @router.get("/model/labels")
-        def labels() -> LabelsAnswer:
-            """List the classes that the models find."""
-            labels = [Label(id=number, name=name) for number, name in enumerate(contract.classes, start=1)]
-            return LabelsAnswer(count=len(labels), labels=labels)
-
-    @router.get("/models")
-    def list_models() -> ModelsAnswer:
-        """List the available models."""
-        return ModelsAnswer(
-            models=[
-                ModelSummary(name=name, version=models.version(name), default=name == models.default)
-                for name in models.names()
-            ]
+        @router.get(
+            "/model/labels",
+            response_model=classes.answer,
+            responses=error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
         )
+        def labels(model: ModelName = None) -> Any:
+            """List the classes that a model finds."""
+            return classes.listed(models.classes(model))
 
     return router

@@ -6,7 +6,9 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inferenc
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from nucseg.serving.answers import Answers
 from nucseg.serving.errors import BusyError
@@ -32,11 +34,13 @@ def routes(predict_now: PredictNow, pool: Pool, answers: Answers) -> APIRouter:
     @router.post(
         "/invocations",
         response_model=contract.answer,
+        response_class=JSONResponse if contract.answer else Response,
         responses={
             **error_responses(
                 HTTPStatus.BAD_REQUEST,
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                contract.wrong_type,
+                *([] if contract.answer else [HTTPStatus.NOT_ACCEPTABLE]),
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 HTTPStatus.INSUFFICIENT_STORAGE,
             ),
@@ -46,13 +50,24 @@ def routes(predict_now: PredictNow, pool: Pool, answers: Answers) -> APIRouter:
         description=contract.invocations,
     )
     async def invocations(request: Request) -> Response:
-        with await read_upload(request, form=False) as upload:
+        accept = request.headers.get("accept", "*/*")
+        if contract.answer is None and not takes_mask(accept):
+            raise HTTPException(
+                HTTPStatus.NOT_ACCEPTABLE, "the answer is a mask as PNG; accept image/png or application/x-image."
+            )
+        with await read_upload(request, form=False, wrong_type=contract.wrong_type) as upload:
             found = await predict_now(request, upload)
-        if contract.encode_mask and wants_mask(request.headers.get("accept", "")):
+        if contract.encode_mask and (contract.answer is None or wants_mask(accept)):
             return Response(await run_in_threadpool(contract.encode_mask, found), media_type="image/png")
         return Response(await run_in_threadpool(answers.encode, found), media_type="application/json")
 
     return router
+
+
+def takes_mask(accept: str) -> bool:
+    """Return whether a client takes an image at all."""
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return not kinds.isdisjoint(("image/png", "application/x-image", "image/*", "*/*"))
 
 
 def wants_mask(accept: str) -> bool:

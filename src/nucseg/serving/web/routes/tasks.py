@@ -1,23 +1,22 @@
 """The routes of the queue, for large images."""
 
 import asyncio
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.queue import RETRY_AFTER, Submission
 from nucseg.serving.jobs.schema import Job
-from nucseg.serving.results import ResultFile
 from nucseg.serving.service import Service
 from nucseg.serving.web.backend import Backend
 from nucseg.serving.web.failures import error_responses
 from nucseg.serving.web.readiness import Readiness
-from nucseg.serving.web.schemas import TaskAnswer
+from nucseg.serving.web.schemas import TaskAnswer, TaskState
 from nucseg.serving.web.uploads import FORM, RAW, ModelName, Threshold, body, read_upload
 
 TaskId = Annotated[str, Path(description="Id that POST /tasks returned.")]
@@ -58,16 +57,39 @@ LOCATION = {"Location": {"description": "URL of the task.", "schema": {"type": "
 """The header of a response to a new task."""
 
 
-def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapping[str, ResultFile]) -> APIRouter:
+@dataclass(frozen=True)
+class Wishes:
+    """How an image is predicted, as far as requests can say it; None where they do not."""
+
+    threshold: float | None
+    pixel_size: float | None
+    channel: str | None
+    scale: float | None
+
+
+def _of_nuclei(
+    threshold: Threshold = None, pixel_size: PixelSize = None, channel: Channel = None, scale: Scale = None
+) -> Wishes:
+    return Wishes(threshold, pixel_size, channel, scale)
+
+
+def _of_classes(channel: Channel = None, scale: Scale = None) -> Wishes:
+    return Wishes(None, None, channel, scale)
+
+
+def routes(service: Service, backend: Backend, readiness: Readiness) -> APIRouter:
     """Create the routes.
 
     Args:
         service: What they call.
         backend: Calls task table and storage.
         readiness: Whether these can be used.
-        files: The formats of results, the default one of `/masks` first.
     """
-    # The names are those of the task, which only the running server knows.
+    contract = service.plane.models.answers.CONTRACT
+    files = contract.files
+    answer: type[TaskState] = TaskAnswer if contract.finds_nuclei else TaskState
+    wishes_query: Any = Annotated[Wishes, Depends(_of_nuclei if contract.finds_nuclei else _of_classes)]
+    # The names are those of the contract, which only the running server knows.
     result_format: Any = Literal[tuple(files)]
     formats_query = Annotated[
         list[result_format],
@@ -80,13 +102,14 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
     @router.post(
         "/tasks",
         status_code=HTTPStatus.CREATED,
+        response_model=answer,
         responses={
             **error_responses(
                 HTTPStatus.BAD_REQUEST,
                 HTTPStatus.NOT_FOUND,
                 HTTPStatus.CONFLICT,
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                contract.wrong_type,
                 *_UNAVAILABLE,
             ),
             201: {"description": "Queued.", "headers": LOCATION},
@@ -96,11 +119,8 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
     async def create(
         request: Request,
         response: Response,
+        wishes: wishes_query,
         model: ModelName = None,
-        threshold: Threshold = None,
-        pixel_size: PixelSize = None,
-        channel: Channel = None,
-        scale: Scale = None,
         formats: formats_query = [],  # noqa: B006 - FastAPI copies it
         key: Key = None,
     ) -> TaskAnswer:
@@ -109,17 +129,17 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
         # Before the upload is read: there may be no room for it.
         await readiness.check()
         submission = Submission()
-        with await read_upload(request, form=True) as upload:
+        with await read_upload(request, form=True, wrong_type=contract.wrong_type) as upload:
             try:
                 task_id = await backend.upload(
                     queue.submit,
                     upload,
                     model=name,
-                    threshold=threshold,
+                    threshold=wishes.threshold,
                     formats=formats,
-                    pixel_size=pixel_size,
-                    channel=channel,
-                    scale=scale,
+                    pixel_size=wishes.pixel_size,
+                    channel=wishes.channel,
+                    scale=wishes.scale,
                     key=key,
                     submission=submission,
                 )
@@ -131,7 +151,7 @@ def routes(service: Service, backend: Backend, readiness: Readiness, files: Mapp
         response.headers["Location"] = f"/tasks/{task_id}"
         return task_answer(job)
 
-    @router.get("/tasks/{task_id}", responses=error_responses(*_GONE, *_UNAVAILABLE))
+    @router.get("/tasks/{task_id}", response_model=answer, responses=error_responses(*_GONE, *_UNAVAILABLE))
     async def read(task_id: TaskId, response: Response) -> TaskAnswer:
         """Return the state of a task; Retry-After says when to ask again."""
         job = await backend.table(queue.get, task_id)

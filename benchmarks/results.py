@@ -49,6 +49,25 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sizes_table(results: dict[str, dict[str, Any]]) -> str:
+    """Write a Markdown table of the recall by the diameter of the nuclei, one row a class of diameters.
+
+    Args:
+        results: `metrics.json` of each model, by its name.
+    """
+    lines = [
+        "| diameter in pixels | true nuclei | " + " | ".join(f"recall, {model}" for model in results) + " |",
+        "|---|" + "---:|" * (1 + len(results)),
+    ]
+    for rows in zip(*(metrics["recall_by_diameter"] for metrics in results.values()), strict=True):
+        diameters = (
+            f"{rows[0]['from']:g} or more" if rows[0]["to"] is None else f"{rows[0]['from']:g} to {rows[0]['to']:g}"
+        )
+        recalls = " | ".join(format_score(row["recall_50"]) for row in rows)
+        lines.append(f"| {diameters} | {rows[0]['n_true']:,} | {recalls} |")
+    return "\n".join(lines) + "\n"
+
+
 def patches_table(metrics: dict[str, Any]) -> str:
     """Write a Markdown table of classified patches, one row per data set.
 
@@ -99,7 +118,8 @@ def readme_with(readme: str, results: dict[str, dict[str, Any]]) -> str:
     """Return the README's text with the tables of `results` between their marks."""
     pixels = {model: metrics for model, metrics in results.items() if model in PIXELS}
     nuclei = {model: metrics for model, metrics in results.items() if model not in (PATCHES, *PIXELS)}
-    readme = _between(readme, BEGIN, END, table(nuclei))
+    nucleus_tables = f"{table(nuclei)}\nThe same images, nuclei by their diameter (IoU 0.50):\n\n{sizes_table(nuclei)}"
+    readme = _between(readme, BEGIN, END, nucleus_tables)
     if PATCHES in results:
         readme = _between(readme, PATCHES_BEGIN, PATCHES_END, patches_table(results[PATCHES]))
     return _between(readme, PIXELS_BEGIN, PIXELS_END, pixels_table(pixels)) if pixels else readme

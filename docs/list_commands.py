@@ -35,6 +35,10 @@ TESTS = {
 
 TITLES: dict[str, str | None] = {
     "runs until it is stopped": SERVER,
+    "runs until it is stopped; needs a DeepLab": "tests/serving/test_max_scenes.py",
+    "with the server of deeplab": "tests/serving/test_max_scenes.py",
+    "with the server of marks": "tests/serving/test_class_tasks.py",
+    "with workers of marks": "tests/serving/test_class_tasks.py",
     "takes hours": PAGES,
     "needs the internet and hours": PAGES,
     "needs BBBC038 on disk": PAGES,

@@ -20,10 +20,11 @@ import click
 @click.option("--input", "source", required=True, help="S3 prefix of the images.")
 @click.option("--output", "target", required=True, help="S3 prefix of the answers.")
 @click.option("--content-type", default="image/png", show_default=True, help="Of the images.")
+@click.option("--accept", default="application/json", show_default=True, help="Of the answers; image/png for masks.")
 @click.option("--instance-type", default="ml.m5.xlarge", show_default=True)
 @click.option("--instance-count", default=1, show_default=True)
 @click.option("--max-payload-mb", default=20, show_default=True, help="Of one image; SageMaker allows up to 100.")
-def main(image, role, model_data, source, target, content_type, instance_type, instance_count, max_payload_mb):
+def main(image, role, model_data, source, target, content_type, accept, instance_type, instance_count, max_payload_mb):
     """Run one batch transform job."""
     client = boto3.client("sagemaker")
     name = f"nucseg-{uuid.uuid4().hex[:12]}"
@@ -42,7 +43,7 @@ def main(image, role, model_data, source, target, content_type, instance_type, i
                 "SplitType": "None",
                 "CompressionType": "None",
             },
-            TransformOutput={"S3OutputPath": target, "Accept": "application/json", "AssembleWith": "None"},
+            TransformOutput={"S3OutputPath": target, "Accept": accept, "AssembleWith": "None"},
             TransformResources={"InstanceType": instance_type, "InstanceCount": instance_count},
         )
         click.echo(f"Job {name} runs.")

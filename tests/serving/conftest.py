@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import pwd
 import shutil
@@ -27,10 +28,12 @@ import tifffile
 import uvicorn
 
 from aws_server import aws_server, free_port
+from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.server import server_config
 from nucseg.serving.service import Service, build_service, build_worker
 from nucseg.serving.settings import Settings
 from nucseg.serving.web.app import create_app
+from nucseg.serving.worker import sqs
 from nucseg.serving.worker.worker import Worker
 
 FAKE = Path(__file__).with_name("fake.py")
@@ -367,6 +370,45 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start servers of AWS and return their URL."""
     with aws_server(tmp_path_factory.mktemp("aws") / "log") as url:
         yield url
+
+
+@pytest.fixture
+def cloud(aws: str, monkeypatch: pytest.MonkeyPatch) -> "Cloud":
+    """Return a queue with a dead-letter queue after two tries, and a bucket."""
+    import boto3
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": aws,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sqs, "_WAIT", 0)
+    name = uuid.uuid4().hex
+    boto3.client("s3").create_bucket(Bucket=name)
+    client = boto3.client("sqs")
+    dead = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "2"})
+    queue = client.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+    return Cloud(client, queue, dead, f"s3://{name}/images", f"s3://{name}/masks")
+
+
+class Cloud:
+    def __init__(self, client: Any, queue: str, dead: str, source: str, target: str) -> None:
+        self.client, self.queue, self.dead = client, queue, dead
+        self.source, self.target = source, target
+        self.images, self.masks = Storage(source), Storage(target)
+
+    def send(self, key: str) -> None:
+        self.client.send_message(QueueUrl=self.queue, MessageBody=key)
+
+    def counts(self, queue: str) -> tuple[int, int]:
+        """Messages that wait, and those that are hidden."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self.client.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return int(answer[names[0]]), int(answer[names[1]])
 
 
 @pytest.fixture(scope="session")

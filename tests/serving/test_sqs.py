@@ -1,8 +1,6 @@
 """Work from SQS, over HTTP, against moto's servers of SQS and S3."""
 
-import json
 import time
-import uuid
 
 import imagecodecs
 import numpy as np
@@ -12,52 +10,12 @@ from click.testing import CliRunner
 from nucseg.core.errors import ConfigError
 from nucseg.reporting.formats.registry import write_format
 from nucseg.serving import results
-from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
 from nucseg.serving.service import build_models
 from nucseg.serving.worker import sqs
 from nucseg.serving.worker.sqs import SqsWorker
 
 VISIBLE = 2  # seconds that a message is hidden
-
-
-@pytest.fixture
-def cloud(aws, monkeypatch):
-    """Return a queue with a dead-letter queue after two tries, and a bucket."""
-    import boto3
-
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": aws,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sqs, "_WAIT", 0)
-    name = uuid.uuid4().hex
-    boto3.client("s3").create_bucket(Bucket=name)
-    client = boto3.client("sqs")
-    dead = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-    arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "2"})
-    queue = client.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive})["QueueUrl"]
-    return Cloud(client, queue, dead, f"s3://{name}/images", f"s3://{name}/masks")
-
-
-class Cloud:
-    def __init__(self, client, queue, dead, source, target) -> None:
-        self.client, self.queue, self.dead = client, queue, dead
-        self.source, self.target = source, target
-        self.images, self.masks = Storage(source), Storage(target)
-
-    def send(self, key: str) -> None:
-        self.client.send_message(QueueUrl=self.queue, MessageBody=key)
-
-    def counts(self, queue: str) -> tuple[int, int]:
-        """Messages that wait, and those that are hidden."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.client.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
-        return tuple(int(answer[name]) for name in names)
 
 
 @pytest.fixture

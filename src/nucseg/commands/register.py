@@ -1,8 +1,13 @@
 """`nucseg register`: the ablation marks of a mask, numbered by the grid of the acquisition."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from nucseg.registration.register import Registration
 
 
 @click.command()
@@ -32,6 +37,11 @@ def register(mask: Path, rows: int, columns: int, threshold: float | None, outpu
     from nucseg.registration.register import register_file
 
     registration, files = register_file(mask, rows, columns, output, threshold)
+    report(registration, rows, columns, files)
+
+
+def report(registration: "Registration", rows: int, columns: int, files: Sequence[Path]) -> None:
+    """Print the notes, how many marks were found, and where the results are."""
     for note in registration.notes:
         click.echo(f"Note: {note}", err=True)
     counts = registration.table["status"].value_counts()

@@ -108,7 +108,9 @@ class Preprocessor:
         """
         return self.fit_source(array_source(image), magnification)
 
-    def fit_source(self, source: ImageSource, magnification: float | None = None) -> FittedPreprocessor:
+    def fit_source(
+        self, source: ImageSource, magnification: float | None = None, *, seen: Survey | None = None
+    ) -> FittedPreprocessor:
         """Find the statistics of an image, read band by band.
 
         They are exact percentiles over all pixels that hold data (see `nucseg.images.survey`), after the transforms
@@ -117,12 +119,13 @@ class Preprocessor:
         Args:
             source: The image.
             magnification: Magnification of the objective, if known.
+            seen: What is known of its channels; None surveys the image.
 
         Raises:
             InputError: It is not an image, it shows several stains in false colour, or the magnification is not above
                 0.
         """
-        seen = survey(source)
+        seen = survey(source) if seen is None else seen
         fitted = FittedPreprocessor(
             transforms=self.transforms,
             in_channels=self.in_channels,

@@ -1,8 +1,6 @@
 """The one way from an image to its nuclei: preprocessing, scale, tiles, and an engine that runs them."""
 
-import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -10,20 +8,17 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import ModelError
 from nucseg.core.types import Instances
-from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
-from nucseg.inference.engine import LocalEngine, TileJob
+from nucseg.inference.engine import TileJob
 from nucseg.inference.instances.parts import TileResult
 from nucseg.inference.instances.steps import InstanceSteps
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.job import make_job
 from nucseg.inference.options import PredictOptions
-from nucseg.inference.tiled import predict_tiled
+from nucseg.inference.tiled import predict_here
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import folder_task, resolve_model
-
-logger = logging.getLogger(__name__)
 
 _DEFAULT = PredictOptions()
 
@@ -100,28 +95,7 @@ class Predictor:
         Raises:
             InputError: As `job`.
         """
-        done = 0.0
-
-        def watched(image: ImageSource) -> ImageSource:
-            def read(window: Window) -> NDArray:
-                progress(done)
-                return image.read(window)
-
-            return replace(image, read=read, levels=tuple(map(watched, image.levels)))
-
-        job = self.job(watched(source), options)
-        for note in job.source.notes:
-            logger.warning("%s: %s", source.name, note)
-
-        def report(tile: int, part: TileResult) -> None:
-            nonlocal done
-            done += 1 / (len(job.grid) - len(job.empty))
-            progress(min(done, 1.0))
-
-        found = predict_tiled(job, LocalEngine(), on_tile=report)
-        if source.incomplete:
-            logger.warning("%s", source.incomplete)
-        return found
+        return predict_here(lambda watched: self.job(watched, options), source, progress)
 
     def steps(self, options: PredictOptions) -> InstanceSteps:
         """Return the steps of a tile for the model's task."""

@@ -113,7 +113,7 @@ def write_registration(registration: Registration, folder: Path, stem: str) -> l
 
 
 def register_file(
-    path: Path, rows: int, columns: int, folder: Path, threshold: float | None = None
+    path: Path, rows: int, columns: int, folder: Path, threshold: float | None = None, *, stem: str | None = None
 ) -> tuple[Registration, list[Path]]:
     """Register the mask in a file, and write the results; see `read_mask`, `register_mask`, `write_registration`.
 
@@ -121,8 +121,9 @@ def register_file(
         path: The mask.
         rows: Rows of the acquisition.
         columns: Columns of the acquisition.
-        folder: Folder for the results, whose names begin with that of the mask.
+        folder: Folder for the results.
         threshold: Lowest probability of a mark, if the file holds probabilities.
+        stem: Start of the names of the results; None takes that of the mask.
 
     Returns:
         The registration and the files.
@@ -132,7 +133,7 @@ def register_file(
         StorageError: The results cannot be written.
     """
     registration = register_mask(read_mask(path, threshold), rows, columns, str(path))
-    return registration, write_registration(registration, folder, path.stem)
+    return registration, write_registration(registration, folder, stem or path.stem)
 
 
 def _table(assignment: Assignment, lattice: Lattice) -> pd.DataFrame:

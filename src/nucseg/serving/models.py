@@ -12,7 +12,7 @@ from nucseg.core.errors import ModelError
 from nucseg.models.registry import folder_kind, known_models, project_models, resolve_model
 from nucseg.models.run import RunRecord
 from nucseg.models.version import model_version
-from nucseg.serving.answers import ANSWERS, Answers
+from nucseg.serving.answers import Answers, answers_for
 from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.errors import UnknownModelError
 
@@ -24,15 +24,9 @@ def answers_of(name_or_folder: str | Path) -> Answers:
     """Return what goes over the wire of a server with this default model.
 
     Raises:
-        ModelError: The model does not exist, or is of a kind that no service offers.
+        ModelError: The model does not exist.
     """
-    kind = folder_kind(resolve_model(name_or_folder)) or _KIND
-    if kind not in ANSWERS:
-        raise ModelError(
-            f"model {str(name_or_folder)!r} assigns pixels to classes, which no service offers yet: use it with "
-            "`nucseg segment`, or serve a model such as stardist or mitosis."
-        )
-    return ANSWERS[kind]
+    return answers_for(folder_kind(resolve_model(name_or_folder)) or _KIND)
 
 
 class ModelStore:
@@ -151,7 +145,7 @@ class ModelStore:
     def _offered(self, name: str) -> bool:
         try:
             kind = folder_kind(resolve_model(name))
-            return kind is None or ANSWERS.get(kind) is self.answers
+            return kind is None or answers_for(kind) is self.answers
         except ModelError:
             return False
 

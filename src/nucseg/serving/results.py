@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.measurements.field import Field, MeasuredChannel
+from nucseg.reporting.formats.grey_png import write_grey_png
 from nucseg.reporting.formats.registry import FORMATS, write_format
 from nucseg.reporting.options import MEASURED
 
-_BAND = 1024  # rows
 _MEDIA_TYPES = {
     ".png": "image/png",
     ".tif": "image/tiff",
@@ -73,11 +73,7 @@ def write_result(
 
 
 def _write_mask(nuclei: StitchedLabels, source: ImageSource, channels: Sequence[MeasuredChannel], path: Path) -> None:
-    mask = np.zeros(nuclei.shape, np.uint8)
-    for top in range(0, nuclei.shape[0], _BAND):
-        window = Window(top, 0, min(top + _BAND, nuclei.shape[0]), nuclei.shape[1])
-        mask[window.slices][nuclei.labels(window) > 0] = 255
-    path.write_bytes(imagecodecs.png_encode(mask))
+    write_grey_png(path, nuclei.shape, lambda window: (nuclei.labels(window) > 0) * np.uint8(255))
 
 
 def _write_nuclei(
@@ -99,6 +95,21 @@ def _write_mitoses(
     FILES[suffix](mitoses, source, path, "slide")
 
 
+def _write_probabilities(found: Any, source: ImageSource, channels: Sequence[MeasuredChannel], path: Path) -> None:
+    def foreground(window: Window) -> NDArray[np.uint8]:
+        return found.steps(window).sum(0, dtype=np.int32).clip(0, 255).astype(np.uint8)
+
+    write_grey_png(path, found.shape, foreground)
+
+
+def _write_classes(
+    format_name: str, found: Any, source: ImageSource, channels: Sequence[MeasuredChannel], path: Path
+) -> None:
+    from nucseg.reporting.formats.class_maps import CLASS_FORMATS  # imports much that a server of nuclei does not need
+
+    CLASS_FORMATS[format_name].write(found, source, path)
+
+
 NUCLEI: Mapping[str, ResultFile] = {
     "mask": ResultFile("mask.png", _write_mask),
     **{
@@ -117,3 +128,13 @@ MITOSES: Mapping[str, ResultFile] = {
     for suffix in ("csv", "geojson", "json", "png")
 }
 """The formats of mitoses, which are those of `nucseg mitoses`."""
+
+CLASSES: Mapping[str, ResultFile] = {
+    "mask": ResultFile("mask.png", _write_probabilities),
+    **{
+        format_name: ResultFile(f"{format_name}.tif", partial(_write_classes, format_name))
+        for format_name in ("classes", "probabilities")
+    },
+}
+"""The formats of class maps, all written in flat memory: `mask` is a PNG of the probability that a pixel is of any
+class but 0, 255 being 1; the others are those of `nucseg segment`."""

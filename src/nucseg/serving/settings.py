@@ -1,5 +1,6 @@
 """The settings of the service, by option, by environment variable or in `.env`, in this order of precedence."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from nucseg.core.errors import ConfigError
+from nucseg.core.errors import ConfigError, ModelError
 from nucseg.core.types import Precision
 from nucseg.core.validation import plain_words
+from nucseg.models.registry import folder_kind, resolve_model
 
 PREFIX = "NUCSEG_"
+_DEEPLAB = ("deeplab", "deeplab_graph")
+_log = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -26,6 +30,12 @@ class Settings(BaseSettings):
         "stardist",
         min_length=1,
         description="Name or folder of the model that finds nuclei on slides, if the default model classifies them.",
+    )
+    image_size: int = Field(
+        513,
+        ge=16,
+        le=1024,
+        description="Pixels of the longer side to which a DeepLab's pictures are resized, if it is the default model.",
     )
     models: Path | None = Field(None, description="Folder with additional models, one folder per model.")
     precision: Precision = Field("auto", description="Compute precision of the networks.")
@@ -84,6 +94,7 @@ def load_settings(**given: Any) -> Settings:
 
     Raises:
         ConfigError: A value is wrong; the message names the variable, not a secret value.
+        ModelError: `MODEL_TYPE` is `full`, and there is neither the default model nor a full one.
     """
     try:
         settings = Settings(**given)
@@ -91,8 +102,34 @@ def load_settings(**given: Any) -> Settings:
         raise ConfigError(
             "\n".join(f"{PREFIX}{str(problem['loc'][0]).upper()}: {plain_words(problem)}" for problem in error.errors())
         ) from None
-    if os.environ.get("CORS_ENABLE") == "true" and not settings.cors_origins:  # as the MAX services call it
-        settings = settings.model_copy(update={"cors_origins": "*"})
     if settings.models is not None:
         os.environ[f"{PREFIX}MODELS"] = str(settings.models)
-    return settings
+    return settings.model_copy(update=_of_max(settings))
+
+
+def _of_max(settings: Settings) -> dict[str, Any]:
+    """Return what the environment variables of IBM's MAX services set; our own settings take precedence.
+
+    A value that MAX-Image-Segmenter does not allow is its default, with a warning, as there.
+    """
+    update: dict[str, Any] = {}
+    if os.environ.get("CORS_ENABLE") == "true" and not settings.cors_origins:
+        update["cors_origins"] = "*"
+    size = os.environ.get("IMAGE_SIZE")
+    if size is not None and "image_size" not in settings.model_fields_set:
+        if size.isdecimal() and 16 <= int(size) <= 1024:
+            update["image_size"] = int(size)
+        else:
+            _log.warning("IMAGE_SIZE is %r; it must be from 16 to 1024. %d is used.", size, settings.image_size)
+    kind = os.environ.get("MODEL_TYPE", "mobile")
+    if kind not in ("mobile", "full"):
+        _log.warning("MODEL_TYPE is %r; it must be mobile or full. mobile is used.", kind)
+    if kind == "full":
+        full = f"{settings.model}-full"
+        try:
+            served = folder_kind(resolve_model(full))
+        except ModelError:  # of a DeepLab, it will be missed when it is loaded
+            served = folder_kind(resolve_model(settings.model))
+        if served in _DEEPLAB:
+            update["model"] = full
+    return update

@@ -1,25 +1,26 @@
 """From an image to its class map, of any size."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError, ModelError
 from nucseg.core.types import ClassPrediction
+from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
-from nucseg.inference.engine import LocalEngine, TileJob
+from nucseg.images.survey import Survey
+from nucseg.inference.engine import TileJob
 from nucseg.inference.job import make_job
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.semantic.parts import ClassMosaic, ClassPart
 from nucseg.inference.semantic.steps import SemanticSteps
-from nucseg.inference.tiled import predict_tiled
+from nucseg.inference.tiled import predict_here
+from nucseg.inference.view import NetworkView
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import folder_task, resolve_model
-
-logger = logging.getLogger(__name__)
 
 _DEFAULT = PredictOptions()
 
@@ -63,22 +64,38 @@ class SemanticPredictor:
         source: ImageSource,
         options: PredictOptions | None = None,
         *,
-        on_tile: Callable[[int, ClassPart], None] = lambda tile, part: None,
+        progress: Callable[[float], None] = lambda fraction: None,
     ) -> ClassMosaic:
         """Find the class of each pixel of an image of any size, tile by tile, and log the notes on how it was read.
 
         Args:
             source: The image.
             options: As in `predict`.
-            on_tile: Called with the number and part of each tile as soon as it is known.
+            progress: Called with the finished fraction, before each piece is read and after each tile; an exception
+                that it raises ends the prediction.
 
         Raises:
             InputError: As `make_job`.
         """
-        job = self.job(source, options)
-        for note in job.source.notes:
-            logger.warning("%s: %s", source.name, note)
-        return predict_tiled(job, LocalEngine(), on_tile=on_tile)
+        return predict_here(lambda watched: self.job(watched, options), source, progress)
+
+    def predict_picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Find the class of each pixel of a picture of an everyday scene, which is no microscopy image.
+
+        Its colours are colours, however they look, and all of it passes through the network at once.
+
+        Args:
+            image: `(H, W, 3)`, of at most the model's `max_side` pixels a side.
+
+        Returns:
+            The class map `(H, W)`.
+        """
+        use_precision(self.options.precision)
+        source = array_source(image)
+        view = NetworkView(source, self.bundle.preprocessor().fit_source(source, seen=Survey(3)), 1.0)
+        whole = Window.whole(view.shape)
+        (found,) = self.bundle.model.probabilities([view.read(whole)])
+        return view.restore(found.argmax(-1).astype(np.uint8), whole)[0]
 
     def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[ClassPart, ClassMosaic]:
         """Compute the statistics of an image and lay tiles over it; see `make_job`.

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from nucseg.serving.answers import instances, patches
+from nucseg.models.registry import MODELS
+from nucseg.serving.answers import instances, patches, probabilities, scenes
 from nucseg.serving.answers.contract import Contract
 from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.settings import Settings
@@ -59,9 +60,21 @@ class Answers(Protocol):
         ...
 
     def encode(self, found: Any) -> bytes:
-        """Return what was found as the JSON text of the contract's answer."""
+        """Return what was found as the JSON text of the contract's answer, or as its mask if it has none."""
         ...
 
 
-ANSWERS: Mapping[str, Answers] = {"stardist": instances, "mask_rcnn": instances, "patch_classifier": patches}
-"""The module of each kind of model, by its name in `nucseg.models.registry.MODELS`."""
+OF_TASKS: Mapping[str, Answers] = {
+    "instance_segmentation": instances,
+    "semantic_segmentation": probabilities,
+    "patch_classification": patches,
+}
+"""The module of each task, by the name that `ModelEntry.task` calls it."""
+
+OF_KINDS: Mapping[str, Answers] = {"deeplab": scenes, "deeplab_graph": scenes}
+"""The module of kinds of models whose contract is not that of their task, by their names in `MODELS`."""
+
+
+def answers_for(kind: str) -> Answers:
+    """Return the module of a kind of model."""
+    return OF_KINDS.get(kind) or OF_TASKS[MODELS[kind].task]

@@ -1,4 +1,4 @@
-"""The schemas: OpenAPI for all routes, and Swagger 2.0 for those that old clients know."""
+"""The schemas: OpenAPI for all routes, and Swagger 2.0 for those of the contract that old clients know."""
 
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +10,8 @@ from nucseg.serving.answers.contract import Contract
 from nucseg.serving.web.auth import OPEN
 
 TITLE = "nucseg"
+_FORM, _JSON = "multipart/form-data", "application/json"
+_BINARY = {"type": "string", "format": "binary"}
 
 
 def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
@@ -45,17 +47,17 @@ def schema(app: FastAPI, *, with_key: bool) -> dict[str, Any]:
 
 
 def swagger(app: FastAPI, contract: Contract) -> dict[str, Any]:
-    """Create the Swagger 2.0 schema of the MAX routes from the OpenAPI schema.
+    """Create the Swagger 2.0 schema of the routes that old clients know from the OpenAPI schema.
 
     Args:
         app: The application.
-        contract: Title, and what is said of the image.
+        contract: Title, these routes, and what is said of the image.
     """
     made = app.openapi()
     paths = {
         path: {method: _operation(operation, contract) for method, operation in operations.items()}
         for path, operations in made["paths"].items()
-        if path.startswith("/model")
+        if path.startswith(contract.paths)
     }
     definitions = {name: _to_swagger2(each) for name, each in made["components"]["schemas"].items()}
     info = {"title": contract.title, "version": app.version, "description": app.description}
@@ -71,30 +73,37 @@ def _operation(operation: dict[str, Any], contract: Contract) -> dict[str, Any]:
     ]
     result = {name: operation[name] for name in ("tags", "summary", "description", "operationId")}
     if "requestBody" in operation:
-        result["consumes"] = ["multipart/form-data"]
-        parameters.append(
-            {
-                "name": "image",
-                "in": "formData",
-                "type": "file",
-                "required": True,
-                "description": contract.image,
-            }
-        )
+        # Swagger 2.0 has one kind of body for an operation: the body itself, where there is a choice.
+        kinds = list(operation["requestBody"]["content"])
+        raw = [kind for kind in kinds if kind != _FORM]
+        result["consumes"] = raw or kinds
+        place = {"in": "body", "schema": _BINARY} if raw else {"in": "formData", "type": "file"}
+        parameters.append({"name": "image", "required": True, "description": contract.image, **place})
     result["parameters"] = parameters
-    result["responses"] = {
-        status: {
-            "description": response["description"],
-            "schema": _to_swagger2(response["content"]["application/json"]["schema"]),
+    result["responses"] = {status: _response(response) for status, response in operation["responses"].items()}
+    produced = [kind for response in operation["responses"].values() for kind in response.get("content", {})]
+    if set(produced) > {_JSON}:
+        result["produces"] = list(dict.fromkeys(produced))
+    return result
+
+
+def _response(response: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {"description": response["description"]}
+    content = response.get("content", {})
+    if content:
+        result["schema"] = _to_swagger2(content[_JSON]["schema"]) if _JSON in content else {"type": "file"}
+    if "headers" in response:
+        result["headers"] = {
+            name: {"description": header["description"], **header["schema"]}
+            for name, header in response["headers"].items()
         }
-        for status, response in operation["responses"].items()
-    }
     return result
 
 
 def _parameter_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Drop what Swagger 2.0 does not allow in a parameter: null, and a second title and description."""
-    return {name: value for name, value in schema.items() if name not in ("x-nullable", "title", "description")}
+    kept = {name: value for name, value in schema.items() if name not in ("x-nullable", "title", "description")}
+    return {**kept, "collectionFormat": "multi"} if kept.get("type") == "array" else kept
 
 
 def _to_swagger2(schema: Any) -> Any:

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from nucseg.core.errors import ConfigError, InputError
-from nucseg.serving.answers import ANSWERS
+from nucseg.serving.answers import OF_TASKS
 from nucseg.serving.errors import UnavailableError
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.plane import DataPlane
@@ -113,7 +113,7 @@ def result_names() -> list[str]:
 
     Which of the others there are depends on the workers' model.
     """
-    contracts = [answers.CONTRACT for answers in ANSWERS.values()]
+    contracts = [answers.CONTRACT for answers in OF_TASKS.values()]
     names = dict.fromkeys(contract.files[name].name for contract in contracts for name in contract.batch)
     return sorted(names, key=MASK.__eq__)
 

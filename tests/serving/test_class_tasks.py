@@ -3,6 +3,7 @@
 import io
 import json
 import runpy
+import shlex
 import subprocess
 import threading
 from pathlib import Path
@@ -175,12 +176,15 @@ def test_submit_numbers_the_marks(cloud, settings, fake, encode, tmp_path) -> No
     marks = (ROOT / "samples/ablation/marks.png").read_bytes()
     (folder / "a.png").write_bytes(marks)
     (folder / "b.png").write_bytes(encode(np.asarray(Image.open(io.BytesIO(marks)))[:, :200]))
+    (block,) = [block for block in LIST["blocks"]() if block.title == "with workers of marks"]
+    (command,) = block.commands()
+    ours = {"slides": str(folder), "s3://bucket/images": cloud.source, "s3://bucket/masks": cloud.target}
+    words = [cloud.queue if word.startswith("https://sqs") else ours.get(word, word) for word in shlex.split(command)]
     stop = threading.Event()
     working = threading.Thread(target=worker.run, args=(stop,))
     working.start()
     try:
-        options = ["--sqs", cloud.queue, "--input", cloud.source, "--output", cloud.target, "--timeout", "120"]
-        ended = CliRunner().invoke(cli, ["submit", str(folder), *options, "--rows", "8", "--cols", "10"])
+        ended = CliRunner().invoke(cli, words[1:])
     finally:
         stop.set()
         working.join()

@@ -174,6 +174,7 @@ def test_more_cells_than_16_bits_can_number(tmp_path):
         (np.zeros((20, 20), bool), "has no mark"),
         (~small_mask(), "inverted"),
         (np.eye(50, dtype=bool), "3 x 4|of the size"),
+        (np.pad(np.ones((30, 30), bool), 35) | np.pad(np.ones((5, 4), bool), ((0, 95), (96, 0))), "only 0 regions"),
     ],
 )
 def test_what_is_no_mask_of_marks_is_refused(mask, match):

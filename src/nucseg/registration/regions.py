@@ -95,6 +95,8 @@ def join_pieces(regions: Regions, cells: int) -> Regions:
         Joined regions, hardly any of them closer together than marks; the same ones where no distance gives that.
     """
     whole = regions.whole_marks(regions.usual_area(cells))
+    if not whole.any():  # two regions, whose median is the size of neither
+        return regions
     extent = np.ptp(regions.centres[whole], axis=0) + np.sqrt(regions.areas[whole].mean())
     pitch = float(np.sqrt(extent.prod() / cells))
     if _share_of_pieces(regions, cells, pitch) <= _MOST_PIECES:

@@ -57,6 +57,18 @@ def test_classes_are_never_renumbered_or_mixed(patches):
     assert {0, 3, VOID} <= seen <= {0, 3, 7, VOID}
 
 
+def test_of_an_image_that_is_nearly_void_patches_show_what_is_not(tmp_path, make_sample):
+    classes = np.full((400, 400), VOID, np.uint8)
+    classes[300:310, 50:60] = 0
+    write_image(tmp_path / "i.tif", np.zeros((400, 400), np.uint8))
+    write_labels(tmp_path / "l.tif", classes)
+    sample = make_sample(tmp_path / "i.tif", tmp_path / "l.tif", n_nuclei=None)
+    source = ClassPatches([sample], Preprocessor((), 1), None, 32, 16, SemanticSamplingConfig())
+    for number in range(20):
+        assert (source.anywhere(0, np.random.default_rng(number))[1] == 0).any()
+        assert (source.draw(np.random.default_rng(number))[1] == 0).any()
+
+
 def test_a_patch_larger_than_the_image_is_mirrored(tmp_path, make_sample):
     write_image(tmp_path / "i.tif", np.full((1, 1), 50, np.uint8))
     write_labels(tmp_path / "l.tif", np.ones((1, 1), np.uint8))

@@ -33,6 +33,7 @@ class LoadedClasses:
         image: `(H, W)` or `(H, W, 3)`, as stored.
         classes: `(H, W)` uint8.
         shown: The classes of the image other than 0 and void.
+        partly_void: Whether pixels are void.
         fitted: The preprocessing with this image's statistics.
         value_range: Black and white of the image in unit range.
     """
@@ -40,6 +41,7 @@ class LoadedClasses:
     image: NDArray
     classes: NDArray[np.uint8]
     shown: NDArray[np.uint8]
+    partly_void: bool
     fitted: FittedPreprocessor
     value_range: tuple[float, float]
 
@@ -85,7 +87,7 @@ class ClassPatches:
         return self._patch(index, rng, self._sampling.class_probability)
 
     def anywhere(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Cut a patch out of the sample at `index`, at any place.
+        """Cut a patch out of the sample at `index`, at any place where something is not void.
 
         Returns:
             The model's input, `(patch_size, patch_size, in_channels)` float32, and its class map,
@@ -162,21 +164,32 @@ def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedClasses:
             f"{sample.key}: the image has shape {image.shape[:2]}, its class map {classes.shape}; "
             "they must be equal. Run the data_processing pipeline again."
         )
+    found = np.unique(classes)
     return LoadedClasses(
         image=image,
         classes=classes.astype(np.uint8),
-        shown=np.setdiff1d(classes, [0, VOID]).astype(np.uint8),
+        shown=np.setdiff1d(found, [0, VOID]).astype(np.uint8),
+        partly_void=VOID in found,
         fitted=preprocessor.fit(image, magnification=sample.magnification),
         value_range=value_range(image),
     )
 
 
 def _center(loaded: LoadedClasses, size: int, rng: np.random.Generator, class_probability: float) -> tuple[int, int]:
-    """Draw the row and column of a patch's centre such that the patch is inside the image, where it fits."""
+    """Draw the row and column of a patch's centre such that the patch is inside the image, where it fits.
+
+    Where an image is partly void, the patch shows a pixel that is not: of an image with a few outlined areas most
+    patches would be void throughout, and a validation loss of such patches says nothing.
+    """
     shape = np.array(loaded.classes.shape)
     margin = np.minimum(size / 2, shape / 2)
+    wanted = None
     if len(loaded.shown) and rng.random() < class_probability:
-        pixels = np.flatnonzero(loaded.classes == rng.choice(loaded.shown))
+        wanted = loaded.classes == rng.choice(loaded.shown)
+    elif loaded.partly_void:
+        wanted = loaded.classes != VOID
+    if wanted is not None:
+        pixels = np.flatnonzero(wanted)
         pixel = np.unravel_index(rng.choice(pixels), loaded.classes.shape)
         # Somewhere in the patch, not always in the middle of it.
         center = np.add(pixel, 1) + rng.uniform(-0.5, 0.5, 2) * size

@@ -25,10 +25,11 @@ COMMANDS = (
     "evaluate",
     "compare",
     "train",
+    "train-areas",
     "export",
     "doctor",
 )
-"""Each is the function of its name in the module of its name in `nucseg.commands`."""
+"""Each is the function of its name (with `_` for `-`) in the module of its name in `nucseg.commands`."""
 
 
 class _Group(click.Group):
@@ -40,7 +41,8 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"nucseg.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        return getattr(import_module(f"nucseg.commands.{name}"), name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

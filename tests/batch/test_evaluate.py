@@ -80,7 +80,7 @@ def test_what_cannot_be_evaluated_is_one_line(folder: Path) -> None:
     for arguments, said in (
         (("patches", "images", "labels"), "model patches: does not find nuclei"),
         (("good", "models/good", "images", "labels"), "two models are called good"),
-        (("good", "images", "empty"), "labels has no file ending in"),
+        (("good", "images", "empty"), "empty: has no file ending in"),
         (("none", "images", "labels"), "model 'none'"),
     ):
         ended = run(*arguments)

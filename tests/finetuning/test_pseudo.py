@@ -47,7 +47,7 @@ def outlined(tmp_path, make_sample):
 
 def test_two_rounds(outlined, tmp_path):
     write_image(tmp_path / "more/new.png", np.random.default_rng(9).integers(0, 255, (40, 40), np.uint8))
-    further = unlabelled_samples(tmp_path / "more", tmp_path / "u")
+    further = unlabelled_samples([tmp_path / "more/new.png"], tmp_path / "u")
     found = train_in_rounds(
         outlined, further, config(), transforms=(), augmenter=None, folder=tmp_path / "run", name="marks"
     )
@@ -104,3 +104,22 @@ def test_uncertain_pixels_are_void():
 def test_a_split_is_missing(outlined, tmp_path):
     with pytest.raises(InputError, match="2 of 2 images with outlined areas are in the split train and 0 in val"):
         train_in_rounds(outlined[:2], [], config(), transforms=(), augmenter=None, folder=tmp_path, name="m")
+
+
+def test_one_class_alone_is_refused_and_a_missing_one_named(outlined, tmp_path, monkeypatch, caplog):
+    given = {"transforms": (), "augmenter": None, "folder": tmp_path, "name": "m"}
+    fake_rounds(monkeypatch, [0.5, 0.5])
+    three = {**ROUND, "architecture": {**ROUND["architecture"], "classes": ["background", "mark", "dirt"]}}
+    train_in_rounds(outlined, [], config(first=three, further=three), **given)
+    assert "The outlined areas to learn from do not show dirt." in caplog.messages
+    classes = read_labels(outlined[2].label_file())
+    write_labels(outlined[2].label_file(), np.where(classes == 1, VOID, classes))
+    with pytest.raises(InputError, match="the outlined areas held out show background alone"):
+        train_in_rounds(outlined, [], config(), **given)
+
+
+def test_two_further_images_of_one_name_are_refused(tmp_path):
+    for name in ("a.png", "a.tif"):
+        write_image(tmp_path / name, np.zeros((8, 8), np.uint8))
+    with pytest.raises(InputError, match=r"a\.tif: there is another image named a"):
+        unlabelled_samples(sorted(tmp_path.iterdir()), tmp_path / "u")

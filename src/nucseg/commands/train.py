@@ -1,13 +1,11 @@
 """`nucseg train`: a model of one's own from few images."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
 import click
 
-from nucseg.core.errors import ConfigError
 from nucseg.core.parent import when_input_ends
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -55,18 +53,12 @@ def train(
         when_input_ends(lambda: os._exit(1))
     from nucseg.batch.evaluate import REPORT, check_report
     from nucseg.finetuning.train import better, fine_tune
-    from nucseg.models.registry import MODEL_NAME, dated_name, known_models, models_folder, resolve_model
+    from nucseg.models.registry import dated_name, models_folder, new_folder, resolve_model
     from nucseg.reporting.tables import console_table
 
     origin = resolve_model(start)
     name = name or dated_name(origin.name, models_folder())
-    if not re.fullmatch(MODEL_NAME, name):
-        raise ConfigError(f"--name: {name!r} is not allowed; use letters, digits, '_', '.' and '-'.")
-    folder = models_folder() / name
-    if name in known_models() or folder.exists():
-        raise ConfigError(
-            f"--name: there is a model {name} already, and a training does not replace it; choose another."
-        )
+    folder = new_folder(name)
     report = output or Path(f"evaluation-{name}")
     check_report(report)
     trained = fine_tune(images, labels, origin, folder, report, minutes=minutes)

@@ -35,6 +35,8 @@ def plain_words(problem: Mapping[str, Any]) -> str:
     """
     if problem["type"] == "union_tag_invalid":
         return f"its {problem['ctx']['discriminator']} must be one of {problem['ctx']['expected_tags']}"
+    if problem["type"] == "too_short":
+        return f"must have at least {problem['ctx']['min_length']} values"
     message: str = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return _WORDS.get(problem["type"], message)
 

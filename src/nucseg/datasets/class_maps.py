@@ -75,8 +75,8 @@ def check_classes(classes: NDArray, image: NDArray, name: str, names: Sequence[s
         raise InputError(
             f"{name}: its class map has the value{'s' if len(unnamed) > 1 else ''} "
             f"{', '.join(map(str, unnamed[:5]))}{', ...' if len(unnamed) > 5 else ''}, but the classes are 0 to "
-            f"{len(names) - 1} ({', '.join(names)}) and {VOID} (void). Name all classes in "
-            "semantic.data_preprocessing.classes."
+            f"{len(names) - 1} ({', '.join(names)}) and {VOID} (void). Name every class, from 0 "
+            "on."
         )
     if found.tolist() == [VOID]:
         raise InputError(f"{name}: every pixel of its class map is void.")

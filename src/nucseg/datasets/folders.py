@@ -14,6 +14,20 @@ def image_files(folder: Path) -> list[Path]:
     return files(folder, SUFFIXES)
 
 
+def find_images(folder: Path) -> list[Path]:
+    """Return the images of a folder by name, but hidden ones.
+
+    Raises:
+        InputError: It is no folder, or has none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder of images.")
+    found = image_files(folder)
+    if not found:
+        raise InputError(f"{folder}: has no file ending in one of {', '.join(SUFFIXES)}.")
+    return found
+
+
 def files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """Return the files of a folder that have one of the suffixes, by name, but hidden ones; none without a folder."""
     found = folder.iterdir() if folder.is_dir() else ()

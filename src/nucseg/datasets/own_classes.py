@@ -27,7 +27,8 @@ SOURCE = LocalFolder
 NAMES = "classes.csv"
 """The file that names the classes: the column `name`, a class a line, from 0 on."""
 
-_SUFFIXES = (*SUFFIXES, ".geojson", ".json")
+MAP_SUFFIXES = (*SUFFIXES, ".geojson", ".json")
+"""What class maps and outlined areas end in."""
 
 
 def fetch(source: LocalFolder, folder: Path) -> Path:
@@ -40,7 +41,7 @@ def fetch(source: LocalFolder, folder: Path) -> Path:
     Raises:
         DownloadError: `images` or `classes` has no file that could be read.
     """
-    for name, suffixes in (("images", SUFFIXES), ("classes", _SUFFIXES)):
+    for name, suffixes in (("images", SUFFIXES), ("classes", MAP_SUFFIXES)):
         if not files(source.path / name, suffixes):
             raise DownloadError(
                 f"semantic.data_download.own_classes.path: {source.path / name} has no file ending in one of "
@@ -62,10 +63,14 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
         One sample for each image, by name, then one (that cannot be read) for each class map without an image.
 
     Raises:
-        InputError: `classes.csv` is not readable, or has other columns.
+        InputError: `classes.csv` is not readable or has other columns, or an image has two class maps.
     """
     names = _names(folder / NAMES)
-    maps = {path.stem: path for path in files(folder / "classes", _SUFFIXES)}
+    maps: dict[str, Path] = {}
+    for path in files(folder / "classes", MAP_SUFFIXES):
+        if path.stem in maps:
+            raise InputError(f"{path.name}: there is {maps[path.stem].name}, too; keep one class map of an image.")
+        maps[path.stem] = path
     for path in image_files(folder / "images"):
         read = partial(_read, path, maps.pop(path.stem, None), names)
         yield RawSample(image_id=path.stem, read=read, classes=names)

@@ -1,4 +1,4 @@
-"""Images and their outlined nuclei in two folders, as samples of the dataset `own`."""
+"""Images and what is outlined in them in two folders, as samples of the dataset `own` or `own_classes`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,17 @@ import pandas as pd
 
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
-from nucseg.datasets import own
+from nucseg.datasets import annotations, own, own_classes
 from nucseg.datasets.config import ProcessingConfig
+from nucseg.datasets.folders import SUFFIXES, files
 from nucseg.datasets.manifest import read_manifest, write_manifest
 from nucseg.datasets.processing import COLUMNS, convert_datasets
-from nucseg.datasets.sources import FolderSource
 from nucseg.images.io import write_image, write_labels
-
-_CONFIG = ProcessingConfig(transforms=())
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Images of which the nuclei are known.
+    """Images of which nuclei or classes are known.
 
     Attributes:
         samples: The samples, all of the test split.
@@ -33,31 +31,40 @@ class Paired:
     rejected: dict[str, str]
 
 
-def pair_images(images: Path, labels: Path, folder: Path) -> Paired:
-    """Convert images and their nuclei to the canonical form, as `data_processing` does.
+def pair_images(images: Path, labels: Path, folder: Path, *, classes: tuple[str, ...] | None = None) -> Paired:
+    """Convert images and their nuclei, or classes, to the canonical form, as `data_processing` does.
 
     Args:
         images: Folder of the images.
-        labels: Folder of the nuclei: files that `nucseg.datasets.annotations` reads, named like the images.
+        labels: Folder of files named like the images: nuclei as `nucseg.datasets.annotations` reads them, or class maps
+            and outlined areas as `nucseg.datasets.own_classes` does.
         folder: Where converted images, labels and manifest are written.
+        classes: Names of the classes, from 0 on; None for nuclei.
 
     Raises:
-        InputError: A folder does not exist, or no image can be used.
-        DownloadError: A folder has no file that could be read.
+        InputError: A folder does not exist or has no file that could be read, or no image can be used.
     """
-    for given in (images, labels):
+    dataset, name, suffixes = (
+        (own_classes, "classes", own_classes.MAP_SUFFIXES) if classes else (own, "labels", annotations.SUFFIXES)
+    )
+    for given, allowed in ((images, SUFFIXES), (labels, suffixes)):
         if not given.is_dir():
-            raise InputError(f"{given}: is not a folder; give one folder of images and one of their nuclei.")
+            raise InputError(f"{given}: is not a folder; give one folder of images and one of what is outlined.")
+        if not files(given, allowed):
+            raise InputError(f"{given}: has no file ending in one of {', '.join(allowed)}.")
     with TemporaryDirectory() as temporary:
-        for name, given in (("images", images), ("labels", labels)):
-            (Path(temporary) / name).symlink_to(given.absolute(), target_is_directory=True)
-        archive = own.fetch(FolderSource(path=Path(temporary)), folder)
+        archive = Path(temporary)
+        (archive / "images").symlink_to(images.absolute(), target_is_directory=True)
+        (archive / name).symlink_to(labels.absolute(), target_is_directory=True)
+        if classes:
+            pd.DataFrame({"name": classes}).to_csv(archive / own_classes.NAMES, index=False)
         converted, rejected = pd.DataFrame(), pd.DataFrame()
-        for chunk in convert_datasets({own.INFO.name: archive}, _CONFIG):
+        config = ProcessingConfig(classes=classes, transforms=())
+        for chunk in convert_datasets({dataset.INFO.name: archive}, config):
             for key, image in chunk.images.items():
                 write_image(folder / f"images/{key}.tif", image)
-            for key, nuclei in chunk.labels.items():
-                write_labels(folder / f"labels/{key}.tif", nuclei)
+            for key, truth in chunk.labels.items():
+                write_labels(folder / f"labels/{key}.tif", truth)
             converted, rejected = chunk.converted, chunk.rejected
     named = zip(rejected["image_id"], rejected["reason"], strict=True)
     reasons = {name: reason.removeprefix(f"{name}: ") for name, reason in named}

@@ -250,13 +250,14 @@ def _log_counts(datasets: list[str], converted: list[dict[str, Any]], rejected: 
     for dataset in datasets:
         rows = [row for row in converted if row["dataset"] == dataset]
         modalities = Counter(row["modality"] for row in rows)
+        nuclei = [row["n_nuclei"] for row in rows if row["n_nuclei"] is not None]  # class maps do not count them
         logger.info(
-            "%s: %d samples converted (%s), %d nuclei; %d pixels in %d samples"
+            "%s: %d samples converted (%s)%s; %d pixels in %d samples"
             " were claimed by several masks; %d samples rejected",
             dataset,
             len(rows),
             ", ".join(f"{count} {modality}" for modality, count in modalities.most_common()),
-            sum(row["n_nuclei"] or 0 for row in rows),
+            f", {sum(nuclei)} nuclei" if nuclei else "",
             sum(row["overlap_px"] for row in rows),
             sum(row["overlap_px"] > 0 for row in rows),
             sum(row["dataset"] == dataset for row in rejected),

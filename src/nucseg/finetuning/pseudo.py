@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from nucseg.augment.augmenter import Augmenter
 from nucseg.core.errors import InputError
 from nucseg.core.types import VOID, Sample
-from nucseg.datasets.folders import image_files
 from nucseg.datasets.modality import modality_of
 from nucseg.images.io import read_image, read_labels, write_image, write_labels
 from nucseg.images.source import array_source
@@ -94,7 +93,7 @@ def train_in_rounds(
         name: Name of the model.
 
     Raises:
-        InputError: There is nothing to learn from, or a file is not readable.
+        InputError: There is nothing to learn from, one class alone is outlined, or a file is not readable.
         ModelError, ConfigError: Initial weights are missing or of another network.
     """
     training, held_out = ([each for each in samples if each.split == split] for split in ("train", "val"))
@@ -104,6 +103,7 @@ def train_in_rounds(
             f"and {len(held_out)} in val, and both need one: outline areas of more images, or change "
             "semantic.data_preprocessing.split."
         )
+    _check_shown(training, held_out, config.first.architecture.classes)
     task = semantic.training()
     best: ModelBundle | None = None
     rounds: list[Round] = []
@@ -145,21 +145,23 @@ def train_in_rounds(
     return Labelled(best, tuple(rounds))
 
 
-def unlabelled_samples(images: Path, folder: Path) -> list[Sample]:
-    """Store the images of a folder, of which nothing is outlined, as samples.
+def unlabelled_samples(images: Sequence[Path], folder: Path) -> list[Sample]:
+    """Store images of which nothing is outlined as samples.
 
     Args:
-        images: The folder.
+        images: Their files.
         folder: Where they go.
 
     Returns:
         The samples, of the train split and without class maps.
 
     Raises:
-        InputError: An image is not readable.
+        InputError: An image is not readable, or two have one name.
     """
-    found = []
-    for each in image_files(images):
+    found: list[Sample] = []
+    for each in images:
+        if any(sample.image_id == each.stem for sample in found):
+            raise InputError(f"{each}: there is another image named {each.stem}; rename one of them.")
         pixels = read_image(each)
         image = survey(array_source(pixels, str(each))).canonical(pixels)
         path = folder / "images" / f"{each.stem}.tif"
@@ -197,6 +199,22 @@ def _pseudo_samples(model: ModelBundle, samples: Sequence[Sample], confidence: f
         write_labels(path, classes)
         found.append(replace(sample, label_path=path))
     return found
+
+
+def _check_shown(training: Sequence[Sample], held_out: Sequence[Sample], names: Sequence[str]) -> None:
+    """Refuse areas of one class alone, of which everything would become this class; name classes without an area."""
+    for what, samples in (("to learn from", training), ("held out", held_out)):
+        maps = [read_labels(sample.label_file()) for sample in samples]
+        shown = set(np.unique(np.concatenate([np.unique(each) for each in maps])).tolist()) - {VOID}
+        if len(shown) < 2:
+            found = ", ".join(names[number] for number in shown) or "nothing"
+            raise InputError(
+                f"the outlined areas {what} show {found} alone: outline areas of at least two classes, the background "
+                "among them, in several places."
+            )
+        missing = [name for number, name in enumerate(names) if number not in shown]
+        if missing:
+            logger.warning("The outlined areas %s do not show %s.", what, ", ".join(missing))
 
 
 def _known_share(samples: Sequence[Sample]) -> float:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -279,3 +280,19 @@ def dated_name(start: str, folder: Path) -> str:
     name = f"{start}-{date.today():%Y-%m-%d}"
     numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
     return next(each for each in numbered if not (folder / each).exists())
+
+
+def new_folder(name: str) -> Path:
+    """Return the folder of a new model.
+
+    Raises:
+        ConfigError: It cannot be called so, or there is a model of this name.
+    """
+    if not re.fullmatch(MODEL_NAME, name):
+        raise ConfigError(f"--name: {name!r} is not allowed; use letters, digits, '_', '.' and '-'.")
+    folder = models_folder() / name
+    if name in known_models() or folder.exists():
+        raise ConfigError(
+            f"--name: there is a model {name} already, and a training does not replace it; choose another."
+        )
+    return folder

@@ -31,12 +31,13 @@ def train_in_rounds(
         The model of the best round, and one row per round.
     """
     from nucseg.augment.augmenter import Augmenter
+    from nucseg.datasets.folders import find_images
     from nucseg.finetuning.pseudo import train_in_rounds as train
     from nucseg.finetuning.pseudo import unlabelled_samples
 
     labelled = train(
         samples,
-        unlabelled_samples(config.images, folder / "unlabelled") if config.images else [],
+        unlabelled_samples(find_images(config.images), folder / "unlabelled") if config.images else [],
         config,
         transforms=preprocessing.transforms,
         augmenter=Augmenter.from_dict(augmenter),

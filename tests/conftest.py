@@ -13,6 +13,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -215,6 +216,16 @@ def printed_alone() -> Callable[[str], list[str]]:
         return (answer.stdout.splitlines() or [""])[-1].split()
 
     return run
+
+
+@pytest.fixture
+def recording_mlflow(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """Switch logging to MLflow on, which only records the calls: MLflow is not among the locked packages."""
+    mlflow = MagicMock()
+    mlflow.exceptions.MlflowException = type("MlflowException", (Exception,), {})
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    return mlflow
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,10 @@ class LookPage:
         self.tab.goto(url)
         self.tab.wait_for_selector("body[data-ready]")
 
+    def reload(self) -> None:
+        self.tab.reload()
+        self.tab.wait_for_selector("body[data-ready]")
+
     def reset(self) -> None:
         """Show the first image as it was at first."""
         self.tab.evaluate("() => { page.opened.clear(); delete page.views[0].levels; show(page.views[0]); }")

@@ -13,23 +13,17 @@ import pytest
 
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.run import RunRecord
-from nucseg.tracking import VARIABLE, Tracking
+from nucseg.reporting.tracked import VARIABLE
+from nucseg.tracking import Tracking
 
 PROGRAM = """
-import json, sys
-from pathlib import Path
+import json
 from types import SimpleNamespace
 from nucseg.tracking import Tracking
 import mlflow
 
-class Catalog(dict):
-    def load(self, name):
-        return json.loads(Path(self[name]._describe()["filepath"]).read_text())
-
 files = {"stardist.model": "mine", "stardist.metrics": "metrics.json", "report": "report.html"}
-catalog = Catalog()
-for name, file in files.items():
-    catalog[name] = SimpleNamespace(_describe=lambda file=file: {"filepath": file})
+catalog = {name: SimpleNamespace(_describe=lambda file=file: {"filepath": file}) for name, file in files.items()}
 pipeline = SimpleNamespace(all_outputs=lambda: set(files))
 hook = Tracking()
 hook.before_pipeline_run()

@@ -41,7 +41,7 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(cli, ["evaluate", *arguments])
 
 
-def test_two_models_side_by_side(folder: Path) -> None:
+def test_two_models_side_by_side(folder: Path, recording_mlflow: Any) -> None:
     ended = run("good", "blind", "images", "labels", "-o", "out")
 
     assert "Left out: odd: the image has (96, 96) (rows, columns) and its label image (50, 96)" in ended.output
@@ -55,6 +55,9 @@ def test_two_models_side_by_side(folder: Path) -> None:
     page = (folder / "out/report.html").read_text()
     assert "good" in page
     assert "blind" in page
+    assert [each.kwargs["run_name"] for each in recording_mlflow.start_run.call_args_list] == ["good", "blind"]
+    logged = [each.args[0] for each in recording_mlflow.log_metrics.call_args_list if each.args[0]]
+    assert [each["test.f1_50"] for each in logged] == [scores[name]["overall"]["f1_50"] for name in ("good", "blind")]
 
     again = run("good", "images", "labels", "-o", "out")
     assert again.exit_code == 1

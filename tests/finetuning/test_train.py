@@ -44,7 +44,7 @@ def train(*arguments: str) -> Any:
 
 
 @pytest.mark.slow
-def test_a_model_is_trained_on_and_compared(folder: Path) -> None:
+def test_a_model_is_trained_on_and_compared(folder: Path, recording_mlflow: Any) -> None:
     ended = train("--name", "mine", "--minutes", "5")
     assert ended.exit_code == 0, ended.output
     assert "Scores on 2 images (held out):" in ended.output
@@ -61,6 +61,7 @@ def test_a_model_is_trained_on_and_compared(folder: Path) -> None:
     assert ("mine is at least as good as first" in ended.output) == better
     assert ("go on using first" in ended.output) == (not better)
     assert (folder / "evaluation-mine/report.html").is_file()
+    assert [each.kwargs["run_name"] for each in recording_mlflow.start_run.call_args_list] == ["first", "mine"]
     assert "mine" in CliRunner().invoke(cli, ["models"]).output
 
     assert "there is a model mine already" in train("--name", "mine").output

@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 
 from nucseg.models.run import RunParameters, RunRecord
+from nucseg.models.stardist.config import StarDistConfig
 from nucseg.reporting.comparison import mean_interval, paired_differences, parameter_differences
+from nucseg.training.config import SamplingConfig, TrainingConfig
 
 
 def table(ids: str, scores: list[float | None]) -> pd.DataFrame:
@@ -57,9 +59,29 @@ def test_only_parameters_that_differ() -> None:
         training = {"learning_rate": rate, "batch_size": 4}
         return RunRecord(seed=1, splits={"train": ["a", "b"]}, parameters=RunParameters(model=model, training=training))
 
-    found = parameter_differences({"one": run(1e-4, n_rays=32), "two": run(2e-4, n_rays=32, grid=2)})
+    unknown = {"one": None, "two": None}
+    found = parameter_differences({"one": run(1e-4, n_rays=32), "two": run(2e-4, n_rays=32, grid=2)}, unknown)
     assert found.columns.tolist() == ["one", "two"]
     assert found.loc["training.learning_rate"].tolist() == ["0.0001", "0.0002"]
     assert found.loc["model.grid"].tolist() == ["-", "2"]
     assert len(found) == 2
-    assert parameter_differences({"one": run(1e-4), "two": run(1e-4)}).empty
+    assert parameter_differences({"one": run(1e-4), "two": run(1e-4)}, unknown).empty
+
+
+def test_defaults_that_one_version_did_not_record_are_no_differences() -> None:
+    old = {"patch_size": 256, "foreground_probability": 0.9, "balance": "modality"}
+    new = TrainingConfig(patch_size=128).model_dump(mode="json")
+    sampling = SamplingConfig(balance="none").model_dump(mode="json")
+    model = StarDistConfig(grid=4).model_dump(mode="json")
+    found = parameter_differences(
+        {
+            "old": RunRecord(parameters=RunParameters(model={"n_rays": 32}, training=old)),
+            "new": RunRecord(parameters=RunParameters(model=model, training=new, sampling=sampling)),
+        },
+        {"old": "stardist", "new": "stardist"},
+    )
+    assert {key: row.tolist() for key, row in found.iterrows()} == {
+        "model.grid": ["2", "4"],
+        "training.patch_size": ["256", "128"],
+        "sampling.balance": ["modality", "none"],
+    }

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import tifffile
 
 from look_page import LookPage
@@ -185,6 +186,19 @@ def test_in_the_browser_from_an_image_to_corrected_labels(
         file = page.download("#download", tmp_path)
         assert file.name == "cells.tif"
         np.testing.assert_array_equal(tifffile.imread(file) > 0, found > 1)
+
+        # The browser remembers its images, not its key; what is gone from the server is forgotten.
+        page.reload()
+        page.tab.fill("#key", "open sesame")
+        page.tab.press("#key", "Enter")
+        page.tab.wait_for_function("() => document.getElementById('model').value === 'fake'")
+        page.tab.select_option("#earlier", index=1)
+        page.tab.wait_for_function("() => page.view?.name === 'cells'")
+        (task,) = page.tab.evaluate("() => page.views.map((view) => view.task)")
+        requests.delete(f"{server.url}/tasks/{task}", headers={"X-API-Key": "open sesame"}, timeout=60)
+        page.tab.evaluate("() => { page.views = []; }")
+        page.tab.select_option("#earlier", index=1)
+        page.tab.wait_for_function("() => document.getElementById('earlier-label').hidden")
         assert page.errors == []
         page.context.close()
     finally:

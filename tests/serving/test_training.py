@@ -197,6 +197,8 @@ def test_in_the_browser_to_a_better_model(server, five, browser, make_worker, en
     page.tab.fill("#train-minutes", "1")
     page.tab.click("#train-start")
     page.tab.wait_for_function("() => document.getElementById('train-result').textContent.includes('queued')")
+    page.reload()  # the training is followed on
+    page.tab.wait_for_function("() => document.getElementById('train-result').textContent.includes('queued')")
     assert make_worker().run_one()
     page.tab.locator("#train-result table").wait_for(timeout=60_000)
     assert "mine is at least as good as fake: choose it above." in page.tab.inner_text("#train-result")

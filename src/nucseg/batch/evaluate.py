@@ -16,13 +16,13 @@ from nucseg.core.files import atomic_files
 from nucseg.core.types import Sample
 from nucseg.datasets.paired import pair_images
 from nucseg.models.bundle import ModelBundle
-from nucseg.models.registry import folder_task
-from nucseg.models.run import RunRecord
+from nucseg.models.registry import folder_task, kind_of
 from nucseg.params import EvaluationConfig
 from nucseg.reporting.config import VisualizationConfig
 from nucseg.reporting.html import render_report
 from nucseg.reporting.page import ModelReport
 from nucseg.reporting.selection import choose_images
+from nucseg.reporting.tracked import log_models
 from nucseg.tasks import instances
 from nucseg.tasks.sections import Section, draw_differences, image_drawer
 
@@ -87,7 +87,7 @@ def evaluate_models(models: Mapping[str, Path], images: Path, labels: Path, outp
         samples = paired.samples
         bundles = {name: replace(ModelBundle.load(folder), name=name) for name, folder in models.items()}
         results = {name: evaluated(name, samples, predictions_of(bundle, samples)) for name, bundle in bundles.items()}
-        write_report({name: bundle.run for name, bundle in bundles.items()}, results, samples, output)
+        write_report(bundles, results, samples, output)
     tables = {name: result.per_image for name, result in results.items()}
     return Evaluated([result.metrics for result in results.values()], tables, paired.rejected)
 
@@ -121,12 +121,12 @@ def evaluated(name: str, samples: Sequence[Sample], predictions: Mapping[str, in
 
 
 def write_report(
-    runs: Mapping[str, RunRecord], results: Mapping[str, Result], samples: Sequence[Sample], output: Path
+    models: Mapping[str, ModelBundle], results: Mapping[str, Result], samples: Sequence[Sample], output: Path
 ) -> None:
     """Write the report of some models, and the scores of each.
 
     Args:
-        runs: Record of each model, by its name.
+        models: Each model, by its name.
         results: From `evaluated`, by the same names.
         samples: The images.
         output: As of `evaluate_models`.
@@ -134,11 +134,11 @@ def write_report(
     Raises:
         StorageError: They cannot be written.
     """
-    sections = [_section(result, runs[name], samples) for name, result in results.items()]
+    sections = [_section(result, models[name], samples) for name, result in results.items()]
     _, differences = draw_differences(sections, _PICTURES)
     reports = [section.report for section in sections]
     page = render_report(reports, datetime.now().astimezone(), differences, instances.PAGE)
-    tables = [f"{name}/{file}" for name in runs for file in ("metrics.json", "per_image.csv")]
+    tables = [f"{name}/{file}" for name in models for file in ("metrics.json", "per_image.csv")]
     with atomic_files(output, [REPORT, *tables]) as folder:
         (folder / REPORT).write_text(page, "utf-8")
         for name, result in results.items():
@@ -147,8 +147,20 @@ def write_report(
             result.per_image.to_csv(folder / name / "per_image.csv", index=False)
 
 
-def _section(result: Result, run: RunRecord, samples: Sequence[Sample]) -> Section:
+def log_results(models: Mapping[str, Path], output: Path) -> None:
+    """Log models, and what `write_report` wrote of them, where runs are logged; see `log_models`.
+
+    Args:
+        models: Folder of each model, by its name in the report.
+        output: As of `write_report`.
+    """
+    log_models(models, [output / REPORT], {name: output / name / "metrics.json" for name in models})
+
+
+def _section(result: Result, model: ModelBundle, samples: Sequence[Sample]) -> Section:
     draw = image_drawer(instances, result.predictions.__getitem__, samples, result.per_image, _PICTURES)
     choices = choose_images(result.per_image, _PICTURES)
     shown = {choice.key: draw(choice.key) for choice in choices}
-    return Section(ModelReport(result.metrics, result.per_image, run, choices, shown, sizes=result.sizes), draw)
+    kind = kind_of(model.model)
+    report = ModelReport(result.metrics, result.per_image, model.run, kind, choices, shown, sizes=result.sizes)
+    return Section(report, draw)

@@ -36,7 +36,7 @@ def compare(models: tuple[str, ...], images: Path | None, labels: Path | None, o
     the differences of each two image by image, with 95 % intervals; the report also shows the images on which they
     differ most. Images that cannot be used are named, and the exit status is then 1.
     """
-    from nucseg.models.registry import resolve_models
+    from nucseg.models.registry import folder_kind, resolve_models
     from nucseg.models.run import RunRecord
     from nucseg.reporting.comparison import parameter_differences
 
@@ -46,7 +46,7 @@ def compare(models: tuple[str, ...], images: Path | None, labels: Path | None, o
         raise InputError("--images and --labels belong together: give both, or neither.")
     folders = resolve_models(models)
     runs = {name: RunRecord.load(folder) for name, folder in folders.items()}
-    differing = parameter_differences(runs)
+    differing = parameter_differences(runs, {name: folder_kind(folder) for name, folder in folders.items()})
     rejected = False
     if images is not None and labels is not None:
         rejected = _measure(folders, images, labels, output)

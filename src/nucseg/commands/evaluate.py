@@ -27,16 +27,20 @@ def evaluate(models: tuple[str, ...], images: Path, labels: Path, output: Path) 
     of the same names: label images, Fiji's ROIs, QuPath's GeoJSON or COCO. Scores of several models stand side by side.
 
     Only scores on images that a model was not trained on say how good it is. Images that cannot be used are named, and
-    the exit status is then 1.
+    the exit status is then 1. Where MLFLOW_TRACKING_URI is set, models and scores are logged in MLflow.
     """
-    from nucseg.batch.evaluate import REPORT, evaluate_models
+    from nucseg.batch.evaluate import REPORT, evaluate_models, log_results
     from nucseg.models.registry import resolve_models
     from nucseg.reporting.tables import console_table
+    from nucseg.reporting.tracked import check_tracking
 
-    result = evaluate_models(resolve_models(models), images, labels, output)
+    check_tracking()
+    folders = resolve_models(models)
+    result = evaluate_models(folders, images, labels, output)
     for name, reason in result.rejected.items():
         click.echo(f"Left out: {name}: {reason}", err=True)
     click.echo(f"\nScores on {result.metrics[0]['overall']['n_images']} images:\n{console_table(result.metrics)}")
     click.echo(f"\nReport: {output / REPORT}")
+    log_results(folders, output)
     if result.rejected:
         sys.exit(1)

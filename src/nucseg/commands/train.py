@@ -47,15 +47,17 @@ def train(
     one uses all. The model is written to data/06_models/NAME, or to $NUCSEG_MODELS/NAME.
 
     The same command goes on with a training that was interrupted. Images that cannot be used are named, and the exit
-    status is then 1.
+    status is then 1. Where MLFLOW_TRACKING_URI is set, both models and their scores are logged in MLflow.
     """
     if until_input_ends:
         when_input_ends(lambda: os._exit(1))
-    from nucseg.batch.evaluate import REPORT, check_report
+    from nucseg.batch.evaluate import REPORT, check_report, log_results
     from nucseg.finetuning.train import better, fine_tune
     from nucseg.models.registry import dated_name, models_folder, new_folder, resolve_model
     from nucseg.reporting.tables import console_table
+    from nucseg.reporting.tracked import check_tracking
 
+    check_tracking()
     origin = resolve_model(start)
     name = name or dated_name(origin.name, models_folder())
     folder = new_folder(name)
@@ -74,5 +76,6 @@ def train(
     else:
         click.echo(f"{name} is worse than {origin.name} on these images: go on using {origin.name}.")
     click.echo(f"Model: {folder}\nReport: {report / REPORT}")
+    log_results({origin.name: origin, name: folder}, report)
     if trained.rejected:
         sys.exit(1)

@@ -99,7 +99,7 @@ def fine_tune(
             base.name: evaluated(base.name, tested, before),
             folder.name: evaluated(folder.name, tested, after),
         }
-        write_report({base.name: base.run, folder.name: bundle.run}, results, tested, report)
+        write_report({base.name: base, folder.name: bundle}, results, tested, report)
     return Trained(folder, results[base.name].metrics, results[folder.name].metrics, paired.rejected, several)
 
 

@@ -13,6 +13,7 @@ from scipy.stats import bootstrap
 from nucseg.models.run import RunRecord
 from nucseg.reporting.lineage import flatten, one_line
 from nucseg.reporting.selection import image_keys
+from nucseg.training.recorded import recorded_parameters
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
@@ -123,17 +124,18 @@ def mean_interval(values: NDArray[np.float64]) -> Interval:
     return Interval(mean, float(drawn.low), float(drawn.high))
 
 
-def parameter_differences(runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+def parameter_differences(runs: Mapping[str, RunRecord], kinds: Mapping[str, str | None]) -> pd.DataFrame:
     """Return what the models were configured with, where it differs.
 
     Args:
         runs: The record of each model, by its name.
+        kinds: The kind of each; see `recorded_parameters`.
 
     Returns:
         One row per parameter, its name with dots as the index, and one column of text per model; `-` where it is not
         recorded.
     """
-    records = {name: flatten(_configured(run)) for name, run in runs.items()}
+    records = {name: flatten(_configured(run, kinds[name])) for name, run in runs.items()}
     rows = {}
     keys = list(dict.fromkeys(key for record in records.values() for key in record))
     sections = list(dict.fromkeys(key.split(".")[0] for key in keys))
@@ -144,10 +146,10 @@ def parameter_differences(runs: Mapping[str, RunRecord]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(runs))
 
 
-def _configured(run: RunRecord) -> dict[str, Any]:
+def _configured(run: RunRecord, kind: str | None) -> dict[str, Any]:
     """Return what was chosen, and what else decides the result: the data and the packages."""
     content = run.content()
-    parameters = dict(content.get("parameters", {}))
+    parameters = recorded_parameters(run, kind)
     preprocessing = {each["name"]: each for each in parameters.pop("preprocessing", [])}
     chosen = {
         key: content[key] for key in ("seed", "precision", "data_sha256", "git_commit", "versions") if key in content

@@ -91,7 +91,10 @@ def render_report(
         sections=[_section(each) for each in page.charts(models) if each.figures],
         training_charts=_charts({m.metrics["model"]: training_figure(m.run.history) for m in models}),
         paired=_paired(models, page),
-        parameters=parameter_differences({model.metrics["model"]: model.run for model in models}),
+        parameters=parameter_differences(
+            {model.metrics["model"]: model.run for model in models},
+            {model.metrics["model"]: model.kind for model in models},
+        ),
         differences=_differences(models, differences or Differences(), page),
         galleries=[{"model": model.metrics["model"], "images": _images(model, page)} for model in models],
         lineages=[(model.metrics["model"], read_lineage(model.run)) for model in models],

@@ -20,6 +20,7 @@ class ModelReport:
         metrics: `metrics.json`.
         per_image: `per_image.csv`.
         run: `run.json`.
+        kind: The kind of model, or None if it is not known.
         choices: The images to show, in order.
         pictures: Key `<dataset>/<image_id>` -> the picture that the task drew.
         sizes: Rows of `size_rows` over the test images, or None to leave the size histograms out.
@@ -31,6 +32,7 @@ class ModelReport:
     metrics: Mapping[str, Any]
     per_image: pd.DataFrame
     run: RunRecord
+    kind: str | None = None
     choices: Sequence[Choice] = ()
     pictures: Mapping[str, Image.Image] = field(default_factory=dict)
     sizes: pd.DataFrame | None = None

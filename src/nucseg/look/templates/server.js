@@ -1,5 +1,24 @@
 // What the page does with its server: predict images, open results, write files, train.
 
+/** What this browser remembers; a server tells nobody which tasks there are. */
+const memory = {
+  get(key) {
+    try {
+      return JSON.parse(localStorage.getItem(`nucseg-${key}`));
+    } catch {
+      return null; // the browser forbids it, or it was not written by this page
+    }
+  },
+  set(key, value) {
+    try {
+      localStorage.setItem(`nucseg-${key}`, JSON.stringify(value));
+    } catch {
+      // the browser forbids it, or has no room: nothing is remembered
+    }
+  },
+};
+const MOST_REMEMBERED = 50;
+
 /** Ask the server; say what is wrong, and ask for the API key where it is missing. */
 async function ask(path, options = {}) {
   const key = byId("key").value;
@@ -33,19 +52,27 @@ const tried = (action) => (...given) => action(...given).catch(() => {});
 
 async function listModels() {
   const { models } = await (await ask("/models")).json();
+  const chosen = byId("model").value;
   byId("model").replaceChildren(...models.map((model) => new Option(model.name, model.name, model.default, model.default)));
+  if (models.some((model) => model.name === chosen)) byId("model").value = chosen;
   byId("key-label").hidden = true;
   showSet(await (await ask("/look/training")).json());
-  say("Drop an image, or choose one.");
 }
 
-/** Wait for a task to end; return what became of it. */
-async function ended(id) {
-  byId("progress").hidden = false;
+/** Show what the server offers, and go on waiting for a training that this browser started before. */
+async function begin() {
+  await listModels();
+  if (!page.view) say("Drop an image, or choose one.");
+  if (memory.get("training") && !byId("train-result").hasChildNodes()) await follow(memory.get("training"));
+}
+
+/** Wait for a task to end, and show its progress in a bar; return what became of it. */
+async function ended(id, bar) {
+  bar.hidden = false;
   try {
     for (;;) {
       const task = await askTask(id);
-      byId("progress").value = task.progress;
+      bar.value = task.progress;
       if (task.status === "FAILED") {
         say(task.error);
         throw new Error(task.error);
@@ -54,7 +81,7 @@ async function ended(id) {
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   } finally {
-    byId("progress").hidden = true;
+    bar.hidden = true;
   }
 }
 
@@ -66,19 +93,57 @@ async function predict(file) {
   if (byId("channel").value.trim()) query.set("channel", byId("channel").value.trim());
   const headers = { "Content-Type": "application/octet-stream" };
   const task = await (await ask(`/tasks?${query}`, { method: "POST", body: file, headers })).json();
+  const name = file.name.replace(/\.[^.]*$/, "");
+  remember({ id: task.id, name });
   say(`${file.name}: the nuclei are being found.`);
-  await ended(task.id);
-  await openTask(task.id, file.name.replace(/\.[^.]*$/, ""));
+  await ended(task.id, byId("progress"));
+  await openTask(task.id, name);
+}
+
+// Images of this browser: the newest first
+
+const remembered = () => memory.get("tasks") ?? [];
+
+function remember(task) {
+  const others = remembered().filter(({ id }) => id !== task.id);
+  memory.set("tasks", [{ ...task, at: Date.now() }, ...others].slice(0, MOST_REMEMBERED));
+  offerRemembered();
+}
+
+function forget(gone) {
+  memory.set("tasks", remembered().filter(({ id }) => id !== gone));
+  offerRemembered();
+}
+
+function offerRemembered() {
+  const options = remembered().map(({ id, name, at }) => new Option(`${name}, ${new Date(at).toLocaleString()}`, id));
+  byId("earlier").replaceChildren(new Option("choose one", ""), ...options);
+  byId("earlier-label").hidden = options.length === 0;
+}
+
+async function openRemembered() {
+  const task = remembered().find(({ id }) => id === byId("earlier").value);
+  if (!task) return;
+  try {
+    await ended(task.id, byId("progress"));
+    await openTask(task.id, task.name);
+  } catch (error) {
+    if (error.status === 404 || error.status === 410) forget(task.id); // deleted, or expired
+    throw error;
+  } finally {
+    byId("earlier").value = "";
+  }
 }
 
 async function openTask(id, name) {
-  if (!id) return say("Give the id of a finished task.");
+  if (!id) return say("Enter the id of a finished task.");
   const known = page.views.findIndex((view) => view.task === id);
   if (known < 0) {
     const answer = await ask(`/look/tasks/${encodeURIComponent(id)}?${new URLSearchParams({ name: name || id })}`);
     page.views.push({ ...(await answer.json()), task: id });
     offer(page.views[page.views.length - 1], page.views.length - 1);
   }
+  if (!remembered().some((task) => task.id === id)) remember({ id, name: name || id });
   byId("image").value = known < 0 ? page.views.length - 1 : known;
   show(page.views[byId("image").value]);
 }
@@ -123,9 +188,21 @@ async function improve() {
   if (byId("model").value) query.set("model", byId("model").value);
   const task = await (await ask(`/look/training?${query}`, { method: "POST" })).json();
   say(""); // an error of the last attempt
-  byId("train-result").textContent = "The training is queued. Task: " + task.id;
-  await ended(task.id);
-  await showScores(task.id);
+  memory.set("training", task.id);
+  await follow(task.id);
+}
+
+/** Wait for a training, and show what came of it. */
+async function follow(id) {
+  byId("train-result").textContent = `The training is queued, or runs. Task: ${id}`;
+  try {
+    await ended(id, byId("train-progress"));
+    await showScores(id);
+  } catch (error) {
+    if (error.status !== 401) memory.set("training", null); // it has failed, is deleted, or has expired
+    byId("train-result").replaceChildren();
+    throw error;
+  }
   await listModels();
 }
 
@@ -158,7 +235,8 @@ async function showScores(id) {
 document.addEventListener("page-ready", () => {
   const drop = byId("drop");
   byId("upload").addEventListener("change", () => tried(predict)(byId("upload").files[0]));
-  byId("key").addEventListener("change", tried(listModels));
+  byId("key").addEventListener("change", tried(begin));
+  byId("earlier").addEventListener("change", tried(openRemembered));
   byId("open").addEventListener("click", tried(() => openTask(byId("task").value.trim())));
   byId("train-add").addEventListener("click", tried(addToSet));
   byId("train-clear").addEventListener("click", tried(clearSet));
@@ -171,5 +249,6 @@ document.addEventListener("page-ready", () => {
       if (kind === "drop") tried(predict)(event.dataTransfer.files[0]);
     });
   }
-  tried(listModels)();
+  offerRemembered();
+  tried(begin)();
 });

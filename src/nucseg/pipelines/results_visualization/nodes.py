@@ -45,8 +45,8 @@ def drawer(task: Task) -> Callable[..., Iterator[dict[str, Image.Image]]]:
     return draw
 
 
-def sectioner(task: Task) -> Callable[..., Section]:
-    """Create the node function that collects one model's part of the report."""
+def sectioner(task: Task, kind: str) -> Callable[..., Section]:
+    """Create the node function that collects the part of the report of one model of a kind."""
 
     def section(
         config: Any,
@@ -74,7 +74,7 @@ def sectioner(task: Task) -> Callable[..., Section]:
         choices = choose_images(per_image, config)
         shown = {choice.key: overlays[choice.key]() for choice in choices}
         further = dict(zip(task.TABLES, tables, strict=True))
-        report = ModelReport(metrics, per_image, RunRecord.model_validate(run), choices, shown, **further)
+        report = ModelReport(metrics, per_image, RunRecord.model_validate(run), kind, choices, shown, **further)
         return Section(report, _drawer(task, candidates, samples, per_image, config))
 
     return section

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from nucseg.models.registry import project_models
 from nucseg.pipelines.results_visualization.nodes import difference_drawer, drawer, reporter, sectioner
 from nucseg.tasks import shared_names, task_of
 
@@ -47,7 +48,7 @@ def _of_model(model: str) -> Pipeline:
                 name="draw_overlays",
             ),
             Node(
-                sectioner(task),
+                sectioner(task, project_models()[model]),
                 inputs=[
                     *("params:results_visualization", "samples", "candidates", "overlays", "run"),
                     *("metrics", "per_image", *task.TABLES),

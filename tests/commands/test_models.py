@@ -35,7 +35,7 @@ def test_each_model_has_a_line(folder: Path) -> None:
     assert ended.exit_code == 0, ended.output
     lines = {line.split()[0]: line for line in ended.output.splitlines()}
     version = json.loads(CliRunner().invoke(cli, ["models", "--json"]).output)["mine"]["version"]
-    expected = f"stardist {version} 2026-11-26 2 images of bbbc038, 1 images of own f1_50 0.900"
+    expected = f"stardist {version} 2026-11-26 2 images of bbbc038, 1 image of own f1_50 0.900"
     assert " ".join(lines["mine"].split()[1:]) == expected
     assert "cannot be used: " in lines["broken"]
     assert "stardist (default)" in lines["stardist"]

@@ -56,5 +56,5 @@ def test_near_duplicates_stay_together_in_an_order_that_is_always_the_same(draw_
 def test_too_few_images_are_refused(draw_nuclei: Callable) -> None:
     with pytest.raises(InputError, match="4 images can be used; a training needs at least 5"):
         group_images(rows(list("abcd"), [1, 2, 3, 4], draw_nuclei))
-    with pytest.raises(InputError, match="the 6 images show 2 different fields"):
+    with pytest.raises(InputError, match="the 6 images show only 2 different fields"):
         group_images(rows(list("abcdef"), [1, 1, 1, 2, 2, 2], draw_nuclei))

@@ -25,7 +25,7 @@ STAND_IN = """
 import json, os, pathlib, sys
 images, labels, name, report = sys.argv[1], sys.argv[2], sys.argv[sys.argv.index("--name") + 1], sys.argv[-1]
 if name == "failing":
-    sys.exit("Error: the 5 images show 1 different fields; a training needs at least 3.")
+    sys.exit("Error: the 5 images show only 1 different field; a training needs at least 3.")
 if name == "endless":
     sys.stdin.read()  # which ends with the worker
 model = pathlib.Path(os.environ["NUCSEG_MODELS"]) / name
@@ -150,7 +150,7 @@ def test_why_a_training_failed(server, five, make_worker) -> None:
     assert make_worker().run_one()
     state = server.get(f"/tasks/{task}").json()
     assert (state["status"], state["attempts"]) == ("FAILED", 1)
-    assert state["error"] == "the 5 images show 1 different fields; a training needs at least 3."
+    assert state["error"] == "the 5 images show only 1 different field; a training needs at least 3."
 
 
 def test_a_training_that_breaks_is_tried_again_and_leaves_no_model(server, five, make_worker, tmp_path) -> None:

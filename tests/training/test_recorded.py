@@ -34,6 +34,18 @@ def test_a_section_that_was_not_recorded_stays_out(parameters: dict[str, Any]) -
     assert "sampling" not in found
 
 
+def test_what_belongs_to_another_section_today_is_moved() -> None:
+    found = recorded(
+        None,
+        training={"patch_size": 64, "foreground_probability": 0.5},
+        augmentation={"stages": {}, "min_nucleus_pixels": 3},
+        preprocessing=[{"name": "fill_label_holes"}, {"name": "to_rgb"}],
+    )
+    assert (found["sampling"]["foreground_probability"], found["sampling"]["min_nucleus_pixels"]) == (0.5, 3)
+    assert found["augmentation"] == {"stages": {}}
+    assert found["preprocessing"] == [{"name": "to_rgb"}]
+
+
 def test_what_is_not_known_or_not_allowed_today_stays() -> None:
     assert recorded("stardist", model={"n_rays": 32, "strange": 1})["model"]["strange"] == 1
     assert recorded("stardist", model={"n_rays": 4})["model"] == {"n_rays": 4}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nucseg.core.errors import InputError
+from nucseg.core.words import counted
 
 if TYPE_CHECKING:
     from nucseg.models.run import RunRecord
@@ -69,12 +70,13 @@ def _measure(folders: dict[str, Path], images: Path, labels: Path, output: Path)
     result = evaluate_models(folders, images, labels, output)
     for name, reason in result.rejected.items():
         click.echo(f"Left out: {name}: {reason}", err=True)
-    click.echo(f"\nScores on {result.metrics[0]['overall']['n_images']} images:\n{console_table(result.metrics)}")
+    count = counted(result.metrics[0]["overall"]["n_images"], "image")
+    click.echo(f"\nScores on {count}:\n{console_table(result.metrics)}")
     click.echo("\nMeans over images and differences image by image, with 95 % intervals:")
     for row in paired_differences(result.per_image, ("f1_50", "ap_mean_50_90")):
         click.echo(
             f"{row.score}: {row.first} {row.of_first}, {row.second} {row.of_second}, difference {row.difference}: "
-            f"better on {row.better} and worse on {row.worse} of {row.n_images} images"
+            f"better on {row.better} and worse on {row.worse} of {counted(row.n_images, 'image')}"
             f"{'' if row.clear else '; no clear difference'}"
         )
     click.echo(f"\nReport: {output / REPORT}")
@@ -88,6 +90,6 @@ def _show_recorded(folders: dict[str, Path], runs: "dict[str, RunRecord]") -> No
     click.echo("Scores on each model's own validation images:")
     for name, folder in folders.items():
         scores = ", ".join(f"{key} {value:.3f}" for key, value in model_facts(folder).scores.items())
-        click.echo(f"{name}: {scores or 'not recorded'} ({runs[name].validation.n_images} images)")
+        click.echo(f"{name}: {scores or 'not recorded'} ({counted(runs[name].validation.n_images, 'image')})")
     if len({frozenset(run.splits.get("val", ())) for run in runs.values()}) > 1:
         click.echo("They were validated on different images: measure them on the same ones (--images, --labels).")

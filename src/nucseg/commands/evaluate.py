@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from nucseg.core.words import counted
+
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -39,7 +41,8 @@ def evaluate(models: tuple[str, ...], images: Path, labels: Path, output: Path) 
     result = evaluate_models(folders, images, labels, output)
     for name, reason in result.rejected.items():
         click.echo(f"Left out: {name}: {reason}", err=True)
-    click.echo(f"\nScores on {result.metrics[0]['overall']['n_images']} images:\n{console_table(result.metrics)}")
+    count = counted(result.metrics[0]["overall"]["n_images"], "image")
+    click.echo(f"\nScores on {count}:\n{console_table(result.metrics)}")
     click.echo(f"\nReport: {output / REPORT}")
     log_results(folders, output)
     if result.rejected:

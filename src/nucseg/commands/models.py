@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nucseg.core.errors import ModelError
+from nucseg.core.words import counted
 
 if TYPE_CHECKING:
     from nucseg.models.facts import ModelFacts
@@ -35,7 +36,7 @@ def models(as_json: bool) -> None:
         if isinstance(facts, ModelError):
             rows.append((shown, "", "", "", "", f"cannot be used: {facts}"))
             continue
-        data = ", ".join(f"{count} images of {dataset}" for dataset, count in facts.data.items())
+        data = ", ".join(f"{counted(count, 'image')} of {dataset}" for dataset, count in facts.data.items())
         scores = ", ".join(f"{metric} {score:.3f}" for metric, score in facts.scores.items())
         rows.append((shown, facts.kind, facts.version, facts.created or "", data or "not recorded", scores))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nucseg.core.parent import when_input_ends
+from nucseg.core.words import counted
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -66,9 +67,9 @@ def train(
     trained = fine_tune(images, labels, origin, folder, report, minutes=minutes)
     for image, reason in trained.rejected.items():
         click.echo(f"Left out: {image}: {reason}", err=True)
-    count = trained.after["overall"]["n_images"]
+    count = counted(trained.after["overall"]["n_images"], "image")
     how = " (each held out in turn)" if trained.several else " (held out)"
-    click.echo(f"\nScores on {count} images{how}:\n{console_table([trained.before, trained.after])}\n")
+    click.echo(f"\nScores on {count}{how}:\n{console_table([trained.before, trained.after])}\n")
     if better(trained.before, trained.after):
         click.echo(
             f"{name} is at least as good as {origin.name} on these images. Use it: nucseg predict --model {name}"

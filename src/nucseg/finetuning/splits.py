@@ -8,6 +8,7 @@ import pandas as pd
 
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
+from nucseg.core.words import counted
 from nucseg.datasets.duplicates import near_duplicate_groups
 
 FEWEST = 5
@@ -30,13 +31,13 @@ def group_images(rows: pd.DataFrame) -> list[list[str]]:
         InputError: There are fewer images than a training needs, or all of them are alike.
     """
     if len(rows) < FEWEST:
-        raise InputError(f"{len(rows)} images can be used; a training needs at least {FEWEST}.")
+        raise InputError(f"{counted(len(rows), 'image')} can be used; a training needs at least {FEWEST}.")
     alike = near_duplicate_groups(rows)
     groups = [sorted(rows.loc[alike == group, "image_id"]) for group in alike.unique()]
     if len(groups) < 3:
         raise InputError(
-            f"the {len(rows)} images show {len(groups)} different fields; a training needs at least 3: one to train, "
-            "one to choose and one to test."
+            f"the {len(rows)} images show only {counted(len(groups), 'different field')}; a training needs at least 3: "
+            "one to train, one to choose and one to test."
         )
     return sorted(groups, key=lambda group: hashlib.sha256(group[0].encode()).hexdigest())
 

@@ -12,6 +12,7 @@ from nucseg.augment.augmenter import Augmenter
 from nucseg.batch.evaluate import Result, evaluated, predictions_of, write_report
 from nucseg.core.errors import InputError
 from nucseg.core.types import Sample
+from nucseg.core.words import counted
 from nucseg.datasets.manifest import read_manifest
 from nucseg.datasets.paired import pair_images
 from nucseg.finetuning.sizes import as_seen
@@ -120,7 +121,8 @@ def _trained(
     n_train = sum(sample.split == "train" for sample in own)
     replayed = _replayed(base, n_train)
     if replayed:
-        logger.info("%d images that %s was trained on are shown again, so that it does not forget.", n_train, base.name)
+        again = counted(len(replayed), "image")
+        logger.info("Shown again, so that %s does not forget: %s of those that it was trained on.", base.name, again)
     config = TrainingConfig(
         patch_size=(run.training or {}).get("patch_size", 256),
         batch_size=4,

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from nucseg.core.errors import InputError
+from nucseg.core.words import counted
 from nucseg.images.places import (
     FILE_SUFFIXES,
     SUFFIXES,
@@ -89,12 +90,12 @@ class _LeftOut:
     def __str__(self) -> str:
         some = ", ".join(self.others[:2]) + (", ..." if len(self.others) > 2 else "")
         parts = [
-            (self.hidden, _counted(self.hidden, "hidden file")),
-            (self.results, f"{_counted(self.results, 'result')} of nucseg"),
-            (len(self.others), f"{_counted(len(self.others), 'file')} of other types ({some})"),
-            (self.specials, f"{_counted(self.specials, 'special file')} (pipe, socket or device)"),
-            (self.folders, _counted(self.folders, "folder")),
-            (self.loops, f"{_counted(self.loops, 'link')} back to a parent folder"),
+            (self.hidden, counted(self.hidden, "hidden file")),
+            (self.results, f"{counted(self.results, 'result')} of nucseg"),
+            (len(self.others), f"{counted(len(self.others), 'file')} of other types ({some})"),
+            (self.specials, f"{counted(self.specials, 'special file')} (pipe, socket or device)"),
+            (self.folders, counted(self.folders, "folder")),
+            (self.loops, f"{counted(self.loops, 'link')} back to a parent folder"),
         ]
         return ", ".join(text for number, text in parts if number)
 
@@ -296,7 +297,3 @@ def _members(files: Any, path: str, url: str, name: str) -> list[FoundImage]:
     return [
         FoundImage(f"{url.rstrip('/')}/{member}", "/".join([name, *path_parts(f"/{member}")])) for member in members
     ]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

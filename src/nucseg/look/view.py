@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
+from nucseg.core.words import counted
 from nucseg.images.channels import canonical_channels
 from nucseg.masks.labels import make_whole
 from nucseg.masks.polygons import outlines
@@ -80,7 +81,7 @@ def check_size(field: Field) -> None:
     remedy = "cut out a part, or use QuPath with `--format geojson`"
     if height * width * count > LARGEST:
         raise InputError(
-            f"{field.source.name}: {width} x {height} pixels of {count} channel{'' if count == 1 else 's'} are more "
+            f"{field.source.name}: {width} x {height} pixels of {counted(count, 'channel')} are more "
             f"than the page shows ({LARGEST}); {remedy}."
         )
     if len(field.nuclei) > MOST:

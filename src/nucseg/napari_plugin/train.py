@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from nucseg.core.errors import InputError
+from nucseg.core.words import counted
 from nucseg.finetuning.splits import FEWEST
 from nucseg.images.io import read_image, write_image, write_labels
 from nucseg.napari_plugin.find import segmenters
@@ -50,7 +51,8 @@ def train_on_this(
     if count < FEWEST:
         _say(f"{folder} has {count} of the {FEWEST} images that a training needs; correct further ones.")
         return
-    _say(f"Training {model_name} on {count} images, for at most {minutes} minutes; see {_log(folder, model_name)}.")
+    limit = counted(minutes, "minute")
+    _say(f"Training {model_name} on {count} images, for at most {limit}; see {_log(folder, model_name)}.")
     start_training(folder, model_name, start, minutes, _say)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
+from nucseg.core.words import counted
 from nucseg.finetuning.splits import FEWEST
 from nucseg.images.io import write_image, write_labels
 from nucseg.look.corrected import read_corrected
@@ -93,8 +94,7 @@ class TrainingSet:
         names = self.names()
         if len(names) < FEWEST:
             raise NotNowError(
-                f"the training set has {len(names)} image{'' if len(names) == 1 else 's'}; a training needs at least "
-                f"{FEWEST}."
+                f"the training set has {counted(len(names), 'image')}; a training needs at least {FEWEST}."
             )
         with temporary_folder() as folder:
             packed = folder / "images.zip"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nucseg.core.package import VERSION
+from nucseg.core.words import counted
 from nucseg.images.transforms import Normalize, Rescale, Standardize, ToGrayscale, ToRGB, Transform
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.facts import ModelFacts
@@ -114,7 +115,9 @@ def readme(bundle: ModelBundle, facts: ModelFacts, graph: Graph, publication: Pu
         publication: Who shares it.
         use: Markdown: how this kind of file is used.
     """
-    data = ", ".join(f"{count} images of {dataset}" for dataset, count in facts.data.items()) or "not recorded"
+    data = (
+        ", ".join(f"{counted(count, 'image')} of {dataset}" for dataset, count in facts.data.items()) or "not recorded"
+    )
     rows = [f"| `{each.name}` | `{each.shape}` | {each.meaning} |" for each in graph.outputs]
     sides = f"{graph.side}, {graph.side}" if graph.side else "H, W"
     parts = [

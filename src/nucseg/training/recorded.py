@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from nucseg.images.transforms import LABEL_RULE
 from nucseg.models.registry import config_class
 from nucseg.models.run import RunRecord
 from nucseg.training.config import PointSamplingConfig, SamplingConfig, SemanticSamplingConfig, TrainingConfig
@@ -26,13 +27,17 @@ def recorded_parameters(run: RunRecord, kind: str | None) -> dict[str, Any]:
         The fields of `RunParameters`, as JSON types. A section that was not recorded stays out.
     """
     parameters = run.content().get("parameters", {})
-    model, training = parameters.get("model"), parameters.get("training")
+    model = parameters.get("model")
     if model and kind is not None:
         parameters["model"] = _completed(config_class(kind), model)
-    if training:
-        moved = {key: value for key, value in training.items() if key in SamplingConfig.model_fields}
-        kept = {key: value for key, value in training.items() if key not in moved}
-        parameters["training"] = _completed(TrainingConfig, kept)
+    # Whether holes are filled has become a parameter of the data.
+    parameters["preprocessing"] = [each for each in parameters.get("preprocessing", []) if each["name"] != LABEL_RULE]
+    moved: dict[str, Any] = {}
+    for section in ("training", "augmentation"):
+        recorded = parameters.get(section) or {}
+        moved |= {key: recorded.pop(key) for key in SamplingConfig.model_fields if key in recorded}
+    if parameters.get("training"):
+        parameters["training"] = _completed(TrainingConfig, parameters["training"])
         sampling = {**moved, **(parameters.get("sampling") or {})}
         config = next((each for each in _SAMPLINGS if sampling and sampling.keys() <= each.model_fields.keys()), None)
         if config is not None:

@@ -1,6 +1,8 @@
 // The page: shows an image with its nuclei in Bokeh's figures, and turns buttons, keys and lines into corrections.
 
 const byId = (id) => document.getElementById(id);
+/** A number and its noun. */
+const counted = (number, noun, plural = `${noun}s`) => `${number} ${number === 1 ? noun : plural}`;
 const say = (text) => { byId("status").textContent = text; };
 const COLOUR = { found: "#e69f00", corrected: "#56b4e9" };
 const HOVERED = ["score", "area", "area_um2", "circularity"]; // and mean intensities
@@ -123,7 +125,7 @@ function filter() {
   page.shown.forEach((nucleus, row) => { if (isShown(nucleus)) rows.push(row); });
   byId("least").textContent = least.toFixed(2);
   page.models.shown.indices = visible ? rows : [];
-  byId("count").textContent = `${rows.length} of ${page.shown.length} nuclei`;
+  byId("count").textContent = `${rows.length} of ${counted(page.shown.length, "nucleus", "nuclei")}`;
   page.models.nuclei.selected.indices = page.models.nuclei.selected.indices.filter((row) => rows.includes(row));
   const factor = page.nuclei.pixelSize ? page.nuclei.pixelSize[0] * page.nuclei.pixelSize[1] : 1;
   const sizes = rows.map((row) => page.shown[row].area * factor);
@@ -294,7 +296,7 @@ function downloads() {
   const save = (suffix, make, type) => () => {
     download(`${fileName()}${suffix}`, make(page.nuclei, shownNuclei()), type);
     page.nuclei.saved = page.nuclei.history.length;
-    say(`${fileName()}${suffix}: ${shownNuclei().length} nuclei.`);
+    say(`${fileName()}${suffix}: ${counted(shownNuclei().length, "nucleus", "nuclei")}.`);
   };
   byId("geojson")?.addEventListener("click", save(".geojson", toGeoJson, "application/geo+json"));
   byId("labels")?.addEventListener("click", save(".tif", toTiff, "image/tiff"));

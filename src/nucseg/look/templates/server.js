@@ -160,14 +160,14 @@ async function fetchFile() {
   const [, name] = /filename="(.*)"/.exec(answer.headers.get("Content-Disposition"));
   download(name, await answer.blob(), "application/octet-stream");
   page.nuclei.saved = page.nuclei.history.length;
-  say(`${name}: ${shownNuclei().length} nuclei.`);
+  say(`${name}: ${counted(shownNuclei().length, "nucleus", "nuclei")}.`);
 }
 
 // A better model
 
 function showSet({ images, needed }) {
   const lacking = Math.max(0, needed - images);
-  byId("train-set").textContent = `${images} image${images === 1 ? "" : "s"} in the training set${lacking ? `, ${lacking} more are needed` : ""}.`;
+  byId("train-set").textContent = `${counted(images, "image")} in the training set${lacking ? `, ${lacking} more ${lacking === 1 ? "is" : "are"} needed` : ""}.`;
   byId("train-start").disabled = lacking > 0;
 }
 
@@ -175,7 +175,7 @@ async function addToSet() {
   if (!page.view) return say("Open an image first.");
   showSet(await (await sendNuclei(`training?${new URLSearchParams({ name: fileName() })}`)).json());
   page.nuclei.saved = page.nuclei.history.length;
-  say(`${fileName()} is in the training set with ${shownNuclei().length} nuclei.`);
+  say(`${fileName()} is in the training set with ${counted(shownNuclei().length, "nucleus", "nuclei")}.`);
 }
 
 async function clearSet() {
@@ -221,7 +221,7 @@ async function showScores(id) {
     }
   }
   const advice = document.createElement("p");
-  advice.textContent = `On ${after.n_images} images held out, ${after.model} is ` +
+  advice.textContent = `On ${counted(after.n_images, "image")} held out, ${after.model} is ` +
     (better ? `at least as good as ${before.model}: choose it above.` : `worse than ${before.model}: go on using ${before.model}.`);
   const report = document.createElement("button");
   report.type = "button";

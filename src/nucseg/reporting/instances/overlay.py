@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from nucseg.core.words import counted
 from nucseg.metrics.instances.outcome import outcome
 from nucseg.metrics.instances.overlap import overlaps
 from nucseg.reporting.pictures import stretch_contrast
@@ -172,8 +173,7 @@ def boundary_segments(
 
 
 def _nuclei(labels: NDArray[np.integer]) -> str:
-    number = len(np.setdiff1d(labels, [0]))
-    return f"{number} nucleus" if number == 1 else f"{number} nuclei"
+    return counted(len(np.setdiff1d(labels, [0])), "nucleus", "nuclei")
 
 
 def _title(facts: Mapping[str, Any]) -> str:

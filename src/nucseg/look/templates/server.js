@@ -214,9 +214,10 @@ async function showScores(id) {
     cell.textContent = name;
     return cell;
   }));
-  for (const row of [before, after]) {
+  for (const [when, row] of [["before", before], ["after", after]]) {
     const cells = table.insertRow();
-    for (const name of ["model", "f1_50", "ap_50", "ap_mean_50_90"]) {
+    cells.insertCell().textContent = `${when}: ${row.model}`;
+    for (const name of ["f1_50", "ap_50", "ap_mean_50_90"]) {
       cells.insertCell().textContent = typeof row[name] === "number" ? row[name].toFixed(3) : row[name] ?? "not defined";
     }
   }
@@ -230,6 +231,7 @@ async function showScores(id) {
     download(`${after.model}.html`, await (await ask(`/look/training/${id}/report`)).blob(), "text/html");
   }));
   byId("train-result").replaceChildren(table, advice, report);
+  say(advice.textContent); // the table may be scrolled out of sight
 }
 
 document.addEventListener("page-ready", () => {

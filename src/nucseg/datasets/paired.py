@@ -54,8 +54,9 @@ def pair_images(images: Path, labels: Path, folder: Path, *, classes: tuple[str,
             raise InputError(f"{given}: has no file ending in one of {', '.join(allowed)}.")
     with TemporaryDirectory() as temporary:
         archive = Path(temporary)
-        (archive / "images").symlink_to(images.absolute(), target_is_directory=True)
-        (archive / name).symlink_to(labels.absolute(), target_is_directory=True)
+        linked = {archive / "images": images, archive / name: labels}
+        for link, given in linked.items():
+            link.symlink_to(given.absolute(), target_is_directory=True)
         if classes:
             pd.DataFrame({"name": classes}).to_csv(archive / own_classes.NAMES, index=False)
         converted, rejected = pd.DataFrame(), pd.DataFrame()
@@ -67,10 +68,16 @@ def pair_images(images: Path, labels: Path, folder: Path, *, classes: tuple[str,
                 write_labels(folder / f"labels/{key}.tif", truth)
             converted, rejected = chunk.converted, chunk.rejected
     named = zip(rejected["image_id"], rejected["reason"], strict=True)
-    reasons = {name: reason.removeprefix(f"{name}: ") for name, reason in named}
+    reasons = {name: _with_given_paths(reason.removeprefix(f"{name}: "), linked) for name, reason in named}
     if converted.empty:
         name, reason = next(iter(reasons.items()))
         raise InputError(f"{images}: none of its images can be used, such as {name}: {reason}")
     manifest = folder / "samples.csv"
     write_manifest(manifest, converted.assign(split="test").astype({"n_nuclei": "Int64"})[COLUMNS])
     return Paired(read_manifest(manifest), converted, reasons)
+
+
+def _with_given_paths(reason: str, linked: dict[Path, Path]) -> str:
+    for link, given in linked.items():
+        reason = reason.replace(str(link), str(given))
+    return reason

@@ -151,7 +151,7 @@ def _configured(run: RunRecord, kind: str | None) -> dict[str, Any]:
     content = run.content()
     parameters = recorded_parameters(run, kind)
     preprocessing = {each["name"]: each for each in parameters.pop("preprocessing", [])}
-    chosen = {
+    chosen: dict[str, Any] = {
         key: content[key] for key in ("seed", "precision", "data_sha256", "git_commit", "versions") if key in content
     }
     counts = {split: len(keys) for split, keys in content.get("splits", {}).items()}

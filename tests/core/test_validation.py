@@ -1,7 +1,7 @@
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nucseg.core.validation import plain_words
 
@@ -13,6 +13,7 @@ class Example(BaseModel):
     share: float = 0.5
     yes: bool = True
     name: str = "a"
+    short: str = Field("a", max_length=2, pattern="^[a-z]+$")
     one: Literal["a", "b"] = "a"
     several: tuple[str, ...] = ()
     inner: "Example | None" = None
@@ -26,6 +27,8 @@ class Example(BaseModel):
         ({"share": "half"}, "must be a number"),
         ({"yes": 3}, "must be true or false"),
         ({"name": 3}, "must be text"),
+        ({"short": "abc"}, "must have at most 2 characters"),
+        ({"short": "B"}, "must match pattern '^[a-z]+$'"),
         ({"one": "c"}, "must be 'a' or 'b'"),
         ({"several": "a"}, "must be a list"),
         ({"inner": 3}, "must be a mapping of names to values"),

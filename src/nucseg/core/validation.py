@@ -37,7 +37,8 @@ def plain_words(problem: Mapping[str, Any]) -> str:
         return f"its {problem['ctx']['discriminator']} must be one of {problem['ctx']['expected_tags']}"
     if problem["type"] == "too_short":
         return f"must have at least {problem['ctx']['min_length']} values"
-    message: str = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message: str = problem["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should be", "must be").replace("String should", "must")
     return _WORDS.get(problem["type"], message)
 
 

@@ -3,6 +3,7 @@
 import io
 import runpy
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -229,6 +230,17 @@ def test_the_variables_of_the_original(saved, monkeypatch, caplog) -> None:
         assert ("MODEL_TYPE is 'huge'; it must be mobile or full. mobile is used." in caplog.text) == (kind == "huge")
     with pytest.raises(ConfigError, match="NUCSEG_IMAGE_SIZE"):
         load_settings(image_size=15)
+
+
+def test_the_full_model_may_be_the_only_one(saved, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("MODEL_TYPE", "full")
+    shutil.copytree(saved, tmp_path / "city-full")
+    assert load_settings(model=str(tmp_path / "city")).model == str(tmp_path / "city-full")
+    with pytest.raises(ModelError, match="nowhere"):
+        load_settings(model="nowhere")
+    (tmp_path / "nuclei").mkdir()
+    (tmp_path / "nuclei/config.json").write_text('{"model": "stardist"}')
+    assert load_settings(model=str(tmp_path / "nuclei")).model == str(tmp_path / "nuclei")
 
 
 def test_a_size_that_the_model_does_not_take(saved) -> None:

@@ -76,6 +76,20 @@ def test_own_class_maps_are_converted_or_rejected(folder):
     assert "no image" in reasons["d"]
 
 
+def test_a_class_that_no_map_shows_is_named(folder, caplog):
+    list(convert_datasets({"own_classes": folder}, CONFIG))
+    assert not [each for each in caplog.messages if "shows" in each]
+    names = (*CLASSES, "cow", "sheep")
+    list(convert_datasets({"own_classes": folder}, ProcessingConfig(transforms=(), classes=names)))
+    assert "No class map shows cow, sheep; a model cannot learn them." in caplog.messages
+
+
+def test_two_class_maps_of_an_image_are_refused(folder):
+    write_image(folder / "classes/a.png", np.zeros((20, 30), np.uint8))
+    with pytest.raises(InputError, match=r"a\.tif: there is a\.png, too"):
+        list(convert_datasets({"own_classes": folder}, CONFIG))
+
+
 def test_an_empty_folder(tmp_path):
     with pytest.raises(DownloadError, match="has no file ending in one of"):
         own_classes.fetch(LocalFolder(path=tmp_path), tmp_path)

@@ -100,6 +100,9 @@ def convert_datasets(
                 images, labels = {}, {}
     yield _chunk(images, labels, converted, rejected)
     _log_counts(list(archives), converted, rejected)
+    shown = set().union(*(row["shown"] for row in converted))
+    if converted and (unseen := [name for number, name in enumerate(config.classes or ()) if number not in shown]):
+        logger.warning("No class map shows %s; a model cannot learn them.", ", ".join(unseen))
 
 
 def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataFrame:
@@ -194,6 +197,7 @@ def _convert(
             "fingerprint": fingerprint(image),
             "case": sample.case,
             "stratum": sample.stratum,
+            "shown": set(np.unique(labels).tolist()) if config.classes and labels is not None else set(),
         },
     )
 

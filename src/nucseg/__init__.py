@@ -43,7 +43,8 @@ def predict(
     Args:
         image: `(H, W)` or `(H, W, C)` of any integer, boolean or float dtype, as stored; or the path or URL of a file.
         model: Name or folder of a model; it is loaded once.
-        channel: Name of a channel, or its number from 0; None takes a grey or a colour image as it is.
+        channel: Name of a channel, or its number from 0; of stained tissue in colour, `hematoxylin`, `eosin` or `dab`;
+            None takes a grey or a colour image as it is.
         scene: Name of a scene (a series, a position) of a file that holds several images, or its number from 0.
         plane: Plane of a stack in depth or time in a file: a number from 0, the maximum or the sharpest, such as
             `z=3`, `z=max` or `z=focus,t=0`. It must stand for one plane.
@@ -115,8 +116,9 @@ def measure(
         labels: `(H, W)` of an integer dtype; 0 is background, gaps are allowed.
         image: `(H, W)` or `(H, W, C)` of any number of channels; images `(H, W)` by the names of their channels; or the
             path or URL of a file.
-        channels: `all`, or one or several of: the name or number of a channel, NAME=CHANNEL and, of a file,
-            NAME=PATTERN for other files of the same field, such as `GFP=*_GFP.tif`.
+        channels: `all`, or one or several of: the name or number of a channel; of an image in colour, a stain
+            (`hematoxylin`, `eosin`, `dab`); NAME=CHANNEL; and, of a file, NAME=PATTERN for other
+            files of the same field, such as `GFP=*_GFP.tif`.
         expand: Distance by which nuclei grow to cells, without overlap: micrometres, or pixels such as `12px`.
         pixel_size: Micrometres, of a row and a column if they differ; None takes what a file says.
         plane: Plane of a stack in a file, as of `nucseg.predict`; `focus` looks at the file's first channel.

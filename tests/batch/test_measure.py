@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import zarr
+from skimage.color import rgb_from_hed
 from skimage.segmentation import expand_labels
 
 from nucseg.batch.refine import refine_results
 from nucseg.core.errors import ConfigError
 from nucseg.core.validation import checked
+from nucseg.images.stains import density
 from nucseg.reporting.options import BatchOptions
 
 
@@ -51,6 +54,32 @@ def test_all_channels_of_the_file_are_measured(run, field, tmp_path, tile):
     assert sorted(rows["nucleus_median_GFP"]) == [5 + 8 * number for number in range(1, 31)]
     csv = pd.read_csv(tmp_path / "out/table.csv")
     pd.testing.assert_frame_equal(csv, rows, check_dtype=False)
+
+
+def test_a_stain_is_predicted_and_measured_and_the_picture_stays_in_colour(run, tmp_path, draw_nuclei):
+    image, labels = draw_nuclei((150, 210), 30, seed=2, noise=0, gap=5)
+    light = rgb_from_hed[[0, 2]].T @ np.array([0.7 * (image / image.max()).ravel(), 0.2 * (labels > 0).ravel()])
+    colours = np.rint(255 * 10**-light.T).astype(np.uint8).reshape(*image.shape, 3)
+    path = tmp_path / "ihc.tif"
+    tifffile.imwrite(path, colours, photometric="rgb")
+    formats = ("table", "labels", "zarr")
+    (alone,) = run(path, channel="hematoxylin", formats=formats, output="alone")
+    (outcome,) = run(path, channel="hematoxylin", measure=("dab",), formats=formats, tile=64)
+    assert alone.error is outcome.error is None
+    assert "--channel" not in " ".join(outcome.notes)
+    found = tifffile.imread(tmp_path / "out/labels/ihc.tif")
+    whole = tifffile.imread(tmp_path / "alone/labels/ihc.tif")
+    rows, own = table(tmp_path), table(tmp_path, "alone")
+    assert len(rows) == len(own) == found.max() > 0
+    assert len(np.unique(np.stack([found.ravel(), whole.ravel()]), axis=1).T) == len(rows) + 1  # the same to the pixel
+    for number in range(1, found.max() + 1):
+        assert rows["nucleus_mean_dab"][number - 1] == pytest.approx(
+            density(colours, "dab")[found == number].mean(), rel=1e-6
+        )
+        expected = density(colours, "hematoxylin")[whole == number].mean()
+        assert own["intensity_mean"][number - 1] == pytest.approx(expected, rel=1e-6)
+    stored = zarr.open_group(tmp_path / "out/zarr/ihc.ome.zarr", mode="r")["0"]
+    assert np.array_equal(np.moveaxis(stored[0, :, 0] if stored.ndim == 5 else stored[:], 0, -1), colours)
 
 
 def test_channels_by_name_number_and_in_other_files(run, field, tmp_path):

@@ -5,6 +5,7 @@ import tifffile
 
 import nucseg
 from nucseg.core.errors import ConfigError, InputError
+from nucseg.images.stains import density
 
 
 @pytest.fixture
@@ -33,6 +34,16 @@ def test_a_file_and_its_pixel_size(drawn, tmp_path):
     rows = nucseg.measure(labels, tmp_path / "a.ome.tif", expand=2)
     arrays = nucseg.measure(labels, {"DAPI": image, "GFP": labels}, expand=2, pixel_size=(0.5, 0.5))
     pd.testing.assert_frame_equal(rows, arrays)
+
+
+def test_stains_of_a_colour_image(drawn, tmp_path):
+    image, labels = drawn
+    image = np.dstack([image, image // 2, 255 - image])
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    given = {"dab": density(image, "dab"), "nuclear": density(image, "hematoxylin")}
+    expected = nucseg.measure(labels, given)
+    for source in (image, tmp_path / "a.tif"):
+        pd.testing.assert_frame_equal(nucseg.measure(labels, source, channels=("dab", "nuclear=Hematoxylin")), expected)
 
 
 def test_a_label_image_without_labels(drawn):
@@ -64,6 +75,7 @@ def test_a_prediction_is_measured(drawn, monkeypatch):
         ({"image": {"a": np.zeros((2, 2)), "b": np.zeros((2, 3))}}, InputError, "of several sizes"),
         ({"image": {"a": np.zeros((2, 2, 2))}}, InputError, r"a: shape \(2, 2, 2\) is not a channel"),
         ({"channels": "7"}, InputError, "no channel '7'; allowed are 0"),
+        ({"channels": "dab"}, InputError, "no channel 'dab'; allowed are 0"),
         ({"channels": ("a=0", "a=all")}, ConfigError, "each name once"),
         ({"expand": 5}, InputError, "pixel size is unknown"),
         ({"expand": -5}, ConfigError, "expand: -5 is not allowed; it must be a number above 0"),

@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from scipy.ndimage import find_objects, gaussian_filter, label, maximum
+from skimage.data import immunohistochemistry
 from skimage.transform import rescale
 from stardist.data import test_image_he_2d as real_tissue
 from stardist.data import test_image_nuclei_2d as real_image
@@ -17,7 +18,9 @@ from stardist.matching import matching
 from nucseg.core.errors import ModelError
 from nucseg.datasets.drawn_marks.draw import draw_marks
 from nucseg.images.io import read_image, read_labels
+from nucseg.images.planes import STAINS
 from nucseg.images.source import array_source
+from nucseg.images.stains import stained
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
@@ -160,6 +163,33 @@ def test_nothing_is_found_where_there_is_nothing(predictor, kind):
     # Mask R-CNN takes the broad bright spot for a nucleus: its card says so.
     most = 1 if (predictor.bundle.name, kind) == ("mask_rcnn", "vignette") else 0
     assert len(predictor.predict(empty_images()[kind])) <= most
+
+
+def unstained_images() -> dict[str, np.ndarray]:
+    """Draw fields in colour without nuclei."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:300, 0:260]
+    pink = np.array([235, 170, 205]) + 15 * (np.sin(x / 40) * np.cos(y / 60))[..., None]
+    drawn = {"smooth stroma": pink + rng.normal(0, 2, pink.shape), "dim glass": rng.normal(245, 3, (256, 256, 3))}
+    return {kind: empty_images()[kind] for kind in ("white", "coloured noise", "stroma")} | {
+        kind: image.clip(0, 255).astype(np.uint8) for kind, image in drawn.items()
+    }
+
+
+@pytest.mark.parametrize("kind", unstained_images())
+def test_no_stain_is_taken_for_nuclei_where_there_are_none(predictor, kind):
+    for stain in STAINS:
+        assert len(predictor.predict_source(stained(array_source(unstained_images()[kind]), stain))) == 0
+
+
+def test_nuclei_beside_a_brown_stain_are_found_by_their_haematoxylin(predictor):
+    image = immunohistochemistry()[240:400, 200:360]
+    source = stained(array_source(image), "hematoxylin")
+    found = predictor.predict_source(source)
+    assert len(found) > 2 * len(predictor.predict(image))
+    assert len(found) > 20
+    tiled = predict_tiled(predictor.job(source, predictor.options.changed(tile=96)), LocalEngine())
+    assert len(tiled) == pytest.approx(len(found), abs=1)
 
 
 def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):

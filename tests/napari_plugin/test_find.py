@@ -31,7 +31,7 @@ def test_a_channel_of_a_layer_in_colour(tiny: str, layer: Callable, draw_nuclei:
     image = draw_nuclei((96, 96), 8, seed=3)[0]
     colours = np.zeros((96, 96, 4), np.uint8)
     colours[..., 1], colours[..., 3] = image, 255
-    labels, about, _ = find_nuclei(layer(colours, rgb=True), tiny, channel=1)
+    labels, about, _ = find_nuclei(layer(colours, rgb=True), tiny, channel="green")
     np.testing.assert_array_equal(labels, predict_image(image, tiny, {})[0].labels)
     assert len(about["scale"]) == labels.ndim == 2
     pyramid = find_nuclei(multiscale(layer, image), tiny)[0]
@@ -60,8 +60,14 @@ def test_a_plane_that_does_not_fit_is_one_error(layer: Callable, shape: tuple, p
 
 
 def test_a_grey_layer_has_no_channels(layer: Callable) -> None:
-    with pytest.raises(InputError, match="is not in colour, so it has no channel 1"):
-        find_nuclei(layer(np.zeros((8, 8), np.uint8)), "tiny", channel=1)
+    with pytest.raises(InputError, match="is not in colour, so it has no channel dab; choose all"):
+        find_nuclei(layer(np.zeros((8, 8), np.uint8)), "tiny", channel="dab")
+
+
+def test_a_stain_of_a_layer_in_colour(tiny: str, layer: Callable) -> None:
+    image = np.random.default_rng(0).integers(60, 255, (64, 64, 3), dtype=np.uint8)
+    labels, _, _ = find_nuclei(layer(image, rgb=True), tiny, channel="hematoxylin")
+    np.testing.assert_array_equal(labels, predict_image(image, tiny, {"channel": "hematoxylin"})[0].labels)
 
 
 def test_only_models_that_find_nuclei_are_offered(tiny: str) -> None:

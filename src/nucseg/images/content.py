@@ -16,6 +16,7 @@ from nucseg.core.window import Window
 from nucseg.images.plane_choice import ALL, FOCUS, MAX, Plane, coordinates, parse_choice
 from nucseg.images.planes import COLOURS, Channel, channel_number
 from nucseg.images.source import ImageSource
+from nucseg.images.stains import named_stain, stained
 
 _KEPT_BYTES = 2**27  # a maximum of up to so many bytes is computed once; a larger one window by window
 _SHARPNESS = 2.0  # pixels: details finer than this are mostly noise
@@ -67,7 +68,7 @@ class Content:
         """Open one plane.
 
         Args:
-            channel: As in `choose_planes`.
+            channel: As in `choose_planes`, or one of STAINS: the image is then in colour, and its `stain` is set.
             plane: Along which axes which number, or the maximum, is taken.
 
         Raises:
@@ -80,12 +81,25 @@ class Content:
         with reading(self.name):
             if joined:
                 along = [{**numbers, joined[0]: number} for number in range(self._count(joined[0]))]
-                source = _maximum([partial(self.source, channel, each) for each in along])
+                source = _maximum([partial(self._opened, channel, each) for each in along])
             else:
-                source = self.source(channel, numbers)
+                source = self._opened(channel, numbers)
         if 0 in source.shape or len(source.shape) not in (2, 3) or source.dtype.kind not in "buif":
             check_image(source.read(Window.whole(source.shape)), self.name)  # raises, saying why
         return source
+
+    def _opened(self, channel: Channel, numbers: Mapping[str, int]) -> ImageSource:
+        """Open a channel, or a colour image of which a stain is chosen, unless the file itself has such a channel."""
+        stain = named_stain(channel)
+        if stain is None:
+            return self.source(channel, numbers)
+        try:
+            image = self.source(None, numbers)
+        except InputError:  # of several channels one may be called so
+            return self.source(channel, numbers)
+        if stain in (name.casefold() for name in image.channels):
+            return self.source(channel, numbers)
+        return stained(image, stain)
 
     def chosen(self, choices: tuple[str, ...], channel: Channel = None) -> Stack:
         """Find the planes that a choice stands for.

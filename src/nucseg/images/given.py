@@ -14,6 +14,7 @@ from nucseg.images.plane_choice import Plane
 from nucseg.images.planes import Channel, choose_planes
 from nucseg.images.scenes import Scene
 from nucseg.images.source import ImageSource, array_source
+from nucseg.images.stains import named_stain, stained
 
 
 def given_image(image: Any, channel: Channel, choices: Plane, scene: Scene) -> tuple[ImageSource, Plane]:
@@ -45,6 +46,8 @@ def given_image(image: Any, channel: Channel, choices: Plane, scene: Scene) -> t
             f"image: {reprlib.repr(image)} is not an image; give an array, or the path or URL of an image."
         )
     array = np.asarray(image)
+    if (stain := named_stain(channel)) is not None:
+        return stained(array_source(array), stain), ()
     if channel is not None:
         planes = choose_planes("YXS"[: array.ndim], array.shape, "image", channel=channel)
         array = planes.take(array, Window.whole(planes.shape))

@@ -62,7 +62,7 @@ def decode_image(stream: BinaryIO, name: str) -> NDArray:
 
 def open_stream(stream: BinaryIO, name: str, channel: Channel = None, *, as_stored: bool = False) -> ImageSource:
     """Open the one image, or a channel of it, in a seekable stream; see `stream_content`."""
-    return stream_content(stream, name, as_stored=as_stored).source(channel, {})
+    return stream_content(stream, name, as_stored=as_stored).image(channel)
 
 
 def stream_content(

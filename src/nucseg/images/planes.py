@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,11 @@ ALPHA = "alpha"
 
 GREY = "grey"
 """What a single channel beside ALPHA is called."""
+
+Stain = Literal["hematoxylin", "eosin", "dab"]
+
+STAINS: tuple[Stain, ...] = get_args(Stain)
+"""What is separated from COLOURS and chosen like a channel, in the order of scikit-image's `rgb2hed`."""
 
 _LETTERS = dict(zip("rgba", (*COLOURS, ALPHA), strict=True))
 
@@ -172,7 +177,8 @@ def channel_number(channel: str | int, count: int, channel_names: Sequence[str],
     number = named_number(channel, count, names, name, "channels")
     if number is not None:
         return number
-    called = f"{', '.join(filter(None, names))}; or " if any(names) else ""
+    stains = f"; of stained tissue {', '.join(STAINS)}" if names[:3] == [*COLOURS] else ""
+    called = f"{', '.join(filter(None, names))}{stains}; or " if any(names) else ""
     allowed = f"are {called}the {_numbers(count)}" if count > 1 else f"is {called}the number 0"
     raise InputError(f"{name}: has no channel {str(channel)!r}; allowed {allowed}.")
 

@@ -14,12 +14,16 @@ from nucseg.core.window import Window
 from nucseg.images.channels import to_channels, to_grey, to_rgb
 from nucseg.images.geometry import resize_image, resize_labels, scaled_shape
 from nucseg.images.intensity import to_unit_float, unit_value
+from nucseg.images.planes import Stain
 from nucseg.images.source import ImageSource, array_source
+from nucseg.images.stains import as_hematoxylin, density
 from nucseg.images.statistics import range_of_bands
 from nucseg.images.survey import Surroundings, Survey, survey
 from nucseg.images.transforms import Normalize, Rescale, Standardize, ToGrayscale, ToRGB, Transform
 
 logger = logging.getLogger(__name__)
+
+_LEAST_STAIN = 0.3  # of the range: less is left of the two other stains, or noise, and must not be amplified
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class FittedPreprocessor:
         low: What normalisation subtracts, in unit range: a scalar `()` or one value per channel `(C,)`.
         span: What normalisation then divides by, of the same shape; above 0.
         channel: The channel taken from a fitted colour image if `source_channels` is 1.
+        stain: The stain of a fitted colour image that is predicted on; None for its colours.
         notes: Remarks for the user on the choice of channels, each without the name of the image.
         surroundings: The areas around the data of the image; None if all is data.
     """
@@ -47,6 +52,7 @@ class FittedPreprocessor:
     channel: int = 0
     notes: tuple[str, ...] = ()
     surroundings: Surroundings | None = None
+    stain: Stain | None = None
 
     def filled(self, source: ImageSource) -> ImageSource:
         """Fill the areas without data of the fitted image, as a network should see them."""
@@ -62,11 +68,23 @@ class FittedPreprocessor:
             `(h', w', in_channels)` float32, where `h' = round(h * scale)`. It may share memory with `image` if no
             transform changes a pixel.
         """
+        return to_channels(_transformed(to_unit_float(self.chosen(image)), self.transforms, self), self.in_channels)
+
+    def chosen(self, image: NDArray) -> NDArray:
+        """Take what is predicted on out of the fitted image, or of a patch of it.
+
+        Args:
+            image: `(h, w)` or `(h, w, C)`, as stored.
+
+        Returns:
+            Grey `(h, w)` or RGB `(h, w, 3)`; may be a view.
+        """
+        if self.stain:
+            # A model of one channel has commonly seen bright nuclei alone, one of three those of tissue, too.
+            return density(image, self.stain) if self.in_channels == 1 else as_hematoxylin(image, self.stain)
         if self.source_channels == 3:
-            image = to_rgb(image)
-        elif image.ndim == 3:
-            image = image[..., self.channel]
-        return to_channels(_transformed(to_unit_float(image), self.transforms, self), self.in_channels)
+            return to_rgb(image)
+        return image[..., self.channel] if image.ndim == 3 else image
 
     def labels(self, labels: NDArray) -> NDArray[np.int32]:
         """Resize labels `(h, w)` of the image or a patch to the frame of `image`'s result, by nearest neighbour."""
@@ -136,11 +154,16 @@ class Preprocessor:
             channel=seen.channel,
             notes=seen.notes,
             surroundings=seen.surroundings,
+            stain=source.stain,
         )
         for place, transform in enumerate(self.transforms):
             if isinstance(transform, Normalize):
                 pixels = partial(_data_pixels, source, seen, self.transforms[:place], fitted)
                 low, span, marked = _low_and_span(pixels, transform)
+                if source.stain:
+                    missing = np.maximum(_LEAST_STAIN - span, 0)
+                    span = span + missing
+                    low = low if self.in_channels == 1 else low - missing  # white stays white
                 return replace(fitted, low=low, span=span, notes=fitted.notes + _mark_notes(marked))
         return fitted
 
@@ -185,7 +208,7 @@ def _data_pixels(
     top = 0
     for band in source.bands():
         window = Window(top, 0, top + band.shape[0], band.shape[1])
-        pixels = _transformed(_countable(seen.canonical(band)), before, fitted)
+        pixels = _transformed(_countable(fitted.chosen(band)), before, fitted)
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if seen.surroundings:
             outside = resize_labels(seen.surroundings.hold(band, window), (pixels.shape[0], pixels.shape[1]))

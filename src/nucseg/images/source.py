@@ -11,6 +11,7 @@ from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.broken import BrokenTiles
+from nucseg.images.planes import Stain
 
 SLIDE_PIXELS = 2**26
 """A larger image that has reduced copies is a slide."""
@@ -34,6 +35,8 @@ class ImageSource:
         coarse_colours: Whether a JPEG is compressed so far that a faint stain in one colour may be lost.
         channels: By what each channel of the file can be chosen, whether or not one is: its name, or its number.
         levels: Reduced copies of the whole image in the file, the largest first.
+        stain: The stain of a colour image that is predicted on and measured instead of its colours; see
+            `nucseg.images.stains`.
         broken: The tiles that could not be read so far; None if the image is read, or refused, as a whole.
     """
 
@@ -46,6 +49,7 @@ class ImageSource:
     coarse_colours: bool = False
     channels: tuple[str, ...] = ("0",)
     levels: tuple["ImageSource", ...] = ()
+    stain: Stain | None = None
     broken: BrokenTiles | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -45,7 +45,9 @@ class PredictOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     channel: Annotated[Channel, BeforeValidator(_channel)] = Field(
-        None, description="Channel, page or plane to use of a file with several: its name, or its number from 0."
+        None,
+        description="Channel, page or plane to use of a file with several: its name, or its number from 0; of stained "
+        "tissue in colour, `hematoxylin`, `eosin` or `dab`.",
     )
     scene: Annotated[Scene, BeforeValidator(_scene)] = Field(
         None,

@@ -105,13 +105,15 @@ def given_channels(
         raise InputError("image: is no file, so it has no plane or scene to choose; give the plane as the array.")
     if isinstance(image, Mapping):
         named = {str(name): _plane(pixels, str(name)) for name, pixels in image.items()}
+        colours = None
     else:
         array = _array(image, "image")
         planes = [array] if array.ndim == 2 else np.moveaxis(array, -1, 0)
         named = {str(number): _plane(plane, "image") for number, plane in enumerate(planes)}
+        colours = array if len(planes) in (3, 4) and array.ndim == 3 else None
     if not named or len({source.shape for source in named.values()}) > 1:
         raise InputError("image: holds no channels, or channels of several sizes; give images of one field.")
-    return next(iter(named.values())), choose_channels(chosen, named)
+    return next(iter(named.values())), choose_channels(chosen, named, colours)
 
 
 def _plane(pixels: Any, name: str) -> ImageSource:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from numpy.typing import NDArray
 from pydantic import AfterValidator
 
 from nucseg.core.errors import InputError
@@ -12,8 +13,9 @@ from nucseg.images.content import Content
 from nucseg.images.open import open_content
 from nucseg.images.places import file_system
 from nucseg.images.plane_choice import Plane
-from nucseg.images.planes import Channel
-from nucseg.images.source import ImageSource
+from nucseg.images.planes import STAINS, Channel
+from nucseg.images.source import ImageSource, array_source
+from nucseg.images.stains import named_stain, separated
 from nucseg.measurements.field import MeasuredChannel
 from nucseg.measurements.partner import check_pattern, partner_of
 
@@ -73,12 +75,15 @@ Measures = Annotated[tuple[str, ...], AfterValidator(check_measured)]
 """What is measured, as `parse_measured` reads it."""
 
 
-def choose_channels(given: Sequence[str], named: Mapping[str, ImageSource]) -> tuple[MeasuredChannel, ...]:
+def choose_channels(
+    given: Sequence[str], named: Mapping[str, ImageSource], colours: NDArray | None
+) -> tuple[MeasuredChannel, ...]:
     """Choose among channels in memory.
 
     Args:
         given: As `parse_measured` reads them, without files.
         named: All channels, by name.
+        colours: `(H, W, C)`, the image in red, green and blue if it is one: its stains can be chosen, too.
 
     Raises:
         InputError: There is no such channel.
@@ -89,8 +94,11 @@ def choose_channels(given: Sequence[str], named: Mapping[str, ImageSource]) -> t
             channels += [MeasuredChannel(name, source) for name, source in named.items()]
         elif each.what in named:
             channels.append(MeasuredChannel(each.name or each.what, named[each.what]))
+        elif colours is not None and (stain := named_stain(each.what)):
+            channels.append(MeasuredChannel(each.name or stain, separated(array_source(colours), stain)))
         else:
-            raise InputError(f"image: has no channel {each.what!r}; allowed are {', '.join(named)}.")
+            allowed = [*named, *(STAINS if colours is not None else ())]
+            raise InputError(f"image: has no channel {each.what!r}; allowed are {', '.join(allowed)}.")
     _check_names(channels, "image")
     return tuple(channels)
 
@@ -166,7 +174,7 @@ def _opened(
     url: str, channel: Channel, source: ImageSource, name: str, plane: Plane, content: Callable[[str], Content]
 ) -> ImageSource:
     try:
-        opened = content(url).image(channel, plane)
+        opened = separated(content(url).image(channel, plane))
     except InputError as error:
         raise InputError(f"{source.name}: {name} cannot be measured: {error}") from error
     if len(opened.shape) != 2:

@@ -10,6 +10,7 @@ from scipy.ndimage import find_objects
 from skimage.measure import regionprops_table
 
 from nucseg.core.window import Window
+from nucseg.images.stains import separated
 from nucseg.inference.instances.stitched import LabelBlock
 from nucseg.measurements.field import Field
 from nucseg.measurements.intensity import statistics
@@ -92,7 +93,7 @@ def _rows(
     shape = shape_columns(own, window, field.nuclei.shape, pixel_size)
     columns: dict[str, Any] = {"label": labels, "score": scores.astype(np.float64), **shape}
     if not field.channels:
-        image = field.source.read(window)
+        image = separated(field.source).read(window)
         columns |= {
             # Intensities have the same dtype for every image, so that their tables make one.
             name: values.astype(np.float64)

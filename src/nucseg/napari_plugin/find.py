@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nucseg.core.errors import InputError
+from nucseg.images.planes import COLOURS, STAINS
 from nucseg.inference.call import predict_image
 from nucseg.models.facts import model_facts
 from nucseg.models.registry import folder_task, known_models, resolve_model
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import napari.layers
     import napari.types
 
-_ALL_COLOURS = -1
+_ALL_COLOURS = "all"
 _OWN_THRESHOLD = 0.0
 
 
@@ -28,7 +29,9 @@ def find_nuclei(
     image: "napari.layers.Image",
     model: Annotated[str, {"choices": segmenters}] = "stardist",
     plane: Annotated[str, {"tooltip": "A number from 0 for each axis before rows and columns, such as 3 or 0,2"}] = "",
-    channel: Annotated[int, {"min": -1, "max": 2, "tooltip": "Of a colour image; -1: all colours"}] = _ALL_COLOURS,
+    channel: Annotated[
+        str, {"choices": [_ALL_COLOURS, *COLOURS, *STAINS], "tooltip": "Colour or stain of a colour image"}
+    ] = _ALL_COLOURS,
     threshold: Annotated[
         float, {"min": 0.0, "max": 1.0, "step": 0.05, "tooltip": "Lowest score to keep; 0: the model's own threshold"}
     ] = _OWN_THRESHOLD,
@@ -39,7 +42,7 @@ def find_nuclei(
         image: The layer.
         model: Name of the model.
         plane: A number from 0 for each axis before rows and columns; empty for an image of one plane.
-        channel: Channel of a layer in colour, from 0; -1 takes it as it is.
+        channel: Colour or stain of a layer in colour; `all` takes it as it is.
         threshold: Lowest score to keep, at least 0.05; 0 takes the model's own.
 
     Returns:
@@ -52,13 +55,13 @@ def find_nuclei(
     """
     place = place_of(image, plane)
     pixels = pixels_of(image, place)
+    options: dict[str, Any] = {} if threshold == _OWN_THRESHOLD else {"score_threshold": threshold}
     if channel != _ALL_COLOURS:
         if not image.rgb:
-            raise InputError(f"{image.name}: is not in colour, so it has no channel {channel}; choose -1.")
-        pixels = pixels[..., channel]
-    elif image.rgb:
+            raise InputError(f"{image.name}: is not in colour, so it has no channel {channel}; choose {_ALL_COLOURS}.")
+        options["channel"] = COLOURS.index(channel) if channel in COLOURS else channel
+    if image.rgb:
         pixels = pixels[..., :3]
-    options: dict[str, Any] = {} if threshold == _OWN_THRESHOLD else {"score_threshold": threshold}
     found, _ = predict_image(pixels, model, options)
     labels = np.zeros((*leading_axes(image), *found.labels.shape), np.int32)
     labels[place] = found.labels

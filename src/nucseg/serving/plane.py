@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
 from nucseg.core.window import Window
-from nucseg.images.planes import Channel
+from nucseg.images.planes import STAINS, Channel
 from nucseg.images.source import ImageSource
+from nucseg.images.stains import separated
 from nucseg.inference.options import PredictOptions
 from nucseg.measurements.field import MeasuredChannel
 from nucseg.models.protocols import LOWEST_SCORE
@@ -128,7 +129,7 @@ class DataPlane:
     def channels(
         self, upload: IO[bytes], source: ImageSource, waiting: Callable[[], None] = lambda: None
     ) -> tuple[MeasuredChannel, ...]:
-        """Open all channels of an upload of which one was chosen.
+        """Open all channels of an upload of which one was chosen, or all stains.
 
         Args:
             upload: As in `predict`.
@@ -138,6 +139,8 @@ class DataPlane:
         Raises:
             InputError: One cannot be read.
         """
+        if source.stain:
+            return tuple(MeasuredChannel(stain, separated(source, stain)) for stain in STAINS)
         return tuple(
             # A number that stands for a name of its own is the place of the channel.
             MeasuredChannel(name, self.open(upload, waiting, number if name == str(number) else name))

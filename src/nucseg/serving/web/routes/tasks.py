@@ -39,7 +39,7 @@ Channel = Annotated[
     Query(
         max_length=200,
         description="Channel of an image with several: its name, or its number from 0. Without it, such an image is "
-        "refused unless it is in colour.",
+        "refused unless it is in colour; of that, `hematoxylin`, `eosin` or `dab` chooses a stain of tissue.",
     ),
 ]
 Scale = Annotated[

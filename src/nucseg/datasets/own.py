@@ -68,7 +68,7 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     Raises:
         InputError: The CSV is not readable.
     """
-    images, labels = files(folder / "images", SUFFIXES), files(folder / "labels", annotations.SUFFIXES)
+    images, labels = files(folder / "images", SUFFIXES), annotations.annotation_files(folder / "labels")
     rows = _description(folder / DESCRIPTION)
     if strange := sorted(rows.keys() - {path.stem for path in images}):
         raise InputError(

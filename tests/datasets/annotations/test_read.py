@@ -1,6 +1,7 @@
 """The nuclei that people outlined, as each tool stores them."""
 
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,9 +17,9 @@ from roifile import ROI_TYPE, ImagejRoi
 
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
-from nucseg.datasets.annotations import read_annotations
+from nucseg.datasets.annotations import annotation_files, read_annotations
 from nucseg.masks.labels import labels_from_masks, make_whole
-from nucseg.masks.rle import coco_encode
+from nucseg.masks.rle import coco_encode, kaggle_encode
 
 SHAPE = (40, 50)
 SQUARE = [[10, 5], [14, 5], [14, 8], [10, 8], [10, 5]]  # x and y of corners: columns 10 to 13, rows 5 to 7
@@ -206,3 +207,56 @@ def test_what_is_no_outline_is_named(tmp_path: Path, name: str, make: Callable[[
     assert said in str(raised.value)
     assert str(raised.value).startswith(str(tmp_path / name))
     assert "\n" not in str(raised.value)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_run_lengths_come_back(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.sort(rng.integers(0, 4, (9, 7)), axis=0).astype(np.int32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        rows = "".join(f"a,{mask}\n" for mask in kaggle_encode(labels))
+        path.write_text(f"ImageId,EncodedPixels\n{rows}", encoding="utf-8")
+        found, shared = read_annotations(path, labels.shape, "a")
+    assert shared == 0
+    assert (labels > 0).tolist() == (found > 0).tolist()
+    pairs = set(zip(labels.ravel().tolist(), found.ravel().tolist(), strict=True))
+    assert len(pairs) == len({label for label, _ in pairs})  # each nucleus is one nucleus
+
+
+def test_run_lengths_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "field.csv"
+    path.write_text("ImageId,EncodedPixels\nother,1 5\nfield.png,406 3 446 3 486 3 526 3\nfield.png,\n")
+    np.testing.assert_array_equal(read(path), square())
+    path.write_text("ImageId,EncodedPixels\nanything,406 3 446 3 486 3 526 3\n")  # of one image
+    np.testing.assert_array_equal(read(path), square())
+    path.write_text("ImageId,EncodedPixels\nfield,\n")  # as where nothing was found
+    assert not read(path).any()
+
+
+@pytest.mark.parametrize(
+    "rows, match",
+    [
+        ("a,1 2\nb,1 2", "has no image named 'field', only a, b"),
+        ("field,1 2 3", r"line 2: '1 2 3' is not pairs of a start and a length"),
+        ("field,1 2\nfield,x", "line 3: 'x' is not pairs"),
+        ("field,1999 3", "line 2: has pixels outside of an image of 50 x 40 pixels"),
+        ("field,0 3", "outside"),
+        ("field,5 0", "outside"),
+        ("field,5 -1", "outside"),
+        ("field,99999999999999999999 1", "is not pairs"),
+    ],
+)
+def test_run_lengths_that_are_wrong(tmp_path: Path, rows: str, match: str) -> None:
+    path = tmp_path / "field.csv"
+    path.write_text(f"ImageId,EncodedPixels\n{rows}\n")
+    with pytest.raises(InputError, match=match):
+        read(path)
+
+
+def test_a_table_beside_a_label_image_is_no_second_answer(tmp_path: Path) -> None:
+    for name in ("a.tif", "a.csv", "b.csv", "c.csv"):
+        (tmp_path / name).write_text("label,area\n1,20\n")
+    (tmp_path / "b.csv").write_text("ImageId,EncodedPixels\nb,1 2\n")
+    (tmp_path / "c.csv").write_bytes(b"\xff\xfe")
+    assert [path.name for path in annotation_files(tmp_path)] == ["a.tif", "b.csv"]

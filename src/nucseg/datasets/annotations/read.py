@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nucseg.core.errors import InputError
-from nucseg.datasets.annotations import coco, geojson, imagej_rois
+from nucseg.datasets.annotations import coco, geojson, imagej_rois, kaggle_rle
 from nucseg.datasets.folders import SUFFIXES as IMAGE_SUFFIXES
+from nucseg.datasets.folders import files
 from nucseg.images.io import read_labels
 from nucseg.masks.labels import labels_from_pixels
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".zip", ".roi", ".geojson", ".json")
+SUFFIXES = (*IMAGE_SUFFIXES, ".zip", ".roi", ".geojson", ".json", ".csv")
 """Suffixes of the files that are read."""
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """Return the files of outlined nuclei of a folder, by name; other tables than run lengths are left out."""
+    return [path for path in files(folder, SUFFIXES) if path.suffix.lower() != ".csv" or kaggle_rle.is_rle(path)]
 
 
 def image_of(path: Path) -> str:
@@ -32,9 +38,9 @@ def read_annotations(path: Path, shape: tuple[int, int], image: str) -> tuple[ND
 
     Args:
         path: A label image (also of floats that are whole numbers), a zip of Fiji's ROIs or one `.roi`, QuPath's
-            GeoJSON (also in a zip), or COCO's JSON.
+            GeoJSON (also in a zip), COCO's JSON, or Kaggle's run lengths.
         shape: `(H, W)` of the image.
-        image: Name of the image in a COCO file of several images: its file name without its suffix.
+        image: Name of the image in a file of several images (COCO, Kaggle): its file name without its suffix.
 
     Returns:
         The label image `(H, W)` int32, and the number of pixels that several nuclei shared.
@@ -54,6 +60,9 @@ def read_annotations(path: Path, shape: tuple[int, int], image: str) -> tuple[ND
 
 def _nuclei(path: Path, shape: tuple[int, int], image: str) -> Iterator[NDArray[np.intp]]:
     """Read the pixels of each nucleus."""
+    if path.suffix.lower() == ".csv":
+        yield from kaggle_rle.read(path, shape, image)
+        return
     content = path.read_bytes()
     if path.suffix.lower() == ".roi":
         yield from imagej_rois.read({path.name: content}, shape, str(path))

@@ -76,7 +76,8 @@ def main() -> None:
         )
         print(
             f"{len(measured)} images measured.\n\n"
-            "| model | learned from | mean IoU where judged | mean IoU | Dice |\n|---|---:|---:|---:|---:|"
+            "| model | learned from | mean IoU where judged | mean IoU | Dice | of each modality |\n"
+            "|---|---:|---:|---:|---:|---|"
         )
         for number in range(1, config.rounds + 1):
             # A round that is known is not trained again.
@@ -93,9 +94,11 @@ def main() -> None:
 
 def _show(name: str, found: Labelled | None, bundle: ModelBundle, measured: list[Sample]) -> None:
     """Print a row."""
-    scores = semantic.training().scores(bundle, measured, "auto")["overall"]
+    all_scores = semantic.training().scores(bundle, measured, "auto")
+    scores = all_scores["overall"]
+    kinds = ", ".join(f"{kind} {each['mean_iou']:.3f}" for kind, each in all_scores["by_modality"].items())
     how = f"{100 * found.rounds[-1].learned:.1f} % | {found.rounds[-1].mean_iou:.3f}" if found else "|"
-    print(f"| {name} | {how} | {scores['mean_iou']:.3f} | {scores['mean_dice']:.3f} |", flush=True)
+    print(f"| {name} | {how} | {scores['mean_iou']:.3f} | {scores['mean_dice']:.3f} | {kinds} |", flush=True)
 
 
 def outline(samples: list[Sample], count: int, side: int, rng: np.random.Generator, folder: Path) -> list[Sample]:

@@ -101,7 +101,7 @@ def test_a_misspelt_key_of_the_command_line_is_blamed_on_it_and_told_the_nearest
     said = _said_of_params("inferense", model="stardist")
     assert "- --params: inferense is {'model': 'stardist'}: there is no such parameter; did you mean inference?" in said
     said = _said_of_params("model_evaluation", zzz=1)
-    assert "allowed are candidate_score, metrics" in said
+    assert "allowed are bootstrap, candidate_score, metrics" in said
 
 
 def test_a_parameter_of_another_section_is_found_there() -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -82,6 +82,7 @@ def test_a_vote_undoes_growing_by_a_whole_factor_exactly(labels, factor):
 
 
 @given(label_images, array_shapes(min_dims=2, max_dims=2, max_side=12))
+@example(np.array([[0, 1, 1, 0], [0, 2, 0, 0]], np.int32), (8, 3))
 def test_a_pixel_is_background_where_labels_cover_less_than_half_of_it(labels, shape):
     covered = resize_image((labels > 0).astype(np.float32), shape)
     clear = np.abs(covered - 0.5) > 1e-4

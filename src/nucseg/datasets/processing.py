@@ -131,9 +131,11 @@ def assign_splits(converted: pd.DataFrame, config: ProcessingConfig) -> pd.DataF
     )
     rows["split"] = ""
     for (_, splits), alike in rows.groupby(["dataset", "splits"]):
-        groups = near_duplicate_groups(alike) if config.split.group_near_duplicates else alike["image_id"]
+        of_cases = alike["case"].notna().any()
+        grouped = config.split.group_near_duplicates and not of_cases
+        groups = near_duplicate_groups(alike) if grouped else alike["image_id"]
         rows.loc[alike.index, "split"] = _splits(alike, groups, str(splits).split(), config.split)
-        if alike["case"].isna().all():
+        if not of_cases:
             rows.loc[alike.index, "case"] = groups.where(groups.duplicated(keep=False))
     _log_splits(rows)
     return rows[[*COLUMNS, *OPTIONAL]] if rows["case"].notna().any() else rows[COLUMNS]

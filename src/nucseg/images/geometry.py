@@ -120,7 +120,8 @@ def vote_labels_part(
         place = Window(
             source.top + rows.start, source.left + columns.start, source.top + rows.stop, source.left + columns.stop
         )
-        reached = needed_for(place, new_shape, shape).common(window)
+        # Where the image grows, a pixel is interpolated from the centres of its neighbours.
+        reached = needed_for(place.grown(1, shape), new_shape, shape).common(window)
         if not reached:
             continue
         here = reached.within(window).slices

@@ -110,13 +110,15 @@ def test_wrong_parameters(options, message):
         UNetConfig(**SMALL | options)
 
 
-def test_from_a_folder_with_other_classes(model, tmp_path):
+def test_from_a_folder_with_other_classes(model, tmp_path, caplog):
     """All layers but the last go on; with the same classes, the last, too."""
     model.save(tmp_path)
     same = create(UNetConfig(**SMALL, pretrained=str(tmp_path)))
     for one, two in zip(same.network.get_weights(), model.network.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+    assert not caplog.messages
     three = create(UNetConfig(**SMALL | {"classes": ("a", "b", "c")}, pretrained=str(tmp_path)))
+    assert "has the classes background, mark, not a, b, c: its last layer starts from random weights" in caplog.text
     np.testing.assert_array_equal(
         three.network.get_layer("features").get_weights()[0], model.network.get_layer("features").get_weights()[0]
     )

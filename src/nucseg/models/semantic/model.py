@@ -1,5 +1,6 @@
 """A network that assigns every pixel to a class: all but its layers, which U-Net and DeepLab bring."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -16,6 +17,8 @@ from nucseg.core.types import VOID
 from nucseg.core.window import Window
 from nucseg.models.files import read_files, write_files
 from nucseg.models.semantic.loss import CrossEntropyAndJaccard
+
+logger = logging.getLogger(__name__)
 
 
 class SemanticConfig(Protocol):
@@ -169,6 +172,14 @@ def take_weights(
         raise ConfigError(
             f"{section}.classes: {folder}, used as it is, has the classes {', '.join(source.classes)}; name these, or "
             "set fine_tune to true."
+        )
+    if source.classes != model.classes:
+        logger.warning(
+            "%s.classes: %s has the classes %s, not %s: its last layer starts from random weights.",
+            section,
+            folder,
+            ", ".join(source.classes),
+            ", ".join(model.classes),
         )
     for layer, other in zip(model.network.layers, source.network.layers, strict=True):
         if layer.name != "logits" or source.classes == model.classes:

@@ -1,14 +1,10 @@
-"""Task table, storage and temporary folder that are full, gone, replaced, locked or frozen."""
+"""Storage and temporary folder that are full, gone or replaced."""
 
 import contextlib
 import errno
-import os
 import shutil
-import signal
-import sqlite3
 import subprocess
 import tempfile
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -21,32 +17,12 @@ from s3fs import S3FileSystem
 from nucseg.serving.errors import NoRoomError, UnavailableError
 from nucseg.serving.jobs.storage import Storage
 from nucseg.serving.service import build_queue
-
-TIFF = {"Content-Type": "image/tiff"}
-HEALTHY = ("/health/live", "/ping", "/models", "/model/labels", "/metrics")
+from task_requests import HEALTHY, TIFF, post, ready, refused, state
 
 
 @pytest.fixture
 def data(draw_nuclei, encode) -> bytes:
     return encode(draw_nuclei((60, 60), 4, seed=1)[0], "tiff")
-
-
-def post(server, data: bytes, **headers: str) -> requests.Response:
-    return requests.post(f"{server.url}/tasks", data=data, headers={**TIFF, **headers}, timeout=60)
-
-
-def ready(server) -> int:
-    return requests.get(f"{server.url}/health/ready", timeout=60).status_code
-
-
-def state(server, task: str) -> dict:
-    return requests.get(f"{server.url}/tasks/{task}", timeout=60).json()
-
-
-def refused(answer: requests.Response, status: int, words: str) -> None:
-    assert answer.status_code == status, answer.text
-    assert words in answer.json()["message"]
-    assert int(answer.headers["retry-after"]) > 0
 
 
 # ---- a storage that cannot be used
@@ -193,8 +169,11 @@ def test_a_bucket_that_cannot_be_used_is_reported(aws, monkeypatch, free_port, t
 def test_a_full_temporary_folder_is_not_the_clients_fault(serve, data, monkeypatch, caplog) -> None:
     server = serve()
     large = data + bytes(3 << 20)  # larger than what is kept in memory
+    real = tempfile.TemporaryFile
 
-    def full(*_, **__):
+    def full(*given, **more):
+        if "dir" in more:  # in the storage, which is checked meanwhile
+            return real(*given, **more)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
@@ -308,218 +287,3 @@ def test_a_full_disk(processes, small_disk, place, data, draw_nuclei, encode, wa
     wait(lambda: state(server, task)["status"] == "FINISHED", server)
     assert state(server, task)["attempts"] <= 1
     assert server.stop() == 0
-
-
-# ---- a database that is locked, gone or replaced
-
-
-def test_reading_waits_for_no_writer_and_writing_not_for_long(serve, data, tmp_path, caplog, wait) -> None:
-    """Another process holds SQLite's lock for as long as it likes: what waited for it would never be answered."""
-    server = serve(backend_timeout=8)
-    task = post(server, data).json()["id"]
-    answers: list[int] = []
-    locker = sqlite3.connect(tmp_path / "tasks.sqlite", isolation_level=None)
-    locker.execute("BEGIN EXCLUSIVE")
-    readers = [
-        threading.Thread(target=lambda: answers.append(server.get(f"/tasks/{task}").status_code)) for _ in range(60)
-    ]
-    writers = [threading.Thread(target=lambda: answers.append(post(server, data).status_code)) for _ in range(20)]
-    for thread in readers + writers:
-        thread.start()
-    assert all(server.get(path).status_code == 200 for path in HEALTHY)
-    wait(lambda: ready(server) == 503)  # a check of before the lock counts for a second
-    refused(server.get("/health/ready"), 503, "task table")
-    for thread in readers + writers:
-        thread.join()
-    assert set(answers) <= {200, 503}
-    assert answers.count(200) >= 50  # a busy machine may take longer than two seconds for some
-    assert "Traceback" not in caplog.text
-    locker.execute("ROLLBACK")
-    time.sleep(1.1)
-    assert post(server, data).status_code == 201
-
-
-def test_a_database_file_that_is_gone_or_another_one_is_reported(serve, data, tmp_path, caplog) -> None:
-    server = serve()
-    task = post(server, data).json()["id"]
-    file, kept = tmp_path / "tasks.sqlite", tmp_path / "kept"
-    server.service.queue.table._transactions.engine.dispose()  # that everything lies in the one file
-    file.rename(kept)
-    for suffix in ("-wal", "-shm"):
-        Path(f"{file}{suffix}").unlink(missing_ok=True)
-    time.sleep(1.1)
-    assert ready(server) == 503
-    refused(server.get(f"/tasks/{task}"), 503, "task table")
-    assert not file.exists()
-    assert "is missing; restore it" in caplog.text
-    shutil.copy(kept, file)
-    time.sleep(1.1)
-    assert ready(server) == 200
-    assert server.get(f"/tasks/{task}").status_code == 200
-    os.replace(kept, file)  # while it is used
-    time.sleep(1.1)
-    assert ready(server) == 200
-    assert "was replaced or is missing" in caplog.text
-
-
-def test_a_table_of_an_earlier_version_gets_the_new_columns(settings, tmp_path) -> None:
-    from nucseg.serving.jobs import schema
-
-    old = sqlite3.connect(tmp_path / "tasks.sqlite")
-    new = {"given_back", "request_key", "request_digest", "formats"}
-    columns = [f"{each.name} {each.type.compile()}" for each in schema.jobs.columns if each.name not in new]
-    old.execute(f"CREATE TABLE nucseg_tasks ({', '.join(columns)})")
-    old.execute("INSERT INTO nucseg_tasks (id, state, attempts, created, not_before) VALUES ('a', 'QUEUED', 0, 1, 1)")
-    old.commit()
-    old.close()
-    task = build_queue(settings()).table.claim(60)
-    assert (task.id, task.given_back) == ("a", 0)
-
-
-@pytest.mark.slow
-def test_a_frozen_postgresql_holds_up_nothing_else(serve, make_worker, postgres, data, wait) -> None:
-    import psycopg
-
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(f"{postgres}postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    server = serve(database=f"{postgres}{name}", backend_timeout=2)
-    task = post(server, data).json()["id"]
-    frozen = [each for each in psutil.Process().children(recursive=True) if each.name().startswith("postgres")]
-    answers: list[int] = []
-    try:
-        for process in frozen:
-            process.send_signal(signal.SIGSTOP)
-        asking = [
-            threading.Thread(target=lambda: answers.append(server.get(f"/tasks/{task}").status_code)) for _ in range(60)
-        ]
-        for thread in asking:
-            thread.start()
-        assert all(server.get(path).status_code == 200 for path in HEALTHY)
-        wait(lambda: ready(server) == 503)
-        refused(server.get("/health/ready"), 503, "task table")
-        for thread in asking:
-            thread.join()
-        assert set(answers) == {503}
-    finally:
-        for process in frozen:
-            process.send_signal(signal.SIGCONT)
-    wait(lambda: ready(server) == 200)
-    wait(lambda: server.get(f"/tasks/{task}").status_code == 200)
-    make_worker(database=f"{postgres}{name}").run_one()
-    assert state(server, task)["status"] == "FINISHED"
-
-
-def test_a_result_is_published_when_the_table_is_back(serve, make_worker, data, monkeypatch) -> None:
-    server = serve()
-    task = post(server, data).json()["id"]
-    worker, away = make_worker(), [True] * 3
-    finish = worker._queue.table.finish
-
-    def sometimes(*given, **named):
-        if away:
-            away.pop()
-            raise UnavailableError("the task table is away")
-        return finish(*given, **named)
-
-    monkeypatch.setattr(worker._queue.table, "finish", sometimes)
-    assert worker.run_one()
-    assert not away
-    assert (state(server, task)["status"], state(server, task)["attempts"]) == ("FINISHED", 1)
-
-
-def test_a_worker_says_in_one_line_that_the_table_is_away(make_worker, caplog) -> None:
-    worker = make_worker(database="sqlite:////proc/nowhere/t.sqlite")
-    stop = threading.Event()
-    thread = threading.Thread(target=worker.run, args=(stop,))
-    thread.start()
-    time.sleep(2)
-    stop.set()
-    thread.join()
-    lines = [record for record in caplog.records if "Next check" in record.message]
-    assert 2 <= len(lines) <= 7  # of forty looks without pauses that grow
-    assert all("nowhere" in line.message and not line.exc_info for line in lines)
-
-
-# ---- requests that are sent again
-
-
-def test_what_was_refused_for_its_time_is_not_done(serve, data, monkeypatch, wait, tmp_path) -> None:
-    server = serve(request_timeout=0.5)
-    queue, release = server.service.queue, threading.Event()
-    put = queue.storage.put_stream
-
-    def slow(*given) -> None:
-        release.wait(60)
-        put(*given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(queue.storage, "put_stream", slow)
-        for _ in range(3):
-            refused(post(server, data), 503, "longer")
-        release.set()
-        wait(lambda: queue.table.counts() == {})
-    wait(lambda: not [path for path in (tmp_path / "files").iterdir() if path.is_dir()])
-    assert queue.table.claim(60) is None
-
-
-def test_one_that_was_queued_at_that_moment_is_not_done_either(settings, data) -> None:
-    import io
-
-    from nucseg.serving.jobs.queue import Submission
-
-    queue, submission = build_queue(settings()), Submission()
-    queue.submit(io.BytesIO(data), model=None, threshold=None, submission=submission)
-    queue.withdraw(submission)
-    assert queue.table.claim(60) is None
-    assert queue.table.counts() == {}
-
-
-def test_a_request_with_a_key_is_done_once(serve, make_worker, data, encode, draw_nuclei) -> None:
-    server = serve()
-    key = {"Idempotency-Key": "mine"}
-    first, second = post(server, data, **key), post(server, data, **key)
-    assert first.status_code == second.status_code == 201
-    assert first.headers["location"] == second.headers["location"]
-    assert post(server, data).headers["location"] != first.headers["location"]
-    other = encode(draw_nuclei((60, 60), 4, seed=2)[0], "tiff")
-    assert post(server, other, **key).status_code == 409
-    of_mask = {"params": {"formats": "mask"}, "headers": {"Content-Type": "image/tiff", **key}}
-    assert server.post("/tasks", data=data, **of_mask).status_code == 409
-    worker = make_worker()
-    assert [worker.run_one() for _ in range(3)] == [True, True, False]
-    assert post(server, data, **key).json()["status"] == "FINISHED"
-    requests.delete(server.url + first.headers["location"], timeout=60)
-    again = post(server, data, **key)  # it is not done any more
-    assert again.status_code == 201
-    assert again.headers["location"] != first.headers["location"]
-
-
-def test_a_key_of_a_refused_request_can_be_used_again(serve, data, monkeypatch, wait) -> None:
-    server = serve(request_timeout=0.5)
-    queue, key = server.service.queue, {"Idempotency-Key": "mine"}
-    with monkeypatch.context() as patch:
-        patch.setattr(queue.storage, "put_stream", lambda *_: time.sleep(1.5))
-        refused(post(server, data, **key), 503, "longer")
-        refused(post(server, data, **key), 503, "")
-    wait(lambda: queue.table.counts() == {})
-    assert post(server, data, **key).status_code == 201
-
-
-def test_many_requests_with_one_key_make_one_task(settings, data, database) -> None:
-    import io
-
-    queue = build_queue(settings(database=database))
-    ids: list[str] = []
-
-    def submit() -> None:
-        with contextlib.suppress(Exception):
-            ids.append(queue.submit(io.BytesIO(data), model=None, threshold=None, key="mine"))
-
-    threads = [threading.Thread(target=submit) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(ids)) == 1
-    assert queue.table.counts() == {"QUEUED": 1}

@@ -172,7 +172,7 @@ def test_a_full_temporary_folder_is_not_the_clients_fault(serve, data, monkeypat
     real = tempfile.TemporaryFile
 
     def full(*given, **more):
-        if "dir" in more:  # in the storage, which is checked meanwhile
+        if more.get("dir"):  # of the storage, which is checked meanwhile
             return real(*given, **more)
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -18,6 +18,7 @@ import pytest
 import tifffile
 import yaml
 from PIL import Image
+from skimage.data import immunohistochemistry
 
 from aws_server import aws_server, free_port
 from nucseg.inference.engine import TileSteps
@@ -219,6 +220,7 @@ def own_images(project: Path) -> None:
         tifffile.imwrite(project / name, np.stack([image * 0, image]), metadata=channels)
     for name in ("A01_DAPI.tif", "A01_GFP.tif"):
         tifffile.imwrite(project / name, image, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+    Image.fromarray(immunohistochemistry()[240:400, 200:360]).save(project / "ihc.png")
 
 
 @pytest.mark.slow

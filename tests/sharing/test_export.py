@@ -120,6 +120,41 @@ def test_saved_model(export: Any, models: Path, tmp_path: Path) -> None:
     assert (tmp_path / "served/README.md").is_file()
 
 
+def test_an_output_with_an_axis_too_many_is_converted_once_more(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tf2onnx import convert
+
+    from nucseg.core.errors import ModelError
+    from nucseg.sharing.graph import graph_of
+    from nucseg.sharing.onnx_file import write_onnx
+
+    graph = graph_of(ModelBundle.load(models / "patches"))
+    converted, calls = convert.from_function, []
+
+    def wrong_at_first(function: Any, **given: Any) -> Any:
+        calls.append(function)
+        if len(calls) <= wrong:
+            function = tf.function(
+                lambda images: {name: each[None] for name, each in graph.run(images).items()},
+                input_signature=given["input_signature"],
+            )
+        return converted(function, **given)
+
+    monkeypatch.setattr(convert, "from_function", wrong_at_first)
+    wrong = 1
+    write_onnx(graph, tmp_path / "model.onnx")
+    assert len(calls) == 2
+    assert "so it is not kept" in caplog.text
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    (probabilities,) = run_onnx(tmp_path / "model.onnx", images).values()
+    assert len(probabilities) == 2
+    calls.clear()
+    wrong = 2
+    with pytest.raises(ModelError, match=r"has the shape .*, in Keras .*, so it is not kept"):
+        write_onnx(graph, tmp_path / "model.onnx")
+
+
 def test_a_file_that_differs_is_not_kept(export: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     convert = tf2onnx.convert.from_function
 

@@ -100,7 +100,7 @@ class Graph:
             name: Name of the export for the error.
 
         Raises:
-            ModelError: An output differs by more than `TOLERANCE`.
+            ModelError: An output has another shape, or differs by more than `TOLERANCE`.
         """
         for count, rows, columns in ((1, 16, 16), (self.batch or 2, 8, 12)):
             shape = (self.side or rows * self.multiple, self.side or columns * self.multiple)
@@ -113,6 +113,11 @@ class Graph:
             wanted, got = self.run(tf.constant(images)), other(images)
             for output in self.outputs:
                 right = np.asarray(wanted[output.name])
+                if got[output.name].shape != right.shape:
+                    raise ModelError(
+                        f"{name}: its output {output.name} has the shape {got[output.name].shape}, in Keras "
+                        f"{right.shape}, so it is not kept. Report this with the versions of TensorFlow and tf2onnx."
+                    )
                 close = np.isclose(got[output.name], right, rtol=TOLERANCE, atol=TOLERANCE)
                 if not close.all():
                     most = np.abs(got[output.name] - right).max()

@@ -1,5 +1,6 @@
 """ONNX: the network for ONNX Runtime, OpenCV and other programs that have no TensorFlow."""
 
+import logging
 from pathlib import Path
 
 import tensorflow as tf
@@ -7,6 +8,8 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import ModelError
 from nucseg.sharing.graph import IMAGE, Graph
+
+logger = logging.getLogger(__name__)
 
 FILE = "model.onnx"
 
@@ -35,12 +38,20 @@ def write_onnx(graph: Graph, file: Path) -> None:
         import tf2onnx
     except ImportError as error:
         raise ModelError(f"ONNX needs {error.name}: pip install 'nucseg[export]'.") from error
-    function = tf.function(graph.run, input_signature=[graph.signature], autograph=False)
-    tf2onnx.convert.from_function(function, input_signature=[graph.signature], opset=OPSET, output_path=str(file))
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [output.name for output in graph.outputs]
 
-    def run(images: NDArray) -> dict[str, NDArray]:
-        return dict(zip(names, session.run(names, {IMAGE: images}), strict=True))
+    def convert() -> None:
+        function = tf.function(graph.run, input_signature=[graph.signature], autograph=False)
+        tf2onnx.convert.from_function(function, input_signature=[graph.signature], opset=OPSET, output_path=str(file))
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
-    graph.check(run, file.name)
+        def run(images: NDArray) -> dict[str, NDArray]:
+            return dict(zip(names, session.run(names, {IMAGE: images}), strict=True))
+
+        graph.check(run, file.name)
+
+    try:
+        convert()
+    except ModelError as error:  # tf2onnx once gave an output an axis too many, and was right the next time
+        logger.warning("%s It is converted once more.", error)
+        convert()

@@ -17,8 +17,6 @@ Modality = Literal["fluorescence", "histology", "brightfield"]
 Precision = Literal["auto", "float32", "bfloat16"]
 """What networks may be asked to compute in; `auto` is bfloat16 where the processor has it and there is no GPU."""
 
-_SIZES = (16, 32)  # pixels: limits of the classes of diameters
-
 VOID = 255
 """The class, in a class map, of pixels that nobody annotated; they count in no loss and no metric."""
 
@@ -137,16 +135,6 @@ class Sample:
     image_path: Path
     label_path: Path | None
     case: str | None = None
-
-    @property
-    def size(self) -> str | None:
-        """The class of the median diameter of its nuclei, such as `16-32 px`; None without nuclei."""
-        if self.median_diameter_px is None:
-            return None
-        smaller, larger = _SIZES
-        if self.median_diameter_px < smaller:
-            return f"0-{smaller} px"
-        return f"{smaller}-{larger} px" if self.median_diameter_px < larger else f"{larger} px or more"
 
     @property
     def key(self) -> str:

@@ -47,8 +47,7 @@ def density(image: NDArray, stain: Stain) -> NDArray[np.float32]:
 def as_hematoxylin(image: NDArray, stain: Stain) -> NDArray[np.uint16]:
     """Convert an image to one that shows a stain alone, in the colour of haematoxylin on white.
 
-    This is how the nuclei of H&E look, which models know: of scikit-image's IHC, the shipped StarDist finds 211 nuclei
-    so, and 139 in the optical densities.
+    This is how the nuclei of H&E look, which models know.
 
     Args:
         image: As of `density`.

@@ -7,8 +7,23 @@ from typing import Any, Protocol, TypeVar
 from nucseg.core.types import Sample
 from nucseg.metrics.table import Metric
 
-GROUPINGS = ("dataset", "modality", "size", "test_class")
-"""The keys of `by` in `metrics.json`, in the order of the report; each is an attribute of `Sample`."""
+_SIZES = ((16, "0-16 px"), (32, "16-32 px"))  # diameters below this are called so
+_LARGEST = "32 px or more"
+
+
+def _size(sample: Sample) -> str | None:
+    """Return the class of the median diameter of an image's nuclei; None without nuclei."""
+    diameter = sample.median_diameter_px
+    return None if diameter is None else next((name for limit, name in _SIZES if diameter < limit), _LARGEST)
+
+
+GROUPINGS: Mapping[str, Callable[[Sample], str | None]] = {
+    "dataset": lambda sample: sample.dataset,
+    "modality": lambda sample: sample.modality,
+    "size": _size,
+    "test_class": lambda sample: sample.test_class,
+}
+"""The keys of `by` in `metrics.json`, in the order of the report, and the group of an image; None is no group."""
 
 
 class Evaluated(Protocol):
@@ -42,10 +57,10 @@ def metrics_record(
         without a value are in none) and `metrics`, the rows of the keys in their order. JSON types only.
     """
     by: dict[str, dict[str, Any]] = {}
-    for grouping in GROUPINGS:
+    for grouping, group_of in GROUPINGS.items():
         members: dict[str, list[Image]] = {}
         for image in images:
-            if (name := getattr(image.sample, grouping)) is not None:
+            if (name := group_of(image.sample)) is not None:
                 members.setdefault(name, []).append(image)
         by[grouping] = {name: scores(members[name]) for name in sorted(members)}
     overall = scores(images)

@@ -14,7 +14,9 @@ from nucseg.core.validation import plain_words
 from nucseg.models.registry import folder_kind, resolve_model
 
 PREFIX = "NUCSEG_"
-_DEEPLAB = ("deeplab", "deeplab_graph")
+DEEPLABS = ("deeplab", "deeplab_graph")
+"""The kinds of models that speak the contract of MAX-Image-Segmenter."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -130,6 +132,6 @@ def _of_max(settings: Settings) -> dict[str, Any]:
             served = folder_kind(resolve_model(full))
         except ModelError:  # of a DeepLab, it will be missed when it is loaded
             served = folder_kind(resolve_model(settings.model))
-        if served in _DEEPLAB:
+        if served in DEEPLABS:
             update["model"] = full
     return update

@@ -3,7 +3,7 @@ import pytest
 
 from nucseg.metrics.instances.counts import count, pool
 from nucseg.metrics.instances.overlap import overlaps
-from nucseg.metrics.instances.scores import image_scores, mean, pooled_scores, ratio
+from nucseg.metrics.instances.scores import headline_scores, image_scores, mean, pooled_scores, ratio
 
 # Two true nuclei of 10 and 4 pixels; the first is found with IoU 8 / 10, the second missed, 2 pixels are extra.
 TRUTH = np.array([[1] * 10 + [2] * 4 + [0] * 6])
@@ -26,6 +26,18 @@ def test_golden_numbers():
         "pq": 0.8 / 2,
         "dice": 2 * 8 / (14 + 10),
     }
+
+
+def test_headline_scores_are_the_pooled_ones():
+    counts = count(overlaps(TRUTH, PRED))
+    row = [counts.n_true, counts.n_pred, *counts.tp, 0.25 + 0.5, 2]
+    found = headline_scores(np.array([row, np.zeros(14)]))
+    pooled = pooled_scores(counts)
+    assert found.keys() == {"f1_50", "ap_50", "ap_mean_50_90", "dsb2018_score"}
+    for key in found.keys() - {"dsb2018_score"}:
+        assert found[key][0] == pytest.approx(pooled[key])
+    assert found["dsb2018_score"][0] == 0.375
+    assert all(np.isnan(values[1]) for values in found.values())
 
 
 def test_pooling_adds_counts_and_does_not_average_scores():

@@ -31,8 +31,7 @@ passes never makes them too small. Anything from 55 to 70 does as well on enlarg
 SMALLEST = 10.0
 """Pixels: where the nuclei that are found are smaller than this, on the average, a larger scale is tried.
 
-On validation images shrunk until their nuclei measured 5 to 9 pixels, twice and three times the size found 0.04 more of
-them (`ap_50`); for nuclei of 9 to 16 pixels it found no more.
+What it gains is measured by `python benchmarks/scales.py --split val --ways shrunk`; see docs/benchmarks.md.
 """
 
 _SPECK = 3.0  # pixels: what is smaller is noise

@@ -10,7 +10,7 @@ from nucseg.models.registry import MODELS
 from nucseg.serving.answers import instances, patches, probabilities, scenes
 from nucseg.serving.answers.contract import Contract
 from nucseg.serving.answers.served import ServedModel
-from nucseg.serving.settings import Settings
+from nucseg.serving.settings import DEEPLABS, Settings
 
 
 class Answers(Protocol):
@@ -71,7 +71,7 @@ OF_TASKS: Mapping[str, Answers] = {
 }
 """The module of each task, by the name that `ModelEntry.task` calls it."""
 
-OF_KINDS: Mapping[str, Answers] = {"deeplab": scenes, "deeplab_graph": scenes}
+OF_KINDS: Mapping[str, Answers] = dict.fromkeys(DEEPLABS, scenes)
 """The module of kinds of models whose contract is not that of their task, by their names in `MODELS`."""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nucseg.core.window import Window
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.options import PredictOptions
-from nucseg.serving.answers.contract import API_VERSION, Contract
+from nucseg.serving.answers.contract import Contract
 from nucseg.serving.answers.served import ServedModel
 from nucseg.serving.results import CLASSES
 from nucseg.serving.settings import Settings
@@ -90,7 +90,6 @@ CONTRACT = Contract(
     invocations="Find the classes of the pixels of the image in the request body.\n\n"
     "The response is the mask as PNG: 255 where a pixel is of any class but 0.",
     image="PNG, TIFF or JPEG of any size up to the limit.",
-    version=API_VERSION,
     paths=("/models", "/tasks", "/masks"),
     wrong_type=HTTPStatus.BAD_REQUEST,
     titled_errors=True,

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine, text
 
@@ -27,25 +27,21 @@ class Transactions:
         self._made = False
         self._making = threading.Lock()
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that may change rows.
 
         Raises:
             UnavailableError: The database cannot be used.
         """
-        with self._transaction(self.engine) as connection:
-            yield connection
+        return self._transaction(self.engine)
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that only reads.
 
         Raises:
             UnavailableError: The database cannot be used.
         """
-        with self._transaction(self._reader) as connection:
-            yield connection
+        return self._transaction(self._reader)
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:

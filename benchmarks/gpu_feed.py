@@ -55,35 +55,39 @@ class Feed:
             self._full[number].release()
 
     def batches(self) -> Iterator[list[NDArray]]:
-        """Yield the batches; each is a copy."""
+        """Yield the batches; each is overwritten once the next one is asked for."""
         for batch in range(self._config.epochs * self._config.steps_per_epoch):
             number, slot = batch % self._n, batch // self._n % SLOTS
             self._full[number].acquire()
-            copies = [view[slot].copy() for view in self._views[number]]
+            yield [view[slot] for view in self._views[number]]
             self._free[number].release()
-            yield copies
 
 
-def make_targets_of(job: Job) -> Callable[[NDArray, NDArray], list[NDArray]]:
-    """Return the function from a patch to the arrays that travel: half precision, and boxes for Mask R-CNN."""
+def make_targets_of(job: Job) -> Callable[[NDArray], list[NDArray]]:
+    """Return the function from a label image to the targets that travel, in few bytes: boxes for Mask R-CNN."""
     if job.model == "stardist":
         from nucseg.models.stardist.config import StarDistConfig
         from nucseg.models.stardist.targets import make_targets
 
         stardist = StarDistConfig.model_validate(job.architecture)
-        return lambda image, truth: [a.astype(np.float16) for a in (image, *make_targets(truth, stardist))]
+
+        def of_rays(truth: NDArray) -> list[NDArray]:
+            probability, distances, *maps = make_targets(truth, stardist)
+            return [probability.astype(np.float16), distances.astype(np.float16), *(m.astype(np.uint8) for m in maps)]
+
+        return of_rays
     if job.model == "unet":
-        return lambda image, truth: [image.astype(np.float16), (truth > 0).astype(np.uint8)[..., None]]
+        return lambda truth: [(truth > 0).astype(np.uint8)[..., None]]
     from nucseg.masks.boxes import boxes
     from nucseg.masks.labels import keep_largest_nuclei, relabel
     from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 
     n = MaskRCNNConfig.model_validate(job.architecture).max_nuclei
 
-    def of_nuclei(image: NDArray, truth: NDArray) -> list[NDArray]:
+    def of_nuclei(truth: NDArray) -> list[NDArray]:
         labels = keep_largest_nuclei(relabel(truth), n)
         found, padded = boxes(labels), np.zeros((n, 4), np.float32)
         padded[: len(found)] = found
-        return [image.astype(np.float16), padded, labels.astype(np.int32)]
+        return [padded, labels.astype(np.int16)]
 
     return of_nuclei

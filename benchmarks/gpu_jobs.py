@@ -28,7 +28,10 @@ class Job:
         axis: Of the normalisation.
         augmentation: Transforms that replace those of `conf/base` of the same name.
         by_time: Whether the training lasts as long as its time limit, whatever `epochs` says.
-        kept: Which weights are written: running mean, last ones, those with the best validation loss.
+        kept: Which weights are written: running mean, last ones.
+        snapshots: Number of last epochs whose weights are written, too.
+        policy: Keras's: the number format of the layers; what losses see is always float32.
+        shifts: Whether depthwise convolutions are sums of shifted images, which XLA makes fast.
     """
 
     says: str
@@ -40,7 +43,10 @@ class Job:
     axis: str = "image"
     augmentation: dict[str, dict[str, Any]] = field(default_factory=dict)
     by_time: bool = False
-    kept: tuple[str, ...] = ("ema",)
+    kept: tuple[str, ...] = ("last",)
+    snapshots: int = 0
+    policy: str = "float32"
+    shifts: bool = False
 
 
 # 3,000 steps of four patches of 160 pixels, as in benchmarks/study.py.
@@ -48,62 +54,63 @@ SHORT = {
     "steps_per_epoch": 250, "epochs": 12, "warmup_steps": 250, "patch_size": 160, "batch_size": 4,
     "validation_patches": 64, "learning_rate": 4e-4,
 }  # fmt: skip
+PIXELS = {
+    "patch_size": 192, "batch_size": 16, "steps_per_epoch": 125, "epochs": 1000, "schedule": "constant",
+    "learning_rate": 5e-4,
+}  # fmt: skip
 LONG = {
-    "patch_size": 256,
-    "batch_size": 16,
-    "steps_per_epoch": 125,
-    "epochs": 1000,
-    "schedule": "constant",
-    "validation_patches": 64,
-}
+    "patch_size": 256, "batch_size": 32, "steps_per_epoch": 125, "epochs": 1000, "schedule": "constant",
+    "warmup_steps": 500, "learning_rate": 1e-3, "weight_decay": 0.0, "clip_norm": 5.0,
+}  # fmt: skip
 TRUNK = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
 UNET = {"pretrained": "imagenet"}
-PIXELS = {"patch_size": 192, "learning_rate": 5e-4}
-NARROW = {**TRUNK, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}
-ALL = ("ema", "last", "best")
-SIZES = {"diameters": [8, 120], "resized_share": 0.6}
+LIGHT = {**TRUNK, "decoder_filters": [128, 96, 64, 32], "net_conv_after_unet": 64, "refine_filters": 16}
+SIZES = {"diameters": [8, 120], "resized_share": 0.6, "background_probability": 0.08}
 LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
+_long: dict[str, Any] = {
+    "training": LONG, "sampling": SIZES, "augmentation": LITTLE_ZOOM, "by_time": True, "kept": ("ema", "last"),
+    "policy": "mixed_bfloat16", "shifts": True,
+}  # fmt: skip
 JOBS = {
-    "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=ALL),
-    "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=ALL),
-    "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=ALL),
-    "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT),
-    "trunk-narrow": Job("decoder 96 to 32, features 64, foreground 16", NARROW, SHORT),
-    "trunk-decoder": Job("decoder 96 to 32", {**TRUNK, "decoder_filters": [96, 64, 48, 32]}, SHORT),
+    "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=("ema", "last"), snapshots=6),
+    "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=("ema", "last")),
+    "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=("ema", "last")),
+    "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT, kept=("ema", "last")),
+    "trunk-narrow": Job(
+        "decoder 96, 64, 48, 32, features 64, foreground 16",
+        {**TRUNK, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}, SHORT,
+    ),
+    "trunk-light": Job("decoder 128, 96, 64, 32, features 64, foreground 16", LIGHT, SHORT),
+    "trunk-decoder": Job("decoder 128, 96, 64, 32", {**TRUNK, "decoder_filters": [128, 96, 64, 32]}, SHORT),
     "trunk-features": Job("features 64", {**TRUNK, "net_conv_after_unet": 64}, SHORT),
     "trunk-foreground": Job("foreground 16", {**TRUNK, "refine_filters": 16}, SHORT),
     "trunk-grid-1": Job("polygons for each pixel, by depth-to-space", {**TRUNK, "grid": 1}, SHORT),
     "trunk-iou": Job("IoU of the polygons as the loss of the distances", {**TRUNK, "train_dist_loss": "iou"}, SHORT),
-    "trunk-per-channel": Job("each channel normalised by itself", TRUNK, SHORT, axis="channel"),
+    "trunk-per-channel": Job("each channel normalised separately", TRUNK, SHORT, axis="channel"),
     "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
-    "stardist": Job(
-        "the shipped StarDist",
-        TRUNK,
-        {**LONG, "patch_size": 224, "learning_rate": 7e-4},
-        SIZES,
-        augmentation=LITTLE_ZOOM,
-        by_time=True,
-        kept=ALL,
+    "stardist": Job("the shipped StarDist", LIGHT, **_long),
+    "stardist-wider": Job(
+        "decoder 128, 96, 64, 48, features 96, foreground 32",
+        {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 96, "refine_filters": 32}, **_long,
     ),
     "mask_rcnn": Job(
         "the shipped Mask R-CNN",
-        {"preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet"},
-        {**LONG, "patch_size": 224, "learning_rate": 7e-4, "weight_decay": 0.0, "clip_norm": 5.0},
-        SIZES,
-        model="mask_rcnn",
-        augmentation=LITTLE_ZOOM,
-        by_time=True,
-        kept=ALL,
+        {
+            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "positive_rois": 64,
+            "negative_rois": 128,
+        },
+        model="mask_rcnn", **_long,
     ),
-    "unet": Job("a U-Net for the foreground", UNET, {**LONG, **PIXELS}, model="unet", by_time=True),
+    "unet": Job("a U-Net for the foreground", UNET, PIXELS, model="unet", by_time=True, kept=("ema",)),
     "marks": Job(
         "a U-Net for ablation marks",
         {**UNET, "classes": ["background", "mark"]},
-        {**LONG, **PIXELS},
+        PIXELS,
         {"balance": "none"},
         model="unet",
         drawn=400,
         by_time=True,
+        kept=("ema",),
     ),
 }  # fmt: skip
 

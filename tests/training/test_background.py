@@ -6,7 +6,7 @@ from nucseg.training.background import SMALLEST_CROP, background_crop, made_up_b
 def test_generated_images_are_grey_or_coloured_and_never_the_same():
     images = [made_up_background(np.random.default_rng(seed), 64) for seed in range(40)]
     assert {image.shape for image in images} == {(64, 64), (64, 64, 3)}
-    assert all(image.dtype == np.uint8 for image in images)
+    assert all(image.dtype == np.uint16 for image in images)
     assert len({image.tobytes() for image in images}) == len(images)
     np.testing.assert_array_equal(images[3], made_up_background(np.random.default_rng(3), 64))
 

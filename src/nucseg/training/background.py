@@ -15,7 +15,7 @@ SMALLEST_CROP = 48
 _STAINS = np.array([[0.93, 0.60, 0.78], [0.80, 0.62, 0.85], [0.95, 0.85, 0.90], [0.70, 0.50, 0.70], [0.85, 0.80, 0.75]])
 
 
-def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint16]:
     """Draw an image without nuclei: noise, uneven illumination or fibres, as in an empty field or in stroma.
 
     Args:
@@ -23,7 +23,7 @@ def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint8]
         size: Rows and columns.
 
     Returns:
-        `(size, size)` or, in colours of a haematoxylin-eosin stain, `(size, size, 3)` uint8.
+        `(size, size)` or, in colours of a haematoxylin-eosin stain, `(size, size, 3)` uint16.
     """
     colored = rng.random() < 0.5
     level = rng.uniform(0.02, 0.9)
@@ -33,10 +33,11 @@ def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint8]
         image = color + texture[..., None] * rng.choice([other - color, -color])
     else:
         image = level + texture
-    grain = rng.normal(0, 1, image.shape) * rng.uniform(0.002, 0.08)
+    # Some have no noise at all: a smooth slope fills the whole range once it is normalised.
+    grain = rng.normal(0, 1, image.shape) * (rng.uniform(0.002, 0.08) if rng.random() < 0.75 else 0.0)
     if rng.random() < 0.5:
         grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 1.5))
-    return np.rint(255 * np.clip(image + grain, 0, 1)).astype(np.uint8)
+    return np.rint(65535 * np.clip(image + grain, 0, 1)).astype(np.uint16)
 
 
 def _nothing(rng: np.random.Generator, size: int) -> NDArray[np.float64]:

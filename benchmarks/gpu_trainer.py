@@ -1,0 +1,231 @@
+"""The training steps of benchmarks/train_on_gpu.py: networks of several jobs, each on JAX."""
+
+import math
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from gpu_feed import Feed
+from gpu_jobs import Job
+from jax import numpy as jnp
+from numpy.typing import NDArray
+
+from nucseg.training.config import TrainingConfig
+from nucseg.training.optimizer import make_optimizer
+
+EMA = 0.999
+AHEAD = 3  # steps that wait for the GPU
+
+
+def batches_on_device(feed: Feed) -> Iterator[list[jax.Array]]:
+    """Yield the batches of a feed, copied to the GPU by a thread."""
+    ready: queue.Queue[list[jax.Array] | None] = queue.Queue(2)
+
+    def copy() -> None:
+        for arrays in feed.batches():
+            ready.put(jax.block_until_ready([jax.device_put(array) for array in arrays]))
+        ready.put(None)
+
+    threading.Thread(target=copy, daemon=True).start()
+    while (batch := ready.get()) is not None:
+        yield batch
+
+
+class Trainer:
+    """The network of one job, with its optimizer and the running mean of its weights.
+
+    Args:
+        job: What is trained.
+        config: Length and rate.
+        trunk: The trunk's ImageNet weights.
+    """
+
+    def __init__(self, job: Job, config: TrainingConfig, trunk: list[NDArray]) -> None:
+        keras.config.set_dtype_policy(job.policy)
+        self._job, self._config = job, config
+        self._network = build(job, trunk)
+        self._optimizer = make_optimizer(config)
+        compile_network(job, self._network, self._optimizer)
+        self._kept: dict[str, list[NDArray]] = {}
+        self._losses: deque[jax.Array] = deque()
+        self._state: Any = None
+        self.device = f"{jax.devices()[0].device_kind}, Keras on JAX, {job.policy}"
+
+    def step(self, x: jax.Array, y: list[jax.Array], number: int, done: float) -> None:
+        """Train on one batch; `done` is the share of the time that is over."""
+        if self._state is None:
+            self._begin(x, y)
+        rate = self._config.learning_rate
+        if self._job.by_time:  # the length follows from the time limit: warm up, then decay as a cosine
+            rate *= min((number + 1) / self._config.warmup_steps, 0.5 + 0.5 * math.cos(math.pi * done))
+        loss, self._state, self._mean = self._step(self._state, self._mean, jnp.float32(rate), x, tuple(y))
+        self._losses.append(loss)
+        if len(self._losses) > AHEAD:
+            jax.block_until_ready(self._losses[-1 - AHEAD])
+
+    def _begin(self, x: jax.Array, y: list[jax.Array]) -> None:
+        network, optimizer = self._network, self._optimizer
+        keras.config.set_dtype_policy(self._job.policy)
+        optimizer.build(network.trainable_variables)
+        network._symbolic_build(data_batch=_unpacked(x, tuple(y)))
+        self._state = tuple(
+            [jnp.copy(variable.value) for variable in variables]
+            for variables in (
+                network.trainable_variables,
+                network.non_trainable_variables,
+                optimizer.variables,
+                network.metrics_variables,
+            )
+        )
+        self._mean = [jnp.copy(weight) for weight in self._state[0]]
+        rates = [n for n, variable in enumerate(optimizer.variables) if variable is optimizer._learning_rate]
+        place = rates[0] if self._job.by_time else None
+
+        @partial(jax.jit, donate_argnums=(0, 1))
+        def step(state: Any, mean: Any, rate: Any, x: Any, y: Any) -> Any:
+            trained, others, of_optimizer, metrics = state
+            of_optimizer = [rate if n == place else value for n, value in enumerate(of_optimizer)]
+            logs, state = network.train_step((trained, others, of_optimizer, metrics), _unpacked(x, y))
+            mean = [EMA * old + (1 - EMA) * new for old, new in zip(mean, state[0], strict=True)]
+            return logs["loss"], state, mean
+
+        self._step = step
+
+    def mean_loss(self) -> float:
+        """Return the mean of the loss over this epoch, which Keras keeps."""
+        mean = float(self._losses[-1])
+        self._losses.clear()
+        return mean
+
+    def end_of_epoch(self, epoch: int) -> None:
+        """Begin a new mean of the loss, and keep the weights of the last epochs where the job asks for it."""
+        *weights, metrics = self._state
+        self._state = (*weights, [jnp.zeros_like(metric) for metric in metrics])
+        if epoch > self._config.epochs - self._job.snapshots:
+            self._kept[f"epoch{epoch}_"] = self._weights(self._state[0])
+
+    def arrays(self) -> dict[str, NDArray[np.float16]]:
+        """Return the weights that the job keeps, numbered, half as large to bring home, and as good."""
+        for which, trained in (("last", self._state[0]), ("ema", self._mean)):
+            if which in self._job.kept:
+                self._kept[which] = self._weights(trained)
+        return {f"{which}{n}": array.astype(np.float16) for which, found in self._kept.items()
+                for n, array in enumerate(found)}  # fmt: skip
+
+    def _weights(self, trained: list[jax.Array]) -> list[NDArray]:
+        """Return all weights in the order of Keras, of which some are not trained."""
+        values = {id(variable): value for variables, found in
+                  ((self._network.trainable_variables, trained), (self._network.non_trainable_variables, self._state[1]))
+                  for variable, value in zip(variables, found, strict=True)}  # fmt: skip
+        return [np.asarray(values[id(variable)]) for variable in self._network.weights]
+
+
+def _unpacked(x: Any, y: Any) -> tuple[Any, Any]:
+    """Convert what travelled in few bytes to what losses expect."""
+    wide = {"float16": "float32", "uint8": "float32", "int16": "int32"}
+    x, *y = (array.astype(wide.get(str(array.dtype), array.dtype)) for array in (x, *y))
+    return x, tuple(y)
+
+
+def depthwise_by_shifts(inputs: Any, kernel: Any, strides: Any = 1, padding: str = "valid", *_: Any, **__: Any) -> Any:
+    """Convolve each channel by itself, as a sum of shifted images: XLA makes one pass of it, also backwards."""
+    side, stride = kernel.shape[0], strides if isinstance(strides, int) else strides[0]
+    before, after, lengths = [], [], []
+    for length in inputs.shape[1:3]:
+        lengths.append(-(-length // stride))
+        missing = max((lengths[-1] - 1) * stride + side - length, 0)
+        before.append(missing // 2)
+        after.append(missing - missing // 2)
+    assert padding == "same"
+    padded = jnp.pad(inputs, [(0, 0), (before[0], after[0]), (before[1], after[1]), (0, 0)])
+    taps = kernel[..., 0].astype("float32")
+    spans = [stride * (length - 1) + 1 for length in lengths]
+    total = sum(
+        padded[:, row : row + spans[0] : stride, column : column + spans[1] : stride].astype("float32")
+        * taps[row, column]
+        for row in range(side)
+        for column in range(side)
+    )
+    return total.astype(inputs.dtype)
+
+
+def build(job: Job, trunk: list[NDArray] | None) -> Any:
+    """Build the network of a job; the trunk with the given weights where the job asks for ImageNet's."""
+    if job.shifts:
+        keras.src.backend.nn.depthwise_conv = depthwise_by_shifts
+    if job.model == "stardist":
+        from nucseg.models.stardist.config import StarDistConfig
+        from nucseg.models.stardist.network import build_network
+
+        network = holder = build_network(StarDistConfig.model_validate(job.architecture)).model
+        exact = [layer for layer in network.layers if layer.name in ("prob", "dist", "foreground_logits", "foreground")]
+    elif job.model == "unet":
+        from nucseg.models.unet.config import UNetConfig
+        from nucseg.models.unet.network import build_network as build_unet
+
+        network = holder = build_unet(UNetConfig.model_validate(job.architecture))
+        exact = network.layers[-2:]
+    else:
+        network = _matching_mask_rcnn(job)
+        holder = network.pyramid
+        heads = (network.rpn, network.box_head, network.mask_head)
+        exact = [
+            layer for head in heads for layer in head.layers if layer.name in ("objectness", "box", "score", "mask")
+        ]
+    for layer in exact:  # what losses see
+        layer.dtype_policy = "float32"
+    if job.architecture.get("pretrained") == "imagenet" and trunk is not None:
+        holder.get_layer("trunk").set_weights(trunk)
+    return network
+
+
+def _matching_mask_rcnn(job: Job) -> Any:
+    from nucseg.models.mask_rcnn.boxes import pairwise_iou
+    from nucseg.models.mask_rcnn.config import MaskRCNNConfig
+    from nucseg.models.mask_rcnn.network import IGNORED_ANCHOR, NEGATIVE_ANCHOR, MaskRCNN
+    from nucseg.models.mask_rcnn.sampling import IGNORED, POSITIVE, match
+
+    class Matching(MaskRCNN):
+        """Mask R-CNN that matches anchors and nuclei on the GPU."""
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):  # type: ignore[no-untyped-def]
+            from keras import ops
+
+            found, labels = y
+            anchors = ops.convert_to_tensor(self.anchors((int(x.shape[1]), int(x.shape[2]))))
+            iou = pairwise_iou(ops.cast(found, "float32"), anchors[None])
+            matches, kinds = match(iou, self.config.rpn_low, self.config.rpn_high, force=True)
+            others = ops.where(kinds == IGNORED, IGNORED_ANCHOR, NEGATIVE_ANCHOR)
+            matched = ops.cast(ops.where(kinds == POSITIVE, matches, others), "int32")
+            return super().compute_loss(x, (found, labels, matched), y_pred, sample_weight, training)
+
+    return Matching(MaskRCNNConfig.model_validate(job.architecture))
+
+
+def compile_network(job: Job, network: Any, optimizer: Any) -> None:
+    """Give a network its optimizer and the losses of its kind."""
+    if job.model == "mask_rcnn":
+        network.compile(optimizer)
+        return
+    if job.model == "unet":
+        from nucseg.models.semantic.loss import CrossEntropyAndJaccard
+        from nucseg.models.unet.config import UNetConfig
+
+        network.compile(optimizer, CrossEntropyAndJaccard(UNetConfig.model_validate(job.architecture).jaccard_weight))
+        return
+    from nucseg.models.stardist.config import StarDistConfig
+    from nucseg.models.stardist.losses import distance_loss
+
+    config = StarDistConfig.model_validate(job.architecture)
+    distances = distance_loss(config.train_dist_loss, config.train_background_reg)
+    network.compile(
+        optimizer,
+        loss=["binary_crossentropy", distances, "binary_crossentropy"],
+        loss_weights=list(config.train_loss_weights),
+    )

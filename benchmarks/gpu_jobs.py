@@ -46,7 +46,7 @@ class Job:
     kept: tuple[str, ...] = ("last",)
     snapshots: int = 0
     policy: str = "float32"
-    shifts: bool = False
+    shifts: bool = True
 
 
 # 3,000 steps of four patches of 160 pixels, as in benchmarks/study.py.
@@ -69,7 +69,7 @@ SIZES = {"diameters": [8, 120], "resized_share": 0.6, "background_probability": 
 LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
 _long: dict[str, Any] = {
     "training": LONG, "sampling": SIZES, "augmentation": LITTLE_ZOOM, "by_time": True, "kept": ("ema", "last"),
-    "policy": "mixed_bfloat16", "shifts": True,
+    "policy": "mixed_bfloat16",
 }  # fmt: skip
 JOBS = {
     "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=("ema", "last"), snapshots=6),

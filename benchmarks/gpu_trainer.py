@@ -59,8 +59,6 @@ class Trainer:
 
     def step(self, x: jax.Array, y: list[jax.Array], number: int, done: float) -> None:
         """Train on one batch; `done` is the share of the time that is over."""
-        if self._state is None:
-            self._begin(x, y)
         rate = self._config.learning_rate
         if self._job.by_time:  # the length follows from the time limit: warm up, then decay as a cosine
             rate *= min((number + 1) / self._config.warmup_steps, 0.5 + 0.5 * math.cos(math.pi * done))
@@ -69,9 +67,9 @@ class Trainer:
         if len(self._losses) > AHEAD:
             jax.block_until_ready(self._losses[-1 - AHEAD])
 
-    def _begin(self, x: jax.Array, y: list[jax.Array]) -> None:
+    def compile(self, x: jax.Array, y: list[jax.Array]) -> None:
+        """Compile the step for batches like this one; threads may do so for several networks at once."""
         network, optimizer = self._network, self._optimizer
-        keras.config.set_dtype_policy(self._job.policy)
         optimizer.build(network.trainable_variables)
         network._symbolic_build(data_batch=_unpacked(x, tuple(y)))
         self._state = tuple(
@@ -95,7 +93,7 @@ class Trainer:
             mean = [EMA * old + (1 - EMA) * new for old, new in zip(mean, state[0], strict=True)]
             return logs["loss"], state, mean
 
-        self._step = step
+        self._step = step.lower(self._state, self._mean, jnp.float32(0), x, tuple(y)).compile()
 
     def mean_loss(self) -> float:
         """Return the mean of the loss over this epoch, which Keras keeps."""
@@ -120,9 +118,8 @@ class Trainer:
 
     def _weights(self, trained: list[jax.Array]) -> list[NDArray]:
         """Return all weights in the order of Keras, of which some are not trained."""
-        values = {id(variable): value for variables, found in
-                  ((self._network.trainable_variables, trained), (self._network.non_trainable_variables, self._state[1]))
-                  for variable, value in zip(variables, found, strict=True)}  # fmt: skip
+        both = [*self._network.trainable_variables, *self._network.non_trainable_variables]
+        values = dict(zip(map(id, both), [*trained, *self._state[1]], strict=True))
         return [np.asarray(values[id(variable)]) for variable in self._network.weights]
 
 

@@ -39,6 +39,8 @@ from nucseg.training import patches
 from nucseg.training.config import TrainingConfig
 from nucseg.training.patches import PatchSource
 
+QUICK_TO_COMPILE = "--xla_gpu_autotune_level=1 --xla_gpu_enable_triton_gemm=false"
+
 
 def pack(samples_csv: Path, out: Path) -> None:
     """Write the images of the train split, and the trunk's ImageNet weights, as one compressed file."""
@@ -95,18 +97,22 @@ def fit(pack_file: Path, out: Path, names: str, processes: int, minutes: float) 
 
     keras.utils.set_random_seed(config.seed)
     _initialise_by_numpy(keras, config.seed)
-    counts = [len(of_job(np.zeros((config.patch_size, config.patch_size), np.int32))) for of_job in targets]
     trainers = [Trainer(job, training_config(job), content["trunk"]) for job in jobs.values()]
-    fitted = 0.0  # the first step compiles, and does not count
+    ends = np.cumsum([len(of_job(np.zeros((config.patch_size, config.patch_size), np.int32))) for of_job in targets])
+    fitted = 0.0
     history: list[dict[str, dict[str, float]]] = []
     for step, (x, *rest) in enumerate(batches_on_device(feed)):
-        done = (time.perf_counter() - fitted) / (minutes * 60 - (fitted - began)) if fitted else 0.0
+        parts = [rest[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+        if not fitted:
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda trainer, part, x=x: trainer.compile(x, part), trainers, parts))
+            fitted = time.perf_counter()
+            _log(f"{names}: compiled after {fitted - began:.0f} s")
+        done = (time.perf_counter() - fitted) / (minutes * 60 - (fitted - began))
         if shared.by_time and done >= 1:
             break
-        for trainer, count in zip(trainers, counts, strict=True):
-            trainer.step(x, rest[:count], step, done)
-            rest = rest[count:]
-        fitted = fitted or time.perf_counter()
+        for trainer, part in zip(trainers, parts, strict=True):
+            trainer.step(x, part, step, done)
         if (step + 1) % config.steps_per_epoch == 0:
             epoch, seconds = (step + 1) // config.steps_per_epoch, time.perf_counter() - began
             history.append({name: {"epoch": epoch, "seconds": seconds, "loss": trainer.mean_loss()}
@@ -175,7 +181,7 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
     if not unpacked.exists():
         unpacked.write_bytes(lzma.decompress(pack_file.read_bytes()))
     environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-                   "OMP_NUM_THREADS": "1", "JAX_COMPILATION_CACHE_DIR": "/tmp/jaxcache"}  # fmt: skip
+                   "OMP_NUM_THREADS": "1", "XLA_FLAGS": QUICK_TO_COMPILE}  # fmt: skip
 
     def run(job: str) -> None:
         name, processes, own = [*job.split(":"), "", ""][:3]

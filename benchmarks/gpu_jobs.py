@@ -75,6 +75,7 @@ JOBS = {
     "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=("ema", "last"), snapshots=6),
     "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=("ema", "last")),
     "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=("ema", "last")),
+    "trunk-border": Job("a map of the borders between nuclei", {**TRUNK, "refine_border": True}, SHORT),
     "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT, kept=("ema", "last")),
     "trunk-narrow": Job(
         "decoder 96, 64, 48, 32, features 64, foreground 16",
@@ -88,7 +89,7 @@ JOBS = {
     "trunk-iou": Job("IoU of the polygons as the loss of the distances", {**TRUNK, "train_dist_loss": "iou"}, SHORT),
     "trunk-per-channel": Job("each channel normalised separately", TRUNK, SHORT, axis="channel"),
     "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
-    "stardist": Job("the shipped StarDist", LIGHT, **_long),
+    "stardist": Job("the shipped StarDist", {**LIGHT, "refine_border": True}, **_long),
     "stardist-wider": Job(
         "decoder 128, 96, 64, 48, features 96, foreground 32",
         {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 96, "refine_filters": 32}, **_long,

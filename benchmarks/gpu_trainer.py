@@ -5,6 +5,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -55,6 +56,7 @@ class Trainer:
         self._kept: dict[str, list[NDArray]] = {}
         self._losses: deque[jax.Array] = deque()
         self._state: Any = None
+        self._compiler = ThreadPoolExecutor(1)
         self.device = f"{jax.devices()[0].device_kind}, Keras on JAX, {job.policy}"
 
     def step(self, x: jax.Array, y: list[jax.Array], number: int, done: float) -> None:
@@ -62,13 +64,13 @@ class Trainer:
         rate = self._config.learning_rate
         if self._job.by_time:  # the length follows from the time limit: warm up, then decay as a cosine
             rate *= min((number + 1) / self._config.warmup_steps, 0.5 + 0.5 * math.cos(math.pi * done))
-        loss, self._state, self._mean = self._step(self._state, self._mean, jnp.float32(rate), x, tuple(y))
+        loss, self._state, self._mean = self._step.result()(self._state, self._mean, jnp.float32(rate), x, tuple(y))
         self._losses.append(loss)
         if len(self._losses) > AHEAD:
             jax.block_until_ready(self._losses[-1 - AHEAD])
 
-    def compile(self, x: jax.Array, y: list[jax.Array]) -> None:
-        """Compile the step for batches like this one; threads may do so for several networks at once."""
+    def start_compiling(self, x: jax.Array, y: list[jax.Array]) -> None:
+        """Begin to compile the step for batches like this one; the first step waits for it."""
         network, optimizer = self._network, self._optimizer
         optimizer.build(network.trainable_variables)
         network._symbolic_build(data_batch=_unpacked(x, tuple(y)))
@@ -93,7 +95,8 @@ class Trainer:
             mean = [EMA * old + (1 - EMA) * new for old, new in zip(mean, state[0], strict=True)]
             return logs["loss"], state, mean
 
-        self._step = step.lower(self._state, self._mean, jnp.float32(0), x, tuple(y)).compile()
+        lowered = step.lower(self._state, self._mean, jnp.float32(0), x, tuple(y))
+        self._step = self._compiler.submit(lowered.compile)
 
     def mean_loss(self) -> float:
         """Return the mean of the loss over this epoch, which Keras keeps."""
@@ -161,7 +164,8 @@ def build(job: Job, trunk: list[NDArray] | None) -> Any:
         from nucseg.models.stardist.network import build_network
 
         network = holder = build_network(StarDistConfig.model_validate(job.architecture)).model
-        exact = [layer for layer in network.layers if layer.name in ("prob", "dist", "foreground_logits", "foreground")]
+        maps = [f"{name}{part}" for name in ("foreground", "border") for part in ("_logits", "")]
+        exact = [layer for layer in network.layers if layer.name in ("prob", "dist", *maps)]
     elif job.model == "unet":
         from nucseg.models.unet.config import UNetConfig
         from nucseg.models.unet.network import build_network as build_unet
@@ -217,12 +221,6 @@ def compile_network(job: Job, network: Any, optimizer: Any) -> None:
         network.compile(optimizer, CrossEntropyAndJaccard(UNetConfig.model_validate(job.architecture).jaccard_weight))
         return
     from nucseg.models.stardist.config import StarDistConfig
-    from nucseg.models.stardist.losses import distance_loss
+    from nucseg.models.stardist.losses import output_losses
 
-    config = StarDistConfig.model_validate(job.architecture)
-    distances = distance_loss(config.train_dist_loss, config.train_background_reg)
-    network.compile(
-        optimizer,
-        loss=["binary_crossentropy", distances, "binary_crossentropy"],
-        loss_weights=list(config.train_loss_weights),
-    )
+    network.compile(optimizer, **output_losses(StarDistConfig.model_validate(job.architecture)))

@@ -104,15 +104,17 @@ def fit(pack_file: Path, out: Path, names: str, processes: int, minutes: float) 
     for step, (x, *rest) in enumerate(batches_on_device(feed)):
         parts = [rest[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
         if not fitted:
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda trainer, part, x=x: trainer.compile(x, part), trainers, parts))
+            for trainer, part in zip(trainers, parts, strict=True):
+                trainer.start_compiling(x, part)
             fitted = time.perf_counter()
-            _log(f"{names}: compiled after {fitted - began:.0f} s")
         done = (time.perf_counter() - fitted) / (minutes * 60 - (fitted - began))
-        if shared.by_time and done >= 1:
+        if done >= 1:
             break
         for trainer, part in zip(trainers, parts, strict=True):
             trainer.step(x, part, step, done)
+        if not step:
+            fitted = time.perf_counter()
+            _log(f"{names}: compiled after {fitted - began:.0f} s")
         if (step + 1) % config.steps_per_epoch == 0:
             epoch, seconds = (step + 1) // config.steps_per_epoch, time.perf_counter() - began
             history.append({name: {"epoch": epoch, "seconds": seconds, "loss": trainer.mean_loss()}

@@ -24,7 +24,7 @@ from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.deduplicate import deduplicate
 from nucseg.models.stardist.drawing import draw_polygons
 from nucseg.models.stardist.foreground import refine
-from nucseg.models.stardist.losses import distance_loss
+from nucseg.models.stardist.losses import output_losses
 from nucseg.models.stardist.network import build_network
 from nucseg.models.stardist.prediction_graph import compile_for_prediction
 from nucseg.models.stardist.targets import make_targets
@@ -220,15 +220,8 @@ class StarDist:
         return image, make_targets(truth, self.config)
 
     def compile(self, optimizer: keras.Optimizer) -> None:
-        """Compile `keras_model` with the losses of the `stardist` package, and cross-entropy for the foreground."""
-        distances = distance_loss(self.config.train_dist_loss, self.config.train_background_reg)
-        # One loss per output; the network may lack the last one.
-        outputs = len(self.keras_model.outputs)
-        self.keras_model.compile(
-            optimizer,
-            loss=["binary_crossentropy", distances, "binary_crossentropy"][:outputs],
-            loss_weights=list(self.config.train_loss_weights[:outputs]),
-        )
+        """Compile `keras_model` with the losses of the `stardist` package, and cross-entropy for the other maps."""
+        self.keras_model.compile(optimizer, **output_losses(self.config))
 
     def tune(self, images: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.int32]]) -> dict[str, float]:
         """Choose the score and the suppression threshold with the best `ap_mean_50_90`; see `search_thresholds`.

@@ -97,7 +97,7 @@ JOBS = {
     "mask_rcnn": Job(
         "the shipped Mask R-CNN",
         {
-            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "positive_rois": 64,
+            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "pyramid_channels": 96, "positive_rois": 64,
             "negative_rois": 128,
         },
         model="mask_rcnn", **_long,

@@ -65,6 +65,7 @@ LONG = {
 TRUNK = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
 UNET = {"pretrained": "imagenet"}
 LIGHT = {**TRUNK, "decoder_filters": [128, 96, 64, 32], "net_conv_after_unet": 64, "refine_filters": 16}
+MEDIUM = {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 64, "refine_filters": 32}
 SIZES = {"diameters": [8, 120], "resized_share": 0.6, "background_probability": 0.08}
 LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
 _long: dict[str, Any] = {
@@ -76,6 +77,7 @@ JOBS = {
     "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=("ema", "last")),
     "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=("ema", "last")),
     "trunk-border": Job("a map of the borders between nuclei", {**TRUNK, "refine_border": True}, SHORT),
+    "trunk-medium": Job("decoder 128, 96, 64, 48, features 64, foreground 32", MEDIUM, SHORT),
     "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT, kept=("ema", "last")),
     "trunk-narrow": Job(
         "decoder 96, 64, 48, 32, features 64, foreground 16",
@@ -89,15 +91,12 @@ JOBS = {
     "trunk-iou": Job("IoU of the polygons as the loss of the distances", {**TRUNK, "train_dist_loss": "iou"}, SHORT),
     "trunk-per-channel": Job("each channel normalised separately", TRUNK, SHORT, axis="channel"),
     "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
-    "stardist": Job("the shipped StarDist", {**LIGHT, "refine_border": True}, **_long),
-    "stardist-wider": Job(
-        "decoder 128, 96, 64, 48, features 96, foreground 32",
-        {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 96, "refine_filters": 32}, **_long,
-    ),
+    "stardist": Job("a StarDist to ship", MEDIUM, **_long),
     "mask_rcnn": Job(
-        "the shipped Mask R-CNN",
+        "a Mask R-CNN to ship",
         {
-            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "pyramid_channels": 96, "positive_rois": 64,
+            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "pyramid_channels": 96,
+            "positive_rois": 64,
             "negative_rois": 128,
         },
         model="mask_rcnn", **_long,

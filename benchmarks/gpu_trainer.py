@@ -64,7 +64,7 @@ class Trainer:
         rate = self._config.learning_rate
         if self._job.by_time:  # the length follows from the time limit: warm up, then decay as a cosine
             rate *= min((number + 1) / self._config.warmup_steps, 0.5 + 0.5 * math.cos(math.pi * done))
-        loss, self._state, self._mean = self._step.result()(self._state, self._mean, jnp.float32(rate), x, tuple(y))
+        loss, self._state, self._mean = self.compiled()(self._state, self._mean, jnp.float32(rate), x, tuple(y))
         self._losses.append(loss)
         if len(self._losses) > AHEAD:
             jax.block_until_ready(self._losses[-1 - AHEAD])
@@ -97,6 +97,10 @@ class Trainer:
 
         lowered = step.lower(self._state, self._mean, jnp.float32(0), x, tuple(y))
         self._step = self._compiler.submit(lowered.compile)
+
+    def compiled(self) -> Any:
+        """Wait for the compiled step, and return it."""
+        return self._step.result()
 
     def mean_loss(self) -> float:
         """Return the mean of the loss over this epoch, which Keras keeps."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,16 +79,21 @@ def run(project: Path, env: str, parameters: dict[str, Any] | None = None, **sel
         session.run(**selection)
 
 
-def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
+def said_to(project: Path, *commands: str) -> list[tuple[int, str]]:
+    """Run lines of a shell in which all `kedro` are one process; return the status and the words of each line."""
+    script = "\n".join(f"status=0; {{ {line}; }} || status=$?; echo; echo =$status=" for line in commands)
+    ended = subprocess.run(
+        [sys.executable, ROOT / "tests/project/one_process.py", script],
         cwd=project,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {"COLUMNS": "400", "TERM": "dumb"},
-        check=False,
+        check=True,
         timeout=600,
     )
+    *said, _ = re.split(r"(?m)^=(\d+)=\n", ended.stdout)
+    return [(int(status), words) for words, status in zip(said[::2], said[1::2], strict=True)]
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -130,32 +136,26 @@ def test_tags_namespaces_and_models_select(
     assert {node.name for node in pipelines[pipeline].filter(**selection).nodes} == expected
 
 
-def shown(project: Path, parameters: str, *selection: str) -> str:
-    """Return what a run that reads missing data says before it ends."""
-    arguments = ["run", "--pipelines", "stardist", *selection, *(["--params", parameters] if parameters else [])]
-    ended = kedro(project, *arguments)
-    assert ended.returncode != 0
-    return ended.stdout + ended.stderr
-
-
 def test_a_training_never_replaces_another_model(tmp_path: Path) -> None:
     """The runs end before anything is trained: there is no data."""
     project = _copy_project(tmp_path)
     mine = project / "data/06_models/mine"
     mine.mkdir(parents=True)
     (mine / "config.json").write_text("{}")
-    training = ("--tags", "model_training")
+    run = "kedro run --pipelines stardist --tags"
     today = f"stardist-{date.today():%Y-%m-%d}"
-
-    assert f"the model {today}, to be trained" in shown(project, "", *training)
-    mine.with_name(today).mkdir()
-    assert f"the model {today}-2, to be trained" in shown(project, "", *training)
-    assert "the model new, to be trained" in shown(project, "stardist.name=new", *training)
-    said = shown(project, "stardist.name=mine", *training)
-    assert "stardist.name is 'mine': there is such a model already" in said
-    assert "the model mine, to be trained" in shown(project, "stardist.name=mine,stardist.replace=true", *training)
-    assert f"the model mine in {mine}" in shown(project, "stardist.name=mine", "--tags", "model_validation")
-    assert "stardist.name is 'a/b'" in shown(project, "stardist.name=a/b", *training)
+    expected = {
+        f"{run} model_training": f"the model {today}, to be trained",
+        f"mkdir data/06_models/{today}; {run} model_training": f"the model {today}-2, to be trained",
+        f"{run} model_training --params stardist.name=new": "the model new, to be trained",
+        f"{run} model_training --params stardist.name=mine": ("stardist.name is 'mine': there is such a model already"),
+        f"{run} model_training --params stardist.name=mine,stardist.replace=true": "the model mine, to be trained",
+        f"{run} model_validation --params stardist.name=mine": f"the model mine in {mine}",
+        f"{run} model_training --params stardist.name=a/b": "stardist.name is 'a/b'",
+    }
+    for (status, said), words in zip(said_to(project, *expected), expected.values(), strict=True):
+        assert status != 0
+        assert words in said
 
 
 @pytest.mark.slow
@@ -197,37 +197,38 @@ def test_an_archive_on_disk_goes_the_whole_way(project: Path, draw_nuclei: Calla
     assert not (project / "data/06_models/stardist").exists()
 
 
-@pytest.mark.parametrize(
-    "parameter, file, said",
-    [
-        (
-            "stardist.training.epochs=0",
-            "model_config.yml",
-            ["stardist.training.epochs", "0", "greater than or equal to 1"],
-        ),
-        ("data_download.datasets=bbbc039", "data_download.yml", ["data_download.datasets", "bbbc039", "bbbc038"]),
-        ("model_evaluation.metrics=f2", "model_evaluation.yml", ["model_evaluation.metrics", "f2", "dsb2018_score"]),
-        ("stardist.training.epoch=3", "--params", ["stardist.training.epoch", "no such parameter", "mean epochs?"]),
-    ],
-)
-def test_a_wrong_parameter_stops_before_the_first_node(tmp_path: Path, parameter: str, file: str, said: list) -> None:
+WRONG = {
+    "stardist.training.epochs=0": ["model_config.yml", "stardist.training.epochs", "0", "greater than or equal to 1"],
+    "data_download.datasets=bbbc039": ["data_download.yml", "data_download.datasets", "bbbc039", "bbbc038"],
+    "model_evaluation.metrics=f2": ["model_evaluation.yml", "model_evaluation.metrics", "f2", "dsb2018_score"],
+    "stardist.training.epoch=3": ["--params", "stardist.training.epoch", "no such parameter", "mean epochs?"],
+}
+
+
+def test_a_wrong_parameter_stops_before_the_first_node(tmp_path: Path) -> None:
     project = _copy_project(tmp_path)
-    ended = kedro(project, "run", "--env", "demo", "--params", parameter)
-    assert ended.returncode != 0
-    assert "Traceback" not in ended.stderr + ended.stdout
-    message = ended.stderr[ended.stderr.index("wrong parameter") :]
-    for word in [file, *said]:
-        assert word in message
+    ended = said_to(project, *[f"kedro run --env demo --params {parameter}" for parameter in WRONG])
+    for (status, said), words in zip(ended, WRONG.values(), strict=True):
+        assert status != 0
+        assert "Traceback" not in said
+        message = said[said.index("wrong parameter") :]
+        assert all(word in message for word in words), message
     assert not (project / "data").exists()
 
 
-def test_an_error_of_a_node_is_one_message(tmp_path: Path) -> None:
-    project = _copy_project(tmp_path)
+def test_an_error_of_a_node_is_one_message_and_the_registry_lists_the_pipelines(tmp_path: Path) -> None:
     parameters = f"data_download.datasets=bbbc038,data_download.bbbc038.url={tmp_path}/nowhere.zip"
-    ended = kedro(project, "run", "--env", "cpu", "--pipelines", "data_download", "--params", parameters)
-    assert ended.returncode != 0
-    assert "nowhere.zip" in ended.stderr
-    assert "Traceback" not in ended.stderr + ended.stdout
+    (status, said), (listed, pipelines) = said_to(
+        _copy_project(tmp_path),
+        f"kedro run --env cpu --pipelines data_download --params {parameters}",
+        "kedro registry list",
+    )
+    assert status != 0
+    assert "nowhere.zip" in said
+    assert "Traceback" not in said
+    assert listed == 0, pipelines
+    for name in (*STAGES, "stardist", "__default__"):
+        assert f"- {name}" in pipelines
 
 
 @pytest.mark.slow
@@ -240,21 +241,14 @@ def test_a_complete_run_is_described_and_leaves_what_kedro_viz_shows_of_it(tmp_p
         "def register_pipelines():\n"
         "    return {'__default__': data_download.create_pipeline() + data_processing.create_pipeline()}\n"
     )
-    ended = kedro(project, "run", "--env", "demo")
-    assert ended.returncode == 0, ended.stderr
-    assert "This run uses the data demo." in ended.stdout + ended.stderr
-    assert "deprecated" not in (ended.stdout + ended.stderr).lower()
+    ((status, said),) = said_to(project, "kedro run --env demo")
+    assert status == 0, said
+    assert "This run uses the data demo." in said
+    assert "deprecated" not in said.lower()
     events = json.loads((project / ".viz/kedro_pipeline_events.json").read_text())
     run_nodes = {event["node"] for event in events if event["event"] == "after_node_run"}
     assert run_nodes == {"download", "convert", "split"}
     assert events[-1]["event"] == "after_pipeline_run"
-
-
-def test_the_registry_lists_the_pipelines(tmp_path: Path) -> None:
-    listed = kedro(_copy_project(tmp_path), "registry", "list")
-    assert listed.returncode == 0, listed.stderr
-    for name in (*STAGES, "stardist", "__default__"):
-        assert f"- {name}" in listed.stdout
 
 
 @pytest.mark.slow

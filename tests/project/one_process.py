@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-import traceback
 from pathlib import Path
 
 HAND_OVER = """
@@ -19,16 +18,19 @@ nucseg() { here nucseg "$@"; }
 
 def run(program: str, *words: str) -> int:
     """Run one command as its own entry point does, and return its status."""
-    from kedro.framework.cli.cli import KedroCLI
-
-    from nucseg.cli import cli
-
     try:
-        (KedroCLI(Path.cwd()) if program == "kedro" else cli)(words)
+        if program == "kedro":  # before it finds the project, nucseg is not imported: the project may be another copy
+            from kedro.framework.cli.cli import KedroCLI
+
+            KedroCLI(Path.cwd())(words)
+        else:
+            from nucseg.cli import cli
+
+            cli(words)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except Exception:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         return 1
     return 0
 

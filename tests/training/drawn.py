@@ -1,13 +1,15 @@
-"""A small segmenter and drawn samples for tests of training; as a script, a training that can be killed.
+"""A small segmenter and drawn samples for tests of training; as a script, trainings that can be killed.
 
-`python drawn.py FOLDER OPTIONS KILL [KIND]`: trains in FOLDER with the JSON options, `foreground` or a real model of
-`MODELS`; dies by SIGKILL when the feed asks for the KILLth item, from 0; -1 for never.
+`python drawn.py KIND OPTIONS`: for each line `FOLDER KILL` that it reads, trains a model of `MODELS` with the JSON
+options in the folder and prints the status; the training dies by SIGKILL when the feed asks for the KILLth item, from
+0; -1 for never.
 """
 
 import json
 import os
 import signal
 import sys
+import traceback
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -173,6 +175,22 @@ def with_split(samples, split):
     return [replace(sample, split=split) for sample in samples]
 
 
+def train_in_a_fork(folder, kill_at, **options):
+    """Train in a process that has computed nothing before, as those of users, but has everything imported."""
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    try:
+        folder.mkdir(exist_ok=True)
+        run_training(draw_samples(folder), folder / "run", kill_at=kill_at, **options)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    place, kind = Path(sys.argv[1]), (sys.argv[4:] or ["foreground"])[0]
-    run_training(draw_samples(place), place / "run", kill_at=int(sys.argv[3]), kind=kind, **json.loads(sys.argv[2]))
+    for line in sys.stdin:
+        place, kill = line.split()
+        status = train_in_a_fork(Path(place), int(kill), kind=sys.argv[1], **json.loads(sys.argv[2]))
+        os.write(1, f"{status}\n".encode())

@@ -34,30 +34,23 @@ def checkpoint(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind, schedule", KILLED)
 def test_killed_and_run_again_it_ends_as_an_uninterrupted_run(drawn, tmp_path, kind, schedule):
-    def train(folder, kill):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        program = [
-            sys.executable,
-            drawn.__file__,
-            str(tmp_path / folder),
-            json.dumps(SCHEDULES[schedule]),
-            str(kill),
-            kind,
-        ]
-        return subprocess.run(program, check=False, capture_output=True, text=True)
-
+    program = [sys.executable, drawn.__file__, kind, json.dumps(SCHEDULES[schedule])]
     # Each in a process of its own, as users run them: what a process computed before shows in the last bits.
-    whole = train("whole", -1)
-    assert whole.returncode == 0, whole.stderr
-    # The feed is some batches ahead of the step, and makes one item and the validation beforehand: in the third epoch.
-    killed = train("broken", 2 * 12 + 3 + 1 + 9)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    expected, state = checkpoint(tmp_path / "whole")[0], checkpoint(tmp_path / "broken")[0]
-    assert 1 <= len(state["history"]) < len(expected["history"])
-    assert not state["finished"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as trainings:
 
-    again = train("broken", -1)
-    assert again.returncode == 0, again.stderr
+        def train(folder, kill):
+            print(tmp_path / folder, kill, file=trainings.stdin, flush=True)
+            return int(trainings.stdout.readline())
+
+        assert train("whole", -1) == 0
+        # The feed is some batches ahead of the step, and makes one item and the validation beforehand: in the third
+        # epoch.
+        assert train("broken", 2 * 12 + 3 + 1 + 9) == -signal.SIGKILL
+        expected, state = checkpoint(tmp_path / "whole")[0], checkpoint(tmp_path / "broken")[0]
+        assert 1 <= len(state["history"]) < len(expected["history"])
+        assert not state["finished"]
+        assert train("broken", -1) == 0
+        trainings.stdin.close()
     (expected, arrays), (found, others) = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "broken")
     assert found == expected
     assert found["finished"]

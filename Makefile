@@ -63,9 +63,10 @@ check-types: setup-dev  ## Check the types.
 check-imports: setup-dev  ## Check that imports run one way only.
 	$(BIN)/lint-imports
 
-# A process takes some 3 GB, so there are four at most.
-check-tests: setup-dev  ## Run all tests that need neither a GPU nor the internet, with coverage, on up to four cores.
-	$(BIN)/python -m pytest -m "not gpu and not network" --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
+# One process more than there are cores, since many tests wait for servers; but one takes some 3 GB, so four at most.
+check-tests: setup-dev  ## Run all tests that need neither a GPU nor the internet, with coverage, in up to four processes.
+	$(BIN)/python -m pytest -m "not gpu and not network" --dist=loadfile --no-loadscope-reorder \
+	    --numprocesses=$$($(BIN)/python -c 'import os; print(min(4, os.cpu_count() + 1))') \
 	    --cov --cov-report=term --durations=15
 
 docs: setup-dev  ## Build the documentation into site/, and list the commands that no test runs.

@@ -1,6 +1,7 @@
 """Two tagged versions of a model, pushed to both remotes, come back on a fresh clone."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,12 +121,11 @@ def test_a_pulled_model_is_evaluated_without_training(clone: Callable, versions:
     fresh = clone("s3")
     fresh.do("git", "checkout", "--quiet", "v1")
     fresh.do("dvc", "pull", "--remote", "s3", aws=True)
-    fresh.do(
-        *("kedro", "run", "--env", "cpu", "--pipelines", "data_download,data_processing"),
-        *("--params", "data_download.datasets=demo"),
-    )
-
-    fresh.do("kedro", "run", "--pipelines", "stardist", "--tags", "model_validation")
+    script = """
+        kedro run --env cpu --pipelines data_download,data_processing --params data_download.datasets=demo
+        kedro run --pipelines stardist --tags model_validation
+    """
+    fresh.do(sys.executable, str(Path(__file__).parents[1] / "project/one_process.py"), script)
 
     data = fresh.folder / "data"
     assert json.loads((data / "08_reporting/stardist/run.json").read_text()) == {"model": "stardist", "version": "v1"}

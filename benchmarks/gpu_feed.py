@@ -38,8 +38,14 @@ class Feed:
             self._views.append(arrays)
             self._free.append(context.Semaphore(SLOTS))
             self._full.append(context.Semaphore(0))
-        for number in range(processes):
-            context.Process(target=self._work, args=(number,), daemon=True).start()
+        self._processes = [context.Process(target=self._work, args=(n,), daemon=True) for n in range(processes)]
+        for process in self._processes:
+            process.start()
+
+    def stop(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.kill()
 
     def _work(self, number: int) -> None:
         cv2.setNumThreads(1)

@@ -98,9 +98,9 @@ class Trainer:
         lowered = step.lower(self._state, self._mean, jnp.float32(0), x, tuple(y))
         self._step = self._compiler.submit(lowered.compile)
 
-    def compiled(self) -> Any:
-        """Wait for the compiled step, and return it."""
-        return self._step.result()
+    def compiled(self, seconds: float | None = None) -> Any:
+        """Wait for the compiled step, at most so long, and return it."""
+        return self._step.result(seconds)
 
     def mean_loss(self) -> float:
         """Return the mean of the loss over this epoch, which Keras keeps."""

@@ -39,6 +39,8 @@ from nucseg.training import patches
 from nucseg.training.config import TrainingConfig
 from nucseg.training.patches import PatchSource
 
+COMPILING = 120.0  # seconds; then the job begins again, without any autotuning
+NOT_COMPILED = 75  # exit status
 # With the autotuner of fusions, one kernel of Mask R-CNN was still being compiled after seven minutes.
 QUICK_TO_COMPILE = (
     "--xla_gpu_autotune_level=1 --xla_gpu_enable_triton_gemm=false --xla_gpu_experimental_enable_fusion_autotuner=false"
@@ -109,15 +111,20 @@ def fit(pack_file: Path, out: Path, names: str, processes: int, minutes: float) 
         if not fitted:
             for trainer, part in zip(trainers, parts, strict=True):
                 trainer.start_compiling(x, part)
+            try:
+                for trainer in trainers:
+                    trainer.compiled(COMPILING)
+            except TimeoutError:
+                _log(f"{names}: not compiled after {COMPILING} s")
+                feed.stop()
+                os._exit(NOT_COMPILED)  # the threads cannot be stopped
             fitted = time.perf_counter()
+            _log(f"{names}: compiled after {fitted - began:.0f} s")
         done = (time.perf_counter() - fitted) / (minutes * 60 - (fitted - began))
         if done >= 1:
             break
         for trainer, part in zip(trainers, parts, strict=True):
             trainer.step(x, part, step, done)
-        if not step:
-            fitted = time.perf_counter()
-            _log(f"{names}: compiled after {fitted - began:.0f} s")
         if (step + 1) % config.steps_per_epoch == 0:
             epoch, seconds = (step + 1) // config.steps_per_epoch, time.perf_counter() - began
             history.append({name: {"epoch": epoch, "seconds": seconds, "loss": trainer.mean_loss()}
@@ -197,6 +204,12 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
         command = [sys.executable, __file__, "one", str(unpacked), str(out), name, processes or "3", f"{left:.2f}"]
         with (out / f"{name}.log").open("w") as log:
             ended = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+            if ended.returncode == NOT_COMPILED:
+                left = min(minutes - (time.perf_counter() - began) / 60, float(own or minutes))
+                flags = {"XLA_FLAGS": QUICK_TO_COMPILE.replace("autotune_level=1", "autotune_level=0")}
+                ended = subprocess.run(
+                    [*command[:-1], f"{left:.2f}"], env=environment | flags, stdout=log, stderr=log, check=False
+                )
         tail = (out / f"{name}.log").read_text().splitlines()[-3 if not ended.returncode else -25 :]
         print(f"--- {name}: {ended.returncode}", *tail, sep="\n", flush=True)
 

@@ -76,7 +76,6 @@ JOBS = {
     "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=("ema", "last"), snapshots=6),
     "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=("ema", "last")),
     "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=("ema", "last")),
-    "trunk-border": Job("a map of the borders between nuclei", {**TRUNK, "refine_border": True}, SHORT),
     "trunk-medium": Job("decoder 128, 96, 64, 48, features 64, foreground 32", MEDIUM, SHORT),
     "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT, kept=("ema", "last")),
     "trunk-narrow": Job(

@@ -168,8 +168,7 @@ def build(job: Job, trunk: list[NDArray] | None) -> Any:
         from nucseg.models.stardist.network import build_network
 
         network = holder = build_network(StarDistConfig.model_validate(job.architecture)).model
-        maps = [f"{name}{part}" for name in ("foreground", "border") for part in ("_logits", "")]
-        exact = [layer for layer in network.layers if layer.name in ("prob", "dist", *maps)]
+        exact = [layer for layer in network.layers if layer.name in ("prob", "dist", "foreground_logits", "foreground")]
     elif job.model == "unet":
         from nucseg.models.unet.config import UNetConfig
         from nucseg.models.unet.network import build_network as build_unet

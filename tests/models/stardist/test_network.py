@@ -159,30 +159,11 @@ def test_the_weights_of_an_earlier_model(model, unet, tmp_path):
         ({"pretrained": "2D_versatile_fluo"}, "pretrained is '2D_versatile_fluo': .*backbone = unet"),
         ({"pretrained": "imagenet", "fine_tune": False}, "fine_tune is False"),
         ({"grid": 4}, "grid is 4: must be 1 or 2"),
-        ({"refine_border": True, "refine_radius": 0}, "refine_border is True: .*refine_radius > 0"),
-        ({"backbone": "unet", "refine_border": True}, "refine_border is True: .*backbone = efficientnet_lite0"),
     ],
 )
 def test_what_does_not_fit_is_refused(parameters, says):
     with pytest.raises(ConfigError, match=says):
         create_model("stardist", {**SMALL, **parameters})
-
-
-def test_it_learns_borders(draw_nuclei, tmp_path):
-    keras.utils.set_random_seed(0)
-    model = StarDist(StarDistConfig(**SMALL, refine_border=True))
-    assert model.network.output_names[-1] == "border"
-    model.compile(keras.optimizers.Adam(1e-2))
-    picture, labels = draw_nuclei((64, 64), 12, seed=1, gap=0)
-    x, targets = model.targets((picture / np.float32(255))[..., None], labels)
-    assert 0.001 < targets[3].mean() < 0.5
-    x, targets = x[None], tuple(target[None] for target in targets)
-    losses = [model.keras_model.train_on_batch(x, targets, return_dict=True)["border_loss"] for _ in range(12)]
-    assert float(losses[-1]) < 0.8 * float(losses[0])
-    model.save(tmp_path)
-    np.testing.assert_array_equal(StarDist.load(tmp_path).network(x)[3], model.network(x)[3])
-    with pytest.raises(ConfigError, match=r"set stardist\.architecture\.refine_border = True\."):
-        create_model("stardist", {**SMALL, "pretrained": str(tmp_path)})
 
 
 @pytest.mark.slow

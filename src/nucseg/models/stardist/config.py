@@ -57,11 +57,6 @@ class StarDistConfig(BaseModel):
         description="Pixels from a polygon's border up to which the foreground map decides; 0: plain StarDist.",
     )
     refine_filters: int = Field(32, ge=1, le=256, description="Filters of the layers that compute the foreground map.")
-    refine_border: bool = Field(
-        False,
-        description="Whether the network on a pretrained backbone also learns a map of the borders between touching "
-        "nuclei.",
-    )
     pretrained: str | None = Field(
         None,
         description="Initial weights: null for random ones, a model folder, `imagenet` (efficientnet_lite0), or one of "
@@ -86,15 +81,6 @@ class StarDistConfig(BaseModel):
         if grid > 2 and info.data.get("backbone") == "efficientnet_lite0":
             raise ValueError("must be 1 or 2 with the backbone efficientnet_lite0")
         return grid
-
-    @field_validator("refine_border")
-    @classmethod
-    def _has_a_head(cls, refine_border: bool, info: ValidationInfo) -> bool:
-        if refine_border and (info.data.get("backbone") == "unet" or not info.data.get("refine_radius")):
-            raise ValueError(
-                "true requires backbone = efficientnet_lite0 and refine_radius > 0; set these, or use false"
-            )
-        return refine_border
 
     @field_validator("pretrained")
     @classmethod

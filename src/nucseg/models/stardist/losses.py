@@ -7,9 +7,6 @@ from keras import ops
 
 from nucseg.models.stardist.config import StarDistConfig
 
-BORDER_WEIGHT = 2.0
-"""Weight of the loss of the map of borders, which are rare: its cross-entropy is small."""
-
 _EPSILON = 1e-7
 
 Errors = Callable[[Any, Any], Any]
@@ -18,13 +15,13 @@ Errors = Callable[[Any, Any], Any]
 def output_losses(config: StarDistConfig) -> dict[str, list[Any]]:
     """Create what `keras.Model.compile` needs: the loss and its weight for each output of a network.
 
-    Cross-entropy for the object probability and, where there are such outputs, for foreground and borders.
+    Cross-entropy for the object probability and, if the network has it, for the foreground.
     """
     distances = distance_loss(config.train_dist_loss, config.train_background_reg)
-    outputs = 2 + (config.refine_radius > 0) + config.refine_border
+    outputs = 2 + (config.refine_radius > 0)
     return {
-        "loss": ["binary_crossentropy", distances, *["binary_crossentropy"] * 2][:outputs],
-        "loss_weights": [*config.train_loss_weights, BORDER_WEIGHT][:outputs],
+        "loss": ["binary_crossentropy", distances, "binary_crossentropy"][:outputs],
+        "loss_weights": list(config.train_loss_weights[:outputs]),
     }
 
 

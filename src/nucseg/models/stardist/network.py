@@ -41,8 +41,8 @@ class StarDistNetwork:
 
     Attributes:
         model: From images `(N, H, W, in_channels)` to object probability `(N, H/grid, W/grid, 1)`, distances `(N,
-            H/grid, W/grid, n_rays)` and, with a foreground head, the foreground `(N, H, W, 1)` and, with
-            `refine_border`, the borders `(N, H, W, 1)`. The layers of the first two are named `prob` and `dist`.
+            H/grid, W/grid, n_rays)` and, with a foreground head, the foreground `(N, H, W, 1)`. The layers of the first
+            two are named `prob` and `dist`.
         polygons: The same layers without the foreground head.
         seam: The cut for prediction.
         stride: Pixels; sides and origins of tiles are multiples of it.
@@ -147,10 +147,9 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     polygons = keras.Model(images, outputs)
     if config.refine_radius:
         x = _convolution(config.refine_filters, "foreground_features")(x)
-        for name in ("foreground", "border") if config.refine_border else ("foreground",):
-            logits = layers.Conv2D(_FINEST**2, 1, name=f"{name}_logits")(x)
-            pixels = keras.ops.depth_to_space(logits, _FINEST)
-            outputs.append(layers.Activation("sigmoid", name=name)(pixels))
+        logits = layers.Conv2D(_FINEST**2, 1, name="foreground_logits")(x)
+        pixels = keras.ops.depth_to_space(logits, _FINEST)
+        outputs.append(layers.Activation("sigmoid", name="foreground")(pixels))
     # From the border of the requested window, each 3x3 convolution sees one of its cells further: that of the last
     # common features or the foreground's, and that of each level.
     margin = _FINEST + sum(_FINEST * 2**number for number in range(len(config.decoder_filters)))

@@ -145,10 +145,11 @@ def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
                 "which has no foreground head. Set it to 0, or fine_tune to true so that the head learns."
             )
         return
-    theirs = [(name, getattr(source.config, name)) for name in ("refine_filters", "refine_border")]
-    wanted = ", ".join(f"{_KEYS}.{name} = {value}" for name, value in theirs if value != getattr(config, name))
-    if wanted:
-        raise ConfigError(f"{_KEYS}.pretrained: {config.pretrained} has another foreground head; set {wanted}.")
+    if source.config.refine_filters != config.refine_filters:
+        raise ConfigError(
+            f"{_KEYS}.pretrained: {config.pretrained} has another foreground head; set "
+            f"{_KEYS}.refine_filters = {source.config.refine_filters}."
+        )
     model.network.set_weights(source.network.get_weights())
 
 

@@ -58,7 +58,7 @@ def predict(
         tile: Side of a tile in the network's pixels, from 64 up to the model's default; None takes the default. Seams
             do not show.
         precision: Number format of the network: `float32`, `bfloat16`, or `auto`, which is bfloat16 if the processor
-            supports it and there is no GPU.
+            is faster in it and there is no GPU.
         measure: Channels to measure in each nucleus, see `channels` of `nucseg.measure`; None measures nothing.
         expand: Distance by which nuclei grow to cells that are measured, see `nucseg.measure`.
         pixel_size: Micrometres per pixel, see `nucseg.measure`.

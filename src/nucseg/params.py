@@ -36,7 +36,7 @@ class EvaluationConfig(MetricsConfig):
         0.05, ge=0.05, lt=1, description="Lowest score of the candidates that are kept for `map` and in `coco.json`."
     )
     precision: Precision = Field(
-        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor supports it."
+        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor is faster in it."
     )
 
 

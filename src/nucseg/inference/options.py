@@ -85,7 +85,7 @@ class PredictOptions(BaseModel):
         None, ge=64, description="Side of a tile of a large image in pixels, at most the model's default."
     )
     precision: Precision = Field(
-        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor supports it."
+        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor is faster in it."
     )
 
     def changed(self, **changes: Any) -> Self:

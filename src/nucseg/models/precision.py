@@ -18,11 +18,11 @@ def use_precision(wanted: Precision = "auto") -> Literal["float32", "bfloat16"]:
     """Set the number format of convolutions for the whole process, from the next call of a network on.
 
     bfloat16 on the CPU is oneDNN's automatic mixed precision: weights, losses and outputs stay float32. It about halves
-    the time of a step, and results are equal only within one precision. Call it before other threads run a network:
+    the time of a step where `auto` chooses it, and results are equal only within one precision. Call it before other threads run a network:
     TensorFlow keeps the setting for each thread that has run one.
 
     Args:
-        wanted: `auto` chooses bfloat16 if the processor supports it and there is no GPU, otherwise float32.
+        wanted: `auto` chooses bfloat16 if the processor is faster in it and there is no GPU, otherwise float32.
 
     Returns:
         The precision in effect, which belongs in the run record.
@@ -35,8 +35,9 @@ def use_precision(wanted: Precision = "auto") -> Literal["float32", "bfloat16"]:
     obstacle = _bfloat16_obstacle()
     if wanted == "bfloat16" and obstacle:
         raise ConfigError(f"precision: bfloat16 cannot be used: {obstacle}. Use auto or float32.")
-    effective: Literal["float32", "bfloat16"] = "float32" if wanted == "float32" or obstacle else "bfloat16"
-    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": effective == "bfloat16"})
+    reduced = wanted == "bfloat16" or (wanted == "auto" and not obstacle and _is_faster_in_bfloat16())
+    effective: Literal["float32", "bfloat16"] = "bfloat16" if reduced else "float32"
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": reduced})
     if effective not in _logged:
         _logged.add(effective)
         _log.info("Networks run on %s in %s.", describe_device(), effective)
@@ -59,6 +60,14 @@ def tiles_at_once() -> int:
     A batch keeps a GPU busy (not measured on one yet); a CPU is busy with one tile, and more would only take memory.
     """
     return 4 if tf.config.list_physical_devices("GPU") else 1
+
+
+def _is_faster_in_bfloat16() -> bool:
+    """Return whether a processor that has bfloat16 is faster in it: with AMX, or AVX-512 as AMD builds it.
+
+    Intel's processors with AVX-512 alone, such as virtual ones that hide AMX, take longer than in float32.
+    """
+    return "amx_bf16" in processor_info("flags").split() or processor_info("vendor_id") == "AuthenticAMD"
 
 
 def _bfloat16_obstacle() -> str | None:

@@ -15,5 +15,5 @@ class PatchEvaluationConfig(BaseModel):
         30.0, gt=0, le=1000, description="Pixels at most between a found and a true mitosis of a field."
     )
     precision: Precision = Field(
-        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor supports it."
+        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor is faster in it."
     )

@@ -22,5 +22,5 @@ class SemanticEvaluationConfig(BaseModel):
         "pixel is enough.",
     )
     precision: Precision = Field(
-        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor supports it."
+        "auto", description="Compute precision of the network; `auto` is bfloat16 if the processor is faster in it."
     )

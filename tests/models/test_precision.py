@@ -25,7 +25,8 @@ def processor(tmp_path, monkeypatch):
 
     def pretend(flags, vendor="AuthenticAMD"):
         file = tmp_path / "cpuinfo"
-        file.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: Test CPU: fast\nflags\t\t: fpu {flags} sse\n")
+        entries = {"processor": 0, "vendor_id": vendor, "model name": "Test CPU: fast", "flags": f"fpu {flags} sse"}
+        file.write_text("".join(f"{name}\t: {value}\n" for name, value in entries.items()))
         monkeypatch.setattr(processor_module, "_CPU_INFO", file)
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
         monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
@@ -34,7 +35,7 @@ def processor(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("flags", "vendor"),
+    "flags, vendor",
     [("avx512_bf16", "AuthenticAMD"), ("amx_bf16", "GenuineIntel"), ("avx512_bf16 amx_bf16", "GenuineIntel")],
 )
 def test_auto_takes_bfloat16_where_the_processor_is_faster_in_it(processor, flags, vendor):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Modality = Literal["fluorescence", "histology", "brightfield"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""What networks may be asked to compute in; `auto` is bfloat16 where the processor is faster in it and there is no GPU."""
+"""What networks may be asked to compute in; `auto` is bfloat16 where the processor is faster in it, without a GPU."""
 
 VOID = 255
 """The class, in a class map, of pixels that nobody annotated; they count in no loss and no metric."""

@@ -18,8 +18,8 @@ def use_precision(wanted: Precision = "auto") -> Literal["float32", "bfloat16"]:
     """Set the number format of convolutions for the whole process, from the next call of a network on.
 
     bfloat16 on the CPU is oneDNN's automatic mixed precision: weights, losses and outputs stay float32. It about halves
-    the time of a step where `auto` chooses it, and results are equal only within one precision. Call it before other threads run a network:
-    TensorFlow keeps the setting for each thread that has run one.
+    the time of a step where `auto` chooses it, and results are equal only within one precision. Call it before other
+    threads run a network: TensorFlow keeps the setting for each thread that has run one.
 
     Args:
         wanted: `auto` chooses bfloat16 if the processor is faster in it and there is no GPU, otherwise float32.

@@ -165,6 +165,6 @@ class TrainingConfig(BaseModel):
     cache_mb: int = Field(2048, ge=16, description="Memory in MiB for the cache of images.")
     precision: Precision = Field(
         "auto",
-        description="Compute precision; `auto` is bfloat16 if the processor is faster in it; weights are always float32.",
+        description="Compute precision; `auto` is bfloat16 if the processor is faster in it; weights are float32.",
     )
     seed: int = Field(42, ge=0, description="Random seed for weights, patches and augmentation.")

@@ -18,9 +18,9 @@ from nucseg.core.window import Window
 from nucseg.masks.labels import make_whole
 from nucseg.models.precision import use_precision
 from nucseg.models.stardist.config import StarDistConfig
-from nucseg.models.stardist.foreground import refine
 from nucseg.models.stardist.model import Candidates, StarDist
 from nucseg.models.stardist.network import stardist_config
+from nucseg.models.stardist.refining import refine
 from nucseg.models.tuning import SAME
 from whole_images import predict_whole
 

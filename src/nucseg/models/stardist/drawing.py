@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from stardist.geometry import dist_to_coord
 
+from nucseg.core.compiled import compiled
+
 
 def draw_polygons(
     distances: NDArray[np.float32], points: NDArray[np.int64], shape: tuple[int, int]
@@ -21,34 +23,38 @@ def draw_polygons(
     Returns:
         `(H, W)` int32: 0 is background, polygon k has k + 1.
     """
-    height, width = shape
-    corners = dist_to_coord(distances, points).astype(np.float64)
-    n_corners = corners.shape[2]
-    y, x = corners[:, 0].ravel(), corners[:, 1].ravel()
-    next_y, next_x = (np.roll(part, -1, axis=1).ravel() for part in (corners[:, 0], corners[:, 1]))
-
-    # Each edge crosses the rows from its upper end (inclusive) to its lower one (exclusive).
-    first = np.clip(np.ceil(np.minimum(y, next_y)), 0, height).astype(np.int64)
-    stop = np.clip(np.ceil(np.maximum(y, next_y)), 0, height).astype(np.int64)
-    edges, rows = _ranges(first, stop - first)
-    crossings = x[edges] + (rows - y[edges]) / (next_y[edges] - y[edges]) * (next_x[edges] - x[edges])
-
-    # A corner at a pixel's centre belongs to the polygon: a range from it to itself.
-    middles = np.flatnonzero((y == np.floor(y)) & (x == np.floor(x)) & (y >= 0) & (y < height)).repeat(2)
-    lines = np.concatenate([edges, middles]) // n_corners * height + np.concatenate([rows, y[middles].astype(np.int64)])
-    ends = np.concatenate([crossings, x[middles]])
-    # The last polygon comes first, so that the first one is on top.
-    order = np.lexsort((ends, -lines))
-    lines, ends = lines[order[::2]], ends[order]
-    left = np.maximum(np.ceil(ends[::2]), 0).astype(np.int64)
-    right = np.minimum(np.floor(ends[1::2]), width - 1).astype(np.int64)
-    spans, columns = _ranges(left, np.maximum(right - left + 1, 0))
     labels = np.zeros(shape, np.int32)
-    labels[lines[spans] % height, columns] = lines[spans] // height + 1
+    _draw(labels, dist_to_coord(distances, points).astype(np.float64))
     return labels
 
 
-def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """List the numbers of all ranges in sequence: for each the index of its range, and the number itself."""
-    places = np.repeat(np.arange(len(starts)), lengths)
-    return places, np.arange(len(places)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+@compiled
+def _draw(labels: NDArray[np.int32], corners: NDArray[np.float64]) -> None:
+    height, width = labels.shape
+    n_corners = corners.shape[2]
+    ends = np.empty(3 * n_corners)
+    for polygon in range(len(corners) - 1, -1, -1):
+        ys, xs = corners[polygon, 0], corners[polygon, 1]
+        for row in range(max(int(np.ceil(ys.min())), 0), min(int(np.floor(ys.max())), height - 1) + 1):
+            count = 0
+            for corner in range(n_corners):
+                y, x = ys[corner], xs[corner]
+                next_y, next_x = ys[(corner + 1) % n_corners], xs[(corner + 1) % n_corners]
+                # Each edge crosses the rows from its upper end (inclusive) to its lower one (exclusive).
+                if min(y, next_y) <= row < max(y, next_y):
+                    ends[count] = x + (row - y) / (next_y - y) * (next_x - x)
+                    count += 1
+                # A corner at a pixel's centre belongs to the polygon: a range from it to itself.
+                if y == row and x == np.floor(x):
+                    ends[count] = ends[count + 1] = x
+                    count += 2
+            for place in range(1, count):
+                end, before = ends[place], place - 1
+                while before >= 0 and ends[before] > end:
+                    ends[before + 1] = ends[before]
+                    before -= 1
+                ends[before + 1] = end
+            for place in range(0, count, 2):
+                left, right = int(np.ceil(ends[place])), int(np.floor(ends[place + 1]))
+                for column in range(max(left, 0), min(right + 1, width)):
+                    labels[row, column] = polygon + 1

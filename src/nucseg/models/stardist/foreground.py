@@ -6,17 +6,10 @@ polygon's border that map decides. The idea of dividing the task in this way com
 (Weigert & Schmidt 2022, https://arxiv.org/abs/2203.02284), which classifies pixels beside the polygons.
 """
 
-import cv2
 import keras
-import numpy as np
-from numpy.typing import NDArray
-
-from nucseg.masks.labels import fill_label_holes
 
 FOREGROUND = 0.5
 """From this value on a pixel of the map counts as nucleus."""
-
-_NO_NUCLEUS = np.finfo(np.float32).max  # the value that OpenCV assumes beyond the image when it erodes
 
 
 def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.Model:
@@ -43,33 +36,3 @@ def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name="foreground_features")(x)
     foreground = layers.Conv2D(1, 1, activation="sigmoid", name="foreground")(x)
     return keras.Model(network.inputs, [*network.outputs, foreground])
-
-
-def refine(labels: NDArray[np.int32], foreground: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
-    """Correct the pixels near the nuclei's borders by the foreground map.
-
-    A pixel outside, within `radius` of a nucleus, becomes part of the nearest one (of the lower label if two are
-    equally near) if the map says foreground. A pixel inside, within `radius` of the border, is removed if the map says
-    background. Pixels further inside stay, resulting holes are filled, and no pixel moves from one nucleus to another.
-
-    Args:
-        labels: `(H, W)` int32; 0 is background, labels are below 2**24.
-        foreground: `(H, W)` bool.
-        radius: Pixels, at least 1.
-
-    Returns:
-        The label image `(H, W)` int32; a small nucleus may be left without any pixel.
-    """
-    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    squared = rows**2 + columns**2
-    disk = (squared <= radius**2).astype(np.uint8)
-    values = labels.astype(np.float32)  # OpenCV's morphology takes no int32
-    inner = (labels > 0) & (cv2.erode(values, disk) == cv2.dilate(values, disk))
-    nuclei = np.where(labels > 0, values, _NO_NUCLEUS)
-    nearest = nuclei.copy()
-    for distance in np.unique(squared[(squared > 0) & (squared <= radius**2)]):
-        ring = (squared == distance).astype(np.uint8)
-        np.copyto(nearest, cv2.erode(nuclei, ring), where=nearest == _NO_NUCLEUS)
-    expanded = np.where(nearest == _NO_NUCLEUS, 0, nearest).astype(np.int32)
-    filled = fill_label_holes(np.where(inner | foreground, expanded, 0))
-    return np.where(filled == expanded, filled, 0)

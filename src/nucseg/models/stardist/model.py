@@ -18,15 +18,15 @@ from threadpoolctl import ThreadpoolController
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
-from nucseg.masks.labels import keep_largest_pieces, make_whole
+from nucseg.masks.labels import keep_largest_pieces
 from nucseg.models.files import read_files, write_files
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.deduplicate import deduplicate
 from nucseg.models.stardist.drawing import draw_polygons
-from nucseg.models.stardist.foreground import refine
 from nucseg.models.stardist.losses import output_losses
 from nucseg.models.stardist.network import build_network
 from nucseg.models.stardist.prediction_graph import compile_for_prediction
+from nucseg.models.stardist.refining import make_whole, number_visible, refine
 from nucseg.models.stardist.targets import make_targets
 from nucseg.models.tuning import SCORES, search_thresholds
 
@@ -186,22 +186,21 @@ class StarDist:
         if not len(kept.scores):
             return Instances.none(shape)
         labels = draw_polygons(kept.distances, kept.points, shape)
-        if kept.foreground is None:
+        if kept.foreground is None or not self.config.refine_radius:
             labels = keep_largest_pieces(labels)
         else:
             labels = self._refined(labels, kept.scores >= np.float32(strong), kept.foreground)
-        visible = np.bincount(labels.ravel(), minlength=len(kept.scores) + 1)[1:] > 0
-        numbers = np.concatenate([[0], np.cumsum(visible)]).astype(np.int32)
-        return Instances(numbers[labels], kept.scores[visible])
+        visible = np.zeros(len(kept.scores), bool)
+        return Instances(number_visible(labels, visible), kept.scores[visible])
 
     def _refined(
         self, labels: NDArray[np.int32], is_strong: NDArray[np.bool_], foreground: NDArray[np.bool_]
     ) -> NDArray[np.int32]:
         radius = self.config.refine_radius
+        if is_strong.all():
+            return make_whole(refine(labels, foreground, radius))
         n_strong = np.count_nonzero(is_strong)  # the first ones: scores decrease
         strong = make_whole(refine(np.where(labels <= n_strong, labels, 0), foreground, radius))
-        if is_strong.all():
-            return strong
         weak = make_whole(refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, radius))
         return keep_largest_pieces(np.where(strong > 0, strong, weak))
 

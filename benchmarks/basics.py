@@ -36,11 +36,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="none: all")
     parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--stock", default="stardist", help="U-Net that stock StarDist runs, its name or folder")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         with redirect_stdout(io.StringIO()):
-            rows = PARTS[options.one](options.repeat)
+            rows = PARTS[options.one](options)
         sys.stdout.write(json.dumps(rows))
         return
     rows = [["what", "nucseg", "beside it", "times as fast"], ["---"] * 4]
@@ -49,7 +50,7 @@ def main() -> None:
         if needed and not (ROOT / needed).exists():
             sys.stderr.write(f"{part} is left out: it needs {needed}, see the top of {__file__}\n")
             continue
-        command = [sys.executable, __file__, "--one", part, "--repeat", str(options.repeat)]
+        command = [sys.executable, __file__, "--one", part, "--repeat", str(options.repeat), "--stock", options.stock]
         rows += json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
     sys.stdout.write("".join(f"| {' | '.join(row)} |\n" for row in rows))
 
@@ -73,7 +74,7 @@ def paired(ours: Callable[[], Any], others: Callable[[], Any], repeat: int) -> t
     return statistics.median(s[0] for s in seconds), statistics.median(s[1] for s in seconds), ratio
 
 
-def processing(repeat: int) -> list[Row]:
+def processing(options: argparse.Namespace) -> list[Row]:
     """Convert the whole archive of BBBC038."""
     from nucseg.datasets.config import ProcessingConfig
     from nucseg.datasets.processing import convert_datasets
@@ -81,7 +82,7 @@ def processing(repeat: int) -> list[Row]:
     archive = ROOT / "data/01_raw/bbbc038/stage1_train.zip"
     config = ProcessingConfig(transforms=())
     speeds = []
-    for _ in range(repeat):
+    for _ in range(options.repeat):
         began, n_images = time.perf_counter(), 0
         for chunk in convert_datasets({"bbbc038": archive}, config):
             n_images = len(chunk.converted)
@@ -91,7 +92,7 @@ def processing(repeat: int) -> list[Row]:
     return [(f"processing {n_images} images of BBBC038", f"{speed:.1f} images/s, peak {peak:.0f} MB", "", "")]
 
 
-def feed(repeat: int) -> list[Row]:
+def feed(options: argparse.Namespace) -> list[Row]:
     """Measure the training feed with two threads against the data generator of the stardist package."""
     from csbdeep.utils import normalize
     from kedro.framework.session import KedroSession
@@ -142,7 +143,7 @@ def feed(repeat: int) -> list[Row]:
         ours, others, ratio = paired(
             lambda batches=batches: [next(batches) for _ in range(n_batches)],
             lambda: [stock[next(place)] for _ in range(n_batches)],
-            repeat,
+            options.repeat,
         )
         n_patches = n_batches * config.batch_size
         ours_text, others_text = f"{n_patches / ours:.0f} patches/s", f"`StarDistData2D`: {n_patches / others:.0f}"
@@ -150,7 +151,7 @@ def feed(repeat: int) -> list[Row]:
     return rows
 
 
-def evaluation(repeat: int) -> list[Row]:
+def evaluation(options: argparse.Namespace) -> list[Row]:
     """Measure scoring at all ten thresholds against `stardist.matching` called for each."""
     from stardist.matching import matching
 
@@ -164,13 +165,13 @@ def evaluation(repeat: int) -> list[Row]:
     ours, others, ratio = paired(
         lambda: pooled_scores(count(overlaps(truth, pred))),
         lambda: [matching(truth, pred, thresh=t) for t in thresholds],
-        repeat,
+        options.repeat,
     )
     what = f"evaluating a 1024² image of {truth.max()} nuclei at ten thresholds"
     return [(what, f"{1000 * ours:.1f} ms", f"`stardist.matching`: {1000 * others:.0f} ms", f"{ratio:.0f}")]
 
 
-def rle(repeat: int) -> list[Row]:
+def rle(options: argparse.Namespace) -> list[Row]:
     """Measure encoding a large label image against a loop over the nuclei, timed on some of them."""
     from nucseg.masks.rle import kaggle_encode
 
@@ -184,29 +185,30 @@ def rle(repeat: int) -> list[Row]:
             lengths = np.diff(np.r_[np.searchsorted(pixels, starts), len(pixels)])
             " ".join(map(str, np.column_stack([starts, lengths]).ravel().tolist()))
 
-    ours, others, ratio = paired(lambda: kaggle_encode(labels), loop, repeat)
+    ours, others, ratio = paired(lambda: kaggle_encode(labels), loop, options.repeat)
     factor = labels.max() / some
     what = f"Kaggle run lengths of {labels.max():,} nuclei in 4096²"
     return [(what, f"{ours:.2f} s", f"loop: {others * factor:.0f} s (from {some} nuclei)", f"{ratio * factor:.0f}")]
 
 
-def prediction(repeat: int) -> list[Row]:
-    """Measure prediction against `StarDist2D.predict_instances` with the same scale, weights and precision."""
+def prediction(options: argparse.Namespace) -> list[Row]:
+    """Measure prediction against `StarDist2D.predict_instances` with the same scale and precision."""
     from csbdeep.utils import normalize
     from stock import stock_stardist
 
     from nucseg.inference.options import PredictOptions
     from nucseg.inference.predictor import Predictor
+    from nucseg.models.bundle import ModelBundle
     from nucseg.models.registry import resolve_model
 
     predictor = Predictor.load(resolve_model("stardist"), PredictOptions(scale=1.0))
-    stock, options = stock_stardist(predictor.bundle.model)
+    stock, thresholds = stock_stardist(ModelBundle.load(resolve_model(options.stock)).model)
     image = drawn_image(1024, 400)
     rgb = np.repeat(image[..., None], 3, -1)
     ours, others, ratio = paired(
         lambda: predictor.predict(image),
-        lambda: stock.predict_instances(normalize(rgb, 1, 99.8), **options),
-        repeat,
+        lambda: stock.predict_instances(normalize(rgb, 1, 99.8), **thresholds),
+        options.repeat,
     )
     n_ours = len(predictor.predict(image))
     what = f"`Predictor.predict` of a 1024² image ({n_ours} nuclei)"
@@ -232,7 +234,7 @@ def drawn_image(side: int, n_nuclei: int) -> NDArray[np.uint8]:
     return np.clip(clean + np.random.default_rng(0).normal(0, 5, clean.shape), 0, 255).astype(np.uint8)
 
 
-PARTS: dict[str, Callable[[int], list[Row]]] = {
+PARTS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "processing": processing,
     "feed": feed,
     "evaluation": evaluation,

@@ -1,14 +1,14 @@
-"""Compare the speed and memory of `nucseg predict` with stock StarDist, with the same weights.
+"""Compare the speed and memory of `nucseg predict` with stock StarDist, with the same weights or those of a U-Net.
 
-python benchmarks/predict.py --model stardist --sizes 1000 2000 5000 10000 20000
+python benchmarks/predict.py --model stardist [--stock U_NET] --sizes 1000 2000 5000 10000 20000
 
 Squares are mosaics of the real image that the `stardist` package ships, turned and mirrored; of small ones there are
 several, so that 16 megapixels or more are measured. Each measurement is a process of its own, so that its peak memory
 is its own. From image files to files of label images (TIFF, zlib); loading the model is not counted, and, up to sides
 of 5,000 pixels, neither is a first run over one image, in which memory is taken and code compiled. Up to there the rows
 of a size are measured in turn, three times, and medians count, of `times stock` that of the three ratios: a machine
-that is faster for some minutes favours none. `plain` is nucseg without the head that refines borders: the same network
-that stock StarDist runs, with the same nuclei. Needs Linux.
+that is faster for some minutes favours none. `plain`, of a U-Net, is nucseg without the head that refines borders: the
+same network that stock StarDist runs, with the same nuclei. Needs Linux.
 """
 
 import argparse
@@ -50,16 +50,19 @@ def write_mosaic(path: Path, side: int, seed: int = 0) -> None:
     pixels.flush()
 
 
-def plain_model(model: Path, folder: Path) -> None:
-    """Write the model without its foreground head."""
+def plain_model(model: Path, folder: Path) -> Path | None:
+    """Write a U-Net without its foreground head and return the folder; None if the model is no U-Net."""
     from nucseg.models.bundle import ModelBundle
     from nucseg.models.stardist.model import StarDist
 
     bundle = ModelBundle.load(model)
+    if bundle.model.config.backbone != "unet":
+        return None
     plain = StarDist(bundle.model.config.model_copy(update={"refine_radius": 0}))
     plain.network.set_weights(bundle.model.polygon_model.get_weights())
     plain.thresholds = bundle.model.thresholds
     ModelBundle("plain", plain, bundle.transforms, bundle.run).save(folder)
+    return folder
 
 
 def timed(run: Callable[[list[Path]], None], images: list[Path], side: int) -> float:
@@ -119,7 +122,7 @@ def _peak() -> float:
 
 
 def stock(model: Path, images: list[Path], output: Path, side: int, function: str) -> dict[str, Any]:
-    """Measure a function of the package with the same weights, thresholds and normalisation, in float32."""
+    """Measure a function of the package with a model's weights, thresholds and normalisation, in float32."""
     import tifffile
     from stock import stock_stardist
 
@@ -170,8 +173,11 @@ def measure(kind: str, model: Path, images: list[Path], output: Path, side: int,
 
 def main() -> None:
     """Measure and print a table."""
+    from stock import HELP, stock_folder
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
+    parser.add_argument("--stock", help=HELP)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 5000, 10_000, 20_000])
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--images", type=Path, nargs="+", help=argparse.SUPPRESS)
@@ -192,14 +198,15 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        plain_model(model, work / "plain")
+        plain = plain_model(model, work / "plain")
+        reference = stock_folder(given.stock or given.model, work)
         for side in given.sizes:
             images = [work / f"mosaic{side}-{n}.tif" for n in range(max(1, round(MEGAPIXELS * 1e6 / side**2)))]
             for seed, image in enumerate(images):
                 write_mosaic(image, side, seed)
             runs: list[tuple[str, str, Path, int]] = [
-                *((kind, kind, model, 1) for kind, sides in STOCK.items() if side in sides),
-                ("nucseg, plain", "plain", work / "plain", 1),
+                *((kind, kind, reference, 1) for kind, sides in STOCK.items() if side in sides),
+                *([("nucseg, plain", "plain", plain, 1)] if plain else []),
                 ("nucseg", "ours", model, 1),
                 *([("nucseg, 2 workers", "ours", model, 2)] if side <= LARGEST_REPEATED else []),
             ]

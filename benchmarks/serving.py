@@ -216,6 +216,7 @@ def main() -> None:
     """Measure the servers and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="stardist", help="name or folder of a model")
+    parser.add_argument("--stock", help="U-Net that stock StarDist runs, its name or folder; default: the model itself")
     parser.add_argument("--requests", type=int, default=300, help="requests of each load")
     parser.add_argument("--memory-requests", type=int, default=1000, help="further ones before memory is read again")
     parser.add_argument("--threads", type=int, help="NUCSEG_THREADS of nucseg serve")
@@ -233,7 +234,8 @@ def main() -> None:
     results = {}
     for place, name in enumerate(arguments.only):
         port = arguments.port + place
-        flask = [sys.executable, __file__, "--serve-flask", name, "--model", arguments.model, "--port", str(port)]
+        model = arguments.stock if name == "stock" and arguments.stock else arguments.model
+        flask = [sys.executable, __file__, "--serve-flask", name, "--model", model, "--port", str(port)]
         command = [*nucseg, "--port", str(port)] if name == "nucseg" else flask
         results[name] = measure(name, command, port, arguments)
     served, *others = (result["loads"][1]["per_second"] for result in results.values())

@@ -1,10 +1,11 @@
 """Where the time of a prediction goes: the stages of stock StarDist, and of `nucseg predict`.
 
-    python benchmarks/stages.py --model stardist [--size 2000]
+    python benchmarks/stages.py --model stardist [--stock U_NET] [--size 2000]
 
 Predicts one mosaic of the real image that the `stardist` package ships, at its own scale. The stages of stock StarDist
 run one after another and add up to the whole. Those of nucseg overlap for different tiles (the network runs on all
-cores; the rest in threads beside it), so that their sum is above the whole.
+cores; the rest in threads beside it), so that their sum is above the whole. Processor time, which other work on the
+machine affects less, is that of the thread that runs a stage, and of the whole process.
 """
 
 import argparse
@@ -12,17 +13,22 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
 import stardist.models.model2d
 import tifffile
+from numpy.typing import NDArray
 from predict import plain_model, write_mosaic
-from stock import stock_stardist
+from stock import HELP, stock_folder, stock_stardist
 
-from nucseg.batch import predict as batch
+from nucseg.batch import nuclei as batch
+from nucseg.batch.predict import predict_images
+from nucseg.core.errors import ConfigError
 from nucseg.images.find import FoundImage
 from nucseg.inference.engine import LocalEngine
 from nucseg.inference.instances import stitched
@@ -35,24 +41,38 @@ from nucseg.models.stardist import model as stardist_model
 from nucseg.reporting.options import BatchOptions
 
 REPEAT = 5
+STOCK = (
+    ("non-maximum suppression", stardist.models.model2d, stardist.models.model2d.non_maximum_suppression_sparse),
+    ("drawing", stardist.models.model2d, stardist.models.model2d.polygons_to_label),
+)
+OURS = (
+    ("statistics, tiles, scale", Predictor, Predictor.job),
+    ("reading and preparing tiles", NetworkView, NetworkView.read),
+    ("non-maximum suppression", stardist_model, stardist_model.suppress),
+    ("drawing and refining", stardist_model.StarDist, stardist_model.StarDist.draw),
+    ("joining the tiles", stitched, stitched.number_nuclei),
+    ("writing the label image", batch, batch.write_planes),
+)
+"""Stages, the modules or classes that call a function, and the function."""
 
 
 class Clock:
     """Adds up the seconds spent in functions, which it replaces by ones that are timed."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, NDArray[np.float64]] = {}
 
     def watch(self, stage: str, owner: Any, name: str) -> None:
         """Time a function of a module or class as a stage."""
         function: Callable[..., Any] = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
+            began = np.array([time.perf_counter(), time.thread_time()])
             try:
                 return function(*args, **kwargs)
             finally:
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+                took = np.array([time.perf_counter(), time.thread_time()]) - began
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + took
 
         setattr(owner, name, timed)
 
@@ -60,62 +80,55 @@ class Clock:
         """Run a function several times and print a row for each of its stages."""
         function()
         self.seconds.clear()
-        began = time.perf_counter()
+        began = np.array([time.perf_counter(), time.process_time()])
         for _ in range(REPEAT):
             function()
-        whole = (time.perf_counter() - began) / REPEAT
+        self.seconds["**whole**"] = np.array([time.perf_counter(), time.process_time()]) - began
         for stage, seconds in self.seconds.items():
-            print(f"| {what} | {stage} | {1000 * seconds / REPEAT / megapixels:.0f} |")
-        print(f"| {what} | **whole** | **{1000 * whole / megapixels:.0f}** |", flush=True)
+            clock, processor = 1000 * seconds / REPEAT / megapixels
+            print(f"| {what} | {stage} | {clock:.0f} | {processor:.0f} |", flush=True)
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="stardist")
+    parser.add_argument("--stock", help=HELP)
     parser.add_argument("--size", type=int, default=2000)
     given = parser.parse_args()
     megapixels = given.size**2 / 1e6
     folder = resolve_model(given.model)
-    print("| what | stage | ms a megapixel |\n|---|---|---|")
+    print("| what | stage | ms a megapixel | of processor time |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         image = work / "mosaic.tif"
         write_mosaic(image, given.size)
-        plain_model(folder, work / "plain")
+        plain = plain_model(folder, work / "plain")
         stock = Clock()
-        for name, owner, function in (
-            ("non-maximum suppression", stardist.models.model2d, "non_maximum_suppression_sparse"),
-            ("drawing", stardist.models.model2d, "polygons_to_label"),
-        ):
-            stock.watch(name, owner, function)
-        predictor = Predictor.load(folder, PredictOptions(scale=1.0))
+        for name, owner, function in STOCK:
+            stock.watch(name, owner, function.__name__)
+        predictor = Predictor.load(stock_folder(given.stock or given.model, work), PredictOptions(scale=1.0))
         package, options = stock_stardist(predictor.bundle.model)
         stock.watch("network", package.keras_model, "predict")
         pixels = tifffile.imread(image)
         prepared = predictor.bundle.preprocessor().fit(pixels).image(pixels)
-        for precision in ("float32", "auto"):
-            effective = use_precision(precision)
-            stock.run(
-                f"`predict_instances`, {effective}", lambda: package.predict_instances(prepared, **options), megapixels
-            )
+        for precision in ("float32", "bfloat16"):
+            with suppress(ConfigError):  # a processor without bfloat16
+                use_precision(precision)
+                what = f"`predict_instances`, {precision}"
+                stock.run(what, lambda: package.predict_instances(prepared, **options), megapixels)
         ours = Clock()
-        for name, owner, function in (
-            ("statistics, tiles, scale", Predictor, "job"),
-            ("reading and preparing tiles", NetworkView, "read"),
-            ("non-maximum suppression", stardist_model, "suppress"),
-            ("drawing and refining", stardist_model.StarDist, "draw"),
-            ("joining the tiles", stitched, "number_nuclei"),
-            ("writing the label image", batch, "write_format"),
-        ):
-            ours.watch(name, owner, function)
-        for what, model in (("nucseg, plain", work / "plain"), ("nucseg", folder)):
+        for name, owner, function in OURS:
+            ours.watch(name, owner, function.__name__)
+        for what, model in (("nucseg, plain", plain), ("nucseg", folder)):
+            if model is None:
+                continue
             predictor = Predictor.load(model, PredictOptions(scale=1.0))
             ours.watch("network", predictor.bundle.model, "_run")
             arguments = (predictor, LocalEngine(), BatchOptions(scale=1.0, overwrite=True))
 
             def predict(arguments: Any = arguments, model: Path = model) -> None:
-                batch.predict_images([FoundImage(str(image), image.stem)], work / "out", *arguments, model=model)
+                predict_images([FoundImage(str(image), image.stem)], work / "out", *arguments, model=model)
 
             ours.run(f"{what}, {predictor.precision}", predict, megapixels)
 

@@ -52,6 +52,8 @@ class Instances:
     def above(self, score_threshold: float) -> "Instances":
         """Return the nuclei with `score >= score_threshold`, renumbered in the same order."""
         keep = self.scores >= np.float32(score_threshold)
+        if keep.all():
+            return Instances(self.labels, self.scores)
         numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
         return Instances(numbers[self.labels], self.scores[keep])
 

@@ -88,10 +88,10 @@ def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> 
     owned = np.all((middles >= core[:2]) & (middles < core[2:]), axis=1)
     # All of them, for they contend for pixels, and a neighbouring tile decides in the same way.
     labels, place = view.restore_labels(found.labels, window)
-    if labels.shape != found.labels.shape:
+    kept = owned
+    if labels is not found.labels:
         labels = make_whole(labels)
-    visible = np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0
-    kept = owned & visible
+        kept = owned & (np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0)
     return tile_result_of(labels if kept.all() else _renumbered(labels, kept), found.scores[kept], place, cut=cut[kept])
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import keras
 
 from nucseg.models.backbones.efficientnet_lite import build_trunk, receptive_radius
 from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.stardist.enlarging import convolve_enlarged
 from nucseg.models.stardist.foreground import add_foreground_head
 
 if TYPE_CHECKING:
@@ -27,12 +29,15 @@ class Seam:
         strides: Side in pixels of a cell of each map.
         alignment: Pixels; the window of the second part begins and ends at multiples of it.
         margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
+        heads: What computes the last layers more quickly, from the maps to `features` (those of `prob`), `scores` and,
+            with a foreground head, `foreground`; None: the layers as they are.
     """
 
     maps: tuple[keras.KerasTensor, ...]
     strides: tuple[int, ...]
     alignment: int
     margin: int
+    heads: Callable[[Sequence[Any]], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -153,10 +158,28 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     # From the border of the requested window, each 3x3 convolution sees one of its cells further: that of the last
     # common features or the foreground's, and that of each level.
     margin = _FINEST + sum(_FINEST * 2**number for number in range(len(config.decoder_filters)))
+    model = keras.Model(images, outputs)
+
+    def heads(maps: Sequence[Any]) -> dict[str, Any]:
+        pixels, *levels = maps
+        x = model.get_layer("decoder0")(levels[-1])
+        for number in range(1, len(config.decoder_filters)):
+            finer = [levels[-1 - number]]
+            if number == len(config.decoder_filters) - 1:
+                finer.append(keras.ops.space_to_depth(pixels, _FINEST))
+            x = convolve_enlarged(model.get_layer(f"decoder{number}"), x, finer)
+        features = model.get_layer("features")(x) if config.net_conv_after_unet else x
+        scores = model.get_layer("prob")(features)
+        found = {"features": features, "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores}
+        if config.refine_radius:
+            logits = model.get_layer("foreground_logits")(model.get_layer("foreground_features")(x))
+            found["foreground"] = model.get_layer("foreground")(keras.ops.depth_to_space(logits, _FINEST))
+        return found
+
     return StarDistNetwork(
-        model=keras.Model(images, outputs),
+        model=model,
         polygons=polygons,
-        seam=Seam((images, *levels), (1, 2, 4, 8, 16), alignment=_COARSEST, margin=margin),
+        seam=Seam((images, *levels), (1, 2, 4, 8, 16), alignment=_COARSEST, margin=margin, heads=heads),
         stride=_COARSEST,
         halo=-(-(margin + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
         max_side=2048,

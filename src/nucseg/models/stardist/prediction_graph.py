@@ -38,7 +38,7 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         outputs["foreground"] = network.outputs[2]
     # A dictionary, because a list of one map is returned as that map.
     maps = {str(number): each for number, each in enumerate(seam.maps)}
-    body, heads = keras.Model(network.inputs, maps), keras.Model(list(seam.maps), outputs)
+    body, heads = keras.Model(network.inputs, maps), seam.heads or keras.Model(list(seam.maps), outputs)
 
     def run(images: tf.Tensor, window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         cut = body(images, training=False)

@@ -82,7 +82,7 @@ viz: setup  ## Show the pipelines in the browser.
 lock: setup-dev  ## Rewrite requirements.lock from pyproject.toml (UPGRADE=1: with the newest versions).
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-	    --extra dev --extra docs --extra dvc --extra aws --extra postgres --extra imagenet --extra openslide --extra dicom \
+	    --extra dev --extra docs --extra dvc --extra aws --extra postgres --extra openslide --extra dicom \
 	    --extra czi --extra nd2 --extra lif --extra look --extra export \
 	    --output-file requirements.lock pyproject.toml
 

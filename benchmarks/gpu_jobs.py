@@ -21,12 +21,12 @@ class Job:
         says: How it differs from the recipe.
         architecture: Of the model, beside the defaults.
         training: Beside `conf/base`.
-        sampling: Beside `conf/base`.
+        sampling: Beside `conf/base` and `AS_THEY_ARE`.
         model: `stardist`, `mask_rcnn` or `unet`.
         drawn: Number of drawn images of ablation marks that are trained on instead of nuclei; a twentieth more is for
             validation.
         axis: Of the normalisation.
-        augmentation: Transforms that replace those of `conf/base` of the same name.
+        augmentation: Changes of the transforms of `conf/base` and of `MUCH_ZOOM`, by name.
         by_time: Whether the training lasts as long as its time limit, whatever `epochs` says.
         kept: Which weights are written: running mean, last ones.
         snapshots: Number of last epochs whose weights are written, too.
@@ -68,6 +68,9 @@ LIGHT = {**TRUNK, "decoder_filters": [128, 96, 64, 32], "net_conv_after_unet": 6
 MEDIUM = {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 64, "refine_filters": 32}
 SIZES = {"diameters": [8, 120], "resized_share": 0.6, "background_probability": 0.08}
 LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
+# Of the jobs that say nothing of sizes: those of the study, and of the U-Nets, which know no `diameters`.
+AS_THEY_ARE = {"diameters": None, "background_probability": 0.05}
+MUCH_ZOOM = {"affine": {"scale": [0.5, 2.0]}}
 _long: dict[str, Any] = {
     "training": LONG, "sampling": SIZES, "augmentation": LITTLE_ZOOM, "by_time": True, "kept": ("ema", "last"),
     "policy": "mixed_bfloat16",
@@ -122,13 +125,15 @@ def training_config(job: Job) -> TrainingConfig:
 
 def sampling_config(job: Job) -> SamplingConfig:
     """Return which patches a job sees."""
-    return SamplingConfig.model_validate({**_conf("model_config")[_of(job)]["sampling"], **job.sampling})
+    base = _conf("model_config")[_of(job)]["sampling"]
+    return SamplingConfig.model_validate({**base, **AS_THEY_ARE, **job.sampling})
 
 
 def augmenter(job: Job) -> Augmenter:
     """Return the augmentation of a job."""
     listed = _conf("data_augmentations")["data_augmentations"]["transforms"]
-    changed = [{**transform, **job.augmentation.get(transform["name"], {})} for transform in listed]
+    changes = {**MUCH_ZOOM, **job.augmentation}
+    changed = [{**transform, **changes.get(transform["name"], {})} for transform in listed]
     return Augmenter.from_config(AugmentationConfig.model_validate({"transforms": changed}))
 
 

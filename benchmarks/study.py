@@ -1,8 +1,8 @@
-"""The study behind the shipped StarDist: each row is a short training of equal length, scored only on the val split.
+"""The study of StarDist's recipe: each row is a short training of equal length, scored only on the val split.
 
-    python benchmarks/study.py --out FOLDER            # computes every row that is not in FOLDER yet; resumes python
-    benchmarks/study.py --out FOLDER grid-1     # computes one row python benchmarks/study.py --out FOLDER --table    #
-    prints the rows of FOLDER as a Markdown table
+    python benchmarks/study.py --out FOLDER            # computes every row that is not in FOLDER yet; resumes
+    python benchmarks/study.py --out FOLDER grid-1     # computes one row
+    python benchmarks/study.py --out FOLDER --table    # prints the rows of FOLDER as a Markdown table
 
 The data must have been processed: `kedro run --env cpu --pipelines data_download` and `data_processing`.
 """
@@ -23,15 +23,27 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from nucseg.augment.augmenter import Augmenter
+from nucseg.augment.config import AugmentationConfig
 from nucseg.core.files import atomic_file
 from nucseg.core.types import Sample
 from nucseg.models.bundle import ModelBundle
 from nucseg.params import check_parameters
 from nucseg.pipelines.model_training.nodes import trainer
+from nucseg.tasks import instances
 from nucseg.training.train import tune_thresholds
 
 ROOT = Path(__file__).parents[1]
 STEPS = {"steps_per_epoch": 250, "epochs": 12, "cycles": 1, "warmup_steps": 250, "patch_size": 160}  # 3,000 steps
+# What the rows have otherwise than `conf/`: the U-Net, from random weights, and nuclei of the images' own sizes.
+ARCHITECTURE = {
+    "backbone": "unet",
+    "pretrained": None,
+    "decoder_filters": [128, 96, 64, 64],
+    "net_conv_after_unet": 128,
+    "refine_filters": 32,
+}
+SAMPLING = {"diameters": None, "background_probability": 0.05}
+SCALE = [0.5, 2.0]
 COLUMNS = {  # heading: where the score stands in run.json's validation scores
     "fluo ap_50": ("fluorescence", "ap_50"),
     "fluo ap_mean_50_90": ("fluorescence", "ap_mean_50_90"),
@@ -68,7 +80,7 @@ _WIDE = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_fil
 _NARROW = {**_WIDE, "decoder_filters": [96, 64, 48, 32], "net_conv_after_unet": 64, "refine_filters": 16}
 _PER_CHANNEL = [{"name": "normalize", "pmin": 1.0, "pmax": 99.8, "axis": "channel"}]
 ROWS = {
-    "recipe": Row("the recipe of `conf/`, seed 42"),
+    "recipe": Row("the U-Net, seed 42"),
     "seed-43": Row("seed 43", training={"seed": 43}),
     "seed-44": Row("seed 44", training={"seed": 44}),
     "fluorescence-grey": Row("fluorescence only, one channel", architecture={"in_channels": 1}, only="fluorescence"),
@@ -100,7 +112,11 @@ ROWS = {
 def make_row(name: str, out: Path) -> None:
     """Train and score one row; `FOLDER/<name>.json` gets its record, `FOLDER/<name>/` its model and checkpoints."""
     row = ROWS[name]
-    sections = {"architecture": row.architecture, "sampling": row.sampling, "training": {**STEPS, **row.training}}
+    sections = {
+        "architecture": {**ARCHITECTURE, **row.architecture},
+        "sampling": {**SAMPLING, **row.sampling},
+        "training": {**STEPS, **row.training},
+    }
     overrides = {"stardist": sections, **row.others}
     bootstrap_project(ROOT)
     with KedroSession.create(ROOT, env="cpu", runtime_params=overrides) as session:
@@ -114,7 +130,11 @@ def make_row(name: str, out: Path) -> None:
         bundle = ModelBundle.load(out / row.of / "model")
         bundle = replace(bundle, model=FlippedStarDist.of(bundle.model))
     else:
-        augmenter = Augmenter.from_config(parameters.data_augmentations)
+        listed = [
+            each.model_copy(update={"scale": SCALE}) if each.name == "affine" else each
+            for each in parameters.data_augmentations.transforms
+        ]
+        augmenter = Augmenter.from_config(AugmentationConfig(transforms=tuple(listed)))
         bundle = trainer("stardist")(
             samples,
             augmenter.to_dict(),
@@ -124,7 +144,7 @@ def make_row(name: str, out: Path) -> None:
             parameters.of_model("stardist").training,
             out / name,
         )
-    bundle = tune_thresholds(bundle, samples)
+    bundle = tune_thresholds(bundle, samples, instances.training())
     if not row.of:
         bundle.save(out / name / "model")
     record = {"row": name, "minutes": (time.perf_counter() - began) / 60, **bundle.run.content()["validation"]}

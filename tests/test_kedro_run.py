@@ -24,7 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 SHORT = {
     "stardist": {
-        "architecture": {"n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8},
+        "architecture": {"n_rays": 8, "decoder_filters": [8, 8, 8, 8], "net_conv_after_unet": 8, "refine_filters": 8},
         "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
     },
     "mask_rcnn": {

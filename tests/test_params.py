@@ -1,11 +1,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
 
 from nucseg.core.errors import ConfigError
+from nucseg.models.backbones.efficientnet_lite import build_trunk, take_imagenet
+from nucseg.models.registry import create_model
 from nucseg.params import Parameters, check_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -20,6 +23,45 @@ def _parameters(env: str) -> dict[str, Any]:
 def test_what_the_project_ships_is_valid(env: str) -> None:
     checked = check_parameters(_parameters(env), [CONF / "base", CONF / env])
     assert isinstance(checked, Parameters)
+
+
+@pytest.mark.parametrize("env", ["local", "cpu", "demo"])
+@pytest.mark.parametrize("model", ["stardist", "mask_rcnn"])
+def test_trainings_start_from_imagenet(env: str, model: str) -> None:
+    architecture = check_parameters(_parameters(env), []).of_model(model).architecture
+    assert architecture.pretrained == "imagenet"
+    if architecture.backbone == "resnet50":  # its weights are downloaded
+        assert (env, model) == ("local", "mask_rcnn")
+        return
+    trunk = build_trunk(3, 16)
+    take_imagenet(trunk)
+    created = create_model(model, architecture.model_dump())
+    network = created.keras_model if model == "stardist" else created.keras_model.pyramid
+    found = network.get_layer("trunk").get_weights()
+    for ours, published in zip(found, trunk.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, published)
+
+
+@pytest.mark.parametrize(
+    "env, architecture, said",
+    [
+        ("cpu", {"stardist": {"pretrained": "2D_versatile_fluo"}}, "stardist.architecture.pretrained .*backbone = unet"),
+        ("cpu", {"stardist": {"backbone": "unet"}}, "stardist.architecture.pretrained .*pretrained = null"),
+        ("cpu", {"stardist": {"grid": 4}}, "stardist.architecture.grid is 4: .*4 needs backbone = unet"),
+        ("cpu", {"mask_rcnn": {"backbone": "light"}}, "mask_rcnn.architecture .*pretrained = null"),
+        ("cpu", {"mask_rcnn": {"preset": "resnet50"}}, "mask_rcnn.architecture .*needs backbone = resnet50"),
+        ("local", {"mask_rcnn": {"preset": "small"}}, "mask_rcnn.architecture .*set backbone, or pretrained = null"),
+    ],
+)
+def test_what_contradicts_the_default_backbone_is_told_in_one_line(
+    env: str, architecture: dict[str, dict[str, Any]], said: str
+) -> None:
+    parameters = _parameters(env)
+    for model, changed in architecture.items():
+        parameters[model]["architecture"] |= changed
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_parameters(parameters, [])
+    assert len(str(caught.value).splitlines()) == 2
 
 
 def test_the_files_are_those_that_users_know() -> None:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 PREDICT = "docs/predict.md"
 LIST = runpy.run_path(str(ROOT / "docs/list_commands.py"))
 SHORT = {
-    "architecture": {"n_rays": 8, "unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 8},
+    "architecture": {"n_rays": 8, "decoder_filters": [8, 8, 8, 8], "net_conv_after_unet": 8, "refine_filters": 8},
     "training": {"patch_size": 64, "batch_size": 2, "steps_per_epoch": 2, "epochs": 1, "validation_patches": 2},
 }
 

@@ -155,7 +155,7 @@ def test_the_weights_of_an_earlier_model(model, unet, tmp_path):
 @pytest.mark.parametrize(
     "parameters,says",
     [
-        ({"backbone": "unet", "pretrained": "imagenet"}, "pretrained is 'imagenet': .*backbone = efficientnet_lite0"),
+        ({"backbone": "unet", "pretrained": "imagenet"}, "pretrained is 'imagenet': .*lite0, or pretrained = null"),
         ({"pretrained": "2D_versatile_fluo"}, "pretrained is '2D_versatile_fluo': .*backbone = unet"),
         ({"pretrained": "imagenet", "fine_tune": False}, "fine_tune is False"),
         ({"grid": 4}, "grid is 4: must be 1 or 2"),

@@ -157,6 +157,21 @@ def test_another_foreground_head_is_refused_with_the_value_to_set(small_stardist
         create(small_stardist.config.model_copy(update={"pretrained": model_folder, "refine_filters": 8}))
 
 
+@pytest.mark.parametrize("ours", [True, False], ids=["nucseg's", "the package's"])
+def test_what_a_unet_needs_beside_the_backbone_is_said_at_once(model_folder, published, ours):
+    """`conf/base` has another backbone than older models."""
+    config = StarDistConfig(
+        backbone="efficientnet_lite0", refine_filters=48, pretrained=model_folder if ours else str(published[0] / "model")
+    )
+    with pytest.raises(ConfigError) as error:
+        create(config)
+    wanted = {"in_channels": 1, "backbone": "unet", "n_rays": 16, "unet_n_depth": 2}
+    wanted |= {"unet_n_filter_base": 8, "net_conv_after_unet": 32, "refine_filters": 32} if ours else {}
+    for name, value in wanted.items():
+        assert f"stardist.architecture.{name} = {value}" in str(error.value)
+    assert "decoder_filters" not in str(error.value)
+
+
 def test_random_weights():
     model = create(StarDistConfig(**CONFIG))
     assert model.thresholds == {"score": 0.5, "nms": 0.4}

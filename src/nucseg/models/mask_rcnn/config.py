@@ -159,14 +159,20 @@ class MaskRCNNConfig(BaseModel):
         if self.rpn_low > self.rpn_high:
             raise ValueError(f"rpn_low is {self.rpn_low}; it must not exceed rpn_high, {self.rpn_high}")
         if self.pretrained == IMAGENET and self.backbone == "light":
-            raise ValueError(f"pretrained: {IMAGENET} weights need the backbone resnet50 or efficientnet_lite0")
+            raise ValueError(
+                f"pretrained: {IMAGENET} weights need the backbone resnet50 or efficientnet_lite0; set backbone, or "
+                "pretrained = null"
+            )
         return self
 
     @model_validator(mode="after")
     def _strides_fit(self) -> Self:
         if self.backbone == "efficientnet_lite0":
             if self.strides not in ((2, 4, 8), (2, 4, 8, 16), (2, 4, 8, 16, 32)):
-                raise ValueError(f"strides are {self.strides}; with efficientnet_lite0 they are 2, 4, 8, up to 32")
+                reference = "; the preset resnet50 needs backbone = resnet50" if self.preset == "resnet50" else ""
+                raise ValueError(
+                    f"strides are {self.strides}; with efficientnet_lite0 they are 2, 4, 8, up to 32{reference}"
+                )
         elif self.backbone == "light":
             if self.strides != tuple(2 ** (level + 1) for level in range(len(self.strides))):
                 raise ValueError(f"strides are {self.strides}; with the light backbone they are 2, 4, 8, ...")

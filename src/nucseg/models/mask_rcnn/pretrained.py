@@ -47,8 +47,9 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     taken = [(getattr(model.keras_model, part), getattr(source.keras_model, part)) for part in parts]
     if any([w.shape for w in ours.weights] != [w.shape for w in theirs.weights] for ours, theirs in taken):
         free = {"pretrained", "fine_tune", *(_MASK_HEAD_KEYS if head_alone else ())}
-        differ = [key for key, value in source.config if key not in free and getattr(config, key) != value]
-        wanted = ", ".join(f"{_KEYS}.{key} = {getattr(source.config, key)}" for key in differ)
+        differ = {key for key, value in source.config if key not in free and getattr(config, key) != value}
+        theirs = source.config.model_dump(mode="json", include=differ)
+        wanted = ", ".join(f"{_KEYS}.{key} = {value}" for key, value in theirs.items())
         raise ConfigError(f"{_KEYS}.pretrained: {folder} has another architecture; set {wanted}.")
     for ours, theirs in taken:
         ours.set_weights(theirs.get_weights())

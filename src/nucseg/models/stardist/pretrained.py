@@ -145,25 +145,21 @@ def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:
                 "which has no foreground head. Set it to 0, or fine_tune to true so that the head learns."
             )
         return
-    if source.config.refine_filters != config.refine_filters:
-        raise ConfigError(
-            f"{_KEYS}.pretrained: {config.pretrained} has another foreground head; set "
-            f"{_KEYS}.refine_filters = {source.config.refine_filters}."
-        )
     model.network.set_weights(source.network.get_weights())
 
 
 def _check_same_network(theirs: StarDistConfig, config: StarDistConfig) -> None:
-    """Check that two of nucseg's own models have the same polygon network.
+    """Check that two of nucseg's own models have the same network.
 
     Raises:
         ConfigError: They differ.
     """
-    other = "unet_" if config.backbone != "unet" else "decoder_"  # has no meaning here
+    head = ("refine_filters",) if theirs.refine_radius and config.refine_radius else ()
+    other = "unet_" if theirs.backbone != "unet" else "decoder_"  # has no meaning there
     shaping = [
         name
         for name in StarDistConfig.model_fields
-        if name in ("backbone", "in_channels", "n_rays", "grid", "decoder_filters", "net_conv_after_unet")
+        if name in ("backbone", "in_channels", "n_rays", "grid", "decoder_filters", "net_conv_after_unet", *head)
         or name.startswith("unet_")
     ]
     wanted = {
@@ -183,6 +179,8 @@ def _written(value: Any) -> Any:
 
 def _check_architecture(theirs: dict[str, Any], config: StarDistConfig) -> None:
     fields = {_OURS.get(key, key): value for key, value in unlike_stock(theirs, config).items()}
+    if config.backbone != "unet":  # of the package, which knows no other
+        fields = {"backbone": "unet", **fields}
     if not fields:
         return
     unknown = [key for key in fields if key not in StarDistConfig.model_fields]

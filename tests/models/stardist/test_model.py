@@ -1,7 +1,6 @@
 import copy
 import inspect
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import keras
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.segmentation import relabel_sequential
 from stardist.matching import matching
-from stardist.models import StarDist2D, StarDistData2D
+from stardist.models import StarDist2D
 
 from nucseg.core.errors import ModelError
 from nucseg.core.window import Window
@@ -45,57 +44,6 @@ def same_nuclei(first, second):
     pairs = np.unique(np.stack([first.ravel(), second.ravel()]), axis=1)
     one_to_one = len(pairs[0]) == len(np.unique(first)) == len(np.unique(second))
     return one_to_one and ((pairs[0] == 0) == (pairs[1] == 0)).all()
-
-
-@pytest.mark.parametrize("grid", [1, 2, 4])
-def test_targets_are_those_of_the_package(draw_nuclei, grid):
-    picture, labels = draw_nuclei((64, 96), 12, seed=3, gap=0)
-    picture = picture.astype(np.float32)
-    model = StarDist(StarDistConfig(in_channels=1, grid=grid, **SMALL))
-    x, (probability, distances, foreground) = model.targets(picture[..., None], labels)
-    np.testing.assert_array_equal(foreground, (labels > 0)[..., None])
-    data = StarDistData2D(
-        [picture], [labels], batch_size=1, n_rays=16, length=1, patch_size=(64, 96), grid=(grid, grid)
-    )
-    (xs,), (probabilities, distances_and_weights) = data[0]
-    np.testing.assert_array_equal(x, xs[0])
-    np.testing.assert_array_equal(probability, probabilities[0])
-    np.testing.assert_allclose(distances, distances_and_weights[0], atol=2e-5)
-    assert {target.dtype for target in (probability, distances, foreground)} == {np.dtype(np.float32)}
-    plain = StarDist(StarDistConfig(in_channels=1, grid=grid, refine_radius=0, **SMALL))
-    for target, expected in zip(plain.targets(picture[..., None], labels)[1], (probability, distances), strict=True):
-        np.testing.assert_array_equal(target, expected)
-
-
-def test_targets_do_not_depend_on_the_numbers(small_stardist, draw_nuclei):
-    picture, labels = draw_nuclei((64, 64), 8, seed=4)
-    numbers = np.array([0, 70_000, 3, 65_536, 131_072, 9, 200_000, 1, 2**30], np.int32)
-    for expected, found in zip(
-        small_stardist.targets(picture[..., None], labels)[1],
-        small_stardist.targets(picture[..., None], numbers[labels])[1],
-        strict=True,
-    ):
-        np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize("label", [0, 7])
-@pytest.mark.filterwarnings("ignore:EDT of constant")
-def test_targets_of_a_patch_without_borders(small_stardist, label):
-    _, (probability, distances, foreground) = small_stardist.targets(
-        np.zeros((32, 32, 1), np.float32), np.full((32, 32), label, np.int32)
-    )
-    assert (probability > 0).all() == (distances[..., :-1] > 0).all() == foreground.all() == bool(label)
-
-
-def test_targets_from_several_threads(small_stardist, draw_nuclei):
-    patches = [draw_nuclei((64, 64), 5, seed=seed) for seed in range(16)]
-
-    def make(patch):
-        return small_stardist.targets(patch[0][..., None], patch[1])[1]
-
-    with ThreadPoolExecutor(4) as pool:
-        for alone, together in zip(map(make, patches), pool.map(make, patches), strict=True):
-            np.testing.assert_array_equal(together[1], alone[1])
 
 
 def test_polygons_of_the_targets_draw_the_nuclei(small_stardist, draw_nuclei):

@@ -79,6 +79,7 @@ def run_stages(image: Path, model: str) -> None:
     stage("import of TensorFlow and Keras")
     import nucseg.batch.predict
     import nucseg.reporting.options
+    from nucseg.images.find import FoundImage
 
     stage("import of nucseg")
     from nucseg.inference.predictor import Predictor
@@ -92,7 +93,7 @@ def run_stages(image: Path, model: str) -> None:
         for name in ("first image, read to written", "second image"):
             output = Path(folder) / name
             (outcome,) = nucseg.batch.predict.predict_images(
-                [str(image)], output, predictor, engine, options, model=image.parent
+                [FoundImage(str(image), image.stem)], output, predictor, engine, options, model=image.parent
             )
             if outcome.error:
                 sys.exit(outcome.error)

@@ -94,6 +94,7 @@ JOBS = {
     "trunk-per-channel": Job("each channel normalised separately", TRUNK, SHORT, axis="channel"),
     "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
     "stardist": Job("a StarDist to ship", MEDIUM, **_long),
+    "stardist-light": Job("a faster StarDist to ship", LIGHT, **_long),
     "mask_rcnn": Job(
         "a Mask R-CNN to ship",
         {

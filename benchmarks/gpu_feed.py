@@ -61,7 +61,7 @@ class Feed:
             self._full[number].release()
 
     def batches(self) -> Iterator[list[NDArray]]:
-        """Yield the batches; each is overwritten once the next one is asked for."""
+        """Yield the batches; each is overwritten once the next one is asked for, so it must be copied before."""
         for batch in range(self._config.epochs * self._config.steps_per_epoch):
             number, slot = batch % self._n, batch // self._n % SLOTS
             self._full[number].acquire()

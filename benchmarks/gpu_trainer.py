@@ -30,7 +30,7 @@ def batches_on_device(feed: Feed) -> Iterator[list[jax.Array]]:
 
     def copy() -> None:
         for arrays in feed.batches():
-            ready.put(jax.block_until_ready([jax.device_put(array) for array in arrays]))
+            ready.put(jax.block_until_ready([jnp.array(array) for array in arrays]))
         ready.put(None)
 
     threading.Thread(target=copy, daemon=True).start()
@@ -44,10 +44,10 @@ class Trainer:
     Args:
         job: What is trained.
         config: Length and rate.
-        trunk: The trunk's ImageNet weights.
+        trunk: The trunk's ImageNet weights; None: random ones.
     """
 
-    def __init__(self, job: Job, config: TrainingConfig, trunk: list[NDArray]) -> None:
+    def __init__(self, job: Job, config: TrainingConfig, trunk: list[NDArray] | None) -> None:
         keras.config.set_dtype_policy(job.policy)
         self._job, self._config = job, config
         self._network = build(job, trunk)

@@ -120,7 +120,8 @@ def fit(pack_file: Path, out: Path, names: str, processes: int, minutes: float) 
                 os._exit(NOT_COMPILED)  # the threads cannot be stopped
             fitted = time.perf_counter()
             _log(f"{names}: compiled after {fitted - began:.0f} s")
-        done = (time.perf_counter() - fitted) / (minutes * 60 - (fitted - began))
+        left = minutes * 60 - (fitted - began)
+        done = (time.perf_counter() - fitted) / left if left > 0 else 1.0
         if done >= 1:
             break
         for trainer, part in zip(trainers, parts, strict=True):
@@ -193,9 +194,9 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
     if not unpacked.exists():
         unpacked.write_bytes(lzma.decompress(pack_file.read_bytes()))
     environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-                   "OMP_NUM_THREADS": "1", "XLA_FLAGS": QUICK_TO_COMPILE}  # fmt: skip
+                   "OMP_NUM_THREADS": "1"}  # fmt: skip
 
-    def run(job: str) -> None:
+    def run(job: str, flags: str = QUICK_TO_COMPILE) -> None:
         name, processes, own = [*job.split(":"), "", ""][:3]
         left = min(minutes - (time.perf_counter() - began) / 60, float(own or minutes))
         if left < 0.5:
@@ -203,15 +204,11 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
             return
         command = [sys.executable, __file__, "one", str(unpacked), str(out), name, processes or "3", f"{left:.2f}"]
         with (out / f"{name}.log").open("w") as log:
-            ended = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
-            if ended.returncode == NOT_COMPILED:
-                left = min(minutes - (time.perf_counter() - began) / 60, float(own or minutes))
-                flags = {"XLA_FLAGS": QUICK_TO_COMPILE.replace("autotune_level=1", "autotune_level=0")}
-                ended = subprocess.run(
-                    [*command[:-1], f"{left:.2f}"], env=environment | flags, stdout=log, stderr=log, check=False
-                )
+            ended = subprocess.run(command, env=environment | {"XLA_FLAGS": flags}, stdout=log, stderr=log, check=False)
         tail = (out / f"{name}.log").read_text().splitlines()[-3 if not ended.returncode else -25 :]
         print(f"--- {name}: {ended.returncode}", *tail, sep="\n", flush=True)
+        if ended.returncode == NOT_COMPILED and flags == QUICK_TO_COMPILE:
+            run(job, flags.replace("autotune_level=1", "autotune_level=0"))
 
     with ThreadPoolExecutor(lanes) as pool:
         list(pool.map(run, jobs))
@@ -255,6 +252,8 @@ def take(weights_file: Path, samples_csv: Path, folder: Path, which: str) -> Non
     model = create_model(job.model, {**job.architecture, "pretrained": None})
     with np.load(weights_file) as arrays:
         n = sum(key.startswith(which) for key in arrays)
+        if not n:
+            raise SystemExit(f"{weights_file} has no weights {which!r}; {name} keeps {', '.join(job.kept)}.")
         model.keras_model.set_weights([arrays[f"{which}{number}"].astype(np.float32) for number in range(n)])
     transforms = (Normalize(axis=job.axis),)
     settings = {

@@ -11,6 +11,13 @@ def test_generated_images_are_grey_or_coloured_and_never_the_same():
     np.testing.assert_array_equal(images[3], made_up_background(np.random.default_rng(3), 64))
 
 
+def test_some_generated_images_are_without_noise():
+    images = [made_up_background(np.random.default_rng(seed), 64) / 65535 for seed in range(40)]
+    grain = [np.median(np.abs(np.diff(image, 2, axis=0))) for image in images]
+    assert 4 <= sum(each < 2e-4 for each in grain) <= 20
+    assert sum(each > 2e-3 for each in grain) >= 10
+
+
 def test_a_crop_has_no_nucleus_and_lies_inside():
     rng = np.random.default_rng(0)
     labels = np.zeros((150, 200), np.int32)

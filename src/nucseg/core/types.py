@@ -50,7 +50,10 @@ class Instances:
         return np.bincount(self.labels.ravel(), minlength=len(self) + 1)[1:]
 
     def above(self, score_threshold: float) -> "Instances":
-        """Return the nuclei with `score >= score_threshold`, renumbered in the same order."""
+        """Return the nuclei with `score >= score_threshold`, renumbered in the same order.
+
+        Where all stay, the arrays are the same, not copies.
+        """
         keep = self.scores >= np.float32(score_threshold)
         if keep.all():
             return Instances(self.labels, self.scores)

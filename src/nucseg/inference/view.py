@@ -80,7 +80,8 @@ class NetworkView:
             window: Its window.
 
         Returns:
-            The label image, and the window of the image that it belongs to.
+            The label image (the given array where the frames are the same), and the window of the image that it belongs
+            to.
         """
         if self.shape == self.image_shape:
             return labels, window

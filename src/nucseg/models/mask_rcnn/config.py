@@ -169,7 +169,8 @@ class MaskRCNNConfig(BaseModel):
     def _strides_fit(self) -> Self:
         if self.backbone == "efficientnet_lite0":
             if self.strides not in ((2, 4, 8), (2, 4, 8, 16), (2, 4, 8, 16, 32)):
-                reference = "; the preset resnet50 needs backbone = resnet50" if self.preset == "resnet50" else ""
+                needed = "; the preset resnet50 needs backbone = resnet50, pyramid_channels = 256"
+                reference = needed if self.preset == "resnet50" else ""
                 raise ValueError(
                     f"strides are {self.strides}; with efficientnet_lite0 they are 2, 4, 8, up to 32{reference}"
                 )

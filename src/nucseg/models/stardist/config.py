@@ -79,7 +79,10 @@ class StarDistConfig(BaseModel):
     @classmethod
     def _is_the_decoders(cls, grid: int, info: ValidationInfo) -> int:
         if grid > 2 and info.data.get("backbone") == "efficientnet_lite0":
-            raise ValueError("must be 1 or 2 with the backbone efficientnet_lite0; 4 needs backbone = unet")
+            raise ValueError(
+                "must be 1 or 2 with the backbone efficientnet_lite0; 4 needs backbone = unet, "
+                "pretrained = null, net_conv_after_unet = 128"
+            )
         return grid
 
     @field_validator("pretrained")

@@ -1,4 +1,4 @@
-"""Boundary refinement: a foreground map at full resolution, and nuclei whose borders follow it.
+"""Boundary refinement: a foreground map at full resolution, which borders follow (`nucseg.models.stardist.refining`).
 
 Star-convex polygons find and separate nuclei well but follow their borders coarsely: 32 rays, on a grid of 2 pixels. A
 second head of the same network predicts for each pixel whether it belongs to any nucleus; within a few pixels of a

@@ -219,7 +219,7 @@ class StarDist:
         return image, make_targets(truth, self.config)
 
     def compile(self, optimizer: keras.Optimizer) -> None:
-        """Compile `keras_model` with the losses of the `stardist` package, and cross-entropy for the other maps."""
+        """Compile `keras_model` with the losses of the `stardist` package, and cross-entropy for the foreground."""
         self.keras_model.compile(optimizer, **output_losses(self.config))
 
     def tune(self, images: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.int32]]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Where the time of a prediction goes: the stages of stock StarDist, and of `nucseg predict`.
 
-    python benchmarks/stages.py --model stardist [--stock U_NET] [--size 2000]
+    python benchmarks/stages.py --model stardist [--stock U_NET] [--size 2000] [--repeat 5]
 
 Predicts one mosaic of the real image that the `stardist` package ships, at its own scale. The stages of stock StarDist
 run one after another and add up to the whole. Those of nucseg overlap for different tiles (the network runs on all
@@ -40,7 +40,6 @@ from nucseg.models.registry import resolve_model
 from nucseg.models.stardist import model as stardist_model
 from nucseg.reporting.options import BatchOptions
 
-REPEAT = 5
 STOCK = (
     ("non-maximum suppression", stardist.models.model2d, stardist.models.model2d.non_maximum_suppression_sparse),
     ("drawing", stardist.models.model2d, stardist.models.model2d.polygons_to_label),
@@ -57,9 +56,14 @@ OURS = (
 
 
 class Clock:
-    """Adds up the seconds spent in functions, which it replaces by ones that are timed."""
+    """Adds up the seconds spent in functions, which it replaces by ones that are timed.
 
-    def __init__(self) -> None:
+    Args:
+        repeat: How often `run` calls its function.
+    """
+
+    def __init__(self, repeat: int) -> None:
+        self._repeat = repeat
         self.seconds: dict[str, NDArray[np.float64]] = {}
 
     def watch(self, stage: str, owner: Any, name: str) -> None:
@@ -81,11 +85,11 @@ class Clock:
         function()
         self.seconds.clear()
         began = np.array([time.perf_counter(), time.process_time()])
-        for _ in range(REPEAT):
+        for _ in range(self._repeat):
             function()
         self.seconds["**whole**"] = np.array([time.perf_counter(), time.process_time()]) - began
         for stage, seconds in self.seconds.items():
-            clock, processor = 1000 * seconds / REPEAT / megapixels
+            clock, processor = 1000 * seconds / self._repeat / megapixels
             print(f"| {what} | {stage} | {clock:.0f} | {processor:.0f} |", flush=True)
 
 
@@ -95,6 +99,7 @@ def main() -> None:
     parser.add_argument("--model", default="stardist")
     parser.add_argument("--stock", help=HELP)
     parser.add_argument("--size", type=int, default=2000)
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each row, of which the mean is given")
     given = parser.parse_args()
     megapixels = given.size**2 / 1e6
     folder = resolve_model(given.model)
@@ -104,7 +109,7 @@ def main() -> None:
         image = work / "mosaic.tif"
         write_mosaic(image, given.size)
         plain = plain_model(folder, work / "plain")
-        stock = Clock()
+        stock = Clock(given.repeat)
         for name, owner, function in STOCK:
             stock.watch(name, owner, function.__name__)
         predictor = Predictor.load(stock_folder(given.stock or given.model, work), PredictOptions(scale=1.0))
@@ -117,7 +122,7 @@ def main() -> None:
                 use_precision(precision)
                 what = f"`predict_instances`, {precision}"
                 stock.run(what, lambda: package.predict_instances(prepared, **options), megapixels)
-        ours = Clock()
+        ours = Clock(given.repeat)
         for name, owner, function in OURS:
             ours.watch(name, owner, function.__name__)
         for what, model in (("nucseg, plain", plain), ("nucseg", folder)):

@@ -133,14 +133,18 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     layers = keras.layers
     images = keras.Input((None, None, config.in_channels))
     levels = build_trunk(config.in_channels, _COARSEST)(images)
-    x = levels[-1]
-    for number, filters in enumerate(config.decoder_filters):
-        if number:
-            joined = [layers.UpSampling2D(name=f"decoder{number}_enlarged")(x), levels[-1 - number]]
-            if number == len(config.decoder_filters) - 1:
-                joined.append(keras.ops.space_to_depth(images, _FINEST))
-            x = layers.Concatenate(name=f"decoder{number}_joined")(joined)
-        x = _convolution(filters, f"decoder{number}")(x)
+    decoder = [_convolution(filters, f"decoder{number}") for number, filters in enumerate(config.decoder_filters)]
+
+    def decode(pixels: Any, levels: Sequence[Any], convolve: Callable[[Any, Any, list[Any]], Any]) -> Any:
+        x = decoder[0](levels[-1])
+        for number in range(1, len(decoder)):
+            finer = [levels[-1 - number]]
+            if number == len(decoder) - 1:
+                finer.append(keras.ops.space_to_depth(pixels, _FINEST))
+            x = convolve(decoder[number], x, finer)
+        return x
+
+    x = decode(images, levels, _enlarge_and_convolve)
     features = _convolution(config.net_conv_after_unet, "features")(x) if config.net_conv_after_unet else x
     side = _FINEST // config.grid  # polygons per side of a cell
     outputs = [
@@ -162,12 +166,7 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
 
     def heads(maps: Sequence[Any]) -> dict[str, Any]:
         pixels, *levels = maps
-        x = model.get_layer("decoder0")(levels[-1])
-        for number in range(1, len(config.decoder_filters)):
-            finer = [levels[-1 - number]]
-            if number == len(config.decoder_filters) - 1:
-                finer.append(keras.ops.space_to_depth(pixels, _FINEST))
-            x = convolve_enlarged(model.get_layer(f"decoder{number}"), x, finer)
+        x = decode(pixels, levels, convolve_enlarged)
         features = model.get_layer("features")(x) if config.net_conv_after_unet else x
         scores = model.get_layer("prob")(features)
         found = {"features": features, "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores}
@@ -188,3 +187,8 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
 
 def _convolution(filters: int, name: str) -> Any:
     return keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)
+
+
+def _enlarge_and_convolve(convolution: Any, coarse: Any, finer: list[Any]) -> Any:
+    enlarged = keras.layers.UpSampling2D(name=f"{convolution.name}_enlarged")(coarse)
+    return convolution(keras.layers.Concatenate(name=f"{convolution.name}_joined")([enlarged, *finer]))

@@ -195,3 +195,9 @@ def test_probabilities(samples):
     np.testing.assert_allclose(sampling_probabilities(samples, balanced), [1 / 6, 1 / 2, 1 / 6, 1 / 6])
     weighted = balanced.model_copy(update={"modality_weights": {"histology": 0.5, "brightfield": 9.0}})
     np.testing.assert_allclose(sampling_probabilities(samples, weighted), [2 / 9, 1 / 3, 2 / 9, 2 / 9])
+    # The first one, like the third and the fourth of one modality, has four times the area of each of the others.
+    larger = [replace(sample, height=16 if number else 64, width=16) for number, sample in enumerate(samples)]
+    by_area = config.model_copy(update={"area_exponent": 0.5})
+    np.testing.assert_allclose(sampling_probabilities(larger, by_area), [0.4, 0.2, 0.2, 0.2])
+    by_both = balanced.model_copy(update={"area_exponent": 1.0})
+    np.testing.assert_allclose(sampling_probabilities(larger, by_both), [1 / 3, 1 / 2, 1 / 12, 1 / 12])

@@ -30,6 +30,13 @@ class SamplingConfig(BaseModel):
     modality_weights: dict[Modality, Annotated[float, Field(gt=0)]] = Field(
         {}, description="Weights of the modalities for `balance: modality`; 1 for modalities that are not listed."
     )
+    area_exponent: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Within a modality, an image's share of the patches grows with this power of its area: 0: all "
+        "images are equally likely, 1: all pixels.",
+    )
     foreground_probability: float = Field(
         0.9, ge=0, le=1, description="Share of the patches that are placed on a nucleus; the rest are placed anywhere."
     )

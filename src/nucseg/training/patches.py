@@ -192,16 +192,19 @@ def make_patches(
 def sampling_probabilities(
     samples: Sequence[Sample], config: SamplingConfig | SemanticSamplingConfig
 ) -> NDArray[np.float64]:
-    """Compute the probability of each sample: equal, or by the weight of its modality.
+    """Compute the probability of each sample, by the weight of its modality and by its area.
 
     Returns:
         `(N,)` float64, summing to 1.
     """
-    if config.balance == "none":
-        return np.full(len(samples), 1 / len(samples))
-    by_modality = {str(name): weight for name, weight in config.modality_weights.items()}
-    modalities = [sample.modality for sample in samples]
-    weights = np.array([by_modality.get(name, 1.0) / modalities.count(name) for name in modalities])
+    exponent = config.area_exponent if isinstance(config, SamplingConfig) else 0.0
+    weights = np.array([sample.height * sample.width for sample in samples], np.float64) ** exponent
+    if config.balance == "modality":
+        by_modality = {str(name): weight for name, weight in config.modality_weights.items()}
+        modalities = np.array([sample.modality for sample in samples])
+        for name in set(modalities.tolist()):
+            of_it = modalities == name
+            weights[of_it] *= by_modality.get(name, 1.0) / weights[of_it].sum()
     return weights / weights.sum()
 
 

@@ -10,7 +10,7 @@ import keras
 
 from nucseg.models.backbones.efficientnet_lite import build_trunk, receptive_radius
 from nucseg.models.stardist.config import StarDistConfig
-from nucseg.models.stardist.enlarging import convolve_enlarged
+from nucseg.models.stardist.convolutions import convolve_enlarged, convolve_in_pairs
 from nucseg.models.stardist.foreground import add_foreground_head
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Seam:
         strides: Side in pixels of a cell of each map.
         alignment: Pixels; the window of the second part begins and ends at multiples of it.
         margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
-        heads: What computes the last layers more quickly, from the maps to `features` (those of `prob`), `scores` and,
-            with a foreground head, `foreground`; None: the layers as they are.
+        heads: What computes the last layers more quickly, from the maps to `features` (those of `prob`, and perhaps
+            others behind them), `scores` and, with a foreground head, `foreground`; None: the layers as they are.
     """
 
     maps: tuple[keras.KerasTensor, ...]
@@ -167,12 +167,20 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     def heads(maps: Sequence[Any]) -> dict[str, Any]:
         pixels, *levels = maps
         x = decode(pixels, levels, convolve_enlarged)
-        features = model.get_layer("features")(x) if config.net_conv_after_unet else x
-        scores = model.get_layer("prob")(features)
+        named = model.get_layer
+        if not config.refine_radius:
+            features = named("features")(x) if config.net_conv_after_unet else x
+            scores = named("prob")(features)
+        elif config.net_conv_after_unet:
+            features, scores, logits = convolve_in_pairs(
+                [(named("features"), named("prob")), (named("foreground_features"), named("foreground_logits"))], x
+            )
+        else:
+            features, scores = x, named("prob")(x)
+            logits = named("foreground_logits")(named("foreground_features")(x))
         found = {"features": features, "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores}
         if config.refine_radius:
-            logits = model.get_layer("foreground_logits")(model.get_layer("foreground_features")(x))
-            found["foreground"] = model.get_layer("foreground")(keras.ops.depth_to_space(logits, _FINEST))
+            found["foreground"] = named("foreground")(keras.ops.depth_to_space(logits, _FINEST))
         return found
 
     return StarDistNetwork(

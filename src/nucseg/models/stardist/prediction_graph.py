@@ -54,7 +54,8 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         cells = tf.where(scores >= lowest)
         here = cells + tf.cast(tf.concat([[0], first], 0), tf.int64)
         in_features = here // [1, side, side]
-        rays = tf.matmul(tf.gather_nd(outcome["features"], in_features), distances.kernel[0, 0]) + distances.bias
+        features = tf.gather_nd(outcome["features"], in_features)[:, : distances.kernel.shape[2]]
+        rays = tf.matmul(features, distances.kernel[0, 0]) + distances.bias
         if side > 1:
             place = here[:, 1] % side * side + here[:, 2] % side
             rays = tf.gather(tf.reshape(rays, (-1, side**2, n_rays)), place, batch_dims=1)

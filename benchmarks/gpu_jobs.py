@@ -98,8 +98,7 @@ JOBS = {
     "mask_rcnn": Job(
         "a Mask R-CNN to ship",
         {
-            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "pyramid_channels": 96,
-            "positive_rois": 64,
+            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "positive_rois": 64,
             "negative_rois": 128,
         },
         model="mask_rcnn", **_long,

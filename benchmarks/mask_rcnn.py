@@ -1,6 +1,6 @@
 """Measure the speed of Mask R-CNN: seconds, peak memory and share of each stage, and training steps per second.
 
-    python benchmarks/mask_rcnn.py [--presets small resnet50] [--sizes 256 512 1024] [--precision auto] [--train]
+    python benchmarks/mask_rcnn.py [--presets small small:efficientnet_lite0 resnet50] [--sizes 256 512 1024] [--precision auto] [--train]
 
 Weights are random, which takes the same time: 1,000 proposals are scored and 200 nuclei of 24 pixels are drawn and
 pasted, whatever the network finds. Each line comes from a process of its own, so that its peak memory is its own;
@@ -25,7 +25,8 @@ N_NUCLEI = 200
 def main() -> None:
     """Run each measurement in a separate process and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--presets", nargs="+", default=["small", "resnet50"])
+    presets = ["small", "small:efficientnet_lite0", "resnet50"]
+    parser.add_argument("--presets", nargs="+", default=presets, metavar="PRESET[:BACKBONE]")
     parser.add_argument("--sizes", nargs="+", type=int, default=[256, 512, 1024])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--repeat", type=int, default=5)
@@ -143,7 +144,8 @@ def _model(preset: str, precision: str) -> tuple[Any, str]:
     from nucseg.models.registry import create_model
 
     effective = use_precision(precision)
-    return create_model("mask_rcnn", {"preset": preset}), effective
+    name, _, backbone = preset.partition(":")
+    return create_model("mask_rcnn", {"preset": name} | ({"backbone": backbone} if backbone else {})), effective
 
 
 def _wait(outputs: Any) -> None:

@@ -1,6 +1,6 @@
 """Measure the speed of Mask R-CNN: seconds, peak memory and share of each stage, and training steps per second.
 
-    python benchmarks/mask_rcnn.py [--presets small small:efficientnet_lite0 resnet50] [--sizes 256 512 1024] [--precision auto] [--train]
+    python benchmarks/mask_rcnn.py [--presets small small:efficientnet_lite0] [--sizes 256 512 1024] [--train]
 
 Weights are random, which takes the same time: 1,000 proposals are scored and 200 nuclei of 24 pixels are drawn and
 pasted, whatever the network finds. Each line comes from a process of its own, so that its peak memory is its own;

@@ -125,3 +125,11 @@ def test_no_git_no_commit(monkeypatch):
 def test_commit_of_the_checkout():
     commit = git_commit()
     assert commit is None or len(commit.removesuffix("+changes")) == 40
+
+
+@pytest.mark.parametrize(
+    "sampling, expected",
+    [({"diameters": [8, 120.0]}, (8.0, 120.0)), ({"diameters": None}, None), ({}, None), (None, None)],
+)
+def test_the_diameters_of_the_training(sampling, expected):
+    assert RunRecord.model_validate({"parameters": {"sampling": sampling}}).diameters() == expected

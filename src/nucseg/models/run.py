@@ -130,6 +130,13 @@ class RunRecord(_Record):
         """Return the record, that of the model that the training started from, and so on back."""
         return [self, *(self.parent_run.ancestry() if self.parent_run else [])]
 
+    def diameters(self) -> tuple[float, float] | None:
+        """Return the range of diameters in pixels to which the training resized nuclei; None if it did not."""
+        match (self.parameters.sampling or {}).get("diameters"):
+            case [int() | float() as smallest, int() | float() as largest]:
+                return float(smallest), float(largest)
+        return None
+
     def images_seen(self) -> dict[str, set[str]]:
         """Return the keys of the samples that the model, or a model that it started from, has seen, by split."""
         seen: dict[str, set[str]] = {}

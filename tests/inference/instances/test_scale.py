@@ -9,15 +9,17 @@ from nucseg.inference.instances.scale import estimate_scale
 
 
 class Nearsighted:
-    """Finds bright discs up to 70 pixels wide; of larger ones nothing, or pieces of 30 pixels."""
+    """Finds bright discs up to 70 pixels wide, or more; of larger ones nothing, or pieces of `pieces` pixels."""
 
-    def __init__(self, windows, pieces=False):
+    def __init__(self, windows, pieces=0, trained=None):
         self.windows = windows
         self.pieces = pieces
+        self.trained = trained
         self.looked = []
 
     def scale(self):
-        return estimate_scale(self.find, min(min(window.shape) for window in self.windows), self.find)
+        side = min(min(window.shape) for window in self.windows)
+        return estimate_scale(self.find, side, self.find, self.trained)
 
     def find(self, scale):
         self.looked.append(scale)
@@ -26,13 +28,14 @@ class Nearsighted:
     def _find(self, image):
         labels, n_found = label(image > 0.5)
         diameters = 2 * np.sqrt(np.bincount(labels.ravel(), minlength=n_found + 1)[1:] / np.pi)
-        small = diameters <= 70
+        small = diameters <= (self.trained[1] if self.trained and not self.pieces else 70)
         if self.pieces:
             rows, columns = np.indices(labels.shape)
             large = np.concatenate([[False], ~small])[labels]
-            # A third of each large disc, in pieces as large as can be believed.
-            piece = large & (rows % 60 < 30) & (columns % 60 < 30)
-            labels = np.where(piece, n_found + 1 + rows // 60 * 1000 + columns // 60, labels * ~large)
+            # A part of each large disc, in pieces as large as can be believed.
+            period = self.pieces + 30
+            piece = large & (rows % period < self.pieces) & (columns % period < self.pieces)
+            labels = np.where(piece, n_found + 1 + rows // period * 1000 + columns // period, labels * ~large)
             labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
             return Instances(labels.astype(np.int32), np.full(labels.max(), 0.6, np.float32))
         numbers = np.concatenate([[0], np.where(small, np.cumsum(small), 0)])
@@ -74,12 +77,27 @@ def test_windows_count_together():
     assert Nearsighted([discs(80, spacing=4), discs(20)]).scale() == 1
 
 
+def of_two_sizes(large, small):
+    """Draw nuclei of one size on the left and of another on the right."""
+    return np.hstack([discs(large, 768), discs(small, 768)])
+
+
+@pytest.mark.parametrize("large, small, scale", [(90, 12, 1), (110, 34, 0.5), (90, 90, 0.5)])
+def test_an_image_of_two_sizes_is_left_as_it_is_if_the_model_knows_both(large, small, scale):
+    assert Nearsighted([of_two_sizes(large, small)], trained=(8.0, 120.0)).scale() == scale
+
+
+def test_pieces_beside_small_nuclei_are_not_taken_for_large_ones():
+    image = np.hstack([discs(160, 1024, spacing=1.2), np.tile(discs(12, 128), (8, 1))])
+    assert Nearsighted([image], pieces=90, trained=(8.0, 120.0)).scale() < 1
+
+
 def test_nothing_found_leaves_the_image_as_it_is():
     assert Nearsighted([np.zeros((256, 256), np.float32)]).scale() == 1
 
 
 def test_pieces_of_large_nuclei_are_outdone_by_whole_ones():
-    assert Nearsighted([discs(160, 1024, spacing=1.2)], pieces=True).scale() < 1
+    assert Nearsighted([discs(160, 1024, spacing=1.2)], pieces=30).scale() < 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (20, 300), (63, 63), (31, 5000)])

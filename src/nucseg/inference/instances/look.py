@@ -25,15 +25,21 @@ class ScaleLook:
         source: The image.
         fitted: The model's preprocessing with the statistics of the image.
         lowest: The lowest score of a proposal to keep.
+        trained: The range of diameters that the model's training showed; see `estimate_scale`.
     """
 
     def __init__(
-        self, model: InstanceSegmenter, source: ImageSource, fitted: FittedPreprocessor, lowest: float
+        self,
+        model: InstanceSegmenter,
+        source: ImageSource,
+        fitted: FittedPreprocessor,
+        lowest: float,
+        trained: tuple[float, float] | None = None,
     ) -> None:
         windows = list(sample_windows(fitted.filled(source)))
         self._is_whole = len(windows) == 1 and windows[0].shape[:2] == source.shape[:2]
         self._parts = [fitted.image(window) for window in windows]
-        self._model = model
+        self._model, self._trained = model, trained
         # The scale needs no weaker nuclei, but the answer may, and the proposals for a whole image are used for it.
         self._lowest = lowest if self._is_whole else model.thresholds["score"]
         self._propose = cache(self._proposals)
@@ -41,7 +47,7 @@ class ScaleLook:
     def scale(self) -> float:
         """Return the scale to predict the image at; see `estimate_scale`."""
         side = min(min(part.shape[:2]) for part in self._parts)
-        return estimate_scale(self._found, side, self._found_in_crops)
+        return estimate_scale(self._found, side, self._found_in_crops, self._trained)
 
     def proposals_of_all(self, scale: float) -> Mapping[int, Any]:
         """Return the proposals for the whole image at a scale, as those of tile 0; empty if only parts were seen."""

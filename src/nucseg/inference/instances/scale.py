@@ -6,9 +6,11 @@ pieces, or not at all; at half or a quarter of the resolution the same network f
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.masks.labels import diameters
@@ -41,9 +43,12 @@ _KEPT_COVER = 0.8  # of the nucleus area at scale 1 that must be found again whe
 _REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
 _SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
 _SMALLEST_COVER = 0.25  # of the nucleus area that is found at the reference scale
+_FEW, _SMALLEST_SHARE = 5, 0.1  # how many nuclei a smaller scale must lose to be refused
+_SURELY_KNOWN = 0.9  # of the largest diameter of the training
+_AS_WHOLE = 0.85  # of the diameter and of the cover of the nuclei at the smaller scale
 
 
-def estimate_scale(find: Find, side: int, find_in_crops: Find) -> float:
+def estimate_scale(find: Find, side: int, find_in_crops: Find, trained: tuple[float, float] | None = None) -> float:
     """Choose the scale at which a model finds nuclei of a size that it knows: the largest of `SCALES`, or 2 or 3.
 
     A scale passes if it meets two conditions. The mean diameter of the nuclei (of discs of equal area) is at most
@@ -56,6 +61,7 @@ def estimate_scale(find: Find, side: int, find_in_crops: Find) -> float:
             called at most once per scale.
         side: Rows or columns, whichever are fewer, of the smallest window at scale 1, in pixels.
         find_in_crops: The same in smaller windows, which may be enlarged; called only if the nuclei are small.
+        trained: The range of diameters in pixels that the training showed at will; None if it showed them as they were.
 
     Returns:
         The factor by which to resize the image; 1 if nothing is found at any scale.
@@ -63,20 +69,52 @@ def estimate_scale(find: Find, side: int, find_in_crops: Find) -> float:
     allowed = [scale for scale in SCALES if scale == 1 or side * scale >= _SMALLEST_SIDE]
 
     @cache
-    def look(scale: float) -> tuple[float, float]:
+    def look(scale: float) -> _Seen:
         found = find(scale)
-        return _mean_diameter(found), _cover(found)
+        return _Seen(np.concatenate([diameters(instances.labels) for instances in found]), _cover(found))
 
     def fits(scale: float) -> bool:
-        diameter, cover = look(scale)
-        return cover > 0 and diameter <= LARGEST
+        return look(scale).cover > 0 and look(scale).mean <= LARGEST
 
-    reference = look(_REFERENCE_SCALE)[1] if _REFERENCE_SCALE in allowed and fits(_REFERENCE_SCALE) else 0.0
+    reference = look(_REFERENCE_SCALE).cover if _REFERENCE_SCALE in allowed and fits(_REFERENCE_SCALE) else 0.0
     for scale in allowed:
-        if fits(scale) and look(scale)[1] >= _SMALLEST_COVER * reference:
-            return _log_scale(_enlargement(look(1.0)[0], find_in_crops) if scale == 1 else scale)
+        if fits(scale) and look(scale).cover >= _SMALLEST_COVER * reference:
+            if scale == 1:
+                return _log_scale(_enlargement(look(1.0).mean, find_in_crops))
+            if trained and _would_lose_the_small(look(1.0), look(scale), scale, trained):
+                logger.info("There are small and large nuclei, so the image is predicted as it is.")
+                return 1.0
+            return _log_scale(scale)
     # If everything found is too large even at the smallest scale, that scale is the nearest to what the model knows.
-    return _log_scale(min((scale for scale in allowed if look(scale)[1] > 0), default=1.0))
+    return _log_scale(min((scale for scale in allowed if look(scale).cover > 0), default=1.0))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is found at a scale: the diameters, and the fraction of all pixels that is covered."""
+
+    diameters: NDArray[np.float64]
+    cover: float
+
+    @property
+    def mean(self) -> float:
+        """The mean diameter, weighted by area; 0 if there is none."""
+        return float(np.average(self.diameters, weights=self.diameters**2)) if len(self.diameters) else 0.0
+
+
+def _would_lose_the_small(full: _Seen, shrunk: _Seen, scale: float, trained: tuple[float, float]) -> bool:
+    """Return whether a smaller scale makes a part of the nuclei too small, while full size shows the large ones whole.
+
+    In pieces they would have another mean diameter, or cover less, than what is found at the smaller scale.
+    """
+    smallest, largest = trained
+    lost = (full.diameters > _SPECK) & (full.diameters * scale < smallest)
+    return bool(
+        np.count_nonzero(lost) >= max(_FEW, _SMALLEST_SHARE * len(full.diameters))
+        and full.mean <= _SURELY_KNOWN * largest
+        and full.mean * scale >= _AS_WHOLE * shrunk.mean
+        and full.cover >= _AS_WHOLE * shrunk.cover
+    )
 
 
 def _enlargement(diameter: float, find: Find) -> float:
@@ -92,11 +130,6 @@ def _log_scale(scale: float) -> float:
         sizes = "large" if scale < 1 else "small"
         logger.info("The nuclei are %s, so the image is predicted at scale %g.", sizes, scale)
     return scale
-
-
-def _mean_diameter(found: Sequence[Instances]) -> float:
-    sizes = np.concatenate([diameters(instances.labels) for instances in found])
-    return float(np.average(sizes, weights=sizes**2)) if len(sizes) else 0.0
 
 
 def _cover(found: Sequence[Instances]) -> float:

@@ -33,10 +33,12 @@ class InstanceSteps:
     Attributes:
         model: The model.
         score_threshold: The lowest score to keep; None takes the model's own.
+        trained: The range of diameters that the model's training showed, for the scale; None if it is not known.
     """
 
     model: InstanceSegmenter
     score_threshold: float | None
+    trained: tuple[float, float] | None = None
 
     @property
     def _lowest(self) -> float:
@@ -44,7 +46,7 @@ class InstanceSteps:
 
     def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
         """Find the scale at which the nuclei have a size that the model knows."""
-        look = ScaleLook(self.model, source, fitted, self._lowest)
+        look = ScaleLook(self.model, source, fitted, self._lowest, self.trained)
         scale = look.scale()
         return scale, look.proposals_of_all(scale)
 

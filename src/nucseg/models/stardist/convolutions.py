@@ -1,4 +1,4 @@
-"""Convolutions of the network in less time, for prediction."""
+"""Convolutions of the network in less time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,27 +11,38 @@ import numpy as np
 _ADDED = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
 
 
-def convolve_enlarged(convolution: keras.layers.Conv2D, coarse: Any, finer: list[Any]) -> Any:
-    """Compute a 3x3 convolution of the features (enlarged coarse, *finer) with less than two thirds of the work.
+class Conv2D(keras.layers.Conv2D):
+    """A 3x3 convolution of coarse features, enlarged twice by nearest neighbour, and finer ones, with half of the work.
 
-    Enlarged by nearest neighbour, a coarse cell is the same in 2 x 2 pixels, so that of each pixel's 3 x 3 neighbours
-    several are one cell: their weights are added, and a transposed convolution enlarges (Dumoulin & Visin 2016,
-    https://arxiv.org/abs/1603.07285).
-
-    Args:
-        convolution: Built for all these channels, with padding `same`.
-        coarse: `(N, H, W, C)`.
-        finer: Maps `(N, 2 H, 2 W, ...)`.
-
-    Returns:
-        `(N, 2 H, 2 W, filters)`, up to rounding what the convolution gives.
+    A coarse cell is the same in 2 x 2 pixels, so that of each pixel's 3 x 3 neighbours several are one cell: their
+    weights are added, and a transposed convolution enlarges (Dumoulin & Visin 2016, https://arxiv.org/abs/1603.07285).
+    It has the name and the weights of Keras's layer for all channels, the coarse ones first, so that a weights file
+    fits both.
     """
-    ops = keras.ops
-    channels, kernel = coarse.shape[-1], convolution.kernel
-    added = ops.einsum("ak,bl,klio->aboi", _ADDED, _ADDED, kernel[:, :, :channels])
-    enlarged = ops.conv_transpose(coarse, added, strides=2, padding="same")
-    here = ops.conv(ops.concatenate(finer, axis=-1), kernel[:, :, channels:], padding="same")
-    return convolution.activation(here + convolution.bias + enlarged)
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.input_spec = None  # Keras's is for a single map
+
+    def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
+        """Create the weights for the channels of all maps."""
+        super().build((*input_shape[-1][:-1], sum(shape[-1] or 0 for shape in input_shape)))
+        self.input_spec = None
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """Convolve `(N, H, W, C)`, enlarged, and maps of `(N, 2 H, 2 W, ...)` to `(N, 2 H, 2 W, filters)`."""
+        ops = keras.ops
+        coarse, *finer = inputs
+        channels = coarse.shape[-1]
+        added = ops.einsum("ak,bl,klio->aboi", _ADDED, _ADDED, self.kernel[:, :, :channels])
+        enlarged = ops.conv_transpose(coarse, added, strides=2, padding="same")
+        here = ops.conv(ops.concatenate(finer, axis=-1), self.kernel[:, :, channels:], padding="same")
+        return self.activation(here + self.bias + enlarged)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape of what `call` returns; `build` of Keras asks with the shape of a single map."""
+        finest = input_shape if isinstance(input_shape[-1], int) else input_shape[-1]
+        return (*finest[:-1], self.filters)
 
 
 def convolve_in_pairs(pairs: Sequence[tuple[keras.layers.Conv2D, keras.layers.Conv2D]], features: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import keras
 
 from nucseg.models.backbones.efficientnet_lite import build_trunk, receptive_radius
 from nucseg.models.stardist.config import StarDistConfig
-from nucseg.models.stardist.convolutions import convolve_enlarged, convolve_in_pairs
+from nucseg.models.stardist.convolutions import Conv2D, convolve_in_pairs
 from nucseg.models.stardist.foreground import add_foreground_head
 
 if TYPE_CHECKING:
@@ -133,18 +133,20 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     layers = keras.layers
     images = keras.Input((None, None, config.in_channels))
     levels = build_trunk(config.in_channels, _COARSEST)(images)
-    decoder = [_convolution(filters, f"decoder{number}") for number, filters in enumerate(config.decoder_filters)]
+    coarsest, *filters = config.decoder_filters
+    decoder = [_convolution(coarsest, "decoder0")]
+    decoder += [_convolution(each, f"decoder{number}", Conv2D) for number, each in enumerate(filters, start=1)]
 
-    def decode(pixels: Any, levels: Sequence[Any], convolve: Callable[[Any, Any, list[Any]], Any]) -> Any:
+    def decode(pixels: Any, levels: Sequence[Any]) -> Any:
         x = decoder[0](levels[-1])
-        for number in range(1, len(decoder)):
+        for number, convolution in enumerate(decoder[1:], start=1):
             finer = [levels[-1 - number]]
-            if number == len(decoder) - 1:
+            if number == len(filters):
                 finer.append(keras.ops.space_to_depth(pixels, _FINEST))
-            x = convolve(decoder[number], x, finer)
+            x = convolution([x, *finer])
         return x
 
-    x = decode(images, levels, _enlarge_and_convolve)
+    x = decode(images, levels)
     features = _convolution(config.net_conv_after_unet, "features")(x) if config.net_conv_after_unet else x
     side = _FINEST // config.grid  # polygons per side of a cell
     outputs = [
@@ -166,7 +168,7 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
 
     def heads(maps: Sequence[Any]) -> dict[str, Any]:
         pixels, *levels = maps
-        x = decode(pixels, levels, convolve_enlarged)
+        x = decode(pixels, levels)
         named = model.get_layer
         if not config.refine_radius:
             features = named("features")(x) if config.net_conv_after_unet else x
@@ -193,10 +195,5 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     )
 
 
-def _convolution(filters: int, name: str) -> Any:
-    return keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)
-
-
-def _enlarge_and_convolve(convolution: Any, coarse: Any, finer: list[Any]) -> Any:
-    enlarged = keras.layers.UpSampling2D(name=f"{convolution.name}_enlarged")(coarse)
-    return convolution(keras.layers.Concatenate(name=f"{convolution.name}_joined")([enlarged, *finer]))
+def _convolution(filters: int, name: str, kind: type[keras.layers.Conv2D] = keras.layers.Conv2D) -> Any:
+    return kind(filters, 3, padding="same", activation="relu", name=name)

@@ -27,7 +27,7 @@ def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint16
     """
     colored = rng.random() < 0.5
     level = rng.uniform(0.02, 0.9)
-    texture = (_nothing, _illumination, _fibres)[rng.integers(3)](rng, size) * rng.uniform(0.0, 0.3)
+    texture = (_nothing, _slope, _falling, _fibres)[rng.integers(4)](rng, size) * rng.uniform(0.0, 0.3)
     if colored:
         color, other = rng.permutation(_STAINS)[:2]
         image = color + texture[..., None] * rng.choice([other - color, -color])
@@ -44,13 +44,18 @@ def _nothing(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
     return np.zeros((size, size))
 
 
-def _illumination(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
-    """Draw a slope, or light that falls off towards the corners; in [-1, 1]."""
+def _slope(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+    """Draw a slope in any direction; in [-1, 1]."""
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
-    angle, (row, column) = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1, 2)
-    slope = y * np.sin(angle) + x * np.cos(angle)
-    falling = 1 - ((y - row) ** 2 + (x - column) ** 2)
-    return np.clip(slope if rng.random() < 0.5 else falling, -1, 1)
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.clip(y * np.sin(angle) + x * np.cos(angle), -1, 1)
+
+
+def _falling(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+    """Draw light that falls off around a point, towards the corners or sooner; in [-1, 1]."""
+    y, x = rng.uniform(0.7, 1.6) * np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    row, column = rng.uniform(-1, 1, 2)
+    return np.clip(1 - ((y - row) ** 2 + (x - column) ** 2), -1, 1)
 
 
 def _fibres(rng: np.random.Generator, size: int) -> NDArray[np.float64]:

@@ -1,10 +1,13 @@
 import ast
 import importlib
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 
 def imported_names(file: Path) -> set[tuple[str, str]]:
@@ -34,3 +37,14 @@ def test_the_stages_that_are_timed_are_functions(root: Path) -> None:
     answer = subprocess.run(stages, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert "--stock" in answer.stdout
+
+
+def test_a_published_model_is_taken_from_its_zip(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    stock_folder = importlib.import_module("stock").stock_folder
+    (tmp_path / "zipped/2D_mine").mkdir(parents=True)
+    (tmp_path / "zipped/2D_mine/config.json").write_text("{}")
+    archive = shutil.make_archive(str(tmp_path / "published"), "zip", tmp_path / "zipped")
+    folder = stock_folder(archive, tmp_path / "work")
+    assert (folder.name, (folder / "config.json").read_text()) == ("2D_mine", "{}")
+    assert stock_folder(str(folder), tmp_path) == folder

@@ -72,8 +72,9 @@ LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
 AS_THEY_ARE = {"diameters": None, "background_probability": 0.05, "area_exponent": 0.0}
 MUCH_ZOOM = {"affine": {"scale": [0.5, 2.0]}}
 _long: dict[str, Any] = {
-    "training": LONG, "sampling": {**SIZES, "resized_share": 0.4, "area_exponent": 0.5}, "augmentation": LITTLE_ZOOM,
-    "by_time": True, "kept": ("ema", "last"), "policy": "mixed_bfloat16",
+    "training": LONG,
+    "sampling": {"diameters": [8, 120], "resized_share": 0.4, "area_exponent": 0.5, "background_probability": 0.1},
+    "augmentation": LITTLE_ZOOM, "by_time": True, "kept": ("ema", "last"), "policy": "mixed_bfloat16",
 }  # fmt: skip
 JOBS = {
     "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=("ema", "last"), snapshots=6),

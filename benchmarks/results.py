@@ -13,6 +13,7 @@ from typing import Any
 
 from nucseg.core.files import atomic_file
 from nucseg.models.registry import project_models
+from nucseg.models.run import RunRecord
 from nucseg.reporting.charts import training_figure
 from nucseg.reporting.tables import format_score, format_with_interval, is_end, metric_rows
 
@@ -140,13 +141,13 @@ def main() -> None:
     """Copy the results of the last evaluation."""
     for model in project_models():
         metrics = ROOT / f"data/08_reporting/{model}/metrics.json"
-        run = ROOT / f"data/06_models/{model}/run.json"
-        if metrics.exists() and run.exists():
+        folder = ROOT / f"data/06_models/{model}"
+        if metrics.exists() and (folder / "run.json").exists():
             shutil.copy(metrics, RESULTS / f"{model}.json")
-            record = json.loads(run.read_text())
-            # If only a model's mask head was retrained: the training of all parts.
-            head_alone = record["parameters"]["model"].get("fine_tune") == "mask_head"
-            figure = training_figure((record["pretrained_run"] if head_alone else record)["history"])
+            trainings = RunRecord.load(folder).ancestry()
+            if trainings[0].parameters.model.get("fine_tune") == "mask_head":
+                trainings = trainings[1:]  # of all parts
+            figure = training_figure([epoch for training in reversed(trainings) for epoch in training.history])
             if figure is not None and model not in PIXELS:
                 figure.savefig(ROOT / f"docs/images/{model}-training.png", dpi=90)
     readme = readme_with((ROOT / "README.md").read_text(), kept_results())

@@ -42,7 +42,7 @@ ARCHITECTURE = {
     "net_conv_after_unet": 128,
     "refine_filters": 32,
 }
-SAMPLING = {"diameters": None, "background_probability": 0.05}
+SAMPLING = {"diameters": None, "background_probability": 0.05, "area_exponent": 0.0}
 SCALE = [0.5, 2.0]
 COLUMNS = {  # heading: where the score stands in run.json's validation scores
     "fluo ap_50": ("fluorescence", "ap_50"),

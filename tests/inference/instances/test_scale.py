@@ -92,6 +92,19 @@ def test_pieces_beside_small_nuclei_are_not_taken_for_large_ones():
     assert Nearsighted([image], pieces=90, trained=(8.0, 120.0)).scale() < 1
 
 
+@pytest.mark.parametrize("trained, scale", [(None, 0.5), ((8.0, 120.0), 1), ((8.0, 160.0), 0.5)])
+def test_what_is_larger_than_any_nucleus_of_the_training_does_not_decide(trained, scale):
+    spot = np.zeros((300, 300), np.int32)
+    spot[disk((150, 150), 137)] = 1
+
+    def find(at):
+        """Return what a model finds in light that falls off towards the corners: a spot, seen from far enough."""
+        labels = spot[::2, ::2] if at == 0.5 else np.zeros(scaled_shape(spot.shape, at), np.int32)
+        return [Instances(labels, np.full(labels.max(), 0.9, np.float32))]
+
+    assert estimate_scale(find, 300, find, trained) == scale
+
+
 def test_nothing_found_leaves_the_image_as_it_is():
     assert Nearsighted([np.zeros((256, 256), np.float32)]).scale() == 1
 

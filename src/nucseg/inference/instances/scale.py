@@ -86,7 +86,10 @@ def estimate_scale(find: Find, side: int, find_in_crops: Find, trained: tuple[fl
                 return 1.0
             return _log_scale(scale)
     # If everything found is too large even at the smallest scale, that scale is the nearest to what the model knows.
-    return _log_scale(min((scale for scale in allowed if look(scale).cover > 0), default=1.0))
+    # But what is larger than anything that the training showed is no nucleus: the light of an empty field may be round.
+    largest = trained[1] if trained else np.inf
+    found = [scale for scale in allowed if look(scale).cover > 0 and look(scale).mean <= largest]
+    return _log_scale(min(found, default=1.0))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,16 @@ from scipy.ndimage import distance_transform_cdt
 SMALLEST_CROP = 48
 """Pixels a side from which on a region without nuclei serves as an image of its own."""
 
-_STAINS = np.array([[0.93, 0.60, 0.78], [0.80, 0.62, 0.85], [0.95, 0.85, 0.90], [0.70, 0.50, 0.70], [0.85, 0.80, 0.75]])
+_STAINS = np.array(
+    [
+        [0.93, 0.60, 0.78],
+        [0.80, 0.62, 0.85],
+        [0.95, 0.85, 0.90],
+        [0.70, 0.50, 0.70],
+        [0.85, 0.80, 0.75],
+        [0.97, 0.97, 0.97],  # glass, beside which haematoxylin alone is seen once the stains are separated
+    ]
+)
 
 
 def made_up_background(rng: np.random.Generator, size: int) -> NDArray[np.uint16]:

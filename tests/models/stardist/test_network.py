@@ -51,9 +51,9 @@ def test_the_foreground_is_the_logits_of_each_cell_side_by_side(model):
 
 def test_every_pixel_of_the_image_counts_at_stride_2(model):
     """Whatever the trunk makes of it: the image itself joins the last level of the decoder."""
-    joined = keras.Model(model.network.inputs, model.network.get_layer("decoder3_joined").output)
+    finest = keras.Model(model.network.inputs, model.network.get_layer("decoder3").input[-1])
     image = np.arange(16 * 16, dtype=np.float32).reshape(1, 16, 16, 1)
-    np.testing.assert_array_equal(joined(image)[0, 1, 2, -4:], [image[0, r, c, 0] for r in (2, 3) for c in (4, 5)])
+    np.testing.assert_array_equal(finest(image)[0, 1, 2, -4:], [image[0, r, c, 0] for r in (2, 3) for c in (4, 5)])
 
 
 def test_nothing_beyond_the_halo_changes_a_pixel(model):

@@ -1,7 +1,7 @@
 """Write the scores of the shipped models into the README and their page.
 
-    kedro run --env cpu --tags model_validation    # evaluates the models in data/06_models python benchmarks/results.py
-    # copies their scores and training curves
+    kedro run --env cpu --tags model_validation    # evaluates the models in data/06_models
+    python benchmarks/results.py                   # copies their scores and training curves
 
 The scores are kept in `docs/results/<model>.json`; the README's tables are made from these files.
 """

@@ -93,7 +93,8 @@ def test_pieces_beside_small_nuclei_are_not_taken_for_large_ones():
 
 
 @pytest.mark.parametrize("trained, scale", [(None, 0.5), ((8.0, 120.0), 1), ((8.0, 160.0), 0.5)])
-def test_what_is_larger_than_any_nucleus_of_the_training_does_not_decide(trained, scale):
+def test_what_is_larger_than_any_nucleus_of_the_training_does_not_decide(trained, scale, caplog):
+    caplog.set_level("INFO", "nucseg")
     spot = np.zeros((300, 300), np.int32)
     spot[disk((150, 150), 137)] = 1
 
@@ -103,6 +104,7 @@ def test_what_is_larger_than_any_nucleus_of_the_training_does_not_decide(trained
         return [Instances(labels, np.full(labels.max(), 0.9, np.float32))]
 
     assert estimate_scale(find, 300, find, trained) == scale
+    assert ("use --scale 0.25" in caplog.text) == (scale == 1)
 
 
 def test_nothing_found_leaves_the_image_as_it_is():

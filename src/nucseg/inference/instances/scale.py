@@ -87,9 +87,15 @@ def estimate_scale(find: Find, side: int, find_in_crops: Find, trained: tuple[fl
             return _log_scale(scale)
     # If everything found is too large even at the smallest scale, that scale is the nearest to what the model knows.
     # But what is larger than anything that the training showed is no nucleus: the light of an empty field may be round.
-    largest = trained[1] if trained else np.inf
-    found = [scale for scale in allowed if look(scale).cover > 0 and look(scale).mean <= largest]
-    return _log_scale(min(found, default=1.0))
+    seen = [scale for scale in allowed if look(scale).cover > 0]
+    known = [scale for scale in seen if not trained or look(scale).mean <= trained[1]]
+    if seen and not known:
+        logger.info(
+            "All that is seen is larger than any nucleus of the model's training, so the image is predicted as it is; "
+            "if there are such nuclei, use --scale %g.",
+            min(seen) / 2,
+        )
+    return _log_scale(min(known, default=1.0))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from nucseg.core.types import Sample
 from nucseg.images.geometry import resize_image, resize_labels
 from nucseg.images.intensity import to_unit_float
 from nucseg.images.io import read_image, read_labels
+from nucseg.images.planes import STAINS
 from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
+from nucseg.images.stains import as_hematoxylin
 from nucseg.masks.labels import visible_nuclei
 from nucseg.training.background import background_crop, made_up_background
 from nucseg.training.cache import Cache
@@ -22,6 +24,7 @@ from nucseg.training.config import SamplingConfig, SemanticSamplingConfig, Train
 
 _LARGEST_SHRINKAGE = 8
 _LARGEST_ENLARGEMENT = 4  # more would only show blur
+_STAIN_SHARE = 0.3  # of the empty patches in colour: what is left of them once a stain is separated, as by --channel
 _AS_THEY_ARE = SamplingConfig(foreground_probability=0, min_nucleus_pixels=1)
 
 
@@ -168,6 +171,8 @@ class PatchSource:
             image = background_crop(loaded.image, loaded.labels, rng, size)
         if image is None:
             image = made_up_background(rng, size)
+        if image.ndim == 3 and rng.random() < _STAIN_SHARE:
+            image = as_hematoxylin(image, STAINS[rng.integers(len(STAINS))])
         image = self._preprocessor.fit(image).image(image)
         missing = [(0, max(size - side, 0)) for side in image.shape[:2]]
         image = np.pad(image, [*missing, (0, 0)], mode="reflect")[:size, :size]

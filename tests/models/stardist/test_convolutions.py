@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nucseg.models.stardist.convolutions import Conv2D, convolve_in_pairs
+from nucseg.models.stardist.convolutions import Conv2D, convolve_together
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5)])
@@ -38,20 +38,13 @@ def test_it_is_the_convolution_of_the_enlarged_features(shape):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_pairs_are_computed_as_one():
+def test_convolutions_together_are_those_alone():
     keras.utils.set_random_seed(0)
     features = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype(np.float32)
-    random = {"bias_initializer": "random_normal"}
-    pairs = [
-        (
-            keras.layers.Conv2D(wide, 3, padding="same", activation="relu", **random),
-            keras.layers.Conv2D(narrow, 1, activation=activation, **random),
-        )
-        for wide, narrow, activation in ((4, 1, "sigmoid"), (3, 2, None), (2, 5, "tanh"))
+    layers = [
+        keras.layers.Conv2D(filters, 1, activation=activation, bias_initializer="random_normal")
+        for filters, activation in ((1, "sigmoid"), (2, None), (5, "tanh"))
     ]
-    before = [first(features) for first, _ in pairs]
-    expected = [second(each) for each, (_, second) in zip(before, pairs, strict=True)]
-    wide, *found = convolve_in_pairs(pairs, features)
-    np.testing.assert_allclose(wide, np.concatenate(before, axis=-1), atol=1e-6)
-    for each, other in zip(found, expected, strict=True):
+    expected = [layer(features) for layer in layers]
+    for each, other in zip(convolve_together(layers, features), expected, strict=True):
         np.testing.assert_allclose(each, other, atol=1e-6)

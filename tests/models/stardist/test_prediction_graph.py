@@ -28,13 +28,13 @@ def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides):
     check(model, np.random.default_rng(1).random((2, 48, 64, 1), np.float32), sides)
 
 
-@pytest.mark.parametrize("refine_radius", [0, 3])
-def test_the_same_on_a_trunk(refine_radius):
+@pytest.mark.parametrize("changes", [{}, {"refine_radius": 0}, {"net_conv_after_unet": 0}, {"grid": 1}])
+def test_the_same_on_a_trunk(changes):
     """Windows begin at multiples of 16; the decoder sees 32 pixels around them."""
     use_precision("float32")
     keras.utils.set_random_seed(0)
     config = {**SMALL, "backbone": "efficientnet_lite0", "decoder_filters": (8, 8, 8, 8)}
-    model = StarDist(StarDistConfig(**config, refine_radius=refine_radius))
+    model = StarDist(StarDistConfig(**{**config, **changes}))
     images = np.random.default_rng(1).random((2, 96, 112, 1), np.float32)
     for sides in [(0, 0, 96, 112), (48, 16, 64, 32), (16, 64, 95, 109)]:
         check(model, images, sides)

@@ -45,30 +45,18 @@ class Conv2D(keras.layers.Conv2D):
         return (*finest[:-1], self.filters)
 
 
-def convolve_in_pairs(pairs: Sequence[tuple[keras.layers.Conv2D, keras.layers.Conv2D]], features: Any) -> list[Any]:
-    """Compute a 3x3 and then a 1x1 convolution of the same features, several times, as one of each.
-
-    Side by side they would compete for the processor, and one of few filters takes as long as one of many.
+def convolve_together(convolutions: Sequence[keras.layers.Conv2D], features: Any) -> list[Any]:
+    """Compute several 1x1 convolutions of the same features as one: one of few filters takes as long as one of many.
 
     Args:
-        pairs: The 3x3 convolutions with padding `same` and one activation, each with the 1x1 one that follows.
+        convolutions: The layers.
         features: `(N, H, W, C)`.
 
     Returns:
-        The outcomes of all 3x3 convolutions one behind the other, as one map, and the outcome of each 1x1 convolution,
-        up to rounding.
+        What each returns, up to rounding.
     """
     ops = keras.ops
-    first = [each for each, _ in pairs]
-    kernel = ops.concatenate([each.kernel for each in first], axis=-1)
-    bias = ops.concatenate([each.bias for each in first], axis=0)
-    wide = first[0].activation(ops.conv(features, kernel, padding="same") + bias)
-    ends = np.cumsum([each.filters for each in first])
-    second = [each for _, each in pairs]
-    spread = [
-        ops.pad(each.kernel, ((0, 0), (0, 0), (end - before.filters, ends[-1] - end), (0, 0)))
-        for before, each, end in zip(first, second, ends.tolist(), strict=True)
-    ]
-    outcomes = ops.conv(wide, ops.concatenate(spread, axis=-1)) + ops.concatenate([each.bias for each in second], 0)
-    parts = ops.split(outcomes, np.cumsum([each.filters for each in second])[:-1].tolist(), axis=-1)
-    return [wide, *(each.activation(part) for each, part in zip(second, parts, strict=True))]
+    kernel = ops.concatenate([each.kernel for each in convolutions], axis=-1)
+    outcome = ops.conv(features, kernel) + ops.concatenate([each.bias for each in convolutions], axis=0)
+    parts = ops.split(outcome, np.cumsum([each.filters for each in convolutions])[:-1].tolist(), axis=-1)
+    return [each.activation(part) for each, part in zip(convolutions, parts, strict=True)]

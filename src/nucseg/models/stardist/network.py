@@ -10,7 +10,7 @@ import keras
 
 from nucseg.models.backbones.efficientnet_lite import build_trunk, receptive_radius
 from nucseg.models.stardist.config import StarDistConfig
-from nucseg.models.stardist.convolutions import Conv2D, convolve_in_pairs
+from nucseg.models.stardist.convolutions import Conv2D, convolve_together
 from nucseg.models.stardist.foreground import add_foreground_head
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ class Seam:
         strides: Side in pixels of a cell of each map.
         alignment: Pixels; the window of the second part begins and ends at multiples of it.
         margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
-        heads: What computes the last layers more quickly, from the maps to `features` (those of `prob`, and perhaps
-            others behind them), `scores` and, with a foreground head, `foreground`; None: the layers as they are.
+        heads: What computes the last layers more quickly, from the maps to `features` (what `dist`, or the layer before
+            it, sees), `scores` and, with a foreground head, `foreground`; None: the layers as they are.
+        before_distances: The 3x3 convolution between these features and `dist`, which is then computed only for cells
+            with a sufficient score; None: there is none.
     """
 
     maps: tuple[keras.KerasTensor, ...]
@@ -38,6 +40,7 @@ class Seam:
     alignment: int
     margin: int
     heads: Callable[[Sequence[Any]], dict[str, Any]] | None = None
+    before_distances: keras.layers.Conv2D | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,9 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     A level of the decoder upsamples the one below by nearest neighbour and concatenates the trunk's level (Lin et al.
     2017, https://arxiv.org/abs/1612.03144; Ronneberger et al. 2015). The image itself is concatenated to the last one,
     with each 2 x 2 pixels as one cell; in the same way each cell holds the foreground logits of its pixels and, at a
-    grid of 1, their polygons (sub-pixel convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158).
+    grid of 1, their polygons (sub-pixel convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158). With a
+    foreground head the scores come from its features, so that those of the distances, which are many, are needed only
+    where there may be a nucleus.
     """
     layers = keras.layers
     images = keras.Input((None, None, config.in_channels))
@@ -148,47 +153,45 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
 
     x = decode(images, levels)
     features = _convolution(config.net_conv_after_unet, "features")(x) if config.net_conv_after_unet else x
+    inside = _convolution(config.refine_filters, "foreground_features")(x) if config.refine_radius else features
     side = _FINEST // config.grid  # polygons per side of a cell
     outputs = [
-        layers.Conv2D(side**2, 1, activation="sigmoid", name="prob")(features),
+        layers.Conv2D(side**2, 1, activation="sigmoid", name="prob")(inside),
         layers.Conv2D(side**2 * config.n_rays, 1, name="dist")(features),
     ]
     if side > 1:
         outputs = [keras.ops.depth_to_space(output, side) for output in outputs]
     polygons = keras.Model(images, outputs)
     if config.refine_radius:
-        x = _convolution(config.refine_filters, "foreground_features")(x)
-        logits = layers.Conv2D(_FINEST**2, 1, name="foreground_logits")(x)
+        logits = layers.Conv2D(_FINEST**2, 1, name="foreground_logits")(inside)
         pixels = keras.ops.depth_to_space(logits, _FINEST)
         outputs.append(layers.Activation("sigmoid", name="foreground")(pixels))
     # From the border of the requested window, each 3x3 convolution sees one of its cells further: that of the last
     # common features or the foreground's, and that of each level.
     margin = _FINEST + sum(_FINEST * 2**number for number in range(len(config.decoder_filters)))
     model = keras.Model(images, outputs)
+    named = model.get_layer
 
     def heads(maps: Sequence[Any]) -> dict[str, Any]:
         pixels, *levels = maps
         x = decode(pixels, levels)
-        named = model.get_layer
         if not config.refine_radius:
             features = named("features")(x) if config.net_conv_after_unet else x
             scores = named("prob")(features)
-        elif config.net_conv_after_unet:
-            features, scores, logits = convolve_in_pairs(
-                [(named("features"), named("prob")), (named("foreground_features"), named("foreground_logits"))], x
-            )
-        else:
-            features, scores = x, named("prob")(x)
-            logits = named("foreground_logits")(named("foreground_features")(x))
-        found = {"features": features, "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores}
-        if config.refine_radius:
-            found["foreground"] = named("foreground")(keras.ops.depth_to_space(logits, _FINEST))
-        return found
+            return {"features": features, "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores}
+        inside = named("foreground_features")(x)
+        scores, logits = convolve_together([named("prob"), named("foreground_logits")], inside)
+        return {
+            "features": x,
+            "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores,
+            "foreground": named("foreground")(keras.ops.depth_to_space(logits, _FINEST)),
+        }
 
+    rare = named("features") if config.refine_radius and config.net_conv_after_unet else None
     return StarDistNetwork(
         model=model,
         polygons=polygons,
-        seam=Seam((images, *levels), (1, 2, 4, 8, 16), alignment=_COARSEST, margin=margin, heads=heads),
+        seam=Seam((images, *levels), (1, 2, 4, 8, 16), _COARSEST, margin, heads, rare),
         stride=_COARSEST,
         halo=-(-(margin + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
         max_side=2048,

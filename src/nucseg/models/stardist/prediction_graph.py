@@ -30,8 +30,8 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         that window it returns cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)` and, if
         there is such a head, the foreground `(N, h, w)` bool.
     """
-    probability, distances = network.get_layer("prob"), network.get_layer("dist")
-    outputs = {"features": probability.input, "scores": network.outputs[0]}
+    distances = network.get_layer("dist")
+    outputs = {"features": distances.input, "scores": network.outputs[0]}
     n_rays = network.outputs[1].shape[-1]
     side = isqrt(distances.kernel.shape[-1] // n_rays)  # polygons per side of a cell of the features
     if len(network.outputs) > 2:
@@ -54,7 +54,10 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         cells = tf.where(scores >= lowest)
         here = cells + tf.cast(tf.concat([[0], first], 0), tf.int64)
         in_features = here // [1, side, side]
-        features = tf.gather_nd(outcome["features"], in_features)[:, : distances.kernel.shape[2]]
+        if seam.before_distances is None:
+            features = tf.gather_nd(outcome["features"], in_features)
+        else:
+            features = _convolve_at(seam.before_distances, outcome["features"], in_features)
         rays = tf.matmul(features, distances.kernel[0, 0]) + distances.bias
         if side > 1:
             place = here[:, 1] % side * side + here[:, 2] % side
@@ -76,3 +79,25 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
 
 def _crop(maps: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     return maps[:, low[0] : high[0], low[1] : high[1]]
+
+def _convolve_at(convolution: keras.layers.Conv2D, features: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """Compute a 3x3 convolution with padding `same` at some places only.
+
+    Args:
+        convolution: The layer.
+        features: `(N, H, W, C)`.
+        places: `(K, 3)` int64: image, row and column.
+
+    Returns:
+        `(K, filters)`.
+    """
+    last = tf.shape(features, tf.int64)[1:3] - 1
+    total = convolution.bias
+    for row in range(3):
+        for column in range(3):
+            place = places + [0, row - 1, column - 1]
+            inside = tf.clip_by_value(place[:, 1:], 0, last)
+            found = tf.gather_nd(features, tf.concat([place[:, :1], inside], 1))
+            is_inside = tf.reduce_all(inside == place[:, 1:], axis=1, keepdims=True)
+            total += tf.matmul(tf.where(is_inside, found, 0), convolution.kernel[row, column])
+    return convolution.activation(total)

@@ -38,8 +38,8 @@ class TileSteps(Protocol[Part, Whole_co]):
             fitted: The preprocessing with the statistics of the image.
 
         Returns:
-            The factor by which to resize the image. And, if the network has seen the whole image at this scale, its
-            proposals, as those of tile 0.
+            The factor by which to resize the image. And, if the network has seen the whole image at this scale, what
+            `decode` takes for it as the proposals of tile 0.
         """
         ...
 
@@ -101,7 +101,7 @@ class TileJob(Generic[Part, Whole_co]):
         scale: Factor by which the preprocessed image is resized.
         grid: The tiles.
         steps: The steps of a tile, with the model.
-        known: What the network has already proposed for some tiles, by number.
+        known: What `TileSteps.look` knows of tiles, by number; `TileSteps.decode` takes it as their proposals.
         level: Number of the level of the image that the network's pixels are read from; 0 is the image.
         extent: The part of the image that is predicted; None for all of it.
     """

@@ -126,3 +126,21 @@ def test_each_scale_is_looked_at_once_and_one_half_only_where_needed():
     small, large = Nearsighted([discs(20)]), Nearsighted([discs(80)])
     assert (small.scale(), sorted(small.looked)) == (1, [0.25, 1])
     assert (large.scale(), sorted(large.looked)) == (0.5, [0.25, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    "diameter, pieces, looked",
+    [
+        (20, 0, {"windows": [0.25], "crops": [1]}),
+        (12, 0, {"windows": [0.25, 1], "crops": [1]}),  # nearly small enough to be enlarged
+        (56, 0, {"windows": [0.25, 1], "crops": [1]}),  # nearly too large
+        (100, 0, {"windows": [0.25, 1, 0.5], "crops": [1]}),
+        (200, 20, {"windows": [0.25, 1, 0.5], "crops": [1]}),  # what is found in the middle covers too little
+    ],
+)
+def test_the_middle_of_large_windows_decides_only_what_is_clear(diameter, pieces, looked):
+    image = discs(diameter, 1024)
+    windows, crops = Nearsighted([image], pieces), Nearsighted([image[256:768, 256:768]], pieces)
+    scale = estimate_scale(windows.find, 1024, crops.find, crops_first=True)
+    assert {"windows": windows.looked, "crops": crops.looked} == looked
+    assert scale == Nearsighted([image], pieces).scale()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,11 @@ from nucseg.images.source import ImageSource, sample_windows
 from nucseg.inference.instances.scale import estimate_scale
 from nucseg.models.protocols import InstanceSegmenter
 
-_CROP = 512  # pixels a side of what is enlarged for a look
+_CROP = 512  # pixels a side of what is seen of a window where all of it would take long
 
 
 class ScaleLook:
-    """Predicts a few windows of an image at several scales, and keeps the network's proposals.
+    """Predicts a few windows of an image at several scales, and keeps what is found.
 
     Args:
         model: The model.
@@ -42,37 +41,35 @@ class ScaleLook:
         self._model, self._trained = model, trained
         # The scale needs no weaker nuclei, but the answer may, and the proposals for a whole image are used for it.
         self._lowest = lowest if self._is_whole else model.thresholds["score"]
-        self._propose = cache(self._proposals)
+        self._decoded = cache(lambda scale: self._instances(self._parts, scale))
 
     def scale(self) -> float:
         """Return the scale to predict the image at; see `estimate_scale`."""
         side = min(min(part.shape[:2]) for part in self._parts)
-        return estimate_scale(self._found, side, self._found_in_crops, self._trained)
+        # What is found in the whole image at full size is the prediction, if that is the scale.
+        return estimate_scale(self._found, side, self._found_in_crops, self._trained, crops_first=not self._is_whole)
 
-    def proposals_of_all(self, scale: float) -> Mapping[int, Any]:
-        """Return the proposals for the whole image at a scale, as those of tile 0; empty if only parts were seen."""
-        return {0: self._propose(scale)[0]} if self._is_whole and scale <= 1 else {}
-
-    def _proposals(self, scale: float) -> list[Any]:
-        return self._propose_in(self._parts, scale)
-
-    def _propose_in(self, parts: Sequence[NDArray[np.float32]], scale: float) -> list[Any]:
-        resized = [resize_image(part, scaled_shape(part.shape, scale)) for part in parts]
-        return self._model.propose(resized, {**self._model.thresholds, "score": self._lowest})
+    def found_in_all(self, scale: float) -> Mapping[int, Instances]:
+        """Return the nuclei at a scale, weak ones too, as those of tile 0; empty if only parts were seen."""
+        return {0: self._decoded(scale)[0]} if self._is_whole and scale <= 1 else {}
 
     def _found(self, scale: float) -> list[Instances]:
-        return self._decoded(self._propose(scale), self._parts, scale)
+        return self._sure(self._decoded(scale))
 
     def _found_in_crops(self, scale: float) -> list[Instances]:
-        """Return what is found in the middle of each part, which may be enlarged without much memory."""
-        crops = [_middle(part) for part in self._parts]
-        return self._decoded(self._propose_in(crops, scale), crops, scale)
+        """Return what is found in the middle of each part, which takes little time and memory, enlarged too."""
+        return self._sure(self._instances([_middle(part) for part in self._parts], scale))
 
-    def _decoded(self, proposals: Sequence[Any], parts: Sequence[NDArray[np.float32]], scale: float) -> list[Instances]:
-        thresholds = self._model.thresholds
+    def _sure(self, found: Sequence[Instances]) -> list[Instances]:
+        return [each.above(self._model.thresholds["score"]) for each in found]
+
+    def _instances(self, parts: Sequence[NDArray[np.float32]], scale: float) -> list[Instances]:
+        model = self._model
+        resized = [resize_image(part, scaled_shape(part.shape, scale)) for part in parts]
+        proposals = model.propose(resized, {**model.thresholds, "score": self._lowest})
         return [
-            self._model.decode(each, scaled_shape(part.shape, scale), thresholds).above(thresholds["score"])
-            for each, part in zip(proposals, parts, strict=True)
+            model.decode(each, (part.shape[0], part.shape[1]), model.thresholds)
+            for each, part in zip(proposals, resized, strict=True)
         ]
 
 

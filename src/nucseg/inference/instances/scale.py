@@ -43,12 +43,20 @@ _KEPT_COVER = 0.8  # of the nucleus area at scale 1 that must be found again whe
 _REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
 _SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
 _SMALLEST_COVER = 0.25  # of the nucleus area that is found at the reference scale
+_BY_FAR = 0.7
 _FEW, _SMALLEST_SHARE = 5, 0.1  # how many nuclei a smaller scale must lose to be refused
 _SURELY_KNOWN = 0.9  # of the largest diameter of the training
 _AS_WHOLE = 0.85  # of the diameter and of the cover of the nuclei at the smaller scale
 
 
-def estimate_scale(find: Find, side: int, find_in_crops: Find, trained: tuple[float, float] | None = None) -> float:
+def estimate_scale(
+    find: Find,
+    side: int,
+    find_in_crops: Find,
+    trained: tuple[float, float] | None = None,
+    *,
+    crops_first: bool = False,
+) -> float:
     """Choose the scale at which a model finds nuclei of a size that it knows: the largest of `SCALES`, or 2 or 3.
 
     A scale passes if it meets two conditions. The mean diameter of the nuclei (of discs of equal area) is at most
@@ -60,8 +68,10 @@ def estimate_scale(find: Find, side: int, find_in_crops: Find, trained: tuple[fl
         find: Returns what the model finds at a scale, above its own threshold, always in the same windows of one image;
             called at most once per scale.
         side: Rows or columns, whichever are fewer, of the smallest window at scale 1, in pixels.
-        find_in_crops: The same in smaller windows, which may be enlarged; called only if the nuclei are small.
+        find_in_crops: The same in the middle of the windows, which may be enlarged; called if the nuclei are small.
         trained: The range of diameters in pixels that the training showed at will; None if it showed them as they were.
+        crops_first: Whether scale 1 is taken without a look at the windows at that scale, if what is found in their
+            middle meets both conditions by far.
 
     Returns:
         The factor by which to resize the image; 1 if nothing is found at any scale.
@@ -70,13 +80,17 @@ def estimate_scale(find: Find, side: int, find_in_crops: Find, trained: tuple[fl
 
     @cache
     def look(scale: float) -> _Seen:
-        found = find(scale)
-        return _Seen(np.concatenate([diameters(instances.labels) for instances in found]), _cover(found))
+        return _seen(find(scale))
 
     def fits(scale: float) -> bool:
         return look(scale).cover > 0 and look(scale).mean <= LARGEST
 
     reference = look(_REFERENCE_SCALE).cover if _REFERENCE_SCALE in allowed and fits(_REFERENCE_SCALE) else 0.0
+    if crops_first:
+        middle = _seen(find_in_crops(1.0))
+        is_known = SMALLEST / _BY_FAR <= middle.mean <= _BY_FAR * LARGEST
+        if is_known and _BY_FAR * middle.cover >= _SMALLEST_COVER * reference:
+            return 1.0
     for scale in allowed:
         if fits(scale) and look(scale).cover >= _SMALLEST_COVER * reference:
             if scale == 1:
@@ -109,6 +123,10 @@ class _Seen:
     def mean(self) -> float:
         """The mean diameter, weighted by area; 0 if there is none."""
         return float(np.average(self.diameters, weights=self.diameters**2)) if len(self.diameters) else 0.0
+
+
+def _seen(found: Sequence[Instances]) -> _Seen:
+    return _Seen(np.concatenate([diameters(instances.labels) for instances in found]), _cover(found))
 
 
 def _would_lose_the_small(full: _Seen, shrunk: _Seen, scale: float, trained: tuple[float, float]) -> bool:

@@ -45,10 +45,14 @@ class InstanceSteps:
         return lowest_score(self.model.thresholds["score"], self.score_threshold)
 
     def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
-        """Find the scale at which the nuclei have a size that the model knows."""
+        """Find the scale at which the nuclei have a size that the model knows; see `ScaleLook`.
+
+        Returns:
+            The scale, and what `decode` takes for tile 0 if it is the whole image: its nuclei, if they are known now.
+        """
         look = ScaleLook(self.model, source, fitted, self._lowest, self.trained)
         scale = look.scale()
-        return scale, look.proposals_of_all(scale)
+        return scale, look.found_in_all(scale)
 
     def needed(self, grid: TileGrid, tile: int) -> list[int]:
         """Return a tile and those around it, which may propose the same nucleus."""
@@ -71,12 +75,22 @@ class InstanceSteps:
         return part.only(extent.holds(part.middles()))
 
     def decode(self, view: NetworkView, grid: TileGrid, tile: int, proposals: Mapping[int, Any]) -> TileResult:
-        """Decide which proposals are nuclei and keep those that the tile owns: those centred in its core."""
+        """Decide which proposals are nuclei and keep those that the tile owns: those centred in its core.
+
+        Args:
+            view: The image.
+            grid: Its tiles.
+            tile: Number of the tile.
+            proposals: Those of the tile and of those around it; or what `look` knows of a tile that is the whole image.
+        """
         model, core = self.model, grid.core(tile)
+        threshold = model.thresholds["score"] if self.score_threshold is None else self.score_threshold
+        known = proposals[tile]
+        if isinstance(known, Instances):
+            return _part(known.above(threshold), core, core, view)
         radius = max(model.max_radius(found) for found in proposals.values())
         window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
         joined = model.join([(found, grid.core(number)) for number, found in proposals.items()], window)
-        threshold = model.thresholds["score"] if self.score_threshold is None else self.score_threshold
         found = model.decode(joined, window.shape, model.thresholds).above(threshold)
         return _part(found, window, core, view)
 

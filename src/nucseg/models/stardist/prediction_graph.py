@@ -80,6 +80,7 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
 def _crop(maps: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     return maps[:, low[0] : high[0], low[1] : high[1]]
 
+
 def _convolve_at(convolution: keras.layers.Conv2D, features: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
     """Compute a 3x3 convolution with padding `same` at some places only.
 
@@ -95,7 +96,7 @@ def _convolve_at(convolution: keras.layers.Conv2D, features: tf.Tensor, places: 
     total = convolution.bias
     for row in range(3):
         for column in range(3):
-            place = places + [0, row - 1, column - 1]
+            place = tf.add(places, [0, row - 1, column - 1])
             inside = tf.clip_by_value(place[:, 1:], 0, last)
             found = tf.gather_nd(features, tf.concat([place[:, :1], inside], 1))
             is_inside = tf.reduce_all(inside == place[:, 1:], axis=1, keepdims=True)

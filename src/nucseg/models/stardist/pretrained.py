@@ -162,6 +162,8 @@ def _check_same_network(theirs: StarDistConfig, config: StarDistConfig) -> None:
         if name in ("backbone", "in_channels", "n_rays", "grid", "decoder_filters", "net_conv_after_unet", *head)
         or name.startswith("unet_")
     ]
+    if theirs.backbone != "unet" and bool(theirs.refine_radius) != bool(config.refine_radius):
+        shaping.append("refine_radius")  # with it, the scores are computed from other features
     wanted = {
         name: getattr(theirs, name)
         for name in shaping

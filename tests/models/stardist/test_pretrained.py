@@ -174,6 +174,16 @@ def test_what_a_unet_needs_beside_the_backbone_is_said_at_once(model_folder, pub
     assert "decoder_filters" not in str(error.value)
 
 
+def test_on_a_trunk_the_foreground_head_is_part_of_the_network(tmp_path):
+    """The scores are computed from its features."""
+    config = StarDistConfig(backbone="efficientnet_lite0", decoder_filters=(8, 8, 8, 8), net_conv_after_unet=8)
+    ModelBundle("trunk", StarDist(config), ()).save(tmp_path / "trunk")
+    folder = {"pretrained": str(tmp_path / "trunk")}
+    assert create(config.model_copy(update=folder)).config.refine_radius == 3
+    with pytest.raises(ConfigError, match=r"set stardist\.architecture\.refine_radius = 3\."):
+        create(config.model_copy(update={**folder, "refine_radius": 0}))
+
+
 def test_random_weights():
     model = create(StarDistConfig(**CONFIG))
     assert model.thresholds == {"score": 0.5, "nms": 0.4}

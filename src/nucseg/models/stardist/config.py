@@ -56,7 +56,9 @@ class StarDistConfig(BaseModel):
         le=32,
         description="Pixels from a polygon's border up to which the foreground map decides; 0: plain StarDist.",
     )
-    refine_filters: int = Field(32, ge=1, le=256, description="Filters of the layers that compute the foreground map and, on a trunk, the scores.")
+    refine_filters: int = Field(
+        32, ge=1, le=256, description="Filters of the layers that compute the foreground map and, on a trunk, the scores."
+    )
     pretrained: str | None = Field(
         None,
         description="Initial weights: null for random ones, a model folder, `imagenet` (efficientnet_lite0), or one of "

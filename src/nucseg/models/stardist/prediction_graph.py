@@ -65,7 +65,8 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         found = (cells, tf.gather_nd(scores, cells), rays)
         if "foreground" not in outcome:
             return found
-        return (*found, _crop(outcome["foreground"], start, stop)[..., 0] >= FOREGROUND)
+        inside = _crop(outcome["foreground"], start, stop)[..., 0]
+        return (*found, inside if inside.dtype == tf.bool else inside >= FOREGROUND)
 
     channels = network.inputs[0].shape[-1]
     signature = [

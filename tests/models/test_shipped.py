@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 ALL = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
 SHIPPED = ["mask_rcnn", "stardist"]
 """Those that find nuclei."""
-LARGEST_MB = {"stardist": 12, "mask_rcnn": 40, "mitosis": 8, "unet": 8, "marks": 8}
+LARGEST_MB = {"stardist": 8, "mask_rcnn": 40, "mitosis": 8, "unet": 8, "marks": 8}
 # Real images of ablation marks are not part of the project either.
 MARKS = Path(os.environ.get("NUCSEG_MARKS", ROOT.parent / "shared/data/ablation-marks"))
 # The pictures of S-BSST265 are not part of the project: a folder of them may be named.

@@ -57,7 +57,7 @@ class StarDistConfig(BaseModel):
         description="Pixels from a polygon's border up to which the foreground map decides; 0: plain StarDist.",
     )
     refine_filters: int = Field(
-        32, ge=1, le=256, description="Filters of the layers before the foreground map and, on a trunk, before the scores."
+        32, ge=1, le=256, description="Filters of the layers before the foreground map and, on a trunk, the scores."
     )
     pretrained: str | None = Field(
         None,

@@ -186,7 +186,7 @@ def test_nuclei_beside_a_brown_stain_are_found_by_their_haematoxylin(predictor):
     image = immunohistochemistry()[240:400, 200:360]
     source = stained(array_source(image), "hematoxylin")
     found = predictor.predict_source(source)
-    assert len(found) > 2 * len(predictor.predict(image))
+    assert len(found) > 1.5 * len(predictor.predict(image))
     assert len(found) > 20
     tiled = predict_tiled(predictor.job(source, predictor.options.changed(tile=96)), LocalEngine())
     assert len(tiled) == pytest.approx(len(found), abs=1)

@@ -65,7 +65,7 @@ LONG = {
 TRUNK = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
 UNET = {"pretrained": "imagenet"}
 LIGHT = {**TRUNK, "decoder_filters": [128, 96, 64, 32], "net_conv_after_unet": 64, "refine_filters": 16}
-MEDIUM = {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 64, "refine_filters": 32}
+MEDIUM = {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 64}
 SIZES = {"diameters": [8, 120], "resized_share": 0.6, "background_probability": 0.08}
 LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
 # Of the jobs that say nothing of sizes: those of the study, and of the U-Nets, which know no `diameters`.
@@ -80,7 +80,7 @@ JOBS = {
     "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=("ema", "last"), snapshots=6),
     "trunk-seed-43": Job("seed 43", TRUNK, {**SHORT, "seed": 43}, kept=("ema", "last")),
     "trunk-seed-44": Job("seed 44", TRUNK, {**SHORT, "seed": 44}, kept=("ema", "last")),
-    "trunk-medium": Job("decoder 128, 96, 64, 48, features 64, foreground 32", MEDIUM, SHORT),
+    "trunk-medium": Job("decoder 128, 96, 64, 48, features 64, foreground 48", MEDIUM, SHORT),
     "trunk-random": Job("random weights", {**TRUNK, "pretrained": None}, SHORT, kept=("ema", "last")),
     "trunk-narrow": Job(
         "decoder 96, 64, 48, 32, features 64, foreground 16",

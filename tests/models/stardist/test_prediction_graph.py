@@ -28,7 +28,9 @@ def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides):
     check(model, np.random.default_rng(1).random((2, 48, 64, 1), np.float32), sides)
 
 
-@pytest.mark.parametrize("changes", [{}, {"refine_radius": 0}, {"net_conv_after_unet": 0}, {"grid": 1}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"refine_radius": 0}, {"net_conv_after_unet": 0}, {"grid": 1}, {"grid": 1, "refine_radius": 0}]
+)
 def test_the_same_on_a_trunk(changes):
     """Windows begin at multiples of 16; the decoder sees 32 pixels around them."""
     use_precision("float32")

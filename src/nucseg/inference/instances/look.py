@@ -39,7 +39,7 @@ class ScaleLook:
         self._is_whole = len(windows) == 1 and windows[0].shape[:2] == source.shape[:2]
         self._parts = [fitted.image(window) for window in windows]
         self._model, self._trained = model, trained
-        # The scale needs no weaker nuclei, but the answer may, and the proposals for a whole image are used for it.
+        # The scale needs no weaker nuclei, but the answer may, and what is found in a whole image is used for it.
         self._lowest = lowest if self._is_whole else model.thresholds["score"]
         self._decoded = cache(lambda scale: self._instances(self._parts, scale))
 

@@ -41,7 +41,10 @@ class StarDistConfig(BaseModel):
     unet_n_filter_base: int = Field(32, ge=4, le=256, description="Filters of the U-Net's first level.")
     unet_n_conv_per_depth: int = Field(2, ge=1, le=4, description="Number of convolutions per level of the U-Net.")
     net_conv_after_unet: int = Field(
-        128, ge=0, le=1024, description="Filters of the last layer shared by all heads; 0: no such layer."
+        128,
+        ge=0,
+        le=1024,
+        description="Filters of the layer before the distances and, in a U-Net, the scores; 0: no such layer.",
     )
     train_dist_loss: Literal["mae", "mse", "iou"] = Field("mae", description="Loss for the distances along the rays.")
     train_background_reg: float = Field(

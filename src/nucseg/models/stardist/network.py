@@ -30,7 +30,7 @@ class Seam:
         alignment: Pixels; the window of the second part begins and ends at multiples of it.
         margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
         heads: What computes the last layers more quickly, from the maps to `features` (what `dist`, or the layer before
-            it, sees), `scores` and, with a foreground head, `foreground` as bool; None: the layers as they are.
+            it, sees), `scores` and `foreground`, as bool; None: the layers as they are.
         before_distances: The 3x3 convolution between these features and `dist`, which is then computed only for cells
             with a sufficient score; None: there is none.
     """
@@ -175,10 +175,6 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     def heads(maps: Sequence[Any]) -> dict[str, Any]:
         pixels, *levels = maps
         x = decode(pixels, levels)
-        if not config.refine_radius:
-            features = named("features")(x) if config.net_conv_after_unet else x
-            scores = named("prob")(features)
-            return {"features": features, "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores}
         inside = named("foreground_features")(x)
         scores, logits = convolve_together([named("prob"), named("foreground_logits")], inside)
         return {
@@ -188,11 +184,17 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
             "foreground": keras.ops.depth_to_space(named("foreground")(logits) >= FOREGROUND, _FINEST),
         }
 
-    rare = named("features") if config.refine_radius and config.net_conv_after_unet else None
     return StarDistNetwork(
         model=model,
         polygons=polygons,
-        seam=Seam((images, *levels), (1, 2, 4, 8, 16), _COARSEST, margin, heads, rare),
+        seam=Seam(
+            (images, *levels),
+            (1, 2, 4, 8, 16),
+            alignment=_COARSEST,
+            margin=margin,
+            heads=heads if config.refine_radius else None,
+            before_distances=named("features") if config.refine_radius and config.net_conv_after_unet else None,
+        ),
         stride=_COARSEST,
         halo=-(-(margin + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
         max_side=2048,

@@ -51,15 +51,19 @@ class LookPage:
         left, top = self.tab.evaluate(_PLACE, [x, y])
         return left, top
 
+    def wait(self, milliseconds: int) -> None:
+        """Wait by the page's own clock: its timers fire in turn, however late on a busy machine."""
+        self.tab.evaluate("(delay) => new Promise((done) => setTimeout(done, delay))", milliseconds)
+
     def click(self, x: float, y: float, *, shift: bool = False) -> None:
         if shift:
             self.tab.keyboard.down("Shift")
         # Bokeh takes a second click within 300 ms for a double one.
-        self.tab.wait_for_timeout(350)
+        self.wait(350)
         self.tab.mouse.click(*self.place(x, y))
         if shift:
             self.tab.keyboard.up("Shift")
-        self.tab.wait_for_timeout(350)
+        self.wait(350)
 
     def line(self, *points: tuple[float, float]) -> None:
         self.tab.mouse.move(*self.place(*points[0]))
@@ -67,7 +71,7 @@ class LookPage:
         for point in points[1:]:
             self.tab.mouse.move(*self.place(*point), steps=8)
         self.tab.mouse.up()
-        self.tab.wait_for_timeout(100)
+        self.wait(100)
 
     def press(self, *keys: str) -> None:
         for key in keys:

@@ -57,7 +57,7 @@ def test_a_click_selects_and_shows_the_measurements(page):
 
 def test_hovering_shows_the_measurements(page):
     page.tab.mouse.move(*page.place(33, 20))
-    page.tab.wait_for_timeout(300)
+    page.wait(300)
     page.tab.mouse.move(*page.place(34, 20))
     rows = page.tab.locator(".bk-tooltip-row-label")
     rows.first.wait_for()

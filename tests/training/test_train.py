@@ -74,6 +74,22 @@ def test_it_learns_and_the_best_weights_are_kept(drawn, samples, tmp_path):
     assert model.evaluate(x, y, batch_size=2, verbose=0) == pytest.approx(min(history), rel=1e-5)
 
 
+def test_a_finished_training_gives_its_last_weights_without_being_repeated(drawn, samples, tmp_path, caplog):
+    options = {"learning_rate": 0.05, "epochs": 4, "schedule": "constant"}
+    caplog.set_level(logging.INFO)
+    best = drawn.run_training(samples, tmp_path, **options).model.keras_model.get_weights()
+    caplog.clear()
+    last = drawn.run_training(samples, tmp_path, **options, keep="last").model.keras_model.get_weights()
+    assert "already complete" in caplog.text
+    assert "the last weights are kept" in caplog.text
+    at_once = drawn.run_training(samples, tmp_path / "other", **options, keep="last").model.keras_model.get_weights()
+    for one, two in zip(last, at_once, strict=True):
+        np.testing.assert_array_equal(one, two)
+    bundle = drawn.run_training(samples, tmp_path, **options)
+    history = [val for _, val in losses(bundle)]
+    assert all(np.array_equal(one, two) for one, two in zip(best, last, strict=True)) == (min(history) == history[-1])
+
+
 def test_the_history_holds_the_learning_rate_of_each_epoch(drawn, samples, tmp_path):
     cosine, plateau, constant = (
         [

@@ -77,6 +77,10 @@ class Checkpoint(keras.callbacks.Callback):
         """Read the weights of the epoch with the best validation, in the order of `model.get_weights()`."""
         return self._read()[1]["best"]
 
+    def set_last_weights(self, model: keras.Model) -> None:
+        """Set the weights of the last epoch, whether or not they were the best."""
+        _assign(_variables(model), self._read()[1]["model"])
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Save the training."""
         # ReduceLROnPlateau, which comes before, logs the rate too.

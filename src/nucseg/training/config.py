@@ -154,6 +154,11 @@ class TrainingConfig(BaseModel):
         description="Number of epochs without a better validation loss after which training stops; null: never.",
     )
 
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="Which weights become the model: `best`, of the epoch with the lowest validation loss, or `last`, "
+        "of the last epoch; a finished training gives either without being repeated.",
+    )
     minutes: float | None = Field(
         None, gt=0, description="Time limit in minutes: no epoch begins that would end later; null: none."
     )

@@ -34,7 +34,7 @@ from nucseg.training.pictures import EpochPicture, View
 logger = logging.getLogger(__name__)
 
 # They change the speed of a training or what is shown of it, not its result; a resumed one may differ in them.
-_IGNORED_IN_ID = {"workers", "cache_mb", "precision", "tensorboard_images"}
+_IGNORED_IN_ID = {"workers", "cache_mb", "precision", "tensorboard_images", "keep"}
 
 
 class MakePatches(Protocol):
@@ -93,7 +93,7 @@ def train(
     parameters: Mapping[str, Any],
     following: int = 0,
 ) -> ModelBundle:
-    """Fit a model on the train split and keep the weights that were best on the val split.
+    """Fit a model on the train split and keep the weights that were best on the val split, or the last ones.
 
     A killed training resumes from its last complete epoch when it is called again with the same samples and settings,
     exactly as if it had not been interrupted; a finished one returns its result at once. A different training starts
@@ -167,7 +167,12 @@ def train(
             shown = task.seen(ModelBundle(name, model, transforms), validation[: config.tensorboard_images])
             callbacks.append(EpochPicture(folder / "tensorboard" / identity, model, *shown, task.view))
         _fit(model, feed, held_out, config, [*callbacks, checkpoint])
-    logger.info("%s: best val_loss %.4f.", name, min(entry["val_loss"] for entry in checkpoint.history))
+    if config.keep == "last":
+        checkpoint.set_last_weights(model.keras_model)
+    losses = [entry["val_loss"] for entry in checkpoint.history]
+    logger.info(
+        "%s: best val_loss %.4f, last %.4f; the %s weights are kept.", name, min(losses), losses[-1], config.keep
+    )
     record = create_run_record(
         [*training, *validation],
         parameters=settings,

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from nucseg.core.errors import ConfigError
 from nucseg.models.backbones.efficientnet_lite import build_trunk, take_imagenet
+from nucseg.models.bundle import ModelBundle
 from nucseg.models.mask_rcnn.backbone import build_backbone, build_pyramid, receptive_radius
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.registry import create_model
@@ -49,3 +51,20 @@ def test_the_weights_of_imagenet():
         model.keras_model.pyramid.get_layer("trunk").get_weights(), trunk.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_trunk_of_a_model_of_another_kind(tmp_path):
+    keras.utils.set_random_seed(0)
+    small = {"decoder_filters": [8, 8, 8, 8], "net_conv_after_unet": 8, "refine_filters": 8}
+    stardist = create_model("stardist", {"in_channels": 1, "backbone": "efficientnet_lite0", **small})
+    trunk = stardist.keras_model.get_layer("trunk")
+    trunk.get_layer("block10_project").bias.assign_add(np.ones(112, np.float32))
+    ModelBundle("own", stardist, ()).save(tmp_path / "own")
+    from_own = {**LITE, "pretrained": str(tmp_path / "own")}
+    found = create_model("mask_rcnn", from_own).keras_model.pyramid.get_layer("trunk").get_weights()
+    for ours, theirs in zip(found, trunk.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ConfigError, match="another trunk than a Mask R-CNN with backbone = light"):
+        create_model("mask_rcnn", {**from_own, "backbone": "light"})
+    with pytest.raises(ConfigError, match="gives the trunk alone"):
+        create_model("mask_rcnn", {**from_own, "fine_tune": False})

@@ -124,7 +124,8 @@ class MaskRCNNConfig(BaseModel):
 
     pretrained: str | None = Field(
         None,
-        description=f"Initial weights: null for random ones, a model folder, or `{IMAGENET}` (not with `light`).",
+        description=f"Initial weights: null for random ones, a model folder, or `{IMAGENET}` (not with `light`). The "
+        "folder of a model of another kind, such as StarDist, gives the weights of the trunk.",
     )
     fine_tune: bool | Literal["mask_head"] = Field(
         True,

@@ -7,6 +7,7 @@ from nucseg.core.errors import ConfigError
 from nucseg.models.backbones import efficientnet_lite, resnet
 from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
+from nucseg.models.registry import folder_kind, model_class
 
 _KEYS = "mask_rcnn.architecture"  # the section of the parameters in model_config.yml
 _MASK_HEAD_KEYS = ("mask_size", "mask_convolutions", "mask_channels")
@@ -17,8 +18,8 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     """Build a Mask R-CNN model with the weights that `config.pretrained` names.
 
     Args:
-        config: Its architecture must be that of the pretrained model; with `fine_tune: mask_head` the mask head may
-            differ, starts from random weights, and is all that is trained.
+        config: Its architecture must be that of the pretrained model, or its trunk if that is of another kind; with
+            `fine_tune: mask_head` the mask head may differ, starts from random weights, and is all that is trained.
 
     Returns:
         The model; random weights come from Keras's global seed, an earlier model also provides its thresholds.
@@ -26,7 +27,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     Raises:
         ConfigError: There is no such folder, or the architecture is not that of the model in it.
         DownloadError: The ImageNet weights cannot be fetched.
-        ModelError: The folder holds no Mask R-CNN model.
+        ModelError: The folder holds no complete model.
     """
     model = MaskRCNNSegmenter(config)
     if config.pretrained is None:
@@ -41,6 +42,9 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
             f"{_KEYS}.pretrained: {config.pretrained!r} is neither a folder nor {IMAGENET!r}; set it to null to start "
             "from random weights."
         )
+    if folder_kind(folder) not in (None, "mask_rcnn"):
+        _take_trunk(model, folder)
+        return model
     source = MaskRCNNSegmenter.load(folder)
     head_alone = config.fine_tune == "mask_head"
     parts = ["pyramid", "rpn", "box_head", *([] if head_alone else ["mask_head"])]
@@ -58,3 +62,25 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     model.thresholds = source.thresholds
     _log.info("Starting from the weights of %s: %s.", folder, ", ".join(parts))
     return model
+
+
+def _take_trunk(model: MaskRCNNSegmenter, folder: Path) -> None:
+    """Take the trunk's weights from a model of another kind; all other weights stay random."""
+    config = model.config
+    if config.fine_tune is not True:
+        raise ConfigError(
+            f"{_KEYS}.fine_tune: {folder} is no Mask R-CNN and gives the trunk alone, so the rest must be trained; set "
+            "fine_tune to true."
+        )
+    try:
+        ours = model.keras_model.pyramid.get_layer("trunk")
+        theirs = model_class(folder_kind(folder)).load(folder).keras_model.get_layer("trunk")
+        for layer in ours.layers:
+            if layer.weights:
+                layer.set_weights(theirs.get_layer(layer.name).get_weights())
+    except ValueError as error:  # Keras's word for a missing layer and for other shapes
+        raise ConfigError(
+            f"{_KEYS}.pretrained: the model in {folder} has another trunk than a Mask R-CNN with backbone = "
+            f"{config.backbone}; choose another folder or backbone, or set pretrained to {IMAGENET}."
+        ) from error
+    _log.info("The trunk starts from the weights of %s.", folder)

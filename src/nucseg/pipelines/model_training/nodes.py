@@ -44,7 +44,7 @@ def trainer(model: str) -> Callable[..., ModelBundle]:
             folder: Folder for checkpoints and TensorBoard logs.
 
         Returns:
-            The model with the weights that were best on the validation split, or the pretrained ones.
+            The model with the weights that `training.keep` names, or the pretrained ones.
         """
         import keras
 
@@ -131,7 +131,7 @@ def retrainer(model: str) -> Callable[..., ModelBundle]:
             *inputs: Those of the first training.
 
         Returns:
-            The model with the weights that were best on the validation split.
+            The model with the weights that `training.keep` names.
         """
         if mined.empty:
             return trained

@@ -26,9 +26,11 @@ def test_an_image_that_the_model_can_take_is_not_tiled():
     model = {"stride": 16, "halo": 112, "max_side": 1760}
     assert len(make_grid((1760, 1000), None, **model)) == 1
     grid = make_grid((1761, 1000), None, **model)
-    assert (len(grid), grid.side) == (2, 1536)
-    large = make_grid((6000, 6000), None, **model)
-    assert max(max(large.reads(tile).shape) for tile in large) == 1760
+    assert (len(grid), grid.side) == (2, 1008)  # two tiles beside each other, as wide as the image
+    large = make_grid((6000, 6000), None, **model)  # four of about the same size a side
+    assert [large.core(tile).shape for tile in (0, 3, 15)] == [(1504, 1504), (1504, 1488), (1488, 1488)]
+    full = make_grid((1536 * 4, 1536), None, **model)
+    assert max(max(full.reads(tile).shape) for tile in full) == 1760
 
 
 def test_a_side_is_rounded_up_and_holds_a_halo():
@@ -39,7 +41,8 @@ def test_a_side_is_rounded_up_and_holds_a_halo():
 
 def test_no_tile_is_larger_than_the_model_takes_beside_its_halo():
     model = {"stride": 16, "halo": 32, "max_side": 512}
-    assert make_grid((1000, 1000), 4000, **model).side == make_grid((1000, 1000), None, **model).side == 448
+    assert make_grid((1000, 1000), 4000, **model).side == 448
+    assert make_grid((1000, 1000), None, **model).side == 336
     assert len(make_grid((500, 300), 4000, **model)) == 1
 
 

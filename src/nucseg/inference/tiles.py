@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 from nucseg.core.window import Window
 
@@ -56,19 +57,19 @@ class TileGrid:
 def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: int, max_side: int) -> TileGrid:
     """Create the tiles that cover an image.
 
-    Without a wanted side, tiles with their halos are as large as the model can take, and an image that it can take as a
-    whole is one tile.
+    Without a wanted side, an image that the model can take as a whole is one tile; a larger one is cut into as few
+    tiles as the model can take with their halos, of equal size: large ones beside a narrow rest need more memory.
 
     Args:
         shape: (rows, columns) in the frame that the network sees.
-        side: Wanted side of a tile, in pixels; rounded up to the stride, and at most the default. None takes the
+        side: Wanted side of a tile, in pixels; rounded up to the stride, and at most what the model can take. None: the
             default.
         stride: The model's stride; origins of tiles are multiples of it.
         halo: The model's halo.
         max_side: Pixels a side that the model can take at once.
     """
     halo = -(-halo // stride) * stride
-    default = max(shape) if max(shape) <= max_side else max_side - 2 * halo
-    side = default if side is None else min(side, default)
+    largest = max(shape) if max(shape) <= max_side else max_side - 2 * halo
+    side = max(ceil(each / ceil(each / largest)) for each in shape) if side is None else min(side, largest)
     # So that the neighbours contain all that a tile needs.
     return TileGrid(shape, max(-(-side // stride) * stride, halo), halo)

@@ -94,10 +94,12 @@ def _convolve_at(convolution: keras.layers.Conv2D, features: tf.Tensor, places: 
         `(K, filters)`.
     """
     last = tf.shape(features, tf.int64)[1:3] - 1
-    total = convolution.bias
+    total = tf.broadcast_to(convolution.bias, (tf.shape(places)[0], convolution.filters))
     for row in range(3):
         for column in range(3):
-            place = tf.add(places, [0, row - 1, column - 1])
+            # One after the other: the features that all nine gather would take more memory than all the rest.
+            with tf.control_dependencies([total]):
+                place = tf.add(places, [0, row - 1, column - 1])
             inside = tf.clip_by_value(place[:, 1:], 0, last)
             found = tf.gather_nd(features, tf.concat([place[:, :1], inside], 1))
             is_inside = tf.reduce_all(inside == place[:, 1:], axis=1, keepdims=True)

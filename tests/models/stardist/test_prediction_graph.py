@@ -2,7 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from nucseg.core.window import Window
 from nucseg.models.precision import use_precision
+from nucseg.models.stardist import prediction_graph
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.model import StarDist
@@ -20,8 +22,10 @@ SMALL = {"in_channels": 1, "n_rays": 8, "unet_n_filter_base": 4, "net_conv_after
         {"grid": 2, "unet_n_depth": 1, "refine_radius": 0},
     ],
 )
+@pytest.mark.parametrize("band", [2**20, 1])
 @pytest.mark.parametrize("sides", [(0, 0, 48, 64), (16, 8, 32, 40), (8, 16, 47, 61)])
-def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides):
+def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides, band, monkeypatch):
+    monkeypatch.setattr(prediction_graph, "_BAND", band)
     use_precision("float32")
     keras.utils.set_random_seed(0)
     model = StarDist(StarDistConfig(**{**SMALL, **changes}))
@@ -31,8 +35,10 @@ def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides):
 @pytest.mark.parametrize(
     "changes", [{}, {"refine_radius": 0}, {"net_conv_after_unet": 0}, {"grid": 1}, {"grid": 1, "refine_radius": 0}]
 )
-def test_the_same_on_a_trunk(changes):
-    """Windows begin at multiples of 16; the decoder sees 32 pixels around them."""
+@pytest.mark.parametrize("band", [2**20, 2 * 32 * 112])
+def test_the_same_on_a_trunk(changes, band, monkeypatch):
+    """Windows begin at multiples of 16; the decoder sees 32 pixels around them, in bands of 32 rows or all at once."""
+    monkeypatch.setattr(prediction_graph, "_BAND", band)
     use_precision("float32")
     keras.utils.set_random_seed(0)
     config = {**SMALL, "backbone": "efficientnet_lite0", "decoder_filters": (8, 8, 8, 8)}
@@ -49,14 +55,13 @@ def check(model, images, sides):
     cells = np.s_[:, top // grid : -(-bottom // grid), left // grid : -(-right // grid)]
     lowest = np.float32(np.median(probabilities))
 
-    found = model._run(images, np.array(sides, np.int32), lowest)
+    found = model._run(images, Window(*sides), float(lowest))
     places, scores, rays, *inside = (np.asarray(each) for each in found)
     expected = probabilities[cells][..., 0]
     # Rounding may put a cell on the other side of the threshold.
     sure = np.argwhere(expected >= lowest + 1e-5)
     assert {tuple(place) for place in sure} <= {tuple(place) for place in places}
     assert len(places) <= np.count_nonzero(expected >= lowest - 1e-5)
-    assert (np.lexsort(places.T[::-1]) == np.arange(len(places))).all()
     np.testing.assert_allclose(scores, expected[tuple(places.T)], atol=1e-5)
     np.testing.assert_allclose(rays, distances[cells][tuple(places.T)], atol=1e-4)
     assert len(inside) == len(foreground) == (model.config.refine_radius > 0)

@@ -42,8 +42,9 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
             f"{_KEYS}.pretrained: {config.pretrained!r} is neither a folder nor {IMAGENET!r}; set it to null to start "
             "from random weights."
         )
-    if folder_kind(folder) not in (None, "mask_rcnn"):
-        _take_trunk(model, folder)
+    kind = folder_kind(folder)
+    if kind and kind != "mask_rcnn":
+        _take_trunk(model, folder, kind)
         return model
     source = MaskRCNNSegmenter.load(folder)
     head_alone = config.fine_tune == "mask_head"
@@ -64,7 +65,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     return model
 
 
-def _take_trunk(model: MaskRCNNSegmenter, folder: Path) -> None:
+def _take_trunk(model: MaskRCNNSegmenter, folder: Path, kind: str) -> None:
     """Take the trunk's weights from a model of another kind; all other weights stay random."""
     config = model.config
     if config.fine_tune is not True:
@@ -74,7 +75,7 @@ def _take_trunk(model: MaskRCNNSegmenter, folder: Path) -> None:
         )
     try:
         ours = model.keras_model.pyramid.get_layer("trunk")
-        theirs = model_class(folder_kind(folder)).load(folder).keras_model.get_layer("trunk")
+        theirs = model_class(kind).load(folder).keras_model.get_layer("trunk")
         for layer in ours.layers:
             if layer.weights:
                 layer.set_weights(theirs.get_layer(layer.name).get_weights())

@@ -130,7 +130,7 @@ class StarDist:
         # Copied in advance, while the network runs over another image.
         padded = tf.constant(np.pad(images, margins, mode="reflect") if np.any(margins) else images, tf.float32)
         with self._network_is_free:
-            outputs = self._run(padded, np.array(core, np.int32), np.float32(lowest))
+            outputs = self._run(padded, core, lowest)
         cells, scores, distances, *foreground = (output.numpy() for output in outputs)
         points = cells[:, 1:] * self.config.grid
         distances = np.maximum(distances, 1e-3)  # the package's own lower bound

@@ -31,6 +31,9 @@ class Seam:
         margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
         heads: What computes the last layers more quickly, from the maps to `features` (what `dist`, or the layer before
             it, sees), `scores` and `foreground`, as bool; None: the layers as they are.
+        early: The layers of the finest cells, from images to the maps that follow the images themselves; they see less
+            than `margin`. None: the first part is not split.
+        late: The rest of the first part, from the last map of `early` to the remaining maps.
         before_distances: The 3x3 convolution between these features and `dist`, which is then computed only for cells
             with a sufficient score; None: there is none.
     """
@@ -40,6 +43,8 @@ class Seam:
     alignment: int
     margin: int
     heads: Callable[[Sequence[Any]], dict[str, Any]] | None = None
+    early: keras.Model | None = None
+    late: keras.Model | None = None
     before_distances: keras.layers.Conv2D | None = None
 
 
@@ -137,7 +142,8 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     """
     layers = keras.layers
     images = keras.Input((None, None, config.in_channels))
-    levels = build_trunk(config.in_channels, _COARSEST)(images)
+    trunk = build_trunk(config.in_channels, _COARSEST)
+    levels = trunk(images)
     coarsest, *filters = config.decoder_filters
     decoder = [_convolution(coarsest, "decoder0")]
     decoder += [_convolution(each, f"decoder{number}", Conv2D) for number, each in enumerate(filters, start=1)]
@@ -193,6 +199,8 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
             alignment=_COARSEST,
             margin=margin,
             heads=heads if config.refine_radius else None,
+            early=keras.Model(trunk.inputs[0], trunk.outputs[:2]),
+            late=keras.Model(trunk.outputs[1], trunk.outputs[2:]),
             before_distances=named("features") if config.refine_radius and config.net_conv_after_unet else None,
         ),
         stride=_COARSEST,

@@ -1,22 +1,26 @@
 """The network for prediction: it computes only the requested window, and distances only where a nucleus may be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from math import isqrt
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from nucseg.core.window import Window
 from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.network import Seam
 
-PredictionGraph = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
+PredictionGraph = Callable[[tf.Tensor, Window, float], tuple[tf.Tensor, ...]]
+_BAND = 2**21  # pixels whose finest features, which need the most memory, are computed at once
 
 
 def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:
     """Compile the network for prediction.
 
     Much of its work is in the last layers, and tiles overlap, so these layers see only the core of the tile and the
-    cells around it. The distances, a 1x1 convolution, are computed only for cells with a sufficient score.
+    cells around it. The distances, a 1x1 convolution, are computed only for cells with a sufficient score. The layers
+    of the finest cells run over one band of rows after the other, so that a large tile needs little memory.
 
     Args:
         network: From images `(N, H, W, C)` to object probability, distances and, perhaps, a foreground map; its weights
@@ -25,29 +29,72 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         seam: Where the last layers begin.
 
     Returns:
-        A function of the images (float32, sides multiples of the network's stride), of the requested window `(4,)` in
-        them (int32 pixels; top and left multiples of the seam's alignment) and of the lowest score. In the frame of
-        that window it returns cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)` and, if
-        there is such a head, the foreground `(N, h, w)` bool.
+        A function of the images (float32, sides multiples of the network's stride), of the requested window in them
+        (top and left multiples of the seam's alignment) and of the lowest score. In the frame of that window it returns
+        cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)` and, if there is such a head,
+        the foreground `(N, h, w)` bool.
     """
+    body, heads = _compile_body(network, seam), _compile_heads(network, grid, seam)
+
+    def run(images: tf.Tensor, window: Window, lowest: float) -> tuple[tf.Tensor, ...]:
+        maps = body(images)
+        found = []
+        for band in _bands(window, seam.alignment, len(images)):
+            cells, *others = heads(maps, tf.constant(band), tf.constant(lowest, tf.float32))
+            found.append((tf.add(cells, [0, (band.top - window.top) // grid, 0]), *others))
+        if len(found) == 1:
+            return found[0]
+        return tuple(tf.concat(parts, int(number == 3)) for number, parts in enumerate(zip(*found, strict=True)))
+
+    return run
+
+
+def _bands(window: Window, alignment: int, n_images: int) -> Iterator[Window]:
+    """Cut a window into bands of rows that begin at multiples of the alignment, as its top does."""
+    rows = max(_BAND // (n_images * max(window.shape[1], 1)) // alignment, 1) * alignment
+    for top in range(window.top, window.bottom, rows):
+        yield window._replace(top=top, bottom=min(top + rows, window.bottom))
+
+
+def _compile_body(network: keras.Model, seam: Seam) -> Callable[[tf.Tensor], Sequence[tf.Tensor]]:
+    """Compile what computes the maps of the seam from images."""
+    images = tf.TensorSpec((None, None, None, network.inputs[0].shape[-1]), tf.float32)
+    if seam.early is None or seam.late is None:
+        # A dictionary, because a list of one map is returned as that map.
+        maps = {str(number): each for number, each in enumerate(seam.maps)}
+        whole = keras.Model(network.inputs[0], maps)
+        return _compiled(lambda images: list(whole(images).values()), [images])
+    early, late = _compiled(seam.early, [images]), _compiled(seam.late, [_spec(seam.late.inputs[0])])
+
+    def body(images: tf.Tensor) -> Sequence[tf.Tensor]:
+        shape = images.shape[1:3]
+        parts = []
+        for band in _bands(Window.whole(shape), seam.alignment, len(images)):
+            seen = band.grown(seam.margin, shape)
+            maps = zip(early(images[:, seen.top : seen.bottom]), seam.strides[1:], strict=False)
+            rows = band.within(seen)
+            parts.append([each[:, rows.top // side : -(-rows.bottom // side)] for each, side in maps])
+        finest = [tf.concat(bands, 1) for bands in zip(*parts, strict=True)]
+        return [images, *finest, *late(finest[-1])]
+
+    return body
+
+
+def _compile_heads(network: keras.Model, grid: int, seam: Seam) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Compile what computes cells, scores, distances and foreground from the maps of the seam."""
     distances = network.get_layer("dist")
     outputs = {"features": distances.input, "scores": network.outputs[0]}
     n_rays = network.outputs[1].shape[-1]
     side = isqrt(distances.kernel.shape[-1] // n_rays)  # polygons per side of a cell of the features
     if len(network.outputs) > 2:
         outputs["foreground"] = network.outputs[2]
-    # A dictionary, because a list of one map is returned as that map.
-    maps = {str(number): each for number, each in enumerate(seam.maps)}
-    body, heads = keras.Model(network.inputs, maps), seam.heads or keras.Model(list(seam.maps), outputs)
+    heads = seam.heads or keras.Model(list(seam.maps), outputs)
 
-    def run(images: tf.Tensor, window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        cut = body(images, training=False)
+    def run(maps: Sequence[tf.Tensor], window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         end = -(-window[2:] // seam.alignment) * seam.alignment
         low = tf.maximum(window[:2] - seam.margin, 0)
-        high = tf.minimum(end + seam.margin, tf.shape(images)[1:3])
-        outcome = heads(
-            [_crop(cut[name], low // side, high // side) for name, side in zip(maps, seam.strides, strict=True)]
-        )
+        high = tf.minimum(end + seam.margin, tf.shape(maps[0])[1:3] * seam.strides[0])
+        outcome = heads([_crop(each, low // side, high // side) for each, side in zip(maps, seam.strides, strict=True)])
         start, stop = window[:2] - low, window[2:] - low
         first = start // grid
         scores = _crop(outcome["scores"], first, -(-stop // grid))[..., 0]
@@ -68,14 +115,17 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         inside = _crop(outcome["foreground"], start, stop)[..., 0]
         return (*found, inside if inside.dtype == tf.bool else inside >= FOREGROUND)
 
-    channels = network.inputs[0].shape[-1]
-    signature = [
-        tf.TensorSpec((None, None, None, channels), tf.float32),
-        tf.TensorSpec((4,), tf.int32),
-        tf.TensorSpec((), tf.float32),
-    ]
-    compiled: PredictionGraph = tf.function(run, input_signature=signature, autograph=False)
+    maps = [_spec(each) for each in seam.maps]
+    return _compiled(run, [maps, tf.TensorSpec((4,), tf.int32), tf.TensorSpec((), tf.float32)])
+
+
+def _compiled(function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = tf.function(function, input_signature=signature, autograph=False)
     return compiled
+
+
+def _spec(features: keras.KerasTensor) -> tf.TensorSpec:
+    return tf.TensorSpec((None, None, None, features.shape[-1]), features.dtype)
 
 
 def _crop(maps: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:

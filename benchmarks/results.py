@@ -145,6 +145,8 @@ def main() -> None:
         if metrics.exists() and (folder / "run.json").exists():
             shutil.copy(metrics, RESULTS / f"{model}.json")
             trainings = RunRecord.load(folder).ancestry()
+            if model == "mask_rcnn":  # not those of the StarDist that it may have the trunk of
+                trainings = [each for each in trainings if "preset" in each.parameters.model]
             if trainings[0].parameters.model.get("fine_tune") == "mask_head":
                 trainings = trainings[1:]  # of all parts
             figure = training_figure([epoch for training in reversed(trainings) for epoch in training.history])

@@ -80,7 +80,7 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
 
     def whole() -> None:
         features, found, score, _ = model._detect(images, anchors)
-        model._kept(ops.convert_to_numpy(found)[0], ops.convert_to_numpy(score)[0] >= 0)
+        model._kept(ops.convert_to_numpy(found)[0], ops.convert_to_numpy(score)[0] >= 0, model.thresholds["nms"])
         paste(model._masks(features, boxes, levels))
 
     def first_stage(pyramid: list[Any]) -> Any:

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 ALL = sorted(pointer.stem for pointer in (ROOT / "data/06_models").glob("*.dvc"))
 SHIPPED = ["mask_rcnn", "stardist"]
 """Those that find nuclei."""
-LARGEST_MB = {"stardist": 8, "mask_rcnn": 40, "mitosis": 8, "unet": 8, "marks": 8}
+LARGEST_MB = {"stardist": 8, "mask_rcnn": 25, "mitosis": 8, "unet": 8, "marks": 8}
 # Real images of ablation marks are not part of the project either.
 MARKS = Path(os.environ.get("NUCSEG_MARKS", ROOT.parent / "shared/data/ablation-marks"))
 # The pictures of S-BSST265 are not part of the project: a folder of them may be named.
@@ -160,9 +160,7 @@ def empty_images() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("kind", empty_images())
 def test_nothing_is_found_where_there_is_nothing(predictor, kind):
-    # Mask R-CNN takes the broad bright spot for a nucleus: its card says so.
-    most = 1 if (predictor.bundle.name, kind) == ("mask_rcnn", "vignette") else 0
-    assert len(predictor.predict(empty_images()[kind])) <= most
+    assert len(predictor.predict(empty_images()[kind])) == 0
 
 
 def unstained_images() -> dict[str, np.ndarray]:
@@ -261,7 +259,7 @@ def test_no_seam_shows_in_a_real_image(models, name, precision):
     try:
         whole = predictor.predict(image)
         job = predictor.job(array_source(image), predictor.options.changed(tile=192))
-        assert len(job.grid) == 3 * 3
+        assert len(job.grid) in (2 * 2, 3 * 3)  # no tile is smaller than its halo
         tiled = predict_tiled(job, LocalEngine()).instances()
     finally:
         use_precision("auto")

@@ -66,12 +66,13 @@ class LookPage:
         self.wait(350)
 
     def line(self, *points: tuple[float, float]) -> None:
+        self.wait(350)  # as before a click
         self.tab.mouse.move(*self.place(*points[0]))
         self.tab.mouse.down()
         for point in points[1:]:
             self.tab.mouse.move(*self.place(*point), steps=8)
         self.tab.mouse.up()
-        self.wait(100)
+        self.wait(350)
 
     def press(self, *keys: str) -> None:
         for key in keys:

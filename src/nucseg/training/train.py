@@ -33,7 +33,7 @@ from nucseg.training.pictures import EpochPicture, View
 
 logger = logging.getLogger(__name__)
 
-# They change the speed of a training or what is shown of it, not its result; a resumed one may differ in them.
+# They change the speed of a training, what is shown of it or taken from it, not its course; a resumed one may differ.
 _IGNORED_IN_ID = {"workers", "cache_mb", "precision", "tensorboard_images", "keep"}
 
 

@@ -12,7 +12,7 @@ from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.network import Seam
 
 PredictionGraph = Callable[[tf.Tensor, Window, float], tuple[tf.Tensor, ...]]
-_BAND = 2**21  # pixels whose finest features, which need the most memory, are computed at once
+_BAND = 2**20  # pixels whose finest features, which need the most memory, are computed at once
 
 
 def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:
@@ -147,7 +147,7 @@ def _convolve_at(convolution: keras.layers.Conv2D, features: tf.Tensor, places: 
     total = tf.broadcast_to(convolution.bias, (tf.shape(places)[0], convolution.filters))
     for row in range(3):
         for column in range(3):
-            # One after the other: the features that all nine gather would take more memory than all the rest.
+            # One after the other, so that the features of one neighbour at a time are in memory.
             with tf.control_dependencies([total]):
                 place = tf.add(places, [0, row - 1, column - 1])
             inside = tf.clip_by_value(place[:, 1:], 0, last)

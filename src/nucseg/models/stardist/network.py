@@ -31,9 +31,9 @@ class Seam:
         margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
         heads: What computes the last layers more quickly, from the maps to `features` (what `dist`, or the layer before
             it, sees), `scores` and `foreground`, as bool; None: the layers as they are.
-        early: The layers of the finest cells, from images to the maps that follow the images themselves; they see less
-            than `margin`. None: the first part is not split.
-        late: The rest of the first part, from the last map of `early` to the remaining maps.
+        split: The first part in two: the layers of the finest cells, from images to the maps that follow the images
+            themselves, which see less than `margin`; and the rest, from the last of these maps to the remaining ones.
+            None: it is not split.
         before_distances: The 3x3 convolution between these features and `dist`, which is then computed only for cells
             with a sufficient score; None: there is none.
     """
@@ -43,8 +43,7 @@ class Seam:
     alignment: int
     margin: int
     heads: Callable[[Sequence[Any]], dict[str, Any]] | None = None
-    early: keras.Model | None = None
-    late: keras.Model | None = None
+    split: tuple[keras.Model, keras.Model] | None = None
     before_distances: keras.layers.Conv2D | None = None
 
 
@@ -199,8 +198,10 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
             alignment=_COARSEST,
             margin=margin,
             heads=heads if config.refine_radius else None,
-            early=keras.Model(trunk.inputs[0], trunk.outputs[:2]),
-            late=keras.Model(trunk.outputs[1], trunk.outputs[2:]),
+            split=(
+                keras.Model(trunk.inputs[0], trunk.outputs[:2]),
+                keras.Model(trunk.outputs[1], trunk.outputs[2:]),
+            ),
             before_distances=named("features") if config.refine_radius and config.net_conv_after_unet else None,
         ),
         stride=_COARSEST,

@@ -40,11 +40,12 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         maps = body(images)
         found = []
         for band in _bands(window, seam.alignment, len(images)):
-            cells, *others = heads(maps, tf.constant(band), tf.constant(lowest, tf.float32))
-            found.append((tf.add(cells, [0, (band.top - window.top) // grid, 0]), *others))
+            in_band, *others = heads(maps, tf.constant(band), tf.constant(lowest, tf.float32))
+            found.append((tf.add(in_band, [0, (band.top - window.top) // grid, 0]), *others))
         if len(found) == 1:
             return found[0]
-        return tuple(tf.concat(parts, int(number == 3)) for number, parts in enumerate(zip(*found, strict=True)))
+        cells, scores, rays, *foreground = zip(*found, strict=True)
+        return (*(tf.concat(parts, 0) for parts in (cells, scores, rays)), *(tf.concat(f, 1) for f in foreground))
 
     return run
 
@@ -59,12 +60,13 @@ def _bands(window: Window, alignment: int, n_images: int) -> Iterator[Window]:
 def _compile_body(network: keras.Model, seam: Seam) -> Callable[[tf.Tensor], Sequence[tf.Tensor]]:
     """Compile what computes the maps of the seam from images."""
     images = tf.TensorSpec((None, None, None, network.inputs[0].shape[-1]), tf.float32)
-    if seam.early is None or seam.late is None:
+    if seam.split is None:
         # A dictionary, because a list of one map is returned as that map.
         maps = {str(number): each for number, each in enumerate(seam.maps)}
         whole = keras.Model(network.inputs[0], maps)
         return _compiled(lambda images: list(whole(images).values()), [images])
-    early, late = _compiled(seam.early, [images]), _compiled(seam.late, [_spec(seam.late.inputs[0])])
+    first, rest = seam.split
+    early, late = _compiled(first, [images]), _compiled(rest, [_spec(rest.inputs[0])])
 
     def body(images: tf.Tensor) -> Sequence[tf.Tensor]:
         shape = images.shape[1:3]

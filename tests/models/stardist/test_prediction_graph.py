@@ -25,7 +25,8 @@ SMALL = {"in_channels": 1, "n_rays": 8, "unet_n_filter_base": 4, "net_conv_after
 @pytest.mark.parametrize("band", [2**20, 1])
 @pytest.mark.parametrize("sides", [(0, 0, 48, 64), (16, 8, 32, 40), (8, 16, 47, 61)])
 def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides, band, monkeypatch):
-    monkeypatch.setattr(prediction_graph, "_BAND", band)
+    for name in ("_BAND", "_EARLY_BAND"):
+        monkeypatch.setattr(prediction_graph, name, band)
     use_precision("float32")
     keras.utils.set_random_seed(0)
     model = StarDist(StarDistConfig(**{**SMALL, **changes}))
@@ -38,7 +39,8 @@ def test_what_it_gives_is_cut_out_of_the_maps_of_the_network(changes, sides, ban
 @pytest.mark.parametrize("band", [2**20, 2 * 32 * 112])
 def test_the_same_on_a_trunk(changes, band, monkeypatch):
     """Windows begin at multiples of 16; the decoder sees 32 pixels around them, in bands of 32 rows or all at once."""
-    monkeypatch.setattr(prediction_graph, "_BAND", band)
+    for name in ("_BAND", "_EARLY_BAND"):
+        monkeypatch.setattr(prediction_graph, name, band)
     use_precision("float32")
     keras.utils.set_random_seed(0)
     config = {**SMALL, "backbone": "efficientnet_lite0", "decoder_filters": (8, 8, 8, 8)}

@@ -32,8 +32,8 @@ class Seam:
         heads: What computes the last layers more quickly, from the maps to `features` (what `dist`, or the layer before
             it, sees), `scores` and `foreground`, as bool; None: the layers as they are.
         split: The first part in two: the layers of the finest cells, from images to the maps that follow the images
-            themselves, which see less than `margin`; and the rest, from the last of these maps to the remaining ones.
-            None: it is not split.
+            themselves, which see less than `alignment` beyond a cell; and the rest, from the last of these maps to the
+            remaining ones. None: it is not split.
         before_distances: The 3x3 convolution between these features and `dist`, which is then computed only for cells
             with a sufficient score; None: there is none.
     """

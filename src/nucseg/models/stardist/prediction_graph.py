@@ -1,7 +1,7 @@
 """The network for prediction: it computes only the requested window, and distances only where a nucleus may be."""
 
 from collections.abc import Callable, Iterator, Sequence
-from math import isqrt
+from math import ceil, isqrt
 from typing import Any
 
 import keras
@@ -12,15 +12,17 @@ from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.network import Seam
 
 PredictionGraph = Callable[[tf.Tensor, Window, float], tuple[tf.Tensor, ...]]
-_BAND = 2**20  # pixels whose finest features, which need the most memory, are computed at once
+_BAND = 2**21  # pixels that the last layers see at once; the finest features need the most memory
+_EARLY_BAND = 2**20  # that the first layers see at once, which have twice as many features
 
 
 def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:
     """Compile the network for prediction.
 
     Much of its work is in the last layers, and tiles overlap, so these layers see only the core of the tile and the
-    cells around it. The distances, a 1x1 convolution, are computed only for cells with a sufficient score. The layers
-    of the finest cells run over one band of rows after the other, so that a large tile needs little memory.
+    cells around it. The distances, a 1x1 convolution, are computed only for cells with a sufficient score. In a tile,
+    beside which results of others are in memory, the layers of the finest cells run over one band of rows after the
+    other. A whole image passes them at once, which is faster.
 
     Args:
         network: From images `(N, H, W, C)` to object probability, distances and, perhaps, a foreground map; its weights
@@ -37,9 +39,10 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
     body, heads = _compile_body(network, seam), _compile_heads(network, grid, seam)
 
     def run(images: tf.Tensor, window: Window, lowest: float) -> tuple[tf.Tensor, ...]:
-        maps = body(images)
+        is_tile = window != Window.whole(images.shape[1:3])
+        maps = body(images, is_tile)
         found = []
-        for band in _bands(window, seam.alignment, len(images)):
+        for band in _bands(window, seam.alignment, _BAND // len(images)) if is_tile else [window]:
             in_band, *others = heads(maps, tf.constant(band), tf.constant(lowest, tf.float32))
             found.append((tf.add(in_band, [0, (band.top - window.top) // grid, 0]), *others))
         if len(found) == 1:
@@ -50,32 +53,36 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
     return run
 
 
-def _bands(window: Window, alignment: int, n_images: int) -> Iterator[Window]:
-    """Cut a window into bands of rows that begin at multiples of the alignment, as its top does."""
-    rows = max(_BAND // (n_images * max(window.shape[1], 1)) // alignment, 1) * alignment
+def _bands(window: Window, alignment: int, pixels: int) -> Iterator[Window]:
+    """Cut a window into equal bands of rows, of about so many pixels, which begin at multiples of the alignment."""
+    count = ceil(window.shape[0] * window.shape[1] / max(pixels, 1))
+    rows = ceil(window.shape[0] / count / alignment) * alignment
     for top in range(window.top, window.bottom, rows):
         yield window._replace(top=top, bottom=min(top + rows, window.bottom))
 
 
-def _compile_body(network: keras.Model, seam: Seam) -> Callable[[tf.Tensor], Sequence[tf.Tensor]]:
-    """Compile what computes the maps of the seam from images."""
+def _compile_body(network: keras.Model, seam: Seam) -> Callable[[tf.Tensor, bool], Sequence[tf.Tensor]]:
+    """Compile what computes the maps of the seam from images, those of a tile in bands."""
     images = tf.TensorSpec((None, None, None, network.inputs[0].shape[-1]), tf.float32)
+    # A dictionary, because a list of one map is returned as that map.
+    maps = {str(number): each for number, each in enumerate(seam.maps)}
+    model = keras.Model(network.inputs[0], maps)
+    whole = _compiled(lambda images: list(model(images).values()), [images])
     if seam.split is None:
-        # A dictionary, because a list of one map is returned as that map.
-        maps = {str(number): each for number, each in enumerate(seam.maps)}
-        whole = keras.Model(network.inputs[0], maps)
-        return _compiled(lambda images: list(whole(images).values()), [images])
+        return lambda images, in_bands: whole(images)
     first, rest = seam.split
     early, late = _compiled(first, [images]), _compiled(rest, [_spec(rest.inputs[0])])
 
-    def body(images: tf.Tensor) -> Sequence[tf.Tensor]:
+    def body(images: tf.Tensor, in_bands: bool) -> Sequence[tf.Tensor]:
+        if not in_bands:
+            return whole(images)
         shape = images.shape[1:3]
         parts = []
-        for band in _bands(Window.whole(shape), seam.alignment, len(images)):
-            seen = band.grown(seam.margin, shape)
+        for band in _bands(Window.whole(shape), seam.alignment, _EARLY_BAND // len(images)):
+            seen = band.grown(seam.alignment, shape)
             maps = zip(early(images[:, seen.top : seen.bottom]), seam.strides[1:], strict=False)
             rows = band.within(seen)
-            parts.append([each[:, rows.top // side : -(-rows.bottom // side)] for each, side in maps])
+            parts.append([each[:, rows.top // side : rows.bottom // side] for each, side in maps])
         finest = [tf.concat(bands, 1) for bands in zip(*parts, strict=True)]
         return [images, *finest, *late(finest[-1])]
 

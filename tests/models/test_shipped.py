@@ -209,6 +209,15 @@ def field() -> np.ndarray:
     return ((image - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
 
 
+def test_a_large_field_shows_as_many_nuclei_as_its_parts(predictor):
+    """Nine times the image with nine times the nuclei, which is one tile of either model's."""
+    image = real_image()
+    row = np.concatenate([image, image[:, ::-1], image], axis=1)
+    large = np.concatenate([row, row[::-1], row])
+    assert max(large.shape) <= predictor.bundle.model.max_side
+    assert len(predictor.predict(large)) >= 0.97 * 9 * len(predictor.predict(image))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("colour", [(0, 0, 1), (0, 1, 1), (1, 0.5, 0)], ids=["blue", "cyan", "orange"])
 def test_one_stain_in_false_colour_has_the_nuclei_of_its_grey_image(predictor, colour):

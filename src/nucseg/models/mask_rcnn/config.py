@@ -83,10 +83,13 @@ class MaskRCNNConfig(BaseModel):
         0.25, ge=0, lt=1, description="Minimum objectness of an anchor to become a proposal in prediction."
     )
     before_nms: int = Field(
-        2000, ge=1, le=20000, description="Maximum number of anchors before suppression, in prediction."
+        2000,
+        ge=1,
+        le=20000,
+        description="Maximum number of anchors before suppression, in prediction, for each 512 x 512 pixels.",
     )
     proposals: int = Field(
-        1000, ge=1, le=10000, description="Maximum number of proposals per image (or tile) in prediction."
+        1000, ge=1, le=10000, description="Maximum number of proposals in prediction, for each 512 x 512 pixels."
     )
     training_before_nms: int = Field(
         512, ge=1, le=20000, description="Maximum number of anchors before suppression, in training."
@@ -120,7 +123,9 @@ class MaskRCNNConfig(BaseModel):
     )
     mask_convolutions: int = Field(ge=0, le=8, description="Number of convolutions in the mask head.")
     mask_channels: int = Field(ge=4, le=512, description="Filters of each convolution in the mask head.")
-    detections: int = Field(1000, ge=1, le=10000, description="Maximum number of nuclei per image (or tile).")
+    detections: int = Field(
+        1000, ge=1, le=10000, description="Maximum number of nuclei for each 512 x 512 pixels of an image."
+    )
 
     pretrained: str | None = Field(
         None,

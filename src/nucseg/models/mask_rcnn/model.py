@@ -23,12 +23,13 @@ from nucseg.models.mask_rcnn.compiled import compiled
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.paste import draw_instances
-from nucseg.models.mask_rcnn.proposals import suppress
+from nucseg.models.mask_rcnn.proposals import kept_boxes, select
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import SCORES, search_thresholds
 
-_MASKS_AT_ONCE = 256  # bounds the memory
-_MASKS_STEP = 8  # always a multiple of it, so that few sizes are compiled
+_BOXES_AT_ONCE, _MASKS_AT_ONCE = 1024, 256  # bounds the memory
+_BOXES_STEP, _MASKS_STEP = 64, 8  # always a multiple of it, so that few sizes are compiled
+_FIELD = 512 * 512  # pixels for which the maximum numbers of the configuration are meant
 _GRID = {"nms": (0.3, 0.4, 0.5, 0.6), "mask": (0.4, 0.45, 0.5, 0.55, 0.6), "score": SCORES}
 
 
@@ -71,9 +72,9 @@ class MaskRCNNSegmenter:
         self.max_side = 1024 + 2 * self.halo
         self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5}
         self.keras_model = MaskRCNN(config)
-        self._detect = compiled(self.keras_model.detect)
+        self._first_stage = compiled(self.keras_model)
+        self._refine_boxes = compiled(self.keras_model.refine_boxes)
         self._draw = compiled(self._draw_from_level)
-        self._suppress = compiled(suppress)
         self._network_is_free = Lock()
 
     def propose(
@@ -108,16 +109,18 @@ class MaskRCNNSegmenter:
         if (image == image[0, 0]).all():
             size = 2 * self.config.mask_size
             return Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), 0, (0, size, size))))
-        padded = np.pad(image, [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)], mode="symmetric")
+        margins = [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)]
+        padded = np.pad(image, margins, mode="symmetric") if np.any(margins) else image
         with self._network_is_free:
-            features, boxes, scores, levels = self._detect(padded[None], self.keras_model.anchors(padded.shape[:2]))
-            box, score = ops.convert_to_numpy(boxes)[0], ops.convert_to_numpy(scores)[0]
-            kept = self._kept(box, score >= 0, thresholds["nms"]) & (score >= np.float32(thresholds["score"]))
-            center = (box[:, :2] + box[:, 2:]) / 2
+            features, proposals, fields = self._proposals(padded)
+            boxes, scores, levels = self._refined(features, proposals, padded.shape[:2])
+            kept = kept_boxes(boxes, thresholds["nms"])
+            center = (boxes[kept, :2] + boxes[kept, 2:]) / 2
             inside = ((center >= core[:2]) & (center < core[2:])).all(1)
-            place = np.flatnonzero(kept & inside)[: self.config.detections]
-            masks = self._masks(features, box[place], ops.convert_to_numpy(levels)[0, place])
-        return Detections(box[place] - np.tile(core[:2], 2).astype(np.float32), score[place], masks).ordered()
+            strong = scores[kept] >= np.float32(thresholds["score"])
+            place = kept[inside & strong][: self.config.detections * fields]
+            masks = self._masks(features, boxes[place], levels[place])
+        return Detections(boxes[place] - np.tile(core[:2], 2).astype(np.float32), scores[place], masks).ordered()
 
     def join(self, parts: Sequence[tuple[Detections, Window]], window: Window) -> Detections:
         """Collect the nuclei whose centres lie in a window; see `InstanceSegmenter.join`."""
@@ -135,13 +138,36 @@ class MaskRCNNSegmenter:
         sides = proposals.boxes[:, 2:] - proposals.boxes[:, :2]
         return ceil(float(sides.max(initial=0)) * (0.5 + self.config.mask_margin))
 
-    def _kept(self, boxes: NDArray[np.float32], valid: NDArray[np.bool_], nms: float) -> NDArray[np.bool_]:
-        return ops.convert_to_numpy(self._suppress(boxes[None], valid[None], np.float32(nms)))[0]
+    def _proposals(self, image: NDArray[np.float32]) -> tuple[Sequence[keras.KerasTensor], NDArray[np.float32], int]:
+        """Return the features of an image `(H, W, in_channels)`, its proposals `(K, 4)`, and its area in fields."""
+        config, shape = self.config, (image.shape[0], image.shape[1])
+        fields = ceil(shape[0] * shape[1] / _FIELD)
+        outputs = self._first_stage(image[None])
+        logits, codes = (ops.convert_to_numpy(ops.cast(outputs[name][0], "float32")) for name in ("logits", "codes"))
+        proposals = select(
+            logits,
+            codes,
+            self.keras_model.anchors(shape),
+            shape,
+            lowest=config.rpn_score,
+            before=config.before_nms * fields,
+            after=config.proposals * fields,
+            nms_iou=config.rpn_nms,
+        )
+        return outputs["features"], proposals, fields
 
-    def _kept_of_any(self, boxes: NDArray[np.float32], nms: float) -> NDArray[np.bool_]:
-        """Apply suppression to any number of boxes, padded to a multiple so that few sizes are compiled."""
-        padded = np.pad(boxes, [(0, -len(boxes) % 256), (0, 0)])
-        return self._kept(padded, np.arange(len(padded)) < len(boxes), nms)[: len(boxes)]
+    def _refined(
+        self, features: Sequence[keras.KerasTensor], proposals: NDArray[np.float32], shape: tuple[int, int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+        """Return boxes, their scores, decreasing, and the levels of the features from which they are drawn."""
+        parts = []
+        for start in range(0, max(len(proposals), 1), _BOXES_AT_ONCE):
+            some = proposals[start : start + _BOXES_AT_ONCE]
+            refined = self._refine_boxes(features, _padded(some, _BOXES_STEP)[None], np.array(shape, np.int32))
+            parts.append([ops.convert_to_numpy(each)[0, : len(some)] for each in refined])
+        boxes, scores, levels = map(np.concatenate, zip(*parts, strict=True))
+        order = np.argsort(-scores, kind="stable")
+        return boxes[order], scores[order], levels[order]
 
     def _draw_from_level(self, level: keras.KerasTensor, stride: int, boxes: keras.KerasTensor) -> keras.KerasTensor:
         first = ops.zeros(ops.shape(boxes)[:2], "int32")
@@ -157,8 +183,7 @@ class MaskRCNNSegmenter:
             of_level = np.flatnonzero(levels == level)
             for start in range(0, len(of_level), _MASKS_AT_ONCE):
                 some = of_level[start : start + _MASKS_AT_ONCE]
-                filled = np.pad(boxes[some], [(0, -len(some) % _MASKS_STEP), (0, 0)])
-                drawn = self._draw(features[level], stride, filled[None])
+                drawn = self._draw(features[level], stride, _padded(boxes[some], _MASKS_STEP)[None])
                 masks[some] = ops.convert_to_numpy(drawn)[0, : len(some)]
         return masks
 
@@ -170,7 +195,7 @@ class MaskRCNNSegmenter:
             shape: (rows, columns) of the image.
             thresholds: `nms` as for `propose`; `mask` is the value from which a pixel belongs to a nucleus.
         """
-        found = proposals.take(self._kept_of_any(proposals.boxes, thresholds["nms"]))
+        found = proposals.take(kept_boxes(proposals.boxes, thresholds["nms"]))
         around = ops.convert_to_numpy(enlarge(found.boxes, self.config.mask_margin))
         return draw_instances(found.masks, around, found.scores, thresholds["mask"], shape)
 
@@ -228,3 +253,8 @@ class MaskRCNNSegmenter:
             ModelError: A file is missing, damaged or of another kind.
         """
         return read_files(folder, "Mask R-CNN", MaskRCNNConfig, cls, lambda model: model.keras_model)
+
+
+def _padded(boxes: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Append boxes without area, up to a multiple of `step`, at least one such number."""
+    return np.pad(boxes, [(0, max(-(-len(boxes) // step), 1) * step - len(boxes)), (0, 0)])

@@ -96,33 +96,21 @@ class MaskRCNN(keras.Model):
         logits = self.mask_head(ops.reshape(regions, (-1, *regions.shape[2:])), training=training)
         return ops.reshape(logits, (-1, ops.shape(boxes)[1], *logits.shape[1:]))
 
-    def detect(self, images: Any, anchors: Any) -> tuple[list[Any], Any, Any, Any]:
-        """Find nuclei without their masks.
+    def refine_boxes(self, features: Sequence[Any], proposals: Any, shape: Any) -> tuple[Any, Any, Any]:
+        """Run the box head for prediction.
 
         Args:
-            images: As for `call`.
-            anchors: `(A, 4)` for their size.
+            features: All levels.
+            proposals: `(N, R, 4)`.
+            shape: `(2,)` rows and columns of the images.
 
         Returns:
-            The features, boxes `(N, proposals, 4)` and scores `(N, proposals)` by decreasing score, and the level of
-            the features from which each is drawn, `(N, proposals)` int32. Padding has the score -1.
+            The boxes `(N, R, 4)`, their scores `(N, R)` float32, and the level of the features from which each is
+            drawn, `(N, R)` int32.
         """
-        config, outputs = self.config, self(images)
-        shape = (ops.shape(images)[1], ops.shape(images)[2])
-        proposals, valid = propose(
-            outputs["logits"],
-            outputs["codes"],
-            anchors,
-            shape,
-            before=config.before_nms,
-            after=config.proposals,
-            nms_iou=config.rpn_nms,
-            lowest=config.rpn_score,
-        )
-        logits, codes = self.score_boxes(outputs["features"], proposals)
-        scores, order = ops.top_k(ops.where(valid, ops.sigmoid(logits), -1.0), config.proposals)
-        boxes = ops.take_along_axis(clip(decode(codes, proposals, BOX_STD), *shape), order[..., None], axis=1)
-        return outputs["features"], boxes, scores, self.mask_levels(boxes)
+        logits, codes = self.score_boxes(features, proposals)
+        boxes = clip(decode(codes, proposals, BOX_STD), shape[0], shape[1])
+        return boxes, ops.cast(ops.sigmoid(logits), "float32"), self.mask_levels(boxes)
 
     def mask_levels(self, boxes: Any) -> Any:
         """Choose the level of the features from which each of the boxes `(..., 4)` is drawn."""

@@ -1,8 +1,16 @@
-"""Proposals from the outputs of the region proposal network, by greedy non-maximum suppression."""
+"""Proposals from the outputs of the region proposal network, by greedy non-maximum suppression.
+
+`propose` is for training: every shape is fixed, and the graph contains it. `select` is for prediction, where the number
+of proposals follows from the image.
+"""
 
 from typing import Any
 
+import cv2
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
+from scipy.special import expit
 
 from nucseg.models.mask_rcnn.boxes import areas, clip, decode, pairwise_iou
 
@@ -11,15 +19,7 @@ RPN_BOX_STD = (1.0, 1.0)
 
 
 def propose(
-    logits: Any,
-    codes: Any,
-    anchors: Any,
-    shape: tuple[Any, Any],
-    *,
-    before: int,
-    after: int,
-    nms_iou: float,
-    lowest: float = 0.0,
+    logits: Any, codes: Any, anchors: Any, shape: tuple[Any, Any], *, before: int, after: int, nms_iou: float
 ) -> tuple[Any, Any]:
     """Select the best anchors, move them, and drop those that better ones overlap (Ren et al. 2015, section 3.3).
 
@@ -33,7 +33,6 @@ def propose(
         before: Maximum number of boxes before the suppression.
         after: Number of proposals, at most `before`.
         nms_iou: Overlap above which a box is dropped.
-        lowest: Minimum objectness, in [0, 1], of an anchor.
 
     Returns:
         `(B, after, 4)` boxes by decreasing objectness, without gradient, and `(B, after)` bool: whether there is one.
@@ -45,10 +44,59 @@ def propose(
     scores, places = ops.top_k(logits, before)
     codes = ops.take_along_axis(codes, places[..., None], axis=1)
     boxes = clip(decode(codes, ops.take(anchors, places, axis=0), RPN_BOX_STD), *shape)
-    valid = (scores > -1e8) & (ops.sigmoid(scores) >= lowest) & (areas(boxes) >= 1.0)
+    valid = (scores > -1e8) & (areas(boxes) >= 1.0)
     kept, exists = first_kept(suppress(boxes, valid, nms_iou), after)
     boxes = ops.take_along_axis(boxes, kept[..., None], axis=1)
     return ops.stop_gradient(ops.where(exists[..., None], boxes, 0.0)), exists
+
+
+def select(
+    logits: NDArray[np.float32],
+    codes: NDArray[np.float32],
+    anchors: NDArray[np.float32],
+    shape: tuple[int, int],
+    *,
+    lowest: float,
+    before: int,
+    after: int,
+    nms_iou: float,
+) -> NDArray[np.float32]:
+    """Select the proposals of one image as `propose` does, as many as there are.
+
+    Args:
+        logits: `(A,)` objectness.
+        codes: `(A, 4)` coded boxes relative to the anchors.
+        anchors: `(A, 4)`.
+        shape: Rows and columns of the image.
+        lowest: Minimum objectness, in [0, 1], of an anchor.
+        before: Maximum number of boxes before the suppression.
+        after: Maximum number of proposals.
+        nms_iou: Overlap above which a box is dropped.
+
+    Returns:
+        `(K, 4)` boxes by decreasing objectness; those of equal objectness in the order of the anchors.
+    """
+    places = np.flatnonzero(expit(logits) >= lowest)
+    places = places[np.argsort(-logits[places], kind="stable")][:before]
+    boxes = clip(decode(codes[places], anchors[places], RPN_BOX_STD), *shape)
+    found: NDArray[np.float32] = ops.convert_to_numpy(boxes)[ops.convert_to_numpy(areas(boxes)) >= 1]
+    return found[kept_boxes(found, nms_iou)][:after]
+
+
+def kept_boxes(boxes: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
+    """Drop each box that is overlapped by more than `threshold` by a better box that stays, for prediction.
+
+    Args:
+        boxes: `(K, 4)`, the best first.
+        threshold: Maximum IoU of two boxes that stay.
+
+    Returns:
+        The indices of those that stay, ascending.
+    """
+    # Any, because OpenCV's annotations know lists only, which take longer.
+    corners_and_sizes: Any = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float64)
+    decreasing: Any = np.arange(len(boxes), 0, -1, dtype=np.float32)
+    return np.array(cv2.dnn.NMSBoxes(corners_and_sizes, decreasing, 0.0, threshold), np.intp).reshape(-1)
 
 
 def suppress(boxes: Any, valid: Any, threshold: Any) -> Any:

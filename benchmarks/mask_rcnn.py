@@ -1,10 +1,13 @@
 """Measure the speed of Mask R-CNN: seconds, peak memory and share of each stage, and training steps per second.
 
     python benchmarks/mask_rcnn.py [--presets small small:efficientnet_lite0] [--sizes 256 512 1024] [--train]
+    python benchmarks/mask_rcnn.py --presets data/06_models/mask_rcnn --sizes 512
 
-Weights are random, which takes the same time: 1,000 proposals are scored and 200 nuclei of 24 pixels are drawn and
-pasted, whatever the network finds. Each line comes from a process of its own, so that its peak memory is its own;
-beside it stands what the process held before the first image. The times are medians. Needs Linux or macOS.
+A preset has random weights: 1,000 proposals are scored and 200 nuclei of 24 pixels are drawn and pasted, whatever the
+network finds. A model folder predicts the real image that the `stardist` package ships (0.4 nuclei per 1,000 pixels),
+or turned and mirrored copies of it side by side, as far as they go. Each line comes from a process of its own, so that
+its peak memory is its own; beside it stands what the process held before the first image. The times are medians. Needs
+Linux or macOS.
 """
 
 import argparse
@@ -16,7 +19,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 N_NUCLEI = 200
@@ -26,7 +32,7 @@ def main() -> None:
     """Run each measurement in a separate process and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     presets = ["small", "small:efficientnet_lite0", "resnet50"]
-    parser.add_argument("--presets", nargs="+", default=presets, metavar="PRESET[:BACKBONE]")
+    parser.add_argument("--presets", nargs="+", default=presets, metavar="PRESET[:BACKBONE]|FOLDER")
     parser.add_argument("--sizes", nargs="+", type=int, default=[256, 512, 1024])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--repeat", type=int, default=5)
@@ -55,60 +61,53 @@ def main() -> None:
 
 def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> dict[str, Any]:
     """Time the whole way of one image, and each stage of it by itself."""
-    import numpy as np
     from keras import ops
 
-    from nucseg.models.mask_rcnn.boxes import enlarge
     from nucseg.models.mask_rcnn.compiled import compiled
-    from nucseg.models.mask_rcnn.paste import draw_instances
-    from nucseg.models.mask_rcnn.proposals import propose
+    from nucseg.models.mask_rcnn.model import Detections
 
-    model, effective = _model(preset, precision)
-    network, config = model.keras_model, model.config
-    before = _peak_mb()
-    rng = np.random.default_rng(0)
     side = int(size)
-    images = rng.random((1, side, side, 3), np.float32)
-    anchors = network.anchors((side, side))
-    corner = rng.uniform(0, side - 24, (N_NUCLEI, 2)).astype(np.float32)
-    boxes = np.concatenate([corner, corner + 24], -1)
-    scores = np.sort(rng.random(N_NUCLEI).astype(np.float32))[::-1]
+    is_trained = Path(preset).is_dir()
+    model, image, effective = _trained(preset, side, precision) if is_trained else _random(preset, side, precision)
+    before = _peak_mb()
+    features, proposals, _ = model._proposals(image)
+    if is_trained:
+        found = model.propose([image], model.thresholds)[0]
+        thresholds = model.thresholds
+    else:
+        found = _made_up(side)
+        proposals = np.resize(found.boxes, (model.config.proposals, 4))
+        thresholds = {"nms": 1.0, "mask": 0.5}
+    levels = ops.convert_to_numpy(model.keras_model.mask_levels(found.boxes))
+
+    def draw(features: Any) -> Any:
+        return model._masks(features, found.boxes, levels)
 
     def paste(masks: Any) -> None:
-        around = ops.convert_to_numpy(enlarge(boxes, config.mask_margin))
-        draw_instances(masks, around, scores, 0.5, (side, side))
+        model.decode(Detections(found.boxes, found.scores, masks), (side, side), thresholds)
 
     def whole() -> None:
-        features, found, score, _ = model._detect(images, anchors)
-        model._kept(ops.convert_to_numpy(found)[0], ops.convert_to_numpy(score)[0] >= 0, model.thresholds["nms"])
-        paste(model._masks(features, boxes, levels))
+        features = model._proposals(image)[0]
+        model._refined(features, proposals, (side, side))
+        paste(draw(features))
 
-    def first_stage(pyramid: list[Any]) -> Any:
-        outputs = [network.rpn(level) for level in pyramid[config.box_level :]]
-        logits, codes = (ops.concatenate(parts, axis=1) for parts in zip(*outputs, strict=True))
-        counts = {"before": config.before_nms, "after": config.proposals, "nms_iou": config.rpn_nms}
-        return propose(logits, codes, anchors, (side, side), **counts)[0]
-
-    run_pyramid = compiled(network.pyramid)
-    run_first, run_box = compiled(first_stage), compiled(network.score_boxes)
-    pyramid = run_pyramid(images)
-    proposals = np.resize(boxes, (1, config.proposals, 4))
-    levels = ops.convert_to_numpy(network.mask_levels(boxes))
-    masks = model._masks(pyramid, boxes, levels)
+    run_pyramid, masks = compiled(model.keras_model.pyramid), draw(features)
     total = _median(whole, repeat)
+    pyramid = _median(lambda: _wait(run_pyramid(image[None])), repeat)
     stages = {
-        "backbone and pyramid": _median(lambda: _wait(run_pyramid(images)), repeat),
-        "RPN and proposals": _median(lambda: _wait(run_first(pyramid)), repeat),
-        "RoIAlign and box head": _median(lambda: _wait(run_box(pyramid, proposals)), repeat),
-        "RoIAlign and mask head": _median(lambda: model._masks(pyramid, boxes, levels), repeat),
+        "backbone and pyramid": pyramid,
+        "RPN and proposals": _median(lambda: model._proposals(image), repeat) - pyramid,
+        "RoIAlign and box head": _median(lambda: model._refined(features, proposals, (side, side)), repeat),
+        "RoIAlign and mask head": _median(lambda: draw(features), repeat),
         "paste": _median(lambda: paste(masks), repeat),
     }
     spent = sum(stages.values())
     shares = {name: f"{1000 * part:.0f} ms, {100 * part / spent:.0f} %" for name, part in stages.items()}
     return {
         "prediction": True,
-        "preset": preset,
-        "pixels": f"{side}²",
+        "preset": Path(preset).name,
+        "pixels": f"{size}²",
+        "nuclei": len(found.boxes),
         "precision": effective,
         "seconds": round(total, 3),
         "peak MB": round(_peak_mb()),
@@ -117,10 +116,39 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
     }
 
 
+def _random(preset: str, side: int, precision: str) -> tuple[Any, Any, str]:
+    """Return a model that takes every anchor for a nucleus, noise, and the precision."""
+    model, effective = _model(preset, precision, rpn_score=0.0)
+    return model, np.random.default_rng(0).random((side, side, 3), np.float32), effective
+
+
+def _made_up(side: int) -> Any:
+    from nucseg.models.mask_rcnn.model import Detections
+
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, side - 24, (N_NUCLEI, 2)).astype(np.float32)
+    scores = np.sort(rng.random(N_NUCLEI).astype(np.float32))[::-1]
+    return Detections(np.concatenate([corner, corner + 24], -1), scores, np.zeros(0, np.float32))
+
+
+def _trained(folder: str, side: int, precision: str) -> tuple[Any, Any, str]:
+    """Return a model folder's model, the real image as it sees it, and the precision."""
+    from stardist.data import test_image_nuclei_2d
+
+    from nucseg.models.bundle import ModelBundle
+    from nucseg.models.precision import use_precision
+
+    effective = use_precision(precision)
+    bundle = ModelBundle.load(Path(folder))
+    image = test_image_nuclei_2d()
+    copies = -(-side // image.shape[0])
+    image = np.pad(image, [(0, (copies - 1) * length) for length in image.shape], mode="symmetric")[:side, :side]
+    return bundle.model, bundle.preprocessor().fit(image).image(image), effective
+
+
 def measure_training(preset: str, _size: str, precision: str, repeat: int) -> dict[str, Any]:
     """Time training steps of four patches of 256 x 256 pixels, without the feed."""
     import keras
-    import numpy as np
 
     model, effective = _model(preset, precision)
     rng = np.random.default_rng(0)
@@ -139,13 +167,14 @@ def measure_training(preset: str, _size: str, precision: str, repeat: int) -> di
     }
 
 
-def _model(preset: str, precision: str) -> tuple[Any, str]:
+def _model(preset: str, precision: str, **settings: float) -> tuple[Any, str]:
     from nucseg.models.precision import use_precision
     from nucseg.models.registry import create_model
 
     effective = use_precision(precision)
     name, _, backbone = preset.partition(":")
-    return create_model("mask_rcnn", {"preset": name} | ({"backbone": backbone} if backbone else {})), effective
+    parts = {"preset": name} | ({"backbone": backbone} if backbone else {})
+    return create_model("mask_rcnn", parts | settings), effective
 
 
 def _wait(outputs: Any) -> None:

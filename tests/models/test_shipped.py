@@ -210,12 +210,15 @@ def field() -> np.ndarray:
 
 
 def test_a_large_field_shows_as_many_nuclei_as_its_parts(predictor):
-    """Nine times the image with nine times the nuclei, which is one tile of either model's."""
+    """Nine times the image with nine times the nuclei, which is one tile of either model's.
+
+    Fewer by those that the border cuts: they join with their mirror images.
+    """
     image = real_image()
     row = np.concatenate([image, image[:, ::-1], image], axis=1)
     large = np.concatenate([row, row[::-1], row])
     assert max(large.shape) <= predictor.bundle.model.max_side
-    assert len(predictor.predict(large)) >= 0.97 * 9 * len(predictor.predict(image))
+    assert len(predictor.predict(large)) > 0.93 * 9 * len(predictor.predict(image))
 
 
 @pytest.mark.slow

@@ -48,23 +48,25 @@ def test_a_perfect_answer_is_worth_1(images):
     assert ap_mean([truth], [Instances(truth, np.full(truth.max(), 0.9, np.float32))]) == 1
 
 
-def test_of_good_thresholds_those_nearest_to_a_half_are_chosen(caplog):
+def test_of_good_thresholds_those_that_find_most_are_chosen(caplog):
+    best = 0.6012 + 0.9 * SAME
     tried = [
-        ({"score": 0.3, "nms": 0.3}, 0.600),
-        ({"score": 0.4, "nms": 0.3}, 0.6008),
-        ({"score": 0.6, "nms": 0.3}, 0.6011),
-        ({"score": 0.6, "nms": 0.5}, 0.6012),
-        ({"score": 0.5, "nms": 0.5}, 0.6012 + 0.9 * SAME - 1.95 * SAME),
-        ({"score": 0.9, "nms": 0.3}, 0.6012 + 0.9 * SAME),
+        ({"score": 0.3, "nms": 0.3}, best - 1.1 * SAME, 0.9),
+        ({"score": 0.4, "nms": 0.3}, best - 0.9 * SAME, 0.8),
+        ({"score": 0.7, "nms": 0.3}, best - 0.9 * SAME, 0.8),
+        ({"score": 0.6, "nms": 0.3}, best - 0.5 * SAME, 0.8),
+        ({"score": 0.6, "nms": 0.5}, best - 0.3 * SAME, 0.8),
+        ({"score": 0.5, "nms": 0.5}, best - 0.9 * SAME, 0.79),
+        ({"score": 0.9, "nms": 0.3}, best, 0.7),
     ]
     with caplog.at_level("INFO"):
         assert choose_thresholds(tried, {"score": 0.2, "nms": 0.2}) == {"score": 0.6, "nms": 0.5}
-    assert "ap_mean_50_90 = 0.6012" in caplog.text
+    assert "ap_mean_50_90 = 0.6027 (the best: 0.6034) and ap_50 = 0.8000" in caplog.text
 
 
 def test_thresholds_stay_where_none_is_worth_anything(caplog):
     before = {"score": 0.2}
-    assert choose_thresholds([({"score": 0.5}, 0.0)], before) == before
+    assert choose_thresholds([({"score": 0.5}, 0.0, 0.0)], before) == before
     assert choose_thresholds([], before) == before
     assert "No nucleus" in caplog.text
 

@@ -21,7 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -> float:
-    """Compute `ap_mean_50_90`: the mean over IoU 0.5, 0.6, ..., 0.9 of TP / (TP + FP + FN), pooled over the images.
+    """Compute `ap_mean_50_90`, the mean of what `precisions` returns; 0 if there is no nucleus at all."""
+    return float(precisions(truths, found).mean())
+
+
+def precisions(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -> NDArray[np.float64]:
+    """Compute TP / (TP + FP + FN), pooled over the images, at IoU 0.5, 0.6, ..., 0.9.
 
     Pairs with IoU above 0.5 are unique, so that no matching is needed.
 
@@ -30,13 +35,13 @@ def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -
         found: The nuclei found in each.
 
     Returns:
-        A value in [0, 1]; 0 if there is no nucleus at all.
+        `(5,)` in [0, 1]; 0 if there is no nucleus at all.
     """
     pairs = [overlaps(truth, instances.labels) for truth, instances in zip(truths, found, strict=True)]
     ious = np.concatenate([np.zeros(0), *(each.iou[each.iou > 0.5] for each in pairs)])
     nuclei = sum(len(each.true_labels) for each in pairs) + sum(map(len, found))
     true_positives = (ious[:, None] >= _IOUS).sum(0)
-    return float((true_positives / np.maximum(nuclei - true_positives, 1)).mean())
+    return true_positives / np.maximum(nuclei - true_positives, 1)
 
 
 def search_thresholds(
@@ -58,35 +63,40 @@ def search_thresholds(
         The thresholds chosen, in the order of `before`.
     """
     tried = []
-    for values in product(*grid.values()):
-        combination = dict(zip(grid, values, strict=True))
+    for combined in product(*grid.values()):
+        combination = dict(zip(grid, combined, strict=True))
         thresholds = {name: combination[name] for name in before}
-        tried.append((thresholds, ap_mean(truths, find(thresholds))))
+        values = precisions(truths, find(thresholds))
+        tried.append((thresholds, float(values.mean()), float(values[0])))
     return choose_thresholds(tried, before)
 
 
-def choose_thresholds(tried: Sequence[tuple[dict[str, float], float]], before: Mapping[str, float]) -> dict[str, float]:
-    """Choose among thresholds by their value.
+def choose_thresholds(
+    tried: Sequence[tuple[dict[str, float], float, float]], before: Mapping[str, float]
+) -> dict[str, float]:
+    """Choose among thresholds by what they give.
 
     Args:
-        tried: Thresholds, including `score`, and the value of each.
+        tried: Thresholds, including `score`, and the `ap_mean_50_90` and `ap_50` of each.
         before: The thresholds to keep if all values are 0.
 
     Returns:
-        Among those within `SAME` of the best, the ones whose score is nearest to 0.5, since few validation images say
-        little about extreme ones; among these, the best.
+        Among those whose `ap_mean_50_90` is within `SAME` of the best, the ones that find the nuclei best (`ap_50`); of
+        equal ones those whose score is nearest to 0.5, since few validation images say little about extreme ones.
     """
-    best = max((value for _, value in tried), default=0.0)
+    best = max((mean for _, mean, _ in tried), default=0.0)
     if best <= 0:
         _log.warning("No nucleus was found in the validation images; the thresholds stay %s.", dict(before))
         return dict(before)
-    good = [
-        (round(abs(thresholds["score"] - 0.5), 6), -value, thresholds)
-        for thresholds, value in tried
-        if value >= best - SAME
-    ]
-    _, negative, chosen = min(good, key=lambda each: each[:2])
+    chosen, mean, at_half = min(
+        (each for each in tried if each[1] >= best - SAME),
+        key=lambda each: (-round(each[2], 6), round(abs(each[0]["score"] - 0.5), 6), -each[1]),
+    )
     _log.info(
-        "Thresholds %s give ap_mean_50_90 = %.4f on the validation images (the best: %.4f).", chosen, -negative, best
+        "Thresholds %s give ap_mean_50_90 = %.4f (the best: %.4f) and ap_50 = %.4f on the validation images.",
+        chosen,
+        mean,
+        best,
+        at_half,
     )
     return chosen

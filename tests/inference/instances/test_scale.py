@@ -72,6 +72,21 @@ def test_debris_beside_nuclei_that_are_too_large_does_not_decide():
     assert Nearsighted([image]).scale() == 0.25
 
 
+@pytest.mark.parametrize("diameter, again, scale", [(15, False, 1), (15, True, 0.5), (35, False, 0.25)])
+def test_what_only_a_small_scale_shows_does_not_decide_if_it_should_be_seen_closer(diameter, again, scale):
+    """Small nuclei at full size; at a quarter of it five times their area, of objects of a given diameter."""
+    small, shape = discs(16, spacing=6), (512, 512)
+
+    def find(at):
+        image = resize_image(small, scaled_shape(shape, at))
+        if at == 0.25 or (at == 0.5 and again):
+            image = discs(diameter * at / 0.25, int(512 * at), spacing=2)
+        labels, count = label(image > 0.5)
+        return [Instances(labels.astype(np.int32), np.full(count, 0.9, np.float32))]
+
+    assert estimate_scale(find, 512, find) == scale
+
+
 def test_windows_count_together():
     assert Nearsighted([discs(80), discs(80), np.zeros((512, 512), np.float32)]).scale() == 0.5
     assert Nearsighted([discs(80, spacing=4), discs(20)]).scale() == 1

@@ -43,6 +43,7 @@ _KEPT_COVER = 0.8  # of the nucleus area at scale 1 that must be found again whe
 _REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
 _SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
 _SMALLEST_COVER = 0.25  # of the nucleus area that is found at the reference scale
+_FOUND_AGAIN = 0.5  # of the nucleus area at the reference scale, at twice that scale
 _BY_FAR = 0.7  # what is compared with a bound may be wrong by this factor, since the middle of the windows is a part
 _FEW, _SMALLEST_SHARE = 5, 0.1  # how many nuclei a smaller scale must lose to be refused
 _SURELY_KNOWN = 0.9  # of the largest diameter of the training
@@ -62,7 +63,9 @@ def estimate_scale(
     A scale passes if it meets two conditions. The mean diameter of the nuclei (of discs of equal area) is at most
     `LARGEST`; it is weighted by their areas, so that debris and pieces count little. And the area that they cover,
     weighted by their scores, is at least a quarter of that at scale 1/4, if scale 1/4 passes: debris between nuclei
-    that are too large to be found is small, but covers almost nothing.
+    that are too large to be found is small, but covers almost nothing. Scale 1/4 does not count if less than half of
+    that area is found again at twice that scale, where the nuclei would still be no larger than `LARGEST`: dirt and
+    groups of small nuclei look like nuclei from afar.
 
     Args:
         find: Returns what the model finds at a scale, above its own threshold, always in the same windows of one image;
@@ -92,6 +95,8 @@ def estimate_scale(
         if is_known and _BY_FAR * middle.cover >= _SMALLEST_COVER * reference:
             return 1.0
     for scale in allowed:
+        if fits(scale) and look(scale).cover < _SMALLEST_COVER * reference:
+            reference = _confirmed(look(_REFERENCE_SCALE), look(2 * _REFERENCE_SCALE))
         if fits(scale) and look(scale).cover >= _SMALLEST_COVER * reference:
             if scale == 1:
                 return _log_scale(_enlargement(look(1.0).mean, find_in_crops))
@@ -127,6 +132,12 @@ class _Seen:
 
 def _seen(found: Sequence[Instances]) -> _Seen:
     return _Seen(np.concatenate([diameters(instances.labels) for instances in found]), _cover(found))
+
+
+def _confirmed(reference: _Seen, closer: _Seen) -> float:
+    """Return the cover at the reference scale, or at twice that scale if it should be found there, but is not."""
+    is_known = 2 * reference.mean <= LARGEST
+    return closer.cover if is_known and closer.cover < _FOUND_AGAIN * reference.cover else reference.cover
 
 
 def _would_lose_the_small(full: _Seen, shrunk: _Seen, scale: float, trained: tuple[float, float]) -> bool:

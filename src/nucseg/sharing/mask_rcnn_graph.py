@@ -1,13 +1,15 @@
 """The graph of a Mask R-CNN model: boxes, scores and masks of one image of a fixed size."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import keras
 import tensorflow as tf
+from keras import ops
 
 from nucseg.core.errors import ConfigError
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
+from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.paste import SMALLEST_VISIBLE
+from nucseg.models.mask_rcnn.proposals import propose
 from nucseg.sharing.graph import Citation, Graph, Output
 
 SIDE = 512
@@ -30,8 +32,9 @@ def graph(model: MaskRCNNSegmenter, *, side: int = SIDE) -> Graph:
     anchors = network.anchors((side, side))
 
     def run(images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        features, boxes, scores, levels = network.detect(images, tf.constant(anchors))
-        masks = keras.ops.sigmoid(network.draw_masks(features, config.strides, boxes, levels))
+        features, boxes, scores = _detect(network, images, tf.constant(anchors), (side, side))
+        levels = network.mask_levels(boxes)
+        masks = ops.sigmoid(network.draw_masks(features, config.strides, boxes, levels))
         return {"boxes": boxes, "scores": scores, "masks": masks}
 
     count, size = config.proposals, 2 * config.mask_size
@@ -60,3 +63,26 @@ def graph(model: MaskRCNNSegmenter, *, side: int = SIDE) -> Graph:
         ),
         citations=(Citation("He, Gkioxari, Dollár, Girshick (2017): Mask R-CNN. ICCV.", "10.1109/ICCV.2017.322"),),
     )
+
+
+def _detect(
+    network: MaskRCNN, images: tf.Tensor, anchors: tf.Tensor, shape: tuple[int, int]
+) -> tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Return the features, and as many boxes and scores, decreasing, as there may be proposals; -1: there is none.
+
+    What `MaskRCNNSegmenter` does, but with fixed shapes, as a graph needs them.
+    """
+    config, outputs = network.config, network(images)
+    enough = ops.sigmoid(outputs["logits"]) >= config.rpn_score
+    proposals, valid = propose(
+        ops.where(enough, outputs["logits"], -1e9),
+        outputs["codes"],
+        anchors,
+        shape,
+        before=config.before_nms,
+        after=config.proposals,
+        nms_iou=config.rpn_nms,
+    )
+    boxes, scores, _ = network.refine_boxes(outputs["features"], proposals, shape)
+    scores, order = ops.top_k(ops.where(valid, scores, -1.0), config.proposals)
+    return outputs["features"], ops.take_along_axis(boxes, order[..., None], axis=1), scores

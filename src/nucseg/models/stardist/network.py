@@ -206,7 +206,7 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
         ),
         stride=_COARSEST,
         halo=-(-(margin + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
-        max_side=2048,
+        max_side=2112,
     )
 
 

@@ -12,8 +12,8 @@ from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.network import Seam
 
 PredictionGraph = Callable[[tf.Tensor, Window, float], tuple[tf.Tensor, ...]]
-_BAND = 2**21  # pixels that the last layers see at once; the finest features need the most memory
-_EARLY_BAND = 2**20  # that the first layers see at once, which have twice as many features
+_BAND = 2**20  # pixels that the last layers see at once; the finest features need the most memory
+_EARLY_BAND = 2**19  # that the first layers see at once, which have twice as many features
 
 
 def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:

@@ -70,7 +70,7 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
     is_trained = Path(preset).is_dir()
     model, image, effective = _trained(preset, side, precision) if is_trained else _random(preset, side, precision)
     before = _peak_mb()
-    features, proposals, _ = model._proposals(image)
+    features, proposals = model._proposals(image)
     if is_trained:
         found = model.propose([image], model.thresholds)[0]
         thresholds = model.thresholds
@@ -87,12 +87,15 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
         model.decode(Detections(found.boxes, found.scores, masks), (side, side), thresholds)
 
     def whole() -> None:
-        features = model._proposals(image)[0]
+        features, _ = model._proposals(image)
         model._refined(features, proposals, (side, side))
         paste(draw(features))
 
+    def predict() -> None:
+        model.decode(model.propose([image], thresholds)[0], (side, side), thresholds)
+
     run_pyramid, masks = compiled(model.keras_model.pyramid), draw(features)
-    total = _median(whole, repeat)
+    total = _median(predict if is_trained else whole, repeat)
     pyramid = _median(lambda: _wait(run_pyramid(image[None])), repeat)
     stages = {
         "backbone and pyramid": pyramid,

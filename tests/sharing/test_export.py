@@ -101,7 +101,7 @@ def test_onnx_of_mask_rcnn_has_a_fixed_side(export: Any, models: Path, tmp_path:
     model = ModelBundle.load(models / "mask_rcnn").model
     images = np.random.default_rng(1).random((1, side, side, 1), np.float32)
     got = run_onnx(tmp_path / "mask_rcnn-onnx/model.onnx", images)
-    features, proposals, _ = model._proposals(images[0])
+    features, proposals = model._proposals(images[0])
     boxes, scores, _ = model._refined(features, proposals, (side, side))
     assert 0 < len(boxes) < got["boxes"].shape[1]
     np.testing.assert_allclose(got["scores"][0, : len(boxes)], scores, atol=1e-3)

@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 
 
 def ap_mean(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -> float:
-    """Compute `ap_mean_50_90`, the mean of what `precisions` returns; 0 if there is no nucleus at all."""
-    return float(precisions(truths, found).mean())
+    """Compute `ap_mean_50_90`, the mean of what `average_precisions` returns; 0 if there is no nucleus at all."""
+    return float(average_precisions(truths, found).mean())
 
 
-def precisions(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -> NDArray[np.float64]:
+def average_precisions(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -> NDArray[np.float64]:
     """Compute TP / (TP + FP + FN), pooled over the images, at IoU 0.5, 0.6, ..., 0.9.
 
     Pairs with IoU above 0.5 are unique, so that no matching is needed.
@@ -66,7 +66,7 @@ def search_thresholds(
     for combined in product(*grid.values()):
         combination = dict(zip(grid, combined, strict=True))
         thresholds = {name: combination[name] for name in before}
-        values = precisions(truths, find(thresholds))
+        values = average_precisions(truths, find(thresholds))
         tried.append((thresholds, float(values.mean()), float(values[0])))
     return choose_thresholds(tried, before)
 

@@ -52,6 +52,8 @@ def graph(model: MaskRCNNSegmenter, *, side: int = SIDE) -> Graph:
             Output("masks", f"(1, {count}, {size}, {size})", "probability of each point of the enlarged box"),
         ),
         decoding=(
+            f"There are at most {count} boxes, whatever the side: predict a larger image of many nuclei in parts of "
+            f"{SIDE} x {SIDE} pixels.",
             f"Boxes with a score of at least {thresholds['score']:g} are candidates.",
             "Non-maximum suppression: by decreasing score, a box is dropped if its intersection over union with a "
             f"better one is above {thresholds['nms']:g}.",

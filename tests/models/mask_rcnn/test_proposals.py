@@ -9,8 +9,6 @@ from nucseg.models.mask_rcnn.proposals import first_kept, kept_boxes, propose, s
 
 ANCHORS = np.array([[0, 0, 8, 8], [0, 8, 8, 16], [8, 0, 16, 8], [8, 8, 16, 16]], np.float32)
 CODES = np.zeros((1, 4, 4), np.float32)
-
-
 OBJECTNESS = np.array([0.9, 0.2, 0.5, 0.3], np.float32)
 LOGITS = np.log(OBJECTNESS / (1 - OBJECTNESS))
 

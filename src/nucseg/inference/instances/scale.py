@@ -94,10 +94,10 @@ def estimate_scale(
         is_known = SMALLEST / _BY_FAR <= middle.mean <= _BY_FAR * LARGEST
         if is_known and _BY_FAR * middle.cover >= _SMALLEST_COVER * reference:
             return 1.0
-    for scale in allowed:
-        if fits(scale) and look(scale).cover < _SMALLEST_COVER * reference:
+    for scale in filter(fits, allowed):
+        if look(scale).cover < _SMALLEST_COVER * reference:
             reference = _confirmed(look(_REFERENCE_SCALE), look(2 * _REFERENCE_SCALE))
-        if fits(scale) and look(scale).cover >= _SMALLEST_COVER * reference:
+        if look(scale).cover >= _SMALLEST_COVER * reference:
             if scale == 1:
                 return _log_scale(_enlargement(look(1.0).mean, find_in_crops))
             if trained and _would_lose_the_small(look(1.0), look(scale), scale, trained):

@@ -112,13 +112,13 @@ class MaskRCNNSegmenter:
         margins = [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)]
         padded = np.pad(image, margins, mode="symmetric") if np.any(margins) else image
         with self._network_is_free:
-            features, proposals, fields = self._proposals(padded)
+            features, proposals = self._proposals(padded)
             boxes, scores, levels = self._refined(features, proposals, padded.shape[:2])
             kept = kept_boxes(boxes, thresholds["nms"])
             center = (boxes[kept, :2] + boxes[kept, 2:]) / 2
             inside = ((center >= core[:2]) & (center < core[2:])).all(1)
             strong = scores[kept] >= np.float32(thresholds["score"])
-            place = kept[inside & strong][: self.config.detections * fields]
+            place = kept[inside & strong][: self.config.detections * _fields(padded)]
             masks = self._masks(features, boxes[place], levels[place])
         return Detections(boxes[place] - np.tile(core[:2], 2).astype(np.float32), scores[place], masks).ordered()
 
@@ -138,10 +138,9 @@ class MaskRCNNSegmenter:
         sides = proposals.boxes[:, 2:] - proposals.boxes[:, :2]
         return ceil(float(sides.max(initial=0)) * (0.5 + self.config.mask_margin))
 
-    def _proposals(self, image: NDArray[np.float32]) -> tuple[Sequence[keras.KerasTensor], NDArray[np.float32], int]:
-        """Return the features of an image `(H, W, in_channels)`, its proposals `(K, 4)`, and its area in fields."""
+    def _proposals(self, image: NDArray[np.float32]) -> tuple[Sequence[keras.KerasTensor], NDArray[np.float32]]:
+        """Return the features of an image `(H, W, in_channels)` and its proposals `(K, 4)`."""
         config, shape = self.config, (image.shape[0], image.shape[1])
-        fields = ceil(shape[0] * shape[1] / _FIELD)
         outputs = self._first_stage(image[None])
         logits, codes = (ops.convert_to_numpy(ops.cast(outputs[name][0], "float32")) for name in ("logits", "codes"))
         proposals = select(
@@ -150,11 +149,11 @@ class MaskRCNNSegmenter:
             self.keras_model.anchors(shape),
             shape,
             lowest=config.rpn_score,
-            before=config.before_nms * fields,
-            after=config.proposals * fields,
+            before=config.before_nms * _fields(image),
+            after=config.proposals * _fields(image),
             nms_iou=config.rpn_nms,
         )
-        return outputs["features"], proposals, fields
+        return outputs["features"], proposals
 
     def _refined(
         self, features: Sequence[keras.KerasTensor], proposals: NDArray[np.float32], shape: tuple[int, int]
@@ -253,6 +252,11 @@ class MaskRCNNSegmenter:
             ModelError: A file is missing, damaged or of another kind.
         """
         return read_files(folder, "Mask R-CNN", MaskRCNNConfig, cls, lambda model: model.keras_model)
+
+
+def _fields(image: NDArray[np.float32]) -> int:
+    """Return by what the maximum numbers of the configuration are multiplied for an image `(H, W, in_channels)`."""
+    return ceil(image.shape[0] * image.shape[1] / _FIELD)
 
 
 def _padded(boxes: NDArray[np.float32], step: int) -> NDArray[np.float32]:

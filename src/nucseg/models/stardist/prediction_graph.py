@@ -55,7 +55,7 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
 
 def _bands(window: Window, alignment: int, pixels: int) -> Iterator[Window]:
     """Cut a window into equal bands of rows, of about so many pixels, which begin at multiples of the alignment."""
-    count = ceil(window.shape[0] * window.shape[1] / max(pixels, 1))
+    count = max(ceil(window.shape[0] * window.shape[1] / max(pixels, 1)), 1)
     rows = ceil(window.shape[0] / count / alignment) * alignment
     for top in range(window.top, window.bottom, rows):
         yield window._replace(top=top, bottom=min(top + rows, window.bottom))

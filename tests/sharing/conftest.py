@@ -44,8 +44,13 @@ def models(small_stardist: Any, architectures: dict[str, Any], tmp_path_factory:
     ModelBundle("patches", patches, ()).save(folder / "patches")
     unet = UNetConfig(in_channels=1, decoder_filters=(4, 4, 4, 4))
     ModelBundle("pixels", UNet(unet), (Normalize(),)).save(folder / "pixels")
-    config = MaskRCNNConfig(**architectures["mask_rcnn"])
-    ModelBundle("mask_rcnn", MaskRCNNSegmenter(config), (Normalize(),)).save(folder / "mask_rcnn")
+    mask_rcnn = MaskRCNNSegmenter(MaskRCNNConfig(**architectures["mask_rcnn"]))
+    # Some anchors shall be proposals, and scores differ so much that rounding does not reorder them.
+    objectness = mask_rcnn.keras_model.rpn.get_layer("objectness")
+    objectness.bias.assign(objectness.bias / 2)
+    for layer in (objectness, mask_rcnn.keras_model.box_head.get_layer("score")):
+        layer.kernel.assign(200 * layer.kernel)
+    ModelBundle("mask_rcnn", mask_rcnn, (Normalize(),)).save(folder / "mask_rcnn")
     return folder
 
 

@@ -41,7 +41,7 @@ _WANTED = 20.0  # pixels that small nuclei are enlarged to, by a whole factor
 _LARGEST_FACTOR = 3
 _KEPT_COVER = 0.8  # of the nucleus area at scale 1 that must be found again when it is enlarged
 _REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
-_SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
+SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
 _SMALLEST_COVER = 0.25  # of the nucleus area that is found at the reference scale
 _FOUND_AGAIN = 0.5  # of the nucleus area at the reference scale, at twice that scale
 _BY_FAR = 0.7  # what is compared with a bound may be wrong by this factor, since the middle of the windows is a part
@@ -79,7 +79,7 @@ def estimate_scale(
     Returns:
         The factor by which to resize the image; 1 if nothing is found at any scale.
     """
-    allowed = [scale for scale in SCALES if scale == 1 or side * scale >= _SMALLEST_SIDE]
+    allowed = [scale for scale in SCALES if scale == 1 or side * scale >= SMALLEST_SIDE]
 
     @cache
     def look(scale: float) -> _Seen:

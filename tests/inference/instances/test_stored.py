@@ -25,6 +25,16 @@ def test_what_is_stored_comes_back(found, tmp_path, side):
     assert load_facts(path) == {"source": "a.tif"}
 
 
+def test_runs_of_many_pixels_come_back(tmp_path):
+    labels = np.zeros((300, 300), np.int32)
+    labels[0, 0] = labels[-1, -1] = 1
+    save_nuclei(tmp_path / "a.npz", mosaic_of(Instances(labels, np.ones(1, np.float32))), {})
+    again = load_nuclei(tmp_path / "a.npz")
+    np.testing.assert_array_equal(again.instances().labels, labels)
+    assert {part.lengths.dtype for part in again.parts} == {np.dtype(np.int32)}
+    assert max(part.lengths.max() for part in again.parts) > 2**16
+
+
 def test_no_nuclei_and_damaged_files(tmp_path):
     path = tmp_path / "a.npz"
     save_nuclei(path, mosaic_of(Instances.none((5, 7))), {})

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nucseg.core.arrays import opened_arrays, write_arrays
 from nucseg.core.window import Window
@@ -30,8 +31,8 @@ def save_nuclei(path: Path, nuclei: StitchedLabels, facts: dict[str, Any]) -> No
         "shape": nuclei.shape,
         "windows": np.array([part.window for part in parts]).reshape(-1, 4),
         "runs": np.array([len(part.lengths) for part in parts], np.int64),
-        "lengths": _joined([part.lengths for part in parts], np.int32),
-        "values": _joined([part.values for part in parts], np.int32),
+        "lengths": _smallest(_joined([part.lengths for part in parts], np.int32)),
+        "values": _smallest(_joined([part.values for part in parts], np.int32)),
         "nuclei": np.array([len(part) for part in parts], np.int64),
         "scores": _joined([part.scores for part in parts], np.float32),
         "cut": _joined([part.cut for part in parts], np.bool_),
@@ -59,7 +60,7 @@ def load_nuclei(path: Path) -> StitchedLabels:
     """
     with opened_arrays(path) as data:
         runs, nuclei, around = (np.cumsum(data[name])[:-1] for name in ("runs", "nuclei", "around"))
-        fields = [np.split(data[name], runs) for name in ("lengths", "values")]
+        fields = [np.split(data[name].astype(np.int32), runs) for name in ("lengths", "values")]
         fields += [np.split(data[name], nuclei) for name in ("scores", "cut")]
         parts = [
             TileResult(Window(*window), *each) for window, *each in zip(data["windows"].tolist(), *fields, strict=True)
@@ -67,6 +68,11 @@ def load_nuclei(path: Path) -> StitchedLabels:
         neighbours = [each.tolist() for each in np.split(data["neighbours"], around)]
         rows, columns = data["shape"].tolist()
     return StitchedLabels((rows, columns), parts, neighbours.__getitem__)
+
+
+def _smallest(counts: NDArray[np.int32]) -> NDArray:
+    """Convert to the smallest unsigned integers that hold them: fewer bytes are compressed more quickly."""
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 def _joined(arrays: list[Any], dtype: Any) -> Any:

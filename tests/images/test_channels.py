@@ -48,6 +48,14 @@ def test_a_pixel_is_the_same_grey_wherever_it_lies():
     assert np.array_equal(to_grey(image)[5:18, 3:38], to_grey(image[5:18, 3:38]))
 
 
+def test_repeated_grey_takes_no_memory():
+    grey = np.arange(12.0).reshape(3, 4)
+    repeated = to_rgb(grey)
+    np.testing.assert_array_equal(repeated, np.stack([grey] * 3, -1))
+    assert np.shares_memory(repeated, grey)
+    assert not repeated.flags.writeable
+
+
 def test_to_channels():
     assert np.array_equal(to_channels(GREY, 1), GREY[..., None])
     assert np.array_equal(to_channels(GREY, 3), np.dstack([GREY] * 3))

@@ -46,10 +46,13 @@ def to_grey(image: NDArray) -> NDArray:
 
 
 def to_rgb(image: NDArray) -> NDArray:
-    """Convert `(H, W)` or `(H, W, C)` to `(H, W, 3)`: grey is repeated, alpha dropped."""
+    """Convert `(H, W)` or `(H, W, C)` to `(H, W, 3)`: grey is repeated, alpha dropped.
+
+    The result shares the memory of the image; where grey is repeated, it cannot be written to.
+    """
     if image.ndim == 2:
         image = image[..., None]
-    return image[..., :3] if image.shape[2] >= 3 else np.repeat(image, 3, axis=2)
+    return image[..., :3] if image.shape[2] >= 3 else np.broadcast_to(image[..., :1], (*image.shape[:2], 3))
 
 
 def to_channels(image: NDArray, n: Literal[1, 3]) -> NDArray:

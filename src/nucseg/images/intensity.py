@@ -25,3 +25,9 @@ def to_unit_float(image: NDArray) -> NDArray[np.float32]:
         unit /= np.float32(unit_value(image.dtype))
         return unit
     return image.astype(np.float32, copy=False)
+
+
+def is_constant(image: NDArray) -> bool:
+    """Return whether all pixels of an image `(H, W)` or `(H, W, C)` are equal; a single pixel is."""
+    few = image[::64, ::64]  # mostly enough to see that they are not
+    return bool((few == image[0, 0]).all() and (image == image[0, 0]).all())

@@ -239,6 +239,17 @@ def test_images_of_different_sizes_in_their_order(small_stardist, image):
     assert predict_whole(small_stardist, []) == []
 
 
+@pytest.mark.parametrize("shape", [(64, 96), (61, 77)])
+def test_repeated_grey_is_seen_as_its_copy(shape):
+    model = StarDist(StarDistConfig(**SMALL | {"in_channels": 3}))
+    grey = np.random.default_rng(0).random((*shape, 1), np.float32)
+    repeated = np.broadcast_to(grey, (*shape, 3))
+    lowest = {"score": 0.0}
+    (found,), (expected,) = model.propose([repeated], lowest), model.propose([np.ascontiguousarray(repeated)], lowest)
+    for name in ("points", "distances", "scores", "foreground"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_a_batch_is_proposed_as_its_images_are(small_stardist, image, monkeypatch):
     images = [image, np.zeros_like(image), image[::-1], image[:40]]
     alone = [small_stardist.propose([picture], LOW)[0] for picture in images]

@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController
 
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.images.intensity import is_constant
 from nucseg.masks.labels import keep_largest_pieces
 from nucseg.models.files import read_files, write_files
 from nucseg.models.stardist.config import StarDistConfig
@@ -109,8 +110,7 @@ class StarDist:
         found = [self._none(window) for window in windows]
         alike: dict[tuple[tuple[int, ...], Window], list[int]] = {}
         for place, (image, window) in enumerate(zip(images, windows, strict=True)):
-            # Few pixels mostly suffice to see that an image has some contrast.
-            if (image[::64, ::64] != image[0, 0]).any() or (image != image[0, 0]).any():
+            if not is_constant(image):
                 alike.setdefault((image.shape, window), []).append(place)
         for (_, window), places in alike.items():
             batch = images[places[0]][None] if len(places) == 1 else np.stack([images[place] for place in places])
@@ -127,8 +127,10 @@ class StarDist:
         """Run the network over `(N, H, W, in_channels)`; see `propose`."""
         height, width = images.shape[1:3]
         margins = ((0, 0), (0, -height % self.stride), (0, -width % self.stride), (0, 0))
-        # Copied in advance, while the network runs over another image.
-        padded = tf.constant(np.pad(images, margins, mode="reflect") if np.any(margins) else images, tf.float32)
+        # Copied in advance, while the network runs over another image; of repeated grey one channel is enough.
+        different = images[..., :1] if images.strides[-1] == 0 else images
+        padded = tf.constant(np.pad(different, margins, mode="reflect") if np.any(margins) else different, tf.float32)
+        padded = tf.broadcast_to(padded, (*padded.shape[:3], images.shape[3]))
         with self._network_is_free:
             outputs = self._run(padded, core, lowest)
         cells, scores, distances, *foreground = (output.numpy() for output in outputs)

@@ -9,7 +9,7 @@ from nucseg.core.errors import ConfigError
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
 from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.paste import SMALLEST_VISIBLE
-from nucseg.models.mask_rcnn.proposals import propose
+from nucseg.models.mask_rcnn.proposals import best_of_cells, propose
 from nucseg.sharing.graph import Citation, Graph, Output
 
 SIDE = 512
@@ -75,9 +75,9 @@ def _detect(
     What `MaskRCNNSegmenter` does, but with fixed shapes, as a graph needs them.
     """
     config, outputs = network.config, network(images)
-    enough = ops.sigmoid(outputs["logits"]) >= config.rpn_score
+    logits = best_of_cells(outputs["logits"], config.anchors_per_cell)
     proposals, valid = propose(
-        ops.where(enough, outputs["logits"], -1e9),
+        ops.where(ops.sigmoid(logits) >= config.rpn_score, logits, -1e9),
         outputs["codes"],
         anchors,
         shape,

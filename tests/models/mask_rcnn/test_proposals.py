@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from nucseg.models.mask_rcnn.boxes import pairwise_iou
-from nucseg.models.mask_rcnn.proposals import first_kept, kept_boxes, propose, select, suppress
+from nucseg.models.mask_rcnn.proposals import best_of_cells, first_kept, kept_boxes, propose, select, suppress
 
 ANCHORS = np.array([[0, 0, 8, 8], [0, 8, 8, 16], [8, 0, 16, 8], [8, 8, 16, 16]], np.float32)
 CODES = np.zeros((1, 4, 4), np.float32)
@@ -22,6 +22,12 @@ def test_the_best_come_first():
     boxes, there = propose(LOGITS[None], CODES, ANCHORS, (16, 16), before=6, after=5, nms_iou=0.7)
     assert ops.convert_to_numpy(there).tolist() == [[True, True, True, True, False]]
     np.testing.assert_allclose(ops.convert_to_numpy(boxes)[0], [*ANCHORS[[0, 2, 3, 1]], [0, 0, 0, 0]], atol=1e-5)
+
+
+def test_one_anchor_of_each_cell_is_left():
+    logits = np.array([[1.0, 3.0, 2.0, -1.0, -3.0, -2.0], [0.0, 0.0, -1.0, 5.0, 6.0, 7.0]], np.float32)
+    expected = np.where([[0, 1, 0, 1, 0, 0], [1, 1, 0, 0, 0, 1]], logits, -1e9)
+    np.testing.assert_array_equal(ops.convert_to_numpy(best_of_cells(logits, 3)), expected)
 
 
 def test_prediction_selects_the_same():

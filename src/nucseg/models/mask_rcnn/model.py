@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
+from nucseg.images.intensity import is_constant
 from nucseg.models.files import read_files, write_files
 from nucseg.models.mask_rcnn.backbone import receptive_radius
 from nucseg.models.mask_rcnn.boxes import enlarge
@@ -23,7 +24,7 @@ from nucseg.models.mask_rcnn.compiled import compiled
 from nucseg.models.mask_rcnn.config import MaskRCNNConfig
 from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.paste import draw_instances
-from nucseg.models.mask_rcnn.proposals import kept_boxes, select
+from nucseg.models.mask_rcnn.proposals import best_of_cells, kept_boxes, select
 from nucseg.models.mask_rcnn.targets import make_targets
 from nucseg.models.tuning import SCORES, search_thresholds
 
@@ -72,7 +73,7 @@ class MaskRCNNSegmenter:
         self.max_side = 1024 + 2 * self.halo
         self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5}
         self.keras_model = MaskRCNN(config)
-        self._first_stage = compiled(self.keras_model)
+        self._first_stage = compiled(self._find_anchors)
         self._refine_boxes = compiled(self.keras_model.refine_boxes)
         self._draw = compiled(self._draw_from_level)
         self._network_is_free = Lock()
@@ -106,7 +107,7 @@ class MaskRCNNSegmenter:
                 f"an image of shape {image.shape}: Mask R-CNN takes (rows, columns, {self.in_channels}) of finite "
                 "float32; convert it first, as the Predictor does."
             )
-        if (image == image[0, 0]).all():
+        if is_constant(image):
             size = 2 * self.config.mask_size
             return Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), 0, (0, size, size))))
         margins = [*((0, -side % self.stride) for side in image.shape[:2]), (0, 0)]
@@ -137,6 +138,10 @@ class MaskRCNNSegmenter:
         """Return half the longest side of a mask's frame, in pixels."""
         sides = proposals.boxes[:, 2:] - proposals.boxes[:, :2]
         return ceil(float(sides.max(initial=0)) * (0.5 + self.config.mask_margin))
+
+    def _find_anchors(self, images: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+        outputs = self.keras_model(images)
+        return {**outputs, "logits": best_of_cells(outputs["logits"], self.config.anchors_per_cell)}
 
     def _proposals(self, image: NDArray[np.float32]) -> tuple[Sequence[keras.KerasTensor], NDArray[np.float32]]:
         """Return the features of an image `(H, W, in_channels)` and its proposals `(K, 4)`."""

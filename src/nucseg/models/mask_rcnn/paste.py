@@ -5,6 +5,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from nucseg.core.compiled import compiled
 from nucseg.core.types import Instances
 from nucseg.masks.labels import holes_of, largest_piece
 
@@ -28,17 +29,43 @@ def paste_mask(
     Returns:
         Values `(h, w)`, and the window of the image they belong to, perhaps an empty one.
     """
-    weights, window = [], []
     y0, x0, y1, x1 = box.tolist()
-    for low, high, length, size in ((y0, y1, shape[0], mask.shape[0]), (x0, x1, shape[1], mask.shape[1])):
-        first, last = (min(max(ceil(edge - 0.5), 0), length) for edge in (low, high))
-        window.append(slice(first, max(last, first)))
-        cells = size / max(high - low, 1e-6)
-        position = np.arange(first, max(last, first), dtype=np.float32) * cells + ((0.5 - low) * cells - 0.5)
-        position = np.minimum(np.maximum(position, 0), size - 1)
-        # Row p of the matrix takes cell c with weight 1 - |position - c|.
-        weights.append(np.maximum(1 - np.abs(position[:, None] - np.arange(size, dtype=np.float32)), 0))
-    return weights[0] @ mask @ weights[1].T, (window[0], window[1])
+    top, bottom = _pixels(y0, y1, shape[0])
+    left, right = _pixels(x0, x1, shape[1])
+    rows, columns = _cells(top, bottom, y0, y1, mask.shape[0]), _cells(left, right, x0, x1, mask.shape[1])
+    return _interpolated(mask, rows, columns), (slice(top, bottom), slice(left, right))
+
+
+def _pixels(low: float, high: float, length: int) -> tuple[int, int]:
+    """Return the range of the pixels of an axis whose centres lie between two edges."""
+    first, last = (min(max(ceil(edge - 0.5), 0), length) for edge in (low, high))
+    return first, max(last, first)
+
+
+@compiled
+def _cells(first: int, last: int, low: float, high: float, size: int) -> NDArray[np.float64]:
+    """Return where the centres of a range of pixels lie, in cells of a mask of `size` cells between two edges."""
+    positions = (np.arange(first, last) + 0.5 - low) * (size / max(high - low, 1e-6)) - 0.5
+    return np.minimum(np.maximum(positions, 0), size - 1)
+
+
+@compiled
+def _interpolated(
+    mask: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Interpolate a mask bilinearly at the places where rows and columns cross."""
+    values = np.empty((len(rows), len(columns)), np.float32)
+    last = mask.shape[0] - 1, mask.shape[1] - 1
+    for place, row in enumerate(rows):
+        top = int(row)
+        bottom, down = min(top + 1, last[0]), row - top
+        for other, column in enumerate(columns):
+            left = int(column)
+            right, across = min(left + 1, last[1]), column - left
+            above = mask[top, left] * (1 - across) + mask[top, right] * across
+            below = mask[bottom, left] * (1 - across) + mask[bottom, right] * across
+            values[place, other] = above * (1 - down) + below * down
+    return values
 
 
 def draw_instances(

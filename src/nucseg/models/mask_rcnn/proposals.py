@@ -18,6 +18,15 @@ RPN_BOX_STD = (1.0, 1.0)
 """What the proposal network's codes of (position, size) are divided by."""
 
 
+def best_of_cells(logits: Any, per_cell: int) -> Any:
+    """Lower the logits `(B, A)` of all anchors but the best of each cell, for prediction, so that none is selected.
+
+    Anchors of the other sizes mostly find the same nucleus less well; without them a quarter fewer proposals remain.
+    """
+    cells = ops.reshape(logits, (ops.shape(logits)[0], -1, per_cell))
+    return ops.reshape(ops.where(cells == ops.max(cells, -1, keepdims=True), cells, -1e9), ops.shape(logits))
+
+
 def propose(
     logits: Any, codes: Any, anchors: Any, shape: tuple[Any, Any], *, before: int, after: int, nms_iou: float
 ) -> tuple[Any, Any]:

@@ -33,6 +33,20 @@ def test_an_image_that_the_model_can_take_is_not_tiled():
     assert max(max(full.reads(tile).shape) for tile in full) == 1760
 
 
+def test_of_two_tiles_each_has_one_halo():
+    model = {"stride": 16, "halo": 112, "max_side": 1760}
+    grid = make_grid((3296, 2000), None, **model)
+    assert (grid.counts, grid.side) == ((2, 2), 1648)
+    assert max(max(grid.reads(tile).shape) for tile in grid) == 1760
+    assert make_grid((3297, 2000), None, **model).counts == (3, 2)
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.sampled_from([1, 4, 16]), st.integers(0, 40))
+def test_no_tile_is_larger_than_the_model_takes(height, width, stride, halo):
+    grid = make_grid((height, width), None, stride=stride, halo=halo, max_side=256)
+    assert max(max(grid.reads(tile).shape) for tile in grid) <= 256
+
+
 def test_a_side_is_rounded_up_and_holds_a_halo():
     assert make_grid((1000, 1000), 100, stride=16, halo=20, max_side=500).side == 112
     assert make_grid((1000, 1000), 16, stride=16, halo=20, max_side=500).side == 32

@@ -69,7 +69,11 @@ def make_grid(shape: tuple[int, int], side: int | None, *, stride: int, halo: in
         max_side: Pixels a side that the model can take at once.
     """
     halo = -(-halo // stride) * stride
-    largest = max(shape) if max(shape) <= max_side else max_side - 2 * halo
+    largest = max_side - 2 * halo
+    if max(shape) <= max_side:
+        largest = max(shape)
+    elif side is None and max(shape) <= 2 * (max_side - halo):
+        largest = max_side - halo  # either of two tiles has its halo on one side only
     side = max(ceil(each / ceil(each / largest)) for each in shape) if side is None else min(side, largest)
     # So that the neighbours contain all that a tile needs.
     return TileGrid(shape, max(-(-side // stride) * stride, halo), halo)

@@ -28,9 +28,11 @@ class Seam:
         maps: The features passed from the first part to the second.
         strides: Side in pixels of a cell of each map.
         alignment: Pixels; the window of the second part begins and ends at multiples of it.
-        margin: Pixels that the second part needs around the requested window, a multiple of `alignment`.
-        heads: What computes the last layers more quickly, from the maps to `features` (what `dist`, or the layer before
-            it, sees), `scores` and `foreground`, as bool; None: the layers as they are.
+        margins: Pixels of each map that the second part needs around the requested window, multiples of the stride.
+        heads: What computes the last layers more quickly, from the maps and the row and column of the image `(2,)` at
+            which each of them begins, to `features` (what `dist`, or the layer before it, sees), `scores` and
+            `foreground`, as bool, which begin where the first map does; None: the layers as they are, which need all
+            maps with the same margin.
         split: The first part in two: the layers of the finest cells, from images to the maps that follow the images
             themselves, which see less than `alignment` beyond a cell; and the rest, from the last of these maps to the
             remaining ones. None: it is not split.
@@ -41,8 +43,8 @@ class Seam:
     maps: tuple[keras.KerasTensor, ...]
     strides: tuple[int, ...]
     alignment: int
-    margin: int
-    heads: Callable[[Sequence[Any]], dict[str, Any]] | None = None
+    margins: tuple[int, ...]
+    heads: Callable[[Sequence[Any], Sequence[Any]], dict[str, Any]] | None = None
     split: tuple[keras.Model, keras.Model] | None = None
     before_distances: keras.layers.Conv2D | None = None
 
@@ -98,7 +100,7 @@ def _unet(config: StarDistConfig) -> StarDistNetwork:
         model=model,
         polygons=polygons,
         # For the convolution that computes the features, and the foreground head's at full resolution.
-        seam=Seam(tuple(maps), tuple(strides), alignment=config.grid, margin=2 * config.grid),
+        seam=Seam(tuple(maps), tuple(strides), config.grid, margins=(2 * config.grid,) * len(maps)),
         stride=config.grid * 2**config.unet_n_depth,
         halo=_unet_halo(config),
         max_side=1504 if config.refine_radius else 2048,
@@ -147,9 +149,10 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
     decoder = [_convolution(coarsest, "decoder0")]
     decoder += [_convolution(each, f"decoder{number}", Conv2D) for number, each in enumerate(filters, start=1)]
 
-    def decode(pixels: Any, levels: Sequence[Any]) -> Any:
+    def decode(pixels: Any, levels: Sequence[Any], cut: Callable[[Any, int], Any] = lambda x, level: x) -> Any:
         x = decoder[0](levels[-1])
         for number, convolution in enumerate(decoder[1:], start=1):
+            x = cut(x, len(filters) - number)
             finer = [levels[-1 - number]]
             if number == len(filters):
                 finer.append(keras.ops.space_to_depth(pixels, _FINEST))
@@ -173,13 +176,21 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
         outputs.append(layers.Activation("sigmoid", name="foreground")(pixels))
     # From the border of the requested window, each 3x3 convolution sees one of its cells further: that of the last
     # common features or the foreground's, and that of each level.
-    margin = _FINEST + sum(_FINEST * 2**number for number in range(len(config.decoder_filters)))
+    strides = [_FINEST * 2**number for number in range(len(config.decoder_filters))]
+    margins = [_FINEST + sum(strides[: number + 1]) for number in range(len(strides))]
     model = keras.Model(images, outputs)
     named = model.get_layer
 
-    def heads(maps: Sequence[Any]) -> dict[str, Any]:
+    def heads(maps: Sequence[Any], origins: Sequence[Any]) -> dict[str, Any]:
         pixels, *levels = maps
-        x = decode(pixels, levels)
+
+        def cut(x: Any, level: int) -> Any:
+            """Cut the features of the next coarser level to the place of a level, which needs less of a margin."""
+            top, left = keras.ops.unstack((origins[level + 1] - origins[level + 2]) // strides[level + 1])
+            height, width = (length // 2 for length in keras.ops.shape(levels[level])[1:3])
+            return x[:, top : top + height, left : left + width]
+
+        x = decode(pixels, levels, cut)
         inside = named("foreground_features")(x)
         scores, logits = convolve_together([named("prob"), named("foreground_logits")], inside)
         return {
@@ -194,9 +205,9 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
         polygons=polygons,
         seam=Seam(
             (images, *levels),
-            (1, 2, 4, 8, 16),
+            (1, *strides),
             alignment=_COARSEST,
-            margin=margin,
+            margins=(margins[0], *margins) if config.refine_radius else (margins[-1],) * (1 + len(margins)),
             heads=heads if config.refine_radius else None,
             split=(
                 keras.Model(trunk.inputs[0], trunk.outputs[:2]),
@@ -205,7 +216,7 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
             before_distances=named("features") if config.refine_radius and config.net_conv_after_unet else None,
         ),
         stride=_COARSEST,
-        halo=-(-(margin + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
+        halo=-(-(margins[-1] + receptive_radius(_COARSEST)) // _COARSEST) * _COARSEST,
         max_side=2112,
     )
 

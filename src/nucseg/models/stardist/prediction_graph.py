@@ -12,8 +12,9 @@ from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.network import Seam
 
 PredictionGraph = Callable[[tf.Tensor, Window, float], tuple[tf.Tensor, ...]]
-_BAND = 2**20  # pixels that the last layers see at once; the finest features need the most memory
-_EARLY_BAND = 2**19  # that the first layers see at once, which have twice as many features
+_BAND = 2**21  # pixels that the last layers see at once; the finest features need the most memory
+_EARLY_BAND = 2**20  # that the first layers see at once, which have twice as many features
+_AT_ONCE = 2112**2  # of a whole image that all layers see at once
 
 
 def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:
@@ -21,8 +22,8 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
 
     Much of its work is in the last layers, and tiles overlap, so these layers see only the core of the tile and the
     cells around it. The distances, a 1x1 convolution, are computed only for cells with a sufficient score. In a tile,
-    beside which results of others are in memory, the layers of the finest cells run over one band of rows after the
-    other. A whole image passes them at once, which is faster.
+    beside which results of others are in memory, and in a very large image, the layers of the finest cells run over one
+    band of rows after the other. Any other image passes them at once, which is faster.
 
     Args:
         network: From images `(N, H, W, C)` to object probability, distances and, perhaps, a foreground map; its weights
@@ -39,12 +40,13 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
     body, heads = _compile_body(network, seam), _compile_heads(network, grid, seam)
 
     def run(images: tf.Tensor, window: Window, lowest: float) -> tuple[tf.Tensor, ...]:
-        is_tile = window != Window.whole(images.shape[1:3])
-        maps = body(images, is_tile)
+        height, width = images.shape[1:3]
+        in_bands = window != Window.whole((height, width)) or len(images) * height * width > _AT_ONCE
+        maps = body(images, in_bands)
         found = []
-        for band in _bands(window, seam.alignment, _BAND // len(images)) if is_tile else [window]:
-            in_band, *others = heads(maps, tf.constant(band), tf.constant(lowest, tf.float32))
-            found.append((tf.add(in_band, [0, (band.top - window.top) // grid, 0]), *others))
+        for band in _bands(window, seam.alignment, _BAND // len(images)) if in_bands else [window]:
+            cells, *others = heads(maps, tf.constant(band), tf.constant(lowest, tf.float32))
+            found.append((tf.add(cells, [0, (band.top - window.top) // grid, 0]), *others))
         if len(found) == 1:
             return found[0]
         cells, scores, rays, *foreground = zip(*found, strict=True)
@@ -80,9 +82,9 @@ def _compile_body(network: keras.Model, seam: Seam) -> Callable[[tf.Tensor, bool
         parts = []
         for band in _bands(Window.whole(shape), seam.alignment, _EARLY_BAND // len(images)):
             seen = band.grown(seam.alignment, shape)
-            maps = zip(early(images[:, seen.top : seen.bottom]), seam.strides[1:], strict=False)
+            maps = zip(early(_rows(images, seen.top, seen.bottom)), seam.strides[1:], strict=False)
             rows = band.within(seen)
-            parts.append([each[:, rows.top // side : rows.bottom // side] for each, side in maps])
+            parts.append([_rows(each, rows.top // side, rows.bottom // side) for each, side in maps])
         finest = [tf.concat(bands, 1) for bands in zip(*parts, strict=True)]
         return [images, *finest, *late(finest[-1])]
 
@@ -97,14 +99,17 @@ def _compile_heads(network: keras.Model, grid: int, seam: Seam) -> Callable[...,
     side = isqrt(distances.kernel.shape[-1] // n_rays)  # polygons per side of a cell of the features
     if len(network.outputs) > 2:
         outputs["foreground"] = network.outputs[2]
-    heads = seam.heads or keras.Model(list(seam.maps), outputs)
+    layers = keras.Model(list(seam.maps), outputs)
+    heads = seam.heads or (lambda maps, origins: layers(maps))
 
     def run(maps: Sequence[tf.Tensor], window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         end = -(-window[2:] // seam.alignment) * seam.alignment
-        low = tf.maximum(window[:2] - seam.margin, 0)
-        high = tf.minimum(end + seam.margin, tf.shape(maps[0])[1:3] * seam.strides[0])
-        outcome = heads([_crop(each, low // side, high // side) for each, side in zip(maps, seam.strides, strict=True)])
-        start, stop = window[:2] - low, window[2:] - low
+        shape = tf.shape(maps[0])[1:3] * seam.strides[0]
+        lows = [tf.maximum(window[:2] - margin, 0) for margin in seam.margins]
+        highs = [tf.minimum(end + margin, shape) for margin in seam.margins]
+        places = zip(maps, lows, highs, seam.strides, strict=True)
+        outcome = heads([_crop(each, low // side, high // side) for each, low, high, side in places], lows)
+        start, stop = window[:2] - lows[0], window[2:] - lows[0]
         first = start // grid
         scores = _crop(outcome["scores"], first, -(-stop // grid))[..., 0]
         cells = tf.where(scores >= lowest)
@@ -135,6 +140,11 @@ def _compiled(function: Callable[..., Any], signature: Sequence[Any]) -> Callabl
 
 def _spec(features: keras.KerasTensor) -> tf.TensorSpec:
     return tf.TensorSpec((None, None, None, features.shape[-1]), features.dtype)
+
+
+def _rows(maps: tf.Tensor, top: int, bottom: int) -> tf.Tensor:
+    """Return some rows; those of a single image share its memory, as TensorFlow's slices do along the first axis."""
+    return maps[0][top:bottom][None] if len(maps) == 1 else maps[:, top:bottom]
 
 
 def _crop(maps: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:

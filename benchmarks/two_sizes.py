@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--factors", nargs="+", type=int, default=[2, 3, 4, 5])
     given = parser.parse_args()
     image = test_image_nuclei_2d()
-    print("| model | enlarged | scale | small nuclei | found | large nuclei | found |\n|---|---:|---|---:|---:|---:|---:|")
+    print(
+        "| model | enlarged | scale | small nuclei | found | large nuclei | found |\n|---|---:|---|---:|---:|---:|---:|"
+    )
     for name in given.model:
         predictor = Predictor.load(resolve_model(name))
         labels = predictor.predict(image, PredictOptions(scale=1.0)).labels

@@ -1,0 +1,37 @@
+"""Average the weights of models of one architecture (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+
+    python benchmarks/mean_of_weights.py FIRST SECOND --out MEAN
+
+The thresholds are those of the last model; docs/models.md, "The thresholds", has the command that chooses new ones.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from nucseg.models.bundle import ModelBundle
+
+
+def main() -> None:
+    """Average and write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    *others, last = (ModelBundle.load(folder) for folder in given.folders)
+    networks = [each.model.keras_model for each in (*others, last)]
+    if len({str([(w.path, w.shape) for w in network.weights]) for network in networks}) > 1:
+        parser.error("the models have different architectures")
+    for weights in zip(*(network.weights for network in networks), strict=True):
+        if weights[-1].dtype == "float32":  # not the state of a generator
+            weights[-1].assign(np.mean([each.numpy() for each in weights], axis=0))
+    parameters = last.run.parameters
+    record = {"weights": f"the mean of those of {' and '.join(str(each.run.created) for each in (*others, last))}"}
+    training = parameters.model_copy(update={"training": {**(parameters.training or {}), **record}})
+    run = last.run.model_copy(update={"parameters": training})
+    ModelBundle(given.out.name, last.model, last.transforms, run).save(given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -133,3 +133,12 @@ def test_commit_of_the_checkout():
 )
 def test_the_diameters_of_the_training(sampling, expected):
     assert RunRecord.model_validate({"parameters": {"sampling": sampling}}).diameters() == expected
+    trained = {"parameters": {"sampling": sampling, "training": {"epochs": 1}}}
+    kept = RunRecord.model_validate({"parameters": {"training": None}, "pretrained_run": trained})
+    assert kept.diameters() == expected
+
+
+def test_a_training_of_nuclei_as_they_are_does_not_show_the_sizes_of_the_one_before():
+    before = {"parameters": {"sampling": {"diameters": [8, 120]}, "training": {"epochs": 1}}}
+    run = {"parameters": {"sampling": {"diameters": None}, "training": {"epochs": 1}}, "pretrained_run": before}
+    assert RunRecord.model_validate(run).diameters() is None

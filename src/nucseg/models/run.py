@@ -131,8 +131,12 @@ class RunRecord(_Record):
         return [self, *(self.parent_run.ancestry() if self.parent_run else [])]
 
     def diameters(self) -> tuple[float, float] | None:
-        """Return the range of diameters in pixels to which the training resized nuclei; None if it did not."""
-        match (self.parameters.sampling or {}).get("diameters"):
+        """Return the range of diameters in pixels to which the training resized nuclei; None if it did not.
+
+        The training is that of the model that a run kept as it was, if it did.
+        """
+        trained = next((run for run in self.ancestry() if run.parameters.training), self)
+        match (trained.parameters.sampling or {}).get("diameters"):
             case [int() | float() as smallest, int() | float() as largest]:
                 return float(smallest), float(largest)
         return None

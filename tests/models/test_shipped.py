@@ -215,9 +215,11 @@ def test_nuclei_of_two_sizes_are_found_in_one_image(predictor, caplog):
         rests = np.flatnonzero(areas < np.median(areas[areas > 0]) / 4)  # of nuclei that are cut off
         assert matching(np.where(np.isin(truth, rests), 0, truth), there, thresh=0.5).recall >= share
     assert "predict it again with --scale 0.5" not in caplog.text
-    # A larger image is predicted at one scale.
-    predictor.predict(np.pad(picture, ((0, 200), (0, 200)), mode="reflect"))
-    assert "predict it again with --scale 0.5" in caplog.text
+    # A larger image is predicted at one scale, and so is one in tiles.
+    for parted, tile in [(np.pad(picture, ((0, 200), (0, 200)), mode="reflect"), None), (picture, 512)]:
+        caplog.clear()
+        predictor.predict(parted, predictor.options.changed(tile=tile))
+        assert "predict it again with --scale 0.5" in caplog.text
 
 
 def field() -> np.ndarray:

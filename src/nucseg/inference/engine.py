@@ -30,12 +30,13 @@ class TileSteps(Protocol[Part, Whole_co]):
     Each step is pure: safe to run twice, in any thread and any process.
     """
 
-    def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
+    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> tuple[float, Mapping[int, Any]]:
         """Find the scale at which an image should be predicted.
 
         Args:
             source: The image.
             fitted: The preprocessing with the statistics of the image.
+            at_once: Whether what is found in a whole image may be taken, since no tiles or parts of it are asked for.
 
         Returns:
             The factor by which to resize the image. And, if the network has seen the whole image at this scale, what

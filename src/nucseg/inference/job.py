@@ -58,7 +58,8 @@ def make_job(
         raise InputError(f"{source.name}: cannot be read ({error}). Fetch or save it again.") from error
     notes = fitted.notes + resolution_note(source, level) + (extent.notes if extent else ())
     source = replace(source, notes=source.notes + notes)
-    scale, known = steps.look(seen, fitted) if given == "auto" else (given, {})
+    at_once = extent is None and (options.tile is None or max(source.shape[:2]) <= options.tile)
+    scale, known = steps.look(seen, fitted, at_once) if given == "auto" else (given, {})
     if extent:  # places in the packed image are none in the image
         fitted, known = replace(fitted, surroundings=None), {}
     grid = make_grid(

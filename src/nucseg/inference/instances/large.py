@@ -1,14 +1,11 @@
 """Large nuclei that a network misses beside small ones: smaller scales show them."""
 
-import logging
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
-
-logger = logging.getLogger(__name__)
 
 _SMALLEST = 60.0  # pixels: narrower nuclei are found at full size
 _SAME = 0.5  # IoU of two outlines of the same nucleus
@@ -45,7 +42,6 @@ def add_large(found: Instances, at: Callable[[float], Instances], score: float, 
             labels[pixels & (labels == 0)] = len(scores)
     if len(scores) == len(found):
         return found
-    logger.info("%d large nuclei are found at half the size only.", len(scores) - len(found))
     kept = np.unique(labels[labels > 0])
     numbers = np.zeros(len(scores) + 1, np.int32)
     numbers[kept] = np.arange(1, len(kept) + 1)

@@ -30,6 +30,7 @@ class ScaleLook:
         fitted: The model's preprocessing with the statistics of the image.
         lowest: The lowest score of a proposal to keep.
         trained: The range of diameters that the model's training showed; see `estimate_scale`.
+        at_once: Whether what is found in a whole image may be taken as the answer.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class ScaleLook:
         fitted: FittedPreprocessor,
         lowest: float,
         trained: tuple[float, float] | None = None,
+        *,
+        at_once: bool = True,
     ) -> None:
         windows = list(sample_windows(fitted.filled(source)))
         self._is_whole = len(windows) == 1 and windows[0].shape[:2] == source.shape[:2]
         self._parts = [fitted.image(window) for window in windows]
-        self._model, self._trained = model, trained
+        self._model, self._trained, self._is_taken = model, trained, at_once and self._is_whole
         # The scale needs no weaker nuclei, but the answer may, and what is found in a whole image is used for it.
         self._lowest = lowest if self._is_whole else model.thresholds["score"]
         middles = [_middle(part) for part in self._parts]
@@ -55,22 +58,25 @@ class ScaleLook:
         side = min(min(part.shape[:2]) for part in self._parts)
         # What is found in the whole image at full size is the prediction, if that is the scale.
         scale = estimate_scale(self._found, side, self._found_in_crops, self._trained, crops_first=not self._is_whole)
-        if scale == 1 and not self._is_whole and any(map(self._lacks_large, range(len(self._parts)))):
+        if scale == 1 and not self._is_taken and any(map(self._lacks_large, range(len(self._parts)))):
             logger.warning(
-                "Large nuclei beside small ones are found at half the size only, but an image as large as this is "
-                "predicted at one scale: for the large ones, predict it again with --scale 0.5."
+                "Large nuclei beside small ones are found at half the size only, but a large image, or a part of one, "
+                "is predicted at one scale: for the large ones, predict it again with --scale 0.5."
             )
         return scale
 
     def found_in_all(self, scale: float) -> Mapping[int, Instances]:
-        """Return the nuclei at a scale, weak ones too, as those of tile 0; empty if only parts were seen.
+        """Return the nuclei at a scale, weak ones too, as those of tile 0; empty if they are no answer.
 
         At full size, large nuclei that only smaller scales show are added; see `add_large`.
         """
-        if not self._is_whole or scale > 1:
+        if not self._is_taken or scale > 1:
             return {}
         found = self._decoded(scale)[0]
-        return {0: self._with_large(found, self._found, 0) if scale == 1 else found}
+        if scale == 1 and (both := self._with_large(found, self._found, 0)) is not found:
+            logger.info("Large nuclei that are found at half the size only are added.")
+            found = both
+        return {0: found}
 
     def _found(self, scale: float) -> list[Instances]:
         return self._sure(self._decoded(scale))

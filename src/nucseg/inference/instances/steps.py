@@ -44,13 +44,13 @@ class InstanceSteps:
     def _lowest(self) -> float:
         return lowest_score(self.model.thresholds["score"], self.score_threshold)
 
-    def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
+    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> tuple[float, Mapping[int, Any]]:
         """Find the scale at which the nuclei have a size that the model knows; see `ScaleLook`.
 
         Returns:
             The scale, and what `decode` takes for tile 0 if it is the whole image: its nuclei, if they are known now.
         """
-        look = ScaleLook(self.model, source, fitted, self._lowest, self.trained)
+        look = ScaleLook(self.model, source, fitted, self._lowest, self.trained, at_once=at_once)
         scale = look.scale()
         return scale, look.found_in_all(scale)
 

@@ -23,7 +23,7 @@ class SemanticSteps:
 
     model: SemanticSegmenter
 
-    def look(self, source: ImageSource, fitted: FittedPreprocessor) -> tuple[float, Mapping[int, Any]]:
+    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> tuple[float, Mapping[int, Any]]:
         """Return scale 1: classes say nothing about sizes."""
         return 1.0, {}
 

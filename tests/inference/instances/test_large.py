@@ -71,3 +71,10 @@ def test_weak_nuclei_cover_nothing():
     both, _ = added(full, half=found(LARGE), quarter=found(LARGE))
     assert both.above(SCORE).labels.max() == 1
     np.testing.assert_array_equal(both.labels == 1, found(LARGE).labels == 1)
+
+
+def test_an_image_without_background():
+    weak = Instances(np.ones((SIDE, SIDE), np.int32), np.float32([0.4]))
+    both, _ = added(weak, half=found(LARGE), quarter=found(LARGE))
+    np.testing.assert_array_equal(both.labels, weak.labels)
+    np.testing.assert_array_equal(both.scores, weak.scores)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.segmentation import relabel_sequential
 
 from nucseg.core.types import Instances
 
@@ -42,10 +43,8 @@ def add_large(found: Instances, at: Callable[[float], Instances], score: float, 
             labels[pixels & (labels == 0)] = len(scores)
     if len(scores) == len(found):
         return found
-    kept = np.unique(labels[labels > 0])
-    numbers = np.zeros(len(scores) + 1, np.int32)
-    numbers[kept] = np.arange(1, len(kept) + 1)
-    return Instances(numbers[labels], np.array(scores, np.float32)[kept - 1]).by_score()
+    present = np.unique(labels[labels > 0])
+    return Instances(relabel_sequential(labels)[0], np.array(scores, np.float32)[present - 1]).by_score()
 
 
 def _missing(seen: Instances, sure: NDArray[np.int32], largest: float) -> Iterator[tuple[int, NDArray[np.bool_]]]:

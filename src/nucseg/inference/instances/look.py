@@ -41,7 +41,7 @@ class ScaleLook:
         lowest: float,
         trained: tuple[float, float] | None = None,
         *,
-        at_once: bool = True,
+        at_once: bool,
     ) -> None:
         windows = list(sample_windows(fitted.filled(source)))
         self._is_whole = len(windows) == 1 and windows[0].shape[:2] == source.shape[:2]

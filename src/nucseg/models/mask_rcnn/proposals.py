@@ -21,7 +21,7 @@ RPN_BOX_STD = (1.0, 1.0)
 def best_of_cells(logits: Any, per_cell: int) -> Any:
     """Lower the logits `(B, A)` of all anchors but the best of each cell, for prediction, so that none is selected.
 
-    Anchors of the other sizes mostly find the same nucleus less well; without them a quarter fewer proposals remain.
+    Anchors of the other sizes mostly find the same nucleus less well; without them fewer proposals remain.
     """
     cells = ops.reshape(logits, (ops.shape(logits)[0], -1, per_cell))
     return ops.reshape(ops.where(cells == ops.max(cells, -1, keepdims=True), cells, -1e9), ops.shape(logits))

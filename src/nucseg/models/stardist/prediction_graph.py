@@ -14,7 +14,6 @@ from nucseg.models.stardist.network import Seam
 PredictionGraph = Callable[[tf.Tensor, Window, float], tuple[tf.Tensor, ...]]
 _BAND = 2**21  # pixels that the last layers see at once; the finest features need the most memory
 _EARLY_BAND = 2**20  # that the first layers see at once, which have twice as many features
-_AT_ONCE = 2112**2  # of a whole image that all layers see at once
 
 
 def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> PredictionGraph:
@@ -22,8 +21,8 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
 
     Much of its work is in the last layers, and tiles overlap, so these layers see only the core of the tile and the
     cells around it. The distances, a 1x1 convolution, are computed only for cells with a sufficient score. In a tile,
-    beside which results of others are in memory, and in a very large image, the layers of the finest cells run over one
-    band of rows after the other. Any other image passes them at once, which is faster.
+    beside which results of others are in memory, the layers of the finest cells run over one band of rows after the
+    other. A whole image passes them at once, which is faster.
 
     Args:
         network: From images `(N, H, W, C)` to object probability, distances and, perhaps, a foreground map; its weights
@@ -40,11 +39,10 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
     body, heads = _compile_body(network, seam), _compile_heads(network, grid, seam)
 
     def run(images: tf.Tensor, window: Window, lowest: float) -> tuple[tf.Tensor, ...]:
-        height, width = images.shape[1:3]
-        in_bands = window != Window.whole((height, width)) or len(images) * height * width > _AT_ONCE
-        maps = body(images, in_bands)
+        is_tile = window != Window.whole(images.shape[1:3])
+        maps = body(images, is_tile)
         found = []
-        for band in _bands(window, seam.alignment, _BAND // len(images)) if in_bands else [window]:
+        for band in _bands(window, seam.alignment, _BAND // len(images)) if is_tile else [window]:
             cells, *others = heads(maps, tf.constant(band), tf.constant(lowest, tf.float32))
             found.append((tf.add(cells, [0, (band.top - window.top) // grid, 0]), *others))
         if len(found) == 1:
@@ -99,8 +97,7 @@ def _compile_heads(network: keras.Model, grid: int, seam: Seam) -> Callable[...,
     side = isqrt(distances.kernel.shape[-1] // n_rays)  # polygons per side of a cell of the features
     if len(network.outputs) > 2:
         outputs["foreground"] = network.outputs[2]
-    layers = keras.Model(list(seam.maps), outputs)
-    heads = seam.heads or (lambda maps, origins: layers(maps))
+    heads = seam.heads or _without_origins(keras.Model(list(seam.maps), outputs))
 
     def run(maps: Sequence[tf.Tensor], window: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         end = -(-window[2:] // seam.alignment) * seam.alignment
@@ -131,6 +128,10 @@ def _compile_heads(network: keras.Model, grid: int, seam: Seam) -> Callable[...,
 
     maps = [_spec(each) for each in seam.maps]
     return _compiled(run, [maps, tf.TensorSpec((4,), tf.int32), tf.TensorSpec((), tf.float32)])
+
+
+def _without_origins(layers: keras.Model) -> Callable[[Sequence[Any], Sequence[Any]], dict[str, Any]]:
+    return lambda maps, origins: layers(maps)
 
 
 def _compiled(function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:

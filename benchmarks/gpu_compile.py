@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def main() -> None:
 
     side, n = config.patch_size, config.batch_size
     targets = make_targets_of(job)(np.kron(np.arange(4).reshape(2, 2), np.ones((side // 2, side // 2), np.int32)))
-    trainer = gpu_trainer.Trainer(job, config, None)
+    job = replace(job, start=None, architecture={**job.architecture, "pretrained": None})
+    trainer = gpu_trainer.Trainer("", job, Path(), {})
     jax.jit = CompiledThere  # type: ignore[misc, assignment]
     began = time.perf_counter()
     trainer.start_compiling(np.zeros((n, side, side, 3), np.float16), [np.stack([array] * n) for array in targets])

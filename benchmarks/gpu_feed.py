@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nucseg.training.config import TrainingConfig
 
 SLOTS = 3  # batches that a process may be ahead
+PARTS_OF_PIXEL = 64  # in which the distances of StarDist travel
 
 cv2.setNumThreads(1)  # threads would not survive the fork, and whoever needs them would wait for ever
 
@@ -79,7 +80,9 @@ def make_targets_of(job: Job) -> Callable[[NDArray], list[NDArray]]:
 
         def of_rays(truth: NDArray) -> list[NDArray]:
             probability, distances, *maps = make_targets(truth, stardist)
-            return [probability.astype(np.float16), distances.astype(np.float16), *(m.astype(np.uint8) for m in maps)]
+            # Whole numbers, since NumPy converts to half precision slowly; the weights are the probability again.
+            parts = (distances[..., :-1] * PARTS_OF_PIXEL).astype(np.uint16)
+            return [probability.astype(np.float16), parts, *(m.astype(np.uint8) for m in maps)]
 
         return of_rays
     if job.model == "unet":

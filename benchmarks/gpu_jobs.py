@@ -28,7 +28,11 @@ class Job:
         axis: Of the normalisation.
         augmentation: Changes of the transforms of `conf/base` and of `MUCH_ZOOM`, by name.
         by_time: Whether the training lasts as long as its time limit, whatever `epochs` says.
-        kept: Which weights are written: running mean, last ones.
+        start: The model folder whose weights it starts from, where the parts of the networks have the same names and
+            shapes; None: as `architecture` says.
+        cycles: Of the learning rate, if `by_time`: number of times that it rises and falls. The running mean at the end
+            of each is written: `cycle1` and so on.
+        kept: Which weights are written beside these: running mean, last ones.
         snapshots: Number of last epochs whose weights are written, too.
         policy: Keras's: the number format of the layers; what losses see is always float32.
         shifts: Whether depthwise convolutions are sums of shifted images, which XLA makes fast.
@@ -43,6 +47,8 @@ class Job:
     axis: str = "image"
     augmentation: dict[str, dict[str, Any]] = field(default_factory=dict)
     by_time: bool = False
+    start: str | None = None
+    cycles: int = 1
     kept: tuple[str, ...] = ("last",)
     snapshots: int = 0
     policy: str = "float32"
@@ -60,21 +66,34 @@ PIXELS = {
 }  # fmt: skip
 LONG = {
     "patch_size": 256, "batch_size": 32, "steps_per_epoch": 125, "epochs": 1000, "schedule": "constant",
-    "warmup_steps": 500, "learning_rate": 1e-3, "weight_decay": 0.0, "clip_norm": 5.0,
+    "warmup_steps": 300, "learning_rate": 8e-4, "weight_decay": 0.0, "clip_norm": 5.0,
 }  # fmt: skip
 TRUNK = {"backbone": "efficientnet_lite0", "pretrained": "imagenet", "refine_filters": 48}
 UNET = {"pretrained": "imagenet"}
 LIGHT = {**TRUNK, "decoder_filters": [128, 96, 64, 32], "net_conv_after_unet": 64, "refine_filters": 16}
+SMALL = {"preset": "small", "backbone": "efficientnet_lite0", "positive_rois": 64, "negative_rois": 128}
 MEDIUM = {**TRUNK, "decoder_filters": [128, 96, 64, 48], "net_conv_after_unet": 64}
 SIZES = {"diameters": [8, 120], "resized_share": 0.6, "background_probability": 0.08}
 LITTLE_ZOOM = {"affine": {"scale": [0.67, 1.5]}}  # sizes come from `diameters`
 # Of the jobs that say nothing of sizes: those of the study, and of the U-Nets, which know no `diameters`.
 AS_THEY_ARE = {"diameters": None, "background_probability": 0.05, "area_exponent": 0.0}
 MUCH_ZOOM = {"affine": {"scale": [0.5, 2.0]}}
+STRONG = {
+    "affine": {"scale": [0.67, 1.5], "shear": 5.0},
+    "he_stain": {"p": 0.5, "scale": [0.6, 1.5], "shift": [-0.15, 0.15]},
+    "hue_saturation": {"p": 0.4, "hue": 15, "saturation": 0.25},
+    "to_gray": {"p": 0.12},
+    "brightness_contrast": {"brightness": 0.15, "contrast": 0.4},
+    "gamma": {"p": 0.4, "gamma": [0.6, 1.7]},
+    "illumination": {"p": 0.2},
+    "blur": {"p": 0.25, "sigma": [0.5, 2.0]},
+    "noise": {"std": [0.01, 0.06]},
+    "shot_noise": {"p": 0.12, "scale": [0.001, 0.015]},
+}
 _long: dict[str, Any] = {
     "training": LONG,
-    "sampling": {"diameters": [8, 120], "resized_share": 0.4, "area_exponent": 0.5, "background_probability": 0.1},
-    "augmentation": LITTLE_ZOOM, "by_time": True, "kept": ("ema", "last"), "policy": "mixed_bfloat16",
+    "sampling": {"diameters": [5, 120], "resized_share": 0.4, "area_exponent": 0.25, "background_probability": 0.1},
+    "augmentation": STRONG, "by_time": True, "kept": (), "policy": "mixed_bfloat16", "cycles": 3,
 }  # fmt: skip
 JOBS = {
     "trunk": Job("EfficientNet-Lite0, ImageNet weights, seed 42", TRUNK, SHORT, kept=("ema", "last"), snapshots=6),
@@ -94,15 +113,17 @@ JOBS = {
     "trunk-iou": Job("IoU of the polygons as the loss of the distances", {**TRUNK, "train_dist_loss": "iou"}, SHORT),
     "trunk-per-channel": Job("each channel normalised separately", TRUNK, SHORT, axis="channel"),
     "trunk-sizes": Job("`diameters: [8, 120]`, `resized_share: 0.6`", TRUNK, SHORT, SIZES, augmentation=LITTLE_ZOOM),
-    "stardist": Job("a StarDist to ship", MEDIUM, **_long),
-    "stardist-light": Job("a faster StarDist to ship", LIGHT, **_long),
+    "stardist": Job("a StarDist to ship", MEDIUM, start="data/06_models/stardist", **_long),
     "mask_rcnn": Job(
         "a Mask R-CNN to ship",
         {
-            "preset": "small", "backbone": "efficientnet_lite0", "pretrained": "imagenet", "positive_rois": 64,
-            "negative_rois": 128,
+            **SMALL, "anchor_sizes": [[6, 11, 19], [28, 40, 56], [80, 112, 160]], "finest_convolution": False,
+            "boxes_from_finest": True, "box_canonical": 28,
         },
-        model="mask_rcnn", **_long,
+        model="mask_rcnn", start="data/06_models/mask_rcnn", **_long,
+    ),
+    "mask_rcnn-before": Job(
+        "the network shipped before", SMALL, model="mask_rcnn", start="data/06_models/mask_rcnn", **_long
     ),
     "unet": Job("a U-Net for the foreground", UNET, PIXELS, model="unet", by_time=True, kept=("ema",)),
     "marks": Job(

@@ -6,18 +6,19 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import keras
 import numpy as np
-from gpu_feed import Feed
-from gpu_jobs import Job
+from gpu_feed import PARTS_OF_PIXEL, Feed
+from gpu_jobs import Job, training_config
 from jax import numpy as jnp
 from numpy.typing import NDArray
 
-from nucseg.training.config import TrainingConfig
 from nucseg.training.optimizer import make_optimizer
 
 EMA = 0.999
@@ -42,19 +43,21 @@ class Trainer:
     """The network of one job, with its optimizer and the running mean of its weights.
 
     Args:
+        name: Of the job.
         job: What is trained.
-        config: Length and rate.
-        trunk: The trunk's ImageNet weights; None: random ones.
+        out: The folder that weights are written to.
+        content: Of the pack: first weights.
     """
 
-    def __init__(self, job: Job, config: TrainingConfig, trunk: list[NDArray] | None) -> None:
+    def __init__(self, name: str, job: Job, out: Path, content: dict[str, Any]) -> None:
         keras.config.set_dtype_policy(job.policy)
-        self._job, self._config = job, config
-        self._network = build(job, trunk)
-        self._optimizer = make_optimizer(config)
+        self._name, self._job, self._out = name, job, out
+        self._config = training_config(job)
+        self._network = build(job, content)
+        self._optimizer = make_optimizer(self._config)
         compile_network(job, self._network, self._optimizer)
-        self._kept: dict[str, list[NDArray]] = {}
         self._losses: deque[jax.Array] = deque()
+        self._cycles_done = 0
         self._state: Any = None
         self._compiler = ThreadPoolExecutor(1)
         self.device = f"{jax.devices()[0].device_kind}, Keras on JAX, {job.policy}"
@@ -63,7 +66,10 @@ class Trainer:
         """Train on one batch; `done` is the share of the time that is over."""
         rate = self._config.learning_rate
         if self._job.by_time:  # the length follows from the time limit: warm up, then decay as a cosine
-            rate *= min((number + 1) / self._config.warmup_steps, 0.5 + 0.5 * math.cos(math.pi * done))
+            cycle, within = divmod(done * self._job.cycles, 1)
+            if cycle > self._cycles_done:
+                self._end_cycle()
+            rate *= min((number + 1) / self._config.warmup_steps, 0.5 + 0.5 * math.cos(math.pi * within))
         loss, self._state, self._mean = self.compiled()(self._state, self._mean, jnp.float32(rate), x, tuple(y))
         self._losses.append(loss)
         if len(self._losses) > AHEAD:
@@ -113,15 +119,24 @@ class Trainer:
         *weights, metrics = self._state
         self._state = (*weights, [jnp.zeros_like(metric) for metric in metrics])
         if epoch > self._config.epochs - self._job.snapshots:
-            self._kept[f"epoch{epoch}_"] = self._weights(self._state[0])
+            self._write(f"epoch{epoch}", self._state[0])
 
-    def arrays(self) -> dict[str, NDArray[np.float16]]:
-        """Return the weights that the job keeps, numbered, half as large to bring home, and as good."""
+    def write_kept(self) -> None:
+        """Write the weights that the job keeps at its end."""
+        if self._job.cycles > 1:
+            self._end_cycle()
         for which, trained in (("last", self._state[0]), ("ema", self._mean)):
             if which in self._job.kept:
-                self._kept[which] = self._weights(trained)
-        return {f"{which}{n}": array.astype(np.float16) for which, found in self._kept.items()
-                for n, array in enumerate(found)}  # fmt: skip
+                self._write(which, trained)
+
+    def _end_cycle(self) -> None:
+        self._cycles_done += 1
+        self._write(f"cycle{self._cycles_done}", self._mean)
+
+    def _write(self, which: str, trained: list[jax.Array]) -> None:
+        """Write weights by their places, in half precision: half as large to bring home, and as good."""
+        arrays = {f"{n:03}": array.astype(np.float16) for n, array in enumerate(self._weights(trained))}
+        np.savez(self._out / f"{self._name}.{which}.npz", **arrays)
 
     def _weights(self, trained: list[jax.Array]) -> list[NDArray]:
         """Return all weights in the order of Keras, of which some are not trained."""
@@ -132,8 +147,11 @@ class Trainer:
 
 def _unpacked(x: Any, y: Any) -> tuple[Any, Any]:
     """Convert what travelled in few bytes to what losses expect."""
-    wide = {"float16": "float32", "uint8": "float32", "int16": "int32"}
+    wide = {"float16": "float32", "uint8": "float32", "uint16": "float32", "int16": "int32"}
+    rays = [array.dtype == np.uint16 for array in y]
     x, *y = (array.astype(wide.get(str(array.dtype), array.dtype)) for array in (x, *y))
+    y = [jnp.concatenate([part / PARTS_OF_PIXEL, y[0]], -1) if is_rays else part
+         for part, is_rays in zip(y, rays, strict=True)]  # fmt: skip
     return x, tuple(y)
 
 
@@ -159,8 +177,8 @@ def depthwise_by_shifts(inputs: Any, kernel: Any, strides: Any = 1, padding: str
     return total.astype(inputs.dtype)
 
 
-def build(job: Job, trunk: list[NDArray] | None) -> Any:
-    """Build the network of a job; the trunk with the given weights where the job asks for ImageNet's."""
+def build(job: Job, content: dict[str, Any]) -> Any:
+    """Build the network of a job, with the weights that it starts from."""
     if job.shifts:
         keras.src.backend.nn.depthwise_conv = depthwise_by_shifts
     if job.model == "stardist":
@@ -184,9 +202,25 @@ def build(job: Job, trunk: list[NDArray] | None) -> Any:
         ]
     for layer in exact:  # what losses see
         layer.dtype_policy = "float32"
-    if job.architecture.get("pretrained") == "imagenet" and trunk is not None:
-        holder.get_layer("trunk").set_weights(trunk)
+    if job.start:
+        _take(network, *content["starts"][job.start], job)
+    elif job.architecture.get("pretrained") == "imagenet":
+        holder.get_layer("trunk").set_weights(content["trunk"])
     return network
+
+
+def _take(network: Any, architecture: dict[str, Any], weights: list[NDArray], job: Job) -> None:
+    """Give a network the weights of a model, which may lack a layer that the network has, or have one that it lacks."""
+    other = build(replace(job, architecture=architecture, start=None), {})
+    other.set_weights([array.astype(np.float32) for array in weights])
+    if job.model != "mask_rcnn":
+        network.set_weights(other.get_weights())
+        return
+    for part in ("pyramid", "rpn", "box_head", "mask_head"):
+        named = {layer.name: layer for layer in getattr(other, part).layers}
+        for layer in getattr(network, part).layers:
+            if layer.weights:
+                layer.set_weights(named[layer.name].get_weights())
 
 
 def _matching_mask_rcnn(job: Job) -> Any:

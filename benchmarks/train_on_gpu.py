@@ -1,18 +1,18 @@
 """Train models on a GPU machine without TensorFlow: Keras on JAX, patches prepared in processes.
 
-    python benchmarks/train_on_gpu.py pack SAMPLES.csv PACK         # images of the train split, and the trunk
+    python benchmarks/train_on_gpu.py pack SAMPLES.csv PACK         # images of the train split, first weights
     python benchmarks/train_on_gpu.py fit PACK OUT JOB:PROCESSES:MINUTES... --minutes 8   # on the GPU machine
-    python benchmarks/train_on_gpu.py take OUT/JOB.npz SAMPLES.csv FOLDER [--weights ema]   # thresholds, model folder
+    python benchmarks/train_on_gpu.py take OUT/JOB.json SAMPLES.csv FOLDER [--weights ema]   # thresholds, model folder
 
 Patches, augmentation, targets, networks, losses and the optimiser are those of `kedro run`; what differs is the
 backend, and that the running mean of the weights (`ema`) is kept beside the last ones. Jobs joined by `+` share their
 patches. The shipped `unet` and `marks` were trained with the jobs of these names; `stardist` and `mask_rcnn` are to be
-shipped, and the others are rows of the study (docs/models.md).
+shipped, and the others are rows of the study (docs/models.md). Weights come back in half precision, one file for each
+kind that a job keeps.
 """
 
 import argparse
 import json
-import lzma
 import math
 import os
 import pickle
@@ -20,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import gpu_absent  # noqa: F401 - first
 import numpy as np
 from gpu_feed import Feed, make_targets_of
@@ -48,19 +50,43 @@ QUICK_TO_COMPILE = (
 
 
 def pack(samples_csv: Path, out: Path) -> None:
-    """Write the images of the train split, and the trunk's ImageNet weights, as one compressed file."""
+    """Write the images of the train split, and the weights from which jobs start, as one file."""
     from nucseg.datasets.manifest import read_manifest
     from nucseg.images.io import read_image, read_labels
     from nucseg.models.backbones.efficientnet_lite import build_trunk, take_imagenet
+    from nucseg.models.bundle import ModelBundle
 
     trunk = build_trunk(3, 16)
     take_imagenet(trunk)
+    starts = {}
+    for folder in {job.start for job in JOBS.values() if job.start}:
+        bundle = ModelBundle.load(Path(folder))
+        weights = [array.astype(np.float16) for array in bundle.model.keras_model.get_weights()]
+        starts[folder] = (bundle.model.config.architecture(), weights)
     samples = [sample for sample in read_manifest(samples_csv) if sample.split == "train"]
-    images = [(read_image(sample.image_path), read_labels(sample.label_file())) for sample in samples]
-    narrow = [(image, labels.astype(np.uint16)) for image, labels in images]
-    content = pickle.dumps({"samples": [asdict(sample) for sample in samples], "images": narrow,
-                            "trunk": trunk.get_weights()})  # fmt: skip
-    out.write_bytes(lzma.compress(content, preset=4))
+    content = pickle.dumps({
+        "samples": [asdict(sample) for sample in samples],
+        "images": [_lossless(read_image(sample.image_path)) for sample in samples],
+        "labels": [zlib.compress(read_labels(sample.label_file()).astype(np.uint16).tobytes()) for sample in samples],
+        "trunk": trunk.get_weights(),
+        "starts": starts,
+    })  # fmt: skip
+    out.write_bytes(content)
+
+
+def _lossless(image: NDArray[np.uint8]) -> bytes:
+    encoded = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 101])[1]  # above 100: lossless
+    return bytes(encoded)
+
+
+def _unpacked(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a pack with its images decoded, each with its label image."""
+    images = []
+    for facts, image, labels in zip(content["samples"], content["images"], content["labels"], strict=True):
+        mode = cv2.IMREAD_UNCHANGED if facts["channels"] == 3 else cv2.IMREAD_GRAYSCALE
+        decoded = cv2.imdecode(np.frombuffer(image, np.uint8), mode)
+        images.append((decoded, np.frombuffer(zlib.decompress(labels), np.uint16).reshape(decoded.shape[:2])))
+    return {**content, "images": images}
 
 
 def _draw(count: int) -> dict[str, Any]:
@@ -79,11 +105,11 @@ def _draw(count: int) -> dict[str, Any]:
 
 
 def fit(pack_file: Path, out: Path, names: str, processes: int, minutes: float) -> None:
-    """Train jobs that share their patches; write `OUT/NAME.npz` (weights `last0`…, `ema0`…) and the history of each."""
+    """Train jobs that share their patches; write the weights that each keeps (`OUT/NAME.WHICH.npz`) and its history."""
     began = time.perf_counter()
     jobs = {name: JOBS[name] for name in names.split("+")}
     shared = next(iter(jobs.values()))
-    content = pickle.loads(pack_file.read_bytes())
+    content = _unpacked(pickle.loads(pack_file.read_bytes()))
     config = training_config(shared)
     if shared.drawn:
         content |= _draw(shared.drawn)
@@ -102,7 +128,7 @@ def fit(pack_file: Path, out: Path, names: str, processes: int, minutes: float) 
 
     keras.utils.set_random_seed(config.seed)
     _initialise_by_numpy(keras, config.seed)
-    trainers = [Trainer(job, training_config(job), content["trunk"]) for job in jobs.values()]
+    trainers = [Trainer(name, job, out, content) for name, job in jobs.items()]
     ends = np.cumsum([len(of_job(np.zeros((config.patch_size, config.patch_size), np.int32))) for of_job in targets])
     fitted = 0.0
     history: list[dict[str, dict[str, float]]] = []
@@ -135,7 +161,7 @@ def fit(pack_file: Path, out: Path, names: str, processes: int, minutes: float) 
             if epoch < 3 or epoch % 10 == 0:
                 _log(" ".join(f"{name} {numbers}" for name, numbers in history[-1].items()))
     for (name, job), trainer in zip(jobs.items(), trainers, strict=True):
-        np.savez(out / f"{name}.npz", **trainer.arrays())
+        trainer.write_kept()
         record = {
             "job": name,
             "device": trainer.device,
@@ -190,9 +216,7 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
     """Train jobs in processes of their own, several at once; what does not begin in time is left out."""
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    unpacked = Path(tempfile.gettempdir()) / "nucseg-pack.pickle"
-    if not unpacked.exists():
-        unpacked.write_bytes(lzma.decompress(pack_file.read_bytes()))
+    logs = Path(tempfile.mkdtemp())
     environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
                    "OMP_NUM_THREADS": "1"}  # fmt: skip
 
@@ -202,10 +226,10 @@ def fit_all(pack_file: Path, out: Path, jobs: list[str], lanes: int, minutes: fl
         if left < 0.5:
             print(f"{name}: no time left", flush=True)
             return
-        command = [sys.executable, __file__, "one", str(unpacked), str(out), name, processes or "3", f"{left:.2f}"]
-        with (out / f"{name}.log").open("w") as log:
+        command = [sys.executable, __file__, "one", str(pack_file), str(out), name, processes or "3", f"{left:.2f}"]
+        with (logs / f"{name}.log").open("w") as log:
             ended = subprocess.run(command, env=environment | {"XLA_FLAGS": flags}, stdout=log, stderr=log, check=False)
-        tail = (out / f"{name}.log").read_text().splitlines()[-3 if not ended.returncode else -25 :]
+        tail = (logs / f"{name}.log").read_text().splitlines()[-25:]
         print(f"--- {name}: {ended.returncode}", *tail, sep="\n", flush=True)
         if ended.returncode == NOT_COMPILED and flags == QUICK_TO_COMPILE:
             run(job, flags.replace("autotune_level=1", "autotune_level=0"))
@@ -228,36 +252,44 @@ def _write_drawn(count: int, folder: Path) -> list[Sample]:
     return samples
 
 
-def take(weights_file: Path, samples_csv: Path, folder: Path, which: str) -> None:
+def _weights(record_file: Path, which: str, job: Job) -> list[NDArray[np.float32]]:
+    """Read one kind of the weights that came back, or those that the job started from."""
+    if which == "start":
+        from nucseg.models.bundle import ModelBundle
+
+        return list(ModelBundle.load(Path(str(job.start))).model.keras_model.get_weights())
+    with np.load(record_file.with_suffix(f".{which}.npz")) as arrays:
+        return [arrays[key].astype(np.float32) for key in arrays]
+
+
+def take(record_file: Path, samples_csv: Path, folder: Path, which: str) -> None:
     """Choose the thresholds of trained weights on the val split, and write the model folder with its record.
 
     Args:
-        weights_file: What `fit` wrote.
+        record_file: What `fit` wrote, beside the weights.
         samples_csv: The manifest; where images were drawn, the folder that they are written to.
         folder: The model's.
-        which: `last`, `ema` or `epoch7_` and so on.
+        which: `last`, `ema`, `epoch7`, `cycle1` and so on, or `start`, where the networks are the same; joined by `+`:
+            the mean of several.
     """
     from nucseg.datasets.manifest import read_manifest
     from nucseg.models.bundle import ModelBundle
     from nucseg.models.registry import create_model
-    from nucseg.models.run import create_run_record, data_digest
+    from nucseg.models.run import create_run_record, data_digest, load_parent_run
     from nucseg.tasks import instances, semantic
     from nucseg.training.train import tune_thresholds
 
-    name = weights_file.stem
-    job, record = JOBS[name], json.loads(weights_file.with_suffix(".json").read_text())
+    name = record_file.stem
+    job, record = JOBS[name], json.loads(record_file.read_text())
     config = training_config(job)
     samples: Sequence[Sample] = _write_drawn(job.drawn, samples_csv) if job.drawn else read_manifest(samples_csv)
     used = [sample for split in ("train", "val") for sample in samples if sample.split == split]
     model = create_model(job.model, {**job.architecture, "pretrained": None})
-    with np.load(weights_file) as arrays:
-        n = sum(key.startswith(which) for key in arrays)
-        if not n:
-            raise SystemExit(f"{weights_file} has no weights {which!r}; {name} keeps {', '.join(job.kept)}.")
-        model.keras_model.set_weights([arrays[f"{which}{number}"].astype(np.float32) for number in range(n)])
+    parts = [_weights(record_file, each, job) for each in which.split("+")]
+    model.keras_model.set_weights([np.mean(same, axis=0) for same in zip(*parts, strict=True)])
     transforms = (Normalize(axis=job.axis),)
     settings = {
-        "model": job.architecture,
+        "model": {**job.architecture, "pretrained": job.start or job.architecture.get("pretrained")},
         "sampling": sampling_config(job).model_dump(mode="json"),
         "training": {**config.model_dump(mode="json"), "weights": which, "backend": "jax"},
         "preprocessing": [transform.model_dump(mode="json") for transform in transforms],
@@ -271,7 +303,7 @@ def take(weights_file: Path, samples_csv: Path, folder: Path, which: str) -> Non
         device=record["device"],
         history=record["history"],
         data_sha256=data_digest(used),
-        parent_run=None,
+        parent_run=load_parent_run(job.start),
     )
     task = semantic if job.model == "unet" else instances
     bundle = tune_thresholds(
@@ -302,10 +334,10 @@ def main() -> None:
     one.add_argument("processes", type=int)
     one.add_argument("minutes", type=float)
     one = commands.add_parser("take")
-    one.add_argument("weights_file", type=Path)
+    one.add_argument("record_file", type=Path)
     one.add_argument("samples", type=Path)
     one.add_argument("folder", type=Path)
-    one.add_argument("--weights", default="last", help="last, ema, or epoch7_ … where snapshots were kept")
+    one.add_argument("--weights", default="last", help="last, ema, epoch7, cycle1, …, start; joined by +: their mean")
     given = parser.parse_args()
     if given.command == "pack":
         pack(given.samples, given.pack)
@@ -314,7 +346,7 @@ def main() -> None:
     elif given.command == "one":
         fit(given.pack, given.out, given.job, given.processes, given.minutes)
     else:
-        take(given.weights_file, given.samples, given.folder, given.weights)
+        take(given.record_file, given.samples, given.folder, given.weights)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ def build_pyramid(backbone: keras.Model, config: MaskRCNNConfig) -> keras.Model:
     for number, level in reversed(list(enumerate(backbone.outputs))):
         lateral = layers.Conv2D(channels, 1, name=f"lateral{number}")(level)
         merged = lateral if merged is None else layers.Add()([lateral, layers.UpSampling2D(2)(merged)])
-        levels.append(layers.Conv2D(channels, 3, padding="same", name=f"level{number}")(merged))
+        plain = number == 0 and not config.finest_convolution
+        levels.append(merged if plain else layers.Conv2D(channels, 3, padding="same", name=f"level{number}")(merged))
     return keras.Model(backbone.inputs, levels[::-1], name="pyramid")
 
 

@@ -69,6 +69,9 @@ class MaskRCNNConfig(BaseModel):
     blocks: tuple[Blocks, ...] = Field((1, 2, 2, 2), description="Residual blocks in each stage of the light backbone.")
     strides: tuple[int, ...] = Field(max_length=6, description="Stride of each pyramid level in pixels.")
     pyramid_channels: int = Field(ge=8, le=512, description="Channels of each pyramid level.")
+    finest_convolution: bool = Field(
+        True, description="Whether the finest level of the pyramid has a 3x3 convolution, as the others have."
+    )
 
     anchor_sizes: tuple[tuple[float, ...], ...] = Field(
         description="Anchor sizes in pixels: one list per level, for the coarsest levels, all of the same length."
@@ -107,9 +110,14 @@ class MaskRCNNConfig(BaseModel):
         256, ge=1, le=4096, description="Maximum number of nuclei per patch used in training; the largest are kept."
     )
 
+    boxes_from_finest: bool = Field(
+        False, description="Whether the box head reads all levels, or only those of the proposals."
+    )
     box_size: int = Field(7, ge=1, le=28, description="Side of the box head's input in cells.")
     box_canonical: float = Field(
-        56.0, gt=0, description="Size in pixels from which nuclei are boxed on the second pyramid level."
+        56.0,
+        gt=0,
+        description="Size in pixels from which nuclei are boxed on the second of the levels that the box head reads.",
     )
     box_units: int = Field(ge=8, le=4096, description="Units in each hidden layer of the box head.")
     mask_size: int = Field(
@@ -217,9 +225,14 @@ class MaskRCNNConfig(BaseModel):
         return len(self.anchor_sizes[0]) * len(self.anchor_ratios)
 
     @property
-    def box_level(self) -> int:
-        """The finest level for proposals and the box head; finer ones are for the masks only."""
+    def anchor_level(self) -> int:
+        """The finest level for proposals."""
         return len(self.strides) - len(self.anchor_sizes)
+
+    @property
+    def box_level(self) -> int:
+        """The finest level for the box head."""
+        return 0 if self.boxes_from_finest else self.anchor_level
 
     def architecture(self) -> dict[str, Any]:
         """Return what a model folder must store to rebuild the network."""

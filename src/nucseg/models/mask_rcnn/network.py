@@ -58,7 +58,7 @@ class MaskRCNN(keras.Model):
             `features`: one map per level, the finest first; `logits` `(N, A)` and `codes` `(N, A, 4)` of the anchors.
         """
         features = self.pyramid(images, training=training)
-        outputs = [self.rpn(level, training=training) for level in features[self.config.box_level :]]
+        outputs = [self.rpn(level, training=training) for level in features[self.config.anchor_level :]]
         logits, codes = (ops.concatenate(parts, axis=1) for parts in zip(*outputs, strict=True))
         return {"features": features, "logits": logits, "codes": codes}
 
@@ -187,4 +187,4 @@ class MaskRCNN(keras.Model):
 
 @lru_cache(maxsize=8)
 def _anchors(config: MaskRCNNConfig, shape: tuple[int, int]) -> NDArray[np.float32]:
-    return pyramid_anchors(shape, config.strides[config.box_level :], config.anchor_sizes, config.anchor_ratios)
+    return pyramid_anchors(shape, config.strides[config.anchor_level :], config.anchor_sizes, config.anchor_ratios)

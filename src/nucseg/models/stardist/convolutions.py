@@ -34,7 +34,8 @@ class Conv2D(keras.layers.Conv2D):
         ops = keras.ops
         coarse, *finer = inputs
         channels = coarse.shape[-1]
-        added = ops.einsum("ak,bl,klio->aboi", _ADDED, _ADDED, self.kernel[:, :, :channels])
+        sums = ops.cast(_ADDED, coarse.dtype)
+        added = ops.einsum("ak,bl,klio->aboi", sums, sums, self.kernel[:, :, :channels])
         enlarged = ops.conv_transpose(coarse, added, strides=2, padding="same")
         here = ops.conv(ops.concatenate(finer, axis=-1), self.kernel[:, :, channels:], padding="same")
         return self.activation(here + self.bias + enlarged)

@@ -30,8 +30,8 @@ def test_a_killed_run_resumes_where_it_was(small_stardist, draw_nuclei, tmp_path
     program = [sys.executable, "-c", "from nucseg.cli import main; main()", *command("out")]
     with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         deadline = time.monotonic() + 300
-        tiles = tmp_path / "out/.nucseg/slide.tiles"
-        while len(saved := list(tiles.glob("*/*.npz"))) < 10 and time.monotonic() < deadline:
+        tiles, small = (tmp_path / "out/.nucseg" / name for name in ("slide.tiles", "small.json"))
+        while (len(saved := list(tiles.glob("*/*.npz"))) < 10 or not small.exists()) and time.monotonic() < deadline:
             assert running.poll() is None
             time.sleep(0.02)
         os.kill(running.pid, signal.SIGKILL)

@@ -202,24 +202,23 @@ def test_nuclei_of_a_real_image_are_found_at_any_size(predictor):
     assert min(scores[2], scores[4]) > scores[1] - 0.15
 
 
-def test_nuclei_of_two_sizes_are_found_in_one_image(predictor, caplog):
+def test_nuclei_of_two_sizes_are_found_in_one_image(predictor):
     """Beside the real image lie its own nuclei, enlarged four times: 24 pixels beside 96."""
     image, part, factor = real_image(), np.s_[128:384, 128:384], 4
     small = predictor.predict(image).labels
     large = np.kron(small[part], np.ones((factor, factor), int))[:1000, :512]
     enlarged = rescale(image[part].astype(float), factor, order=3, preserve_range=True)[:1000, :512]
     picture = np.concatenate([np.concatenate([image, image[::-1]])[:1000], enlarged], 1).astype(image.dtype)
-    found = predictor.predict(picture).labels
-    for truth, there, share in [(small, found[:512, :512], 0.9), (large, found[:, 512:], 0.8)]:
-        areas = np.bincount(truth.ravel())
-        rests = np.flatnonzero(areas < np.median(areas[areas > 0]) / 4)  # of nuclei that are cut off
-        assert matching(np.where(np.isin(truth, rests), 0, truth), there, thresh=0.5).recall >= share
-    assert "predict it again with --scale 0.5" not in caplog.text
-    # A larger image is predicted at one scale, and so is one in tiles.
-    for parted, tile in [(np.pad(picture, ((0, 200), (0, 200)), mode="reflect"), None), (picture, 512)]:
-        caplog.clear()
-        predictor.predict(parted, predictor.options.changed(tile=tile))
-        assert "predict it again with --scale 0.5" in caplog.text
+    wide = np.pad(picture, ((0, 200), (0, 200)), mode="reflect")
+    for given, tile in [(picture, None), (wide, None), (picture, 512), (picture, 320)]:
+        found = predictor.predict(given, predictor.options.changed(tile=tile)).labels
+        for truth, there, share in [(small, found[:512, :512], 0.9), (large, found[:1000, 512:1024], 0.8)]:
+            areas = np.bincount(truth.ravel())
+            rests = np.flatnonzero(areas < np.median(areas[areas > 0]) / 4)  # of nuclei that are cut off
+            assert matching(np.where(np.isin(truth, rests), 0, truth), there, thresh=0.5).recall >= share
+    every = predictor.predict(picture)
+    few = predictor.predict(picture, predictor.options.changed(score_threshold=0.9))
+    np.testing.assert_array_equal(few.labels, every.above(0.9).labels)
 
 
 def field() -> np.ndarray:

@@ -24,23 +24,35 @@ Whole_co = TypeVar("Whole_co", covariant=True)
 """What is found in the image."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a look at an image says about how to predict it.
+
+    Attributes:
+        scale: The factor by which to resize the image.
+        smaller: Smaller scales whose answers `TileSteps.whole` takes, too.
+        known: By scale, if the network has seen the whole image at this scale: what `TileSteps.decode` takes for it as
+            the proposals of tile 0.
+    """
+
+    scale: float
+    smaller: tuple[float, ...] = ()
+    known: Mapping[float, Any] = field(default_factory=dict)
+
+
 class TileSteps(Protocol[Part, Whole_co]):
     """The steps from tiles to an answer: all that an engine knows about task and model.
 
     Each step is pure: safe to run twice, in any thread and any process.
     """
 
-    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> tuple[float, Mapping[int, Any]]:
+    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> Look:
         """Find the scale at which an image should be predicted.
 
         Args:
             source: The image.
             fitted: The preprocessing with the statistics of the image.
             at_once: Whether what is found in a whole image may be taken, since no tiles or parts of it are asked for.
-
-        Returns:
-            The factor by which to resize the image. And, if the network has seen the whole image at this scale, what
-            `decode` takes for it as the proposals of tile 0.
         """
         ...
 
@@ -80,13 +92,14 @@ class TileSteps(Protocol[Part, Whole_co]):
         """
         ...
 
-    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part]) -> Whole_co:
+    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[Part], smaller: Mapping[float, Any]) -> Whole_co:
         """Join all tiles.
 
         Args:
             view: The image.
             grid: Its tiles.
             parts: What was found in each tile, in the order of their numbers.
+            smaller: By scale, what was found at the smaller scales that `look` asked for.
         """
         ...
 
@@ -105,6 +118,7 @@ class TileJob(Generic[Part, Whole_co]):
         known: What `TileSteps.look` knows of tiles, by number; `TileSteps.decode` takes it as their proposals.
         level: Number of the level of the image that the network's pixels are read from; 0 is the image.
         extent: The part of the image that is predicted; None for all of it.
+        smaller: The same image at the smaller scales that `TileSteps.look` asked for.
     """
 
     source: ImageSource
@@ -116,6 +130,7 @@ class TileJob(Generic[Part, Whole_co]):
     known: Mapping[int, Any] = field(default_factory=dict)
     level: int = 0
     extent: Extent | None = None
+    smaller: "tuple[TileJob[Part, Whole_co], ...]" = ()
 
     @cached_property
     def empty(self) -> frozenset[int]:

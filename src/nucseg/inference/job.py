@@ -1,12 +1,13 @@
 """From an image to a job of tiles: statistics, scale, part of the image, grid."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
 from nucseg.core.errors import InputError
 from nucseg.images.extent import extent_of
 from nucseg.images.source import ImageSource
-from nucseg.inference.engine import TileJob, TileSteps
+from nucseg.inference.engine import Look, TileJob, TileSteps
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.resolution import at_level, level_for, resolution_note, slide_scale
 from nucseg.inference.tiles import make_grid
@@ -19,7 +20,10 @@ Whole = TypeVar("Whole")
 
 
 def make_job(
-    bundle: ModelBundle, steps: TileSteps[Part, Whole], source: ImageSource, options: PredictOptions
+    bundle: ModelBundle,
+    make_steps: Callable[[PredictOptions], TileSteps[Part, Whole]],
+    source: ImageSource,
+    options: PredictOptions,
 ) -> TileJob[Part, Whole]:
     """Compute the statistics of an image, which is read twice for this, band by band, and lay tiles over it.
 
@@ -29,14 +33,14 @@ def make_job(
 
     Args:
         bundle: The model.
-        steps: The steps of a tile with this model.
+        make_steps: Returns the steps of a tile with this model.
         source: The image.
         options: How it is predicted. Its channel and plane are those that `source` was opened with, for other
             processes.
 
     Returns:
         What `predict_tiled` takes. If the scale was estimated on the whole image, the job contains what the network
-        proposed at that scale, so that no pixel passes through it twice.
+        proposed at that scale, so that no pixel passes through it twice; so do its jobs at smaller scales.
 
     Raises:
         InputError: It is not an image, shows several stains in colour, see `Preprocessor.fit_source`, or there is
@@ -59,14 +63,22 @@ def make_job(
     notes = fitted.notes + resolution_note(source, level) + (extent.notes if extent else ())
     source = replace(source, notes=source.notes + notes)
     at_once = extent is None and (options.tile is None or max(source.shape[:2]) <= options.tile)
-    scale, known = steps.look(seen, fitted, at_once) if given == "auto" else (given, {})
+    look = make_steps(options).look(seen, fitted, at_once) if given == "auto" else Look(given)
     if extent:  # places in the packed image are none in the image
-        fitted, known = replace(fitted, surroundings=None), {}
-    grid = make_grid(
-        NetworkView(source, fitted, scale, level).shape,
-        options.tile,
-        stride=bundle.model.stride,
-        halo=bundle.model.halo,
-        max_side=bundle.model.max_side,
-    )
-    return TileJob(source, options, fitted, scale, grid, steps, known if len(grid) == 1 else {}, level, extent)
+        fitted, look = replace(fitted, surroundings=None), replace(look, known={})
+
+    def at(
+        scale: float, options: PredictOptions, smaller: tuple[TileJob[Part, Whole], ...] = ()
+    ) -> TileJob[Part, Whole]:
+        grid = make_grid(
+            NetworkView(source, fitted, scale, level).shape,
+            options.tile,
+            stride=bundle.model.stride,
+            halo=bundle.model.halo,
+            max_side=bundle.model.max_side,
+        )
+        known = {0: look.known[scale]} if scale in look.known and len(grid) == 1 else {}
+        return TileJob(source, options, fitted, scale, grid, make_steps(options), known, level, extent, smaller)
+
+    own = options.changed(score_threshold=None)  # what is asked for is decided where the scales are joined
+    return at(look.scale, options, tuple(at(scale, own) for scale in look.smaller))

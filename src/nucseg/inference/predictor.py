@@ -104,7 +104,7 @@ class Predictor:
     def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[TileResult, StitchedLabels]:
         """Compute the statistics of an image and lay tiles over it; see `make_job`."""
         options = self.options if options is None else options
-        return make_job(self.bundle, self.steps(options), source, options)
+        return make_job(self.bundle, self.steps, source, options)
 
 
 def load_segmenter(name_or_folder: str | Path) -> ModelBundle:

@@ -23,7 +23,7 @@ def predict_tiled(
     finished: Mapping[int, Part] | None = None,
     on_tile: Callable[[int, Part], None] = lambda tile, part: None,
 ) -> Whole:
-    """Predict an image of any size.
+    """Predict an image of any size; first at the smaller scales that the job asks for.
 
     Args:
         job: The image, its tiles and their steps, from `Predictor.job`.
@@ -34,12 +34,13 @@ def predict_tiled(
     Returns:
         The joined result of all tiles.
     """
+    smaller = {each.scale: predict_tiled(each, engine) for each in job.smaller}
     parts = dict(finished or {}) | dict.fromkeys(job.empty, job.steps.nothing())
     for tile, found in engine.parts(job, parts.keys()):
         part = job.steps.inside(found, job.extent) if job.extent else found
         on_tile(tile, part)
         parts[tile] = part
-    return job.steps.whole(job.view, job.grid, [parts[tile] for tile in job.grid])
+    return job.steps.whole(job.view, job.grid, [parts[tile] for tile in job.grid], smaller)
 
 
 def predict_here(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from skimage.draw import disk
 
+from mosaics import mosaic_of, mosaic_of_tiles
 from nucseg.core.types import Instances
 from nucseg.inference.instances.large import add_large
 
@@ -24,19 +25,23 @@ def added(full, **scales):
 
     def at(scale):
         looked.append(scale)
-        return {0.5: scales["half"], 0.25: scales["quarter"]}[scale]
+        return mosaic_of({0.5: scales["half"], 0.25: scales["quarter"]}[scale])
 
-    return add_large(full, at, SCORE, LARGEST), looked
+    given = full if hasattr(full, "parts") else mosaic_of(full)
+    both = add_large(given, at, SCORE, LARGEST)
+    return (None if both is given else both.instances()), looked
 
 
-def test_what_smaller_scales_show_takes_the_place_of_its_pieces():
+@pytest.mark.parametrize("side", [None, 60, 130])
+def test_what_smaller_scales_show_takes_the_place_of_its_pieces(side):
     pieces = [((230, 240), 9), ((270, 262), 11)]
     full = found(*SMALL, *pieces, scores=[0.95, 0.9, 0.7, 0.4])  # a weak piece goes, too
     half, quarter = found(LARGE, scores=[0.92]), found(((252, 249), 42))
-    both, looked = added(full, half=half, quarter=quarter)
+    both, looked = added(mosaic_of_tiles(full, side) if side else full, half=half, quarter=quarter)
     assert looked == [0.25, 0.5]
-    np.testing.assert_array_equal(both.scores, np.float32([0.95, 0.92, 0.9]))
-    np.testing.assert_array_equal(both.labels, found(SMALL[0], LARGE, SMALL[1]).labels)
+    by_score = both.by_score()
+    np.testing.assert_array_equal(by_score.scores, np.float32([0.95, 0.92, 0.9]))
+    np.testing.assert_array_equal(by_score.labels, found(SMALL[0], LARGE, SMALL[1]).labels)
 
 
 def test_a_nucleus_that_reaches_into_a_large_one_keeps_its_pixels():
@@ -44,6 +49,11 @@ def test_a_nucleus_that_reaches_into_a_large_one_keeps_its_pixels():
     both, _ = added(found(neighbour), half=found(LARGE, scores=[0.6]), quarter=found(LARGE))
     np.testing.assert_array_equal(both.labels == 1, found(neighbour).labels == 1)
     np.testing.assert_array_equal(both.labels == 2, (found(LARGE).labels == 1) & (found(neighbour).labels == 0))
+
+
+def test_weak_nuclei_of_smaller_scales_do_not_count():
+    assert added(found(*SMALL), half=found(LARGE), quarter=found(LARGE, scores=[0.4]))[0] is None
+    assert added(found(*SMALL), half=found(LARGE, scores=[0.4]), quarter=found(LARGE))[0] is None
 
 
 @pytest.mark.parametrize(
@@ -59,9 +69,8 @@ def test_a_nucleus_that_reaches_into_a_large_one_keeps_its_pixels():
     ],
 )
 def test_nothing_else_is_added(full, half, quarter, looked):
-    full = found(*full)
-    same, seen = added(full, half=found(*half), quarter=found(*quarter))
-    assert same is full
+    both, seen = added(found(*full), half=found(*half), quarter=found(*quarter))
+    assert both is None
     assert seen == looked
 
 
@@ -73,8 +82,8 @@ def test_weak_nuclei_cover_nothing():
     np.testing.assert_array_equal(both.labels == 1, found(LARGE).labels == 1)
 
 
-def test_an_image_without_background():
+def test_a_weak_nucleus_over_the_whole_image_gives_way():
     weak = Instances(np.ones((SIDE, SIDE), np.int32), np.float32([0.4]))
     both, _ = added(weak, half=found(LARGE), quarter=found(LARGE))
-    np.testing.assert_array_equal(both.labels, weak.labels)
-    np.testing.assert_array_equal(both.scores, weak.scores)
+    np.testing.assert_array_equal(both.labels, found(LARGE).labels)
+    np.testing.assert_array_equal(both.scores, found(LARGE).scores)

@@ -1,7 +1,7 @@
 """Trial predictions at several scales, to find the one at which a model should see an image."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -12,8 +12,10 @@ from nucseg.core.window import Window
 from nucseg.images.geometry import resize_image, scaled_shape, vote_labels_part
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource, sample_windows
-from nucseg.inference.instances.large import add_large
+from nucseg.inference.engine import Look
+from nucseg.inference.instances.large import SCALES, add_large
 from nucseg.inference.instances.scale import SMALLEST_SIDE, estimate_scale
+from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.models.protocols import InstanceSegmenter
 
 logger = logging.getLogger(__name__)
@@ -53,30 +55,18 @@ class ScaleLook:
         self._decoded = cache(lambda scale: self._instances(self._parts, scale))
         self._decoded_middles = cache(lambda scale: self._instances(middles, scale))
 
-    def scale(self) -> float:
-        """Return the scale to predict the image at; see `estimate_scale`."""
-        side = min(min(part.shape[:2]) for part in self._parts)
-        # What is found in the whole image at full size is the prediction, if that is the scale.
-        scale = estimate_scale(self._found, side, self._found_in_crops, self._trained, crops_first=not self._is_whole)
-        if scale == 1 and not self._is_taken and any(map(self._lacks_large, range(len(self._parts)))):
-            logger.warning(
-                "Large nuclei beside small ones are found at half the size only, but a large image, or a part of one, "
-                "is predicted at one scale: for the large ones, predict it again with --scale 0.5."
-            )
-        return scale
+    def look(self) -> Look:
+        """Find the scale to predict the image at, and whether smaller ones would show more of it.
 
-    def found_in_all(self, scale: float) -> Mapping[int, Instances]:
-        """Return the nuclei at a scale, weak ones too, as those of tile 0; empty if they are no answer.
-
-        At full size, large nuclei that only smaller scales show are added; see `add_large`.
+        What is found in the whole image at the scale, and at the smaller ones, is known then, weak nuclei too.
         """
-        if not self._is_taken or scale > 1:
-            return {}
-        found = self._decoded(scale)[0]
-        if scale == 1 and (both := self._with_large(found, self._found, 0)) is not found:
-            logger.info("Large nuclei that are found at half the size only are added.")
-            found = both
-        return {0: found}
+        side = min(min(part.shape[:2]) for part in self._parts)
+        scale = estimate_scale(self._found, side, self._found_in_crops, self._trained, crops_first=not self._is_whole)
+        smaller = SCALES if scale == 1 and any(map(self._lacks_large, range(len(self._parts)))) else ()
+        if smaller:
+            logger.info("There are large nuclei beside small ones: half and a quarter of the size are predicted, too.")
+        taken = [each for each in (scale, *smaller) if self._is_taken and each <= 1]
+        return Look(scale, smaller, {each: self._decoded(each)[0] for each in taken})
 
     def _found(self, scale: float) -> list[Instances]:
         return self._sure(self._decoded(scale))
@@ -86,20 +76,18 @@ class ScaleLook:
         return self._sure(self._decoded_middles(scale))
 
     def _lacks_large(self, number: int) -> bool:
-        """Return whether the middle of a part shows large nuclei at smaller scales only."""
-        found = self._decoded_middles(1.0)[number]
-        return self._with_large(found, self._found_in_crops, number) is not found
-
-    def _with_large(self, found: Instances, seen: Callable[[float], Sequence[Instances]], number: int) -> Instances:
-        """Add the large nuclei to what is found of a part at full size; `seen` returns what a scale shows of all."""
+        """Return whether smaller scales show large nuclei in a part, or in its middle, that full size does not."""
+        seen = self._decoded if self._is_whole else self._decoded_middles
+        found = seen(1.0)[number]
         shape = (found.labels.shape[0], found.labels.shape[1])
-        if self._trained is None or min(shape) * 0.25 < SMALLEST_SIDE:
-            return found
+        if self._trained is None or min(shape) * min(SCALES) < SMALLEST_SIDE:
+            return False
 
-        def at(scale: float) -> Instances:
-            return _resized(seen(scale)[number], shape)
+        def at(scale: float) -> StitchedLabels:
+            return StitchedLabels.of(_resized(seen(scale)[number], shape))
 
-        return add_large(found, at, self._model.thresholds["score"], self._trained[1])
+        full = StitchedLabels.of(found)
+        return add_large(full, at, self._model.thresholds["score"], self._trained[1]) is not full
 
     def _sure(self, found: Sequence[Instances]) -> list[Instances]:
         return [each.above(self._model.thresholds["score"]) for each in found]

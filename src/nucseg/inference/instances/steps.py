@@ -13,6 +13,8 @@ from nucseg.core.window import Window
 from nucseg.images.extent import Extent
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
+from nucseg.inference.engine import Look
+from nucseg.inference.instances.large import add_large
 from nucseg.inference.instances.look import ScaleLook
 from nucseg.inference.instances.parts import TileResult, tile_result_of
 from nucseg.inference.instances.stitched import StitchedLabels
@@ -44,15 +46,13 @@ class InstanceSteps:
     def _lowest(self) -> float:
         return lowest_score(self.model.thresholds["score"], self.score_threshold)
 
-    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> tuple[float, Mapping[int, Any]]:
-        """Find the scale at which the nuclei have a size that the model knows; see `ScaleLook`.
+    @property
+    def _threshold(self) -> float:
+        return self.model.thresholds["score"] if self.score_threshold is None else self.score_threshold
 
-        Returns:
-            The scale, and what `decode` takes for tile 0 if it is the whole image: its nuclei, if they are known now.
-        """
-        look = ScaleLook(self.model, source, fitted, self._lowest, self.trained, at_once=at_once)
-        scale = look.scale()
-        return scale, look.found_in_all(scale)
+    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> Look:
+        """Find the scale at which the nuclei have a size that the model knows; see `ScaleLook`."""
+        return ScaleLook(self.model, source, fitted, self._lowest, self.trained, at_once=at_once).look()
 
     def needed(self, grid: TileGrid, tile: int) -> list[int]:
         """Return a tile and those around it, which may propose the same nucleus."""
@@ -84,7 +84,8 @@ class InstanceSteps:
             proposals: Those of the tile and of those around it; or what `look` knows of a tile that is the whole image.
         """
         model, core = self.model, grid.core(tile)
-        threshold = model.thresholds["score"] if self.score_threshold is None else self.score_threshold
+        # What smaller scales show is compared with all that the model is sure of, whatever threshold is asked for.
+        threshold = min(self._threshold, model.thresholds["score"])
         known = proposals[tile]
         if isinstance(known, Instances):
             return _part(known.above(threshold), core, core, view)
@@ -94,9 +95,15 @@ class InstanceSteps:
         found = model.decode(joined, window.shape, model.thresholds).above(threshold)
         return _part(found, window, core, view)
 
-    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[TileResult]) -> StitchedLabels:
-        """Number the nuclei of all tiles."""
-        return StitchedLabels(view.image_shape, list(parts), grid.neighbours)
+    def whole(
+        self, view: NetworkView, grid: TileGrid, parts: Sequence[TileResult], smaller: Mapping[float, StitchedLabels]
+    ) -> StitchedLabels:
+        """Number the nuclei of all tiles; add the large ones that only the smaller scales show, see `add_large`."""
+        found = StitchedLabels(view.image_shape, list(parts), grid.neighbours)
+        if smaller and self.trained:
+            found = add_large(found, smaller.__getitem__, self.model.thresholds["score"], self.trained[1])
+        sure = found.scores >= np.float32(self._threshold)
+        return found if sure.all() else found.only(sure)
 
 
 def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> TileResult:

@@ -1,7 +1,7 @@
 """The nuclei of all tiles as one image: numbered without gaps, each nucleus once, read window by window."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -77,8 +77,7 @@ class StitchedLabels:
         If tiles disagree about a pixel, it belongs to the first one; if this splits a nucleus, its largest piece stays.
         """
         image = np.zeros(window.shape, np.int32)
-        overlap = (self._windows[:, :2] < window[2:]).all(1) & (self._windows[:, 2:] > window[:2]).all(1)
-        for tile in np.flatnonzero(overlap):
+        for tile in self._tiles_in(window):
             part = self.parts[tile]
             common = part.window.common(window)
             if not common:  # a tile without nuclei
@@ -90,6 +89,27 @@ class StitchedLabels:
         rows, columns = crumbs[((crumbs >= 0) & (crumbs < window.shape)).all(1)].T
         image[rows, columns] = 0
         return image if self._kept is None else self._kept[image]
+
+    def _tiles_in(self, window: Window) -> list[int]:
+        overlap = (self._windows[:, :2] < window[2:]).all(1) & (self._windows[:, 2:] > window[:2]).all(1)
+        return np.flatnonzero(overlap).tolist()
+
+    def replaced(self, gone: NDArray[np.bool_], added: Sequence[TileResult]) -> "StitchedLabels":
+        """Return the nuclei without some and with others, which get the pixels that those that stay leave.
+
+        Args:
+            gone: `(N,)`: which are left out.
+            added: The others, which share no pixels with each other.
+        """
+        stays = np.concatenate([[False], ~gone])  # 0: what is left out already
+        pairs = zip(self.parts, self._numbering.numbers, strict=True)
+        parts = [part.only(stays[numbers[1:]]) for part, numbers in pairs]
+        count = len(parts)
+
+        def neighbours(tile: int) -> list[int]:
+            return self.neighbours(tile) if tile < count else [*self._tiles_in(added[tile - count].window), tile]
+
+        return StitchedLabels(self.shape, [*parts, *added], neighbours)
 
     def only(self, keep: NDArray[np.bool_], *, as_obstacles: bool = False) -> "StitchedLabels":
         """Return some of the nuclei, numbered in the same order; what the others covered becomes background.

@@ -104,7 +104,7 @@ class SemanticPredictor:
             InputError: As `make_job`, or the model sees whole images and this one is too large.
         """
         options = self.options if options is None else options
-        job = make_job(self.bundle, self.steps(options), source, options)
+        job = make_job(self.bundle, self.steps, source, options)
         if self.bundle.model.whole_images and len(job.grid) > 1:
             side = self.bundle.model.max_side
             raise InputError(

@@ -7,6 +7,7 @@ from typing import Any
 from nucseg.images.extent import Extent
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource
+from nucseg.inference.engine import Look
 from nucseg.inference.semantic.parts import ClassMosaic, ClassPart
 from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
@@ -23,9 +24,9 @@ class SemanticSteps:
 
     model: SemanticSegmenter
 
-    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> tuple[float, Mapping[int, Any]]:
+    def look(self, source: ImageSource, fitted: FittedPreprocessor, at_once: bool) -> Look:
         """Return scale 1: classes say nothing about sizes."""
-        return 1.0, {}
+        return Look(1.0)
 
     def needed(self, grid: TileGrid, tile: int) -> list[int]:
         """Return the tile."""
@@ -54,6 +55,8 @@ class SemanticSteps:
         """Return what the network said."""
         return proposals[tile]
 
-    def whole(self, view: NetworkView, grid: TileGrid, parts: Sequence[ClassPart]) -> ClassMosaic:
+    def whole(
+        self, view: NetworkView, grid: TileGrid, parts: Sequence[ClassPart], smaller: Mapping[float, Any]
+    ) -> ClassMosaic:
         """Join all tiles."""
         return ClassMosaic(view.image_shape, self.model.classes, list(parts))

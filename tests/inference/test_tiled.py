@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from fake_segmenter import FakeSegmenter
+from scipy.ndimage import label
+from skimage.draw import disk
 
 from nucseg.core.errors import InputError
+from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.source import array_source
 from nucseg.images.transforms import Normalize
@@ -11,6 +15,7 @@ from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
+from nucseg.models.run import RunParameters, RunRecord
 
 PLAIN = (Normalize(pmin=0, pmax=100, min_range=1),)
 
@@ -142,3 +147,37 @@ def test_the_search_for_the_scale_is_the_prediction_where_it_saw_the_whole_image
     np.testing.assert_array_equal(
         found.labels, one.predict(image, one.options.changed(score_threshold=score_threshold)).labels
     )
+
+
+def nearsighted(image):
+    """Find bright discs up to 60 pixels wide."""
+    labels = label(image[..., 0] > 0.5)[0]
+    areas = np.bincount(labels.ravel(), minlength=2)
+    areas[0] = 0
+    known = (areas > 20) & (areas < np.pi * 30**2)
+    numbers = np.where(known, np.cumsum(known), 0).astype(np.int32)
+    return Instances(numbers[labels], (0.6 + 0.3 / np.maximum(areas[known], 1)).astype(np.float32))
+
+
+@pytest.mark.parametrize("shape", [(900, 1000), (1300, 2500)])
+@pytest.mark.parametrize("options", [{}, {"tile": 352}, {"score_threshold": 0.05}, {"score_threshold": 0.6005}])
+def test_large_nuclei_beside_small_ones_are_found_in_tiles_too(shape, options):
+    image = np.zeros(shape, np.uint8)
+    small = [(row, column) for row in range(30, shape[0] - 20, 70) for column in range(30, shape[1] - 20, 70)]
+    large = [(row, column) for row in (300, 600) for column in range(300, shape[1] - 200, 250)]
+    for centre in small:
+        if min(np.hypot(*np.subtract(centre, each)) for each in large) > 80:
+            image[disk(centre, 12)] = 200
+    for centre in large:
+        image[disk(centre, 50)] = 200
+    run = RunRecord(parameters=RunParameters(training={}, sampling={"diameters": [8, 120]}))
+    segmenter = FakeSegmenter(nearsighted, halo=64, stride=16, max_side=1152)
+    one = Predictor(ModelBundle("fake", segmenter, PLAIN, run), PredictOptions(precision="float32"))
+    truth, count = label(image)
+    found = tiled(one, image, **options).instances()
+    if options.get("score_threshold", 0) > 0.6:  # the larger of them have less
+        assert 0 < len(found) < count
+    else:
+        assert len(found) == count
+        assert (np.count_nonzero((found.labels > 0) != (truth > 0)) / np.count_nonzero(truth)) < 0.02
+    assert same_nuclei(found.labels, tiled(one, image, **{**options, "tile": None}).instances().labels)

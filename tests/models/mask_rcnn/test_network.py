@@ -18,6 +18,8 @@ from nucseg.models.mask_rcnn.standardized_conv import StandardizedConv2D
 
 RESNET50 = {"preset": "resnet50", "pyramid_channels": 16, "box_units": 16, "mask_channels": 16, "in_channels": 1}
 
+FINEST = {"finest_convolution": False, "boxes_from_finest": True, "box_canonical": 28.0}
+
 
 def test_shapes(tiny):
     network = MaskRCNN(tiny)
@@ -44,10 +46,10 @@ def gradients(network, x, y):
     return loss, tape.gradient(loss, network.trainable_variables)
 
 
-@pytest.mark.parametrize("options", [{}, RESNET50], ids=["small", "resnet50"])
+@pytest.mark.parametrize("options", [{}, FINEST, RESNET50], ids=["small", "finest", "resnet50"])
 def test_gradient_reaches_every_weight(tiny, make_batch, options):
     keras.utils.set_random_seed(0)
-    model = MaskRCNNSegmenter(MaskRCNNConfig(**options) if options else tiny)
+    model = MaskRCNNSegmenter(MaskRCNNConfig(**options) if "preset" in options else tiny.model_copy(update=options))
     x, y = make_batch(model)
     loss, found = gradients(model.keras_model, x, y)
     assert np.isfinite(float(loss))
@@ -57,6 +59,28 @@ def test_gradient_reaches_every_weight(tiny, make_batch, options):
         assert np.isfinite(dense).all(), variable.path
         assert dense.any(), variable.path
     assert {tracker.name for tracker in model.keras_model.metrics} >= {f"{name}_loss" for name in LOSSES}
+
+
+def test_small_boxes_are_read_from_the_finest_level_where_the_head_sees_it(tiny):
+    keras.utils.set_random_seed(0)
+    boxes = np.array([[[8, 8, 20, 20], [0, 0, 60, 60]]], np.float32)
+    rng = np.random.default_rng(0)
+    for config, changes in [(tiny, [False, False]), (tiny.model_copy(update=FINEST), [True, False])]:
+        network = MaskRCNN(config)
+        features = [rng.normal(size=(1, 64 // side, 64 // side, 16)).astype(np.float32) for side in config.strides]
+        before = ops.convert_to_numpy(network.score_boxes(features, boxes)[0])[0]
+        features[0] = features[0] + 1
+        after = ops.convert_to_numpy(network.score_boxes(features, boxes)[0])[0]
+        np.testing.assert_array_equal(before != after, changes)
+
+
+def test_the_finest_level_may_lack_a_convolution_of_its_own(tiny):
+    first, second = (
+        {layer.name for layer in build_pyramid(build_backbone(config), config).layers if layer.weights}
+        for config in (tiny, tiny.model_copy(update=FINEST))
+    )
+    assert {name for name in first if name.startswith("level")} == {"level0", "level1", "level2", "level3"}
+    assert {name for name in second if name.startswith("level")} == {"level1", "level2", "level3"}
 
 
 def test_a_batch_without_nuclei_teaches_background(tiny):

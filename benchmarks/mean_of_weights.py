@@ -1,8 +1,9 @@
 """Average the weights of models of one architecture (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
 
-    python benchmarks/mean_of_weights.py FIRST SECOND --out MEAN
+    python benchmarks/mean_of_weights.py FIRST SECOND --out MEAN --samples data/03_primary/samples.csv
 
-The thresholds are those of the last model; docs/models.md, "The thresholds", has the command that chooses new ones.
+The record and, without --samples, thresholds are those of the last model; with the manifest, new thresholds are
+chosen on its val split.
 """
 
 import argparse
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nucseg.datasets.manifest import read_manifest
 from nucseg.models.bundle import ModelBundle
+from nucseg.tasks import instances
+from nucseg.training.train import tune_thresholds
 
 
 def main() -> None:
@@ -18,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--samples", type=Path)
     given = parser.parse_args()
     *others, last = (ModelBundle.load(folder) for folder in given.folders)
     networks = [each.model.keras_model for each in (*others, last)]
@@ -30,7 +35,10 @@ def main() -> None:
     record = {"weights": f"the mean of those of {' and '.join(str(each.run.created) for each in (*others, last))}"}
     training = parameters.model_copy(update={"training": {**(parameters.training or {}), **record}})
     run = last.run.model_copy(update={"parameters": training})
-    ModelBundle(given.out.name, last.model, last.transforms, run).save(given.out)
+    mean = ModelBundle(given.out.name, last.model, last.transforms, run)
+    if given.samples:
+        mean = tune_thresholds(mean, read_manifest(given.samples), instances.training())
+    mean.save(given.out)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from fake_segmenter import FakeSegmenter
 from scipy.ndimage import label
 from skimage.draw import disk
 
+from fake_segmenter import FakeSegmenter
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
 from nucseg.core.window import Window

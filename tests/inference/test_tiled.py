@@ -10,6 +10,7 @@ from nucseg.core.window import Window
 from nucseg.images.source import array_source
 from nucseg.images.transforms import Normalize
 from nucseg.inference.engine import LocalEngine
+from nucseg.inference.instances.stored import load_nuclei, save_nuclei
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiled import predict_tiled
@@ -161,7 +162,7 @@ def nearsighted(image):
 
 @pytest.mark.parametrize("shape", [(900, 1000), (1300, 2500)])
 @pytest.mark.parametrize("options", [{}, {"tile": 352}, {"score_threshold": 0.05}, {"score_threshold": 0.6005}])
-def test_large_nuclei_beside_small_ones_are_found_in_tiles_too(shape, options):
+def test_large_nuclei_beside_small_ones_are_found_in_tiles_too(shape, options, tmp_path):
     image = np.zeros(shape, np.uint8)
     small = [(row, column) for row in range(30, shape[0] - 20, 70) for column in range(30, shape[1] - 20, 70)]
     large = [(row, column) for row in (300, 600) for column in range(300, shape[1] - 200, 250)]
@@ -174,7 +175,10 @@ def test_large_nuclei_beside_small_ones_are_found_in_tiles_too(shape, options):
     segmenter = FakeSegmenter(nearsighted, halo=64, stride=16, max_side=1152)
     one = Predictor(ModelBundle("fake", segmenter, PLAIN, run), PredictOptions(precision="float32"))
     truth, count = label(image)
-    found = tiled(one, image, **options).instances()
+    given = tiled(one, image, **options)
+    found = given.instances()
+    save_nuclei(tmp_path / "nuclei.npz", given, {})
+    np.testing.assert_array_equal(load_nuclei(tmp_path / "nuclei.npz").instances().labels, found.labels)
     if options.get("score_threshold", 0) > 0.6:  # the larger of them have less
         assert 0 < len(found) < count
     else:

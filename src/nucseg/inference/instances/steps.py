@@ -103,7 +103,7 @@ class InstanceSteps:
         if smaller and self.trained:
             found = add_large(found, smaller.__getitem__, self.model.thresholds["score"], self.trained[1])
         sure = found.scores >= np.float32(self._threshold)
-        return found if sure.all() else found.only(sure)
+        return found if sure.all() else found.replaced(~sure)
 
 
 def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> TileResult:

@@ -94,8 +94,10 @@ class StitchedLabels:
         overlap = (self._windows[:, :2] < window[2:]).all(1) & (self._windows[:, 2:] > window[:2]).all(1)
         return np.flatnonzero(overlap).tolist()
 
-    def replaced(self, gone: NDArray[np.bool_], added: Sequence[TileResult]) -> "StitchedLabels":
+    def replaced(self, gone: NDArray[np.bool_], added: Sequence[TileResult] = ()) -> "StitchedLabels":
         """Return the nuclei without some and with others, which get the pixels that those that stay leave.
+
+        Unlike with `only`, those that are gone are found in no part any longer, and hide no other.
 
         Args:
             gone: `(N,)`: which are left out.

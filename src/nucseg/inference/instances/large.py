@@ -10,6 +10,7 @@ from scipy.ndimage import find_objects
 from nucseg.core.window import Window
 from nucseg.inference.instances.parts import TileResult, tile_result_of
 from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.masks.labels import diameters
 
 SCALES = (0.5, 0.25)
 """Both must show a nucleus."""
@@ -38,7 +39,7 @@ def add_large(
         All nuclei; `full` itself if none is missing.
     """
     quarter = _sure(at(0.25), score)
-    if not any(True for _ in _missing(quarter, full, score, largest)):
+    if not any(_missing(quarter, full, score, largest)):
         return full
     added: list[TileResult] = []
     gone = np.zeros(len(full), bool)
@@ -85,18 +86,15 @@ def _missing(seen: StitchedLabels, full: StitchedLabels, score: float, largest: 
     """Yield each large nucleus of a smaller scale that full size does not show."""
     is_weak = np.concatenate([[False], full.scores < np.float32(score)])
     for block in seen.blocks():
-        for number, place in enumerate(find_objects(block.labels), start=1):
-            if place is None:
-                continue
-            pixels = block.labels[place] == number
-            diameter = 2 * np.sqrt(np.count_nonzero(pixels) / np.pi)
+        places = [(number, place) for number, place in enumerate(find_objects(block.labels), start=1) if place]
+        for (number, place), diameter in zip(places, diameters(block.labels), strict=True):
             if not _SMALLEST <= diameter <= 2 * largest:
                 continue
             (top, left), (rows, columns) = block.window[:2], place
             inner = Window(top + rows.start, left + columns.start, top + rows.stop, left + columns.stop)
             around = inner.grown(max(inner.shape), full.shape)
             wide = np.zeros(around.shape, bool)
-            wide[inner.within(around).slices] = pixels
+            wide[inner.within(around).slices] = block.labels[place] == number
             nucleus = _Nucleus(around, wide, block.scores[number - 1])
             labels = full.labels(around)
             sure = np.where(is_weak[labels], 0, labels)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from stardist.models import Config2D, StarDist2D
 
 from nucseg.core.errors import ConfigError
 from nucseg.models.backbones.efficientnet_lite import build_trunk, take_imagenet
@@ -68,3 +69,11 @@ def test_the_trunk_of_a_model_of_another_kind(tmp_path):
         create_model("mask_rcnn", {**from_own, "backbone": "light"})
     with pytest.raises(ConfigError, match="gives the trunk alone"):
         create_model("mask_rcnn", {**from_own, "fine_tune": False})
+
+
+def test_a_model_of_the_stardist_package_has_another_trunk(tmp_path):
+    sizes = {"n_rays": 16, "grid": (2, 2), "unet_n_depth": 2, "unet_n_filter_base": 4, "net_conv_after_unet": 8}
+    stock = StarDist2D(Config2D(**sizes), name="stock", basedir=tmp_path)
+    stock.keras_model.save_weights(tmp_path / "stock/weights_best.h5")
+    with pytest.raises(ConfigError, match="stock has another trunk than a Mask R-CNN"):
+        create_model("mask_rcnn", {**LITE, "pretrained": str(tmp_path / "stock")})

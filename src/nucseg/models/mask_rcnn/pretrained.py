@@ -5,9 +5,10 @@ from pathlib import Path
 
 from nucseg.core.errors import ConfigError
 from nucseg.models.backbones import efficientnet_lite, resnet
+from nucseg.models.bundle import ModelBundle
 from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
-from nucseg.models.registry import folder_kind, model_class
+from nucseg.models.registry import folder_kind
 
 _KEYS = "mask_rcnn.architecture"  # the section of the parameters in model_config.yml
 _MASK_HEAD_KEYS = ("mask_size", "mask_convolutions", "mask_channels")
@@ -44,7 +45,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
         )
     kind = folder_kind(folder)
     if kind and kind != "mask_rcnn":
-        _take_trunk(model, folder, kind)
+        _take_trunk(model, folder)
         return model
     source = MaskRCNNSegmenter.load(folder)
     head_alone = config.fine_tune == "mask_head"
@@ -65,7 +66,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     return model
 
 
-def _take_trunk(model: MaskRCNNSegmenter, folder: Path, kind: str) -> None:
+def _take_trunk(model: MaskRCNNSegmenter, folder: Path) -> None:
     """Take the trunk's weights from a model of another kind; all other weights stay random."""
     config = model.config
     if config.fine_tune is not True:
@@ -75,7 +76,7 @@ def _take_trunk(model: MaskRCNNSegmenter, folder: Path, kind: str) -> None:
         )
     try:
         ours = model.keras_model.pyramid.get_layer("trunk")
-        theirs = model_class(kind).load(folder).keras_model.get_layer("trunk")
+        theirs = ModelBundle.load(folder).model.keras_model.get_layer("trunk")
         for layer in ours.layers:
             if layer.weights:
                 layer.set_weights(theirs.get_layer(layer.name).get_weights())

@@ -151,12 +151,17 @@ def sampling_config(job: Job) -> SamplingConfig:
     return SamplingConfig.model_validate({**base, **AS_THEY_ARE, **job.sampling})
 
 
-def augmenter(job: Job) -> Augmenter:
-    """Return the augmentation of a job."""
+def augmentation(job: Job) -> AugmentationConfig:
+    """Return the transforms of a job's patches."""
     listed = _conf("data_augmentations")["data_augmentations"]["transforms"]
     changes = {**MUCH_ZOOM, **job.augmentation}
     changed = [{**transform, **changes.get(transform["name"], {})} for transform in listed]
-    return Augmenter.from_config(AugmentationConfig.model_validate({"transforms": changed}))
+    return AugmentationConfig.model_validate({"transforms": changed})
+
+
+def augmenter(job: Job) -> Augmenter:
+    """Return the augmentation of a job."""
+    return Augmenter.from_config(augmentation(job))
 
 
 def _of(job: Job) -> str:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from nucseg.core.errors import ConfigError
 from nucseg.models.backbones import efficientnet_lite, resnet
-from nucseg.models.bundle import ModelBundle
 from nucseg.models.mask_rcnn.config import IMAGENET, MaskRCNNConfig
 from nucseg.models.mask_rcnn.model import MaskRCNNSegmenter
-from nucseg.models.registry import folder_kind
+from nucseg.models.registry import folder_kind, is_stock_folder, model_class
 
 _KEYS = "mask_rcnn.architecture"  # the section of the parameters in model_config.yml
 _MASK_HEAD_KEYS = ("mask_size", "mask_convolutions", "mask_channels")
@@ -45,7 +44,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
         )
     kind = folder_kind(folder)
     if kind and kind != "mask_rcnn":
-        _take_trunk(model, folder)
+        _take_trunk(model, folder, kind)
         return model
     source = MaskRCNNSegmenter.load(folder)
     head_alone = config.fine_tune == "mask_head"
@@ -66,7 +65,7 @@ def create(config: MaskRCNNConfig) -> MaskRCNNSegmenter:
     return model
 
 
-def _take_trunk(model: MaskRCNNSegmenter, folder: Path) -> None:
+def _take_trunk(model: MaskRCNNSegmenter, folder: Path, kind: str) -> None:
     """Take the trunk's weights from a model of another kind; all other weights stay random."""
     config = model.config
     if config.fine_tune is not True:
@@ -75,12 +74,14 @@ def _take_trunk(model: MaskRCNNSegmenter, folder: Path) -> None:
             "fine_tune to true."
         )
     try:
+        if is_stock_folder(folder):
+            raise ValueError("the stardist package has U-Nets alone")
         ours = model.keras_model.pyramid.get_layer("trunk")
-        theirs = ModelBundle.load(folder).model.keras_model.get_layer("trunk")
+        theirs = model_class(kind).load(folder).keras_model.get_layer("trunk")
         for layer in ours.layers:
             if layer.weights:
                 layer.set_weights(theirs.get_layer(layer.name).get_weights())
-    except ValueError as error:  # Keras's word for a missing layer and for other shapes
+    except ValueError as error:  # Keras raises it for a missing layer and for other shapes
         raise ConfigError(
             f"{_KEYS}.pretrained: the model in {folder} has another trunk than a Mask R-CNN with backbone = "
             f"{config.backbone}; choose another folder or backbone, or set pretrained to {IMAGENET}."

@@ -62,10 +62,10 @@ def measure(predictor: Predictor, split: str) -> dict[str, dict[str, float]]:
     """Return the scores of all images of a split, and of each modality."""
     evaluator = Evaluator(predictor.bundle.name, MetricsConfig(metrics=METRICS))
     samples = [each for each in split_samples("train" if split == "train" else "val") if each.dataset == "bbbc038"]
-    augmenter = changes()
+    augmenter = changes() if split == "changed" else None
     for number, sample in enumerate(tqdm(samples, unit="image")):
         image, truth = read_image(sample.image_path), read_labels(sample.label_file())
-        if split == "changed":
+        if augmenter:
             image = changed(image, truth, augmenter, number)
         found = predictor.predict(image, predictor.options.changed(magnification=sample.magnification))
         evaluator.update(sample, truth, found, 0.0)
@@ -81,7 +81,7 @@ def changes() -> Augmenter:
 
 
 def changed(image: NDArray, truth: NDArray, augmenter: Augmenter, seed: int) -> NDArray[np.uint16]:
-    """Return an image `(H, W)` or `(H, W, 3)` in other colours and grey values."""
+    """Return an image `(H, W)` or `(H, W, 3)` in other colours and grey values, as uint16; the truth stays."""
     after, _ = augmenter(image, truth, seed, value_range=value_range(image))
     return (np.clip(after, 0, 1) * 65535).round().astype(np.uint16)
 

@@ -1,12 +1,14 @@
 """Compare a model's scores on the images that it was trained on, on val, and on val with other colours and grey values.
 
     python benchmarks/fit.py data/06_models/stardist data/06_models/mask_rcnn
+    python benchmarks/fit.py data/06_models/mask_rcnn --splits train --smallest 8
 
 Scores on train that are no better than those on val say that the training fits too little, ones that are much better
 that it fits too much. For `changed`, each image of val is changed once by the colour and intensity transforms of the
-GPU training (`STRONG` in benchmarks/gpu_jobs.py): a stand-in for other stains and microscopes. All images are predicted
-as `nucseg predict` does. The test split is not read. Needs the processed BBBC038 (`kedro run --env cpu --pipelines
-data_processing`); only its images count.
+GPU training (`STRONG` in benchmarks/gpu_jobs.py): a stand-in for other stains and microscopes. With `--smallest` the
+nuclei below a diameter count neither as true nor as found. All images are predicted as `nucseg predict` does. The test
+split is not read. Needs the processed BBBC038 (`kedro run --env cpu --pipelines data_processing`); only its images
+count.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from nucseg.augment.augmenter import Augmenter
 from nucseg.augment.config import AugmentationConfig
 from nucseg.augment.window import value_range
+from nucseg.core.types import Instances
 from nucseg.images.io import read_image, read_labels
 from nucseg.inference.predictor import Predictor
 from nucseg.metrics.instances.config import MetricsConfig
@@ -47,19 +50,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS)
+    parser.add_argument("--smallest", type=float, default=0.0, help="diameter in pixels, of a circle of equal area")
     given = parser.parse_args()
     names = " | ".join(f"{group} `{metric}`" for group, metric in COLUMNS)
     print(f"| model | split | {names} |\n|---|---|{'---:|' * len(COLUMNS)}")
     for model in given.models:
         predictor = Predictor.load(resolve_model(model))
         for split in given.splits:
-            scores = measure(predictor, split)
+            scores = measure(predictor, split, given.smallest)
             cells = " | ".join(f"{scores[group][metric]:.3f}" for group, metric in COLUMNS)
             print(f"| `{model}` | {split} | {cells} |", flush=True)
 
 
-def measure(predictor: Predictor, split: str) -> dict[str, dict[str, float]]:
-    """Return the scores of all images of a split, and of each modality."""
+def measure(predictor: Predictor, split: str, smallest: float) -> dict[str, dict[str, float]]:
+    """Return the scores of all images of a split, and of each modality; nuclei below `smallest` pixels do not count."""
     evaluator = Evaluator(predictor.bundle.name, MetricsConfig(metrics=METRICS))
     samples = [each for each in split_samples("train" if split == "train" else "val") if each.dataset == "bbbc038"]
     augmenter = changes() if split == "changed" else None
@@ -68,9 +72,21 @@ def measure(predictor: Predictor, split: str) -> dict[str, dict[str, float]]:
         if augmenter:
             image = changed(image, truth, augmenter, number)
         found = predictor.predict(image, predictor.options.changed(magnification=sample.magnification))
-        evaluator.update(sample, truth, found, 0.0)
+        evaluator.update(sample, without_small(truth, smallest), found_without_small(found, smallest), 0.0)
     result = evaluator.result()
     return {"all": result["overall"], **result["by"]["modality"]}
+
+
+def without_small(labels: NDArray, smallest: float) -> NDArray:
+    """Return a label image `(H, W)` without the nuclei below a diameter; gaps are left."""
+    too_small = np.bincount(labels.ravel()) < np.pi / 4 * smallest**2
+    return np.where(too_small[labels], 0, labels)
+
+
+def found_without_small(found: Instances, smallest: float) -> Instances:
+    """Return the nuclei found without those below a diameter."""
+    too_small = found.areas < np.pi / 4 * smallest**2
+    return Instances(found.labels, np.where(too_small, -1, found.scores)).above(0)
 
 
 def changes() -> Augmenter:

@@ -5,6 +5,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from skimage.color import hed2rgb, rgb2hed
 
 from nucseg.augment import config as c
 from nucseg.augment.augmenter import Augmenter
@@ -16,6 +17,7 @@ EVERY_TRANSFORM = [
     c.Rotate90,
     c.Elastic,
     c.HEStain,
+    c.Hematoxylin,
     c.HueSaturation,
     c.ToGray,
     c.ChannelShuffle,
@@ -78,6 +80,14 @@ def test_colour_is_skipped_on_grey(draw_nuclei, transform):
     np.testing.assert_array_equal(new, image.astype(np.float32) / 255)
 
 
+def test_hematoxylin_shows_what_a_prediction_on_that_channel_sees(draw_nuclei):
+    image, labels = draw_nuclei((64, 64), 4, modality="histology")
+    alone = rgb2hed(np.maximum(image, 1))  # black would absorb without limit
+    alone[..., 1:] = 0
+    new, _ = augmenter(c.Hematoxylin(p=1))(image, labels, 1)
+    np.testing.assert_allclose(new, hed2rgb(alone), atol=1e-3)
+
+
 def test_same_seed_same_result_another_seed_another(draw_nuclei):
     image, labels = draw_nuclei((96, 96), 6, modality="histology")
     full = Augmenter.from_config(c.AugmentationConfig())
@@ -113,7 +123,8 @@ def test_threads_that_end_leave_their_copy_to_the_next(draw_nuclei, monkeypatch)
 
 def test_serialised_and_back_it_is_the_same(draw_nuclei):
     image, labels = draw_nuclei((96, 96), 6, modality="histology")
-    full = Augmenter.from_config(c.AugmentationConfig())
+    transforms = (*c.AugmentationConfig().transforms, c.Hematoxylin())
+    full = augmenter(*transforms)
     again = Augmenter.from_dict(json.loads(json.dumps(full.to_dict())))
     assert again.to_dict() == full.to_dict()
     assert again.reach == full.reach

@@ -79,6 +79,14 @@ class HEStain(_Transform):
     shift: Interval = Field((-0.1, 0.1), description="Smallest and largest value added to each stain's concentration.")
 
 
+class Hematoxylin(_Transform):
+    """Show haematoxylin alone, as a prediction with `channel: hematoxylin` does; RGB only."""
+
+    stage = "colour"
+    name: Literal["hematoxylin"] = "hematoxylin"
+    p: float = Field(0.05, ge=0, le=1, description="Probability that the transform is applied to a patch.")
+
+
 class HueSaturation(_Transform):
     """Shift hue and saturation; RGB only."""
 
@@ -173,6 +181,7 @@ TransformConfig = Annotated[
     | Rotate90
     | Elastic
     | HEStain
+    | Hematoxylin
     | HueSaturation
     | ToGray
     | ChannelShuffle

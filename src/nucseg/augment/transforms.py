@@ -11,6 +11,10 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A  # noqa: N812 - albumentations' own alias
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
+from nucseg.images.intensity import to_unit_float
+from nucseg.images.stains import as_hematoxylin
 
 
 class WindowAffine(A.Affine):
@@ -31,6 +35,14 @@ class WindowAffine(A.Affine):
             drawn["matrix"] = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ drawn["matrix"]
             drawn["output_shape"] = self.window
         return drawn
+
+
+class Hematoxylin(A.ImageOnlyTransform):
+    """Show the haematoxylin of a colour image alone, as a prediction with `channel: hematoxylin` does."""
+
+    def apply(self, img: NDArray, **params: Any) -> NDArray[np.float32]:
+        """Return `img` `(H, W, 3)` in the colours of haematoxylin on white, in unit range."""
+        return to_unit_float(as_hematoxylin(img, "hematoxylin"))
 
 
 def center_offset(shape: tuple[int, int], window: tuple[int, int]) -> tuple[int, int]:
@@ -55,6 +67,7 @@ def build(transform: c.TransformConfig) -> A.BasicTransform:
         c.HEStain: lambda t: A.HEStain(
             method="random_preset", intensity_scale_range=t.scale, intensity_shift_range=t.shift, p=t.p
         ),
+        c.Hematoxylin: lambda t: Hematoxylin(p=t.p),
         c.HueSaturation: lambda t: A.HueSaturationValue(
             # albumentations counts hue in half degrees and saturation in 255ths.
             hue_shift_limit=t.hue / 2,

@@ -77,7 +77,7 @@ def measure_prediction(preset: str, size: str, precision: str, repeat: int) -> d
     else:
         found = _made_up(side)
         proposals = np.resize(found.boxes, (model.config.proposals, 4))
-        thresholds = {"nms": 1.0, "mask": 0.5}
+        thresholds = {"nms": 1.0, "mask": 0.5, "area": 0}
     levels = ops.convert_to_numpy(model.keras_model.mask_levels(found.boxes))
 
     def draw(features: Any) -> Any:

@@ -22,7 +22,7 @@ def test_none_has_no_nucleus():
     assert none.labels.dtype == np.int32
     assert none.scores.dtype == np.float32
     assert len(none) == len(none.areas) == 0
-    assert len(none.above(0.5)) == 0
+    assert len(none.above(0.5)) == len(none.from_area(3)) == 0
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,13 @@ def test_above_keeps_the_order_and_renumbers(three, threshold, labels, scores):
     assert kept.scores == pytest.approx(scores)
     assert kept.scores.dtype == np.float32
     assert three.labels.max() == 3
+
+
+def test_small_nuclei_are_left_out_in_the_same_way(three):
+    assert three.from_area(1).labels is three.labels
+    kept = three.from_area(2)
+    assert (kept.labels.tolist(), kept.scores.tolist()) == ([[1, 1, 0], [0, 2, 2]], three.scores[[0, 2]].tolist())
+    assert len(three.from_area(2.5)) == 0
 
 
 def test_the_key_of_a_sample_names_its_dataset():

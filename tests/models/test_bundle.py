@@ -75,6 +75,14 @@ def test_an_incomplete_folder_is_refused(folder, name, damage):
         ModelBundle.load(folder)
 
 
+def test_a_folder_from_before_small_nuclei_were_left_out_leaves_none_out(folder, small_stardist):
+    file = folder / "thresholds.json"
+    thresholds = json.loads(file.read_text())
+    del thresholds["area"]
+    file.write_text(json.dumps(thresholds))
+    assert ModelBundle.load(folder).model.thresholds == {**small_stardist.thresholds, "area": 0}
+
+
 def test_values_that_are_no_numbers_are_no_model(folder, small_stardist):
     file = folder / "thresholds.json"
     before = file.read_text()

@@ -65,7 +65,7 @@ def test_other_weights_are_those_that_the_package_would_take(stock: Path, caplog
     (stock / "thresholds.json").unlink()
     read = ModelBundle.load(stock)
     assert read.name == "stock"
-    assert read.model.thresholds == {"score": 0.5, "nms": 0.4}
+    assert read.model.thresholds == {"score": 0.5, "nms": 0.4, "area": 0}
     for got, right in zip(read.model.network.get_weights(), wanted, strict=True):
         np.testing.assert_array_equal(got, right)
 

@@ -54,7 +54,13 @@ class Instances:
 
         Where all stay, the arrays are the same, not copies.
         """
-        keep = self.scores >= np.float32(score_threshold)
+        return self._kept(self.scores >= np.float32(score_threshold))
+
+    def from_area(self, smallest: float) -> "Instances":
+        """Return the nuclei of at least `smallest` pixels, renumbered in the same order; see `above`."""
+        return self._kept(self.areas >= smallest)
+
+    def _kept(self, keep: NDArray[np.bool_]) -> "Instances":
         if keep.all():
             return Instances(self.labels, self.scores)
         numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)

@@ -57,7 +57,8 @@ def read_files(
     """
     try:
         model = build(config(**json.loads((folder / CONFIG).read_text())["architecture"]))
-        thresholds = json.loads((folder / THRESHOLDS).read_text())
+        # Folders written before this threshold was: nothing is too small.
+        thresholds = {"area": 0.0, **json.loads((folder / THRESHOLDS).read_text())}
         model.thresholds = {name: float(thresholds[name]) for name in model.thresholds}
         network(model).load_weights(folder / WEIGHTS)
         if not np.isfinite(list(model.thresholds.values())).all():

@@ -16,6 +16,7 @@ SCORES = tuple(percent / 100 for percent in range(10, 95, 5))
 SAME = 0.0025
 """Thresholds whose values differ by no more are as good as each other: another seed changes more."""
 
+_AREAS = (0, 5, 10, 15, 20, 25, 30)  # the last is a circle of 6 pixels: larger ones are nuclei
 _IOUS = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
 _log = logging.getLogger(__name__)
 
@@ -50,25 +51,43 @@ def search_thresholds(
     grid: Mapping[str, Sequence[float]],
     before: Mapping[str, float],
 ) -> dict[str, float]:
-    """Evaluate every combination of thresholds on validation images and choose one, see `choose_thresholds`.
+    """Evaluate combinations of thresholds on validation images and choose one, see `choose_thresholds`.
+
+    At first all those of the grid, whatever the size of the nuclei; then, of a model that leaves small ones out, every
+    score with every smallest area, since the best score is another without the specks that are no nuclei.
 
     Args:
         find: Returns what is found in each image with the given thresholds. The values of the first name in `grid`
             change least often, those of the last one at each call, so it may keep what it can reuse.
         truths: The true label image of each image, `(H, W)`.
-        grid: The values to try for each threshold, by its name; `score` is one of them.
-        before: The thresholds to keep if no nucleus is found.
+        grid: The values to try for each threshold, by its name; `score` is one of them, and `area` is not.
+        before: The thresholds to keep if no nucleus is found; `area` is one of them if the model leaves nuclei of fewer
+            pixels out.
 
     Returns:
         The thresholds chosen, in the order of `before`.
     """
     tried = []
     for combined in product(*grid.values()):
-        combination = dict(zip(grid, combined, strict=True))
+        combination = {"area": 0.0, **dict(zip(grid, combined, strict=True))}
         thresholds = {name: combination[name] for name in before}
-        values = average_precisions(truths, find(thresholds))
-        tried.append((thresholds, float(values.mean()), float(values[0])))
-    return choose_thresholds(tried, before)
+        tried.append((thresholds, *_values(truths, find(thresholds))))
+    chosen = choose_thresholds(tried, before)
+    if "area" not in before or not any(mean for _, mean, _ in tried):
+        return chosen
+    tried = []
+    for score in grid["score"]:
+        found = find({**chosen, "score": score})
+        for area in _AREAS:
+            kept = [each.from_area(area) for each in found]
+            tried.append(({**chosen, "score": score, "area": float(area)}, *_values(truths, kept)))
+    return choose_thresholds(tried, chosen)
+
+
+def _values(truths: Sequence[NDArray[np.integer]], found: Sequence[Instances]) -> tuple[float, float]:
+    """Return `ap_mean_50_90` and `ap_50`."""
+    values = average_precisions(truths, found)
+    return float(values.mean()), float(values[0])
 
 
 def choose_thresholds(

@@ -62,6 +62,7 @@ def graph(model: MaskRCNNSegmenter, *, side: int = SIDE) -> Graph:
             f"{thresholds['mask']:g} on.",
             "By decreasing score, a nucleus gets the largest connected piece of what better ones left of its mask, "
             f"without holes; one that keeps less than {SMALLEST_VISIBLE:g} of its mask is dropped.",
+            f"Nuclei of fewer than {thresholds['area']:g} pixels are dropped.",
         ),
         citations=(Citation("He, Gkioxari, Dollár, Girshick (2017): Mask R-CNN. ICCV.", "10.1109/ICCV.2017.322"),),
     )

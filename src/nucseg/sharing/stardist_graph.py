@@ -69,6 +69,7 @@ def _decoding(model: StarDist) -> tuple[str, ...]:
         f"divided by the smaller of their areas, is above {thresholds['nms']:g} "
         "(`stardist.nms.non_maximum_suppression` with `grid`, and `b=0`).",
         "Polygons are filled; a pixel of several belongs to the one of the highest probability.",
+        f"Nuclei of fewer than {thresholds['area']:g} pixels are dropped.",
     )
     if not config.refine_radius:
         return steps

@@ -231,7 +231,7 @@ def test_tuned_thresholds_are_the_best_of_those_tried(trained, pairs, tmp_path, 
     best = ap_mean(labels, predict_whole(model, images))
     for score in (0.2, 0.5, 0.8):
         for mask in (0.4, 0.5):
-            model.thresholds = {"score": score, "nms": 0.5, "mask": mask}
+            model.thresholds = {"score": score, "nms": 0.5, "mask": mask, "area": 0}
             assert ap_mean(labels, predict_whole(model, images)) <= best + SAME
 
 

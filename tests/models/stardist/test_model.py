@@ -23,7 +23,7 @@ from nucseg.models.stardist.refining import refine
 from nucseg.models.tuning import SAME
 from whole_images import predict_whole
 
-THRESHOLDS = {"score": 0.5, "nms": 0.4}
+THRESHOLDS = {"score": 0.5, "nms": 0.4, "area": 0}
 LOW = {"score": 0.1}
 SMALL = {"n_rays": 16, "unet_n_depth": 2, "unet_n_filter_base": 4, "net_conv_after_unet": 8}
 
@@ -159,7 +159,7 @@ def test_refined_a_higher_threshold_only_takes_nuclei_away(small_stardist, seed,
     low, high = sorted((low, high))
     candidates = draw_candidates(seed, n)
     model = copy.copy(small_stardist)
-    model.thresholds = {"score": own / 10, "nms": 0.4}
+    model.thresholds = {"score": own / 10, "nms": 0.4, "area": 0}
     model.propose = lambda images, thresholds: [candidates.above(thresholds["score"]) for _ in images]
     image = np.zeros((40, 40, 1), np.float32)
     few, many = (predict_whole(model, [image], score_threshold=threshold / 10)[0] for threshold in (high, low))
@@ -207,11 +207,15 @@ def test_a_hidden_nucleus_is_dropped(small_stardist):
         np.array([[9.0] * 16, [9.0] * 16, [2.0] * 16], np.float32),
         np.array([0.9, 0.8, 0.7], np.float32),
     )
-    found = small_stardist.decode(candidates, (40, 40), {"score": 0.5, "nms": 1.0})
+    found = small_stardist.decode(candidates, (40, 40), {"score": 0.5, "nms": 1.0, "area": 0})
     np.testing.assert_array_equal(found.scores, np.array([0.9, 0.8], np.float32))
     assert found.labels[20, 12] == 1
     assert found.labels[20, 28] == 2
     assert found.labels.max() == 2
+    areas = found.areas
+    larger = small_stardist.decode(candidates, (40, 40), {"score": 0.5, "nms": 1.0, "area": areas.min()})
+    np.testing.assert_array_equal(larger.labels, found.labels)
+    assert len(small_stardist.decode(candidates, (40, 40), {"score": 0.5, "nms": 1.0, "area": areas.max() + 1})) == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (2, 200), (17, 1)])
@@ -352,8 +356,8 @@ def test_tuned_thresholds_are_the_best_of_those_tried(kind, request, draw_nuclei
     images = [(picture / np.float32(255))[..., None] for picture, _ in drawn]
     truths = [labels for _, labels in drawn]
 
-    def value(score, nms):
-        model.thresholds = {"score": score, "nms": nms}
+    def value(score, nms, area=0):
+        model.thresholds = {"score": score, "nms": nms, "area": area}
         found = predict_whole(model, images)
         total = 0.0
         for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):

@@ -71,7 +71,7 @@ def test_the_published_names_are_registered_by_the_package():
 def test_a_published_model_is_downloaded_once(server, published, tmp_path, monkeypatch):
     model = create(StarDistConfig(pretrained=NAME, **CONFIG))
     check_same_network(model, published[1])
-    assert model.thresholds == {"score": 0.479, "nms": 0.3}
+    assert model.thresholds == {"score": 0.479, "nms": 0.3, "area": 0}
     assert [file.name for file in (tmp_path / "cache/models").iterdir()] == [f"{NAME}.zip"]
     monkeypatch.setitem(server, "url", "http://127.0.0.1:1/model.zip")
     check_same_network(create(StarDistConfig(pretrained=NAME, **CONFIG)), published[1])
@@ -109,7 +109,7 @@ def test_from_a_folder_of_the_package(published, options):
     base, original = published
     model = create(StarDistConfig(pretrained=str(base / "model"), **CONFIG, **options))
     check_same_network(model, original)
-    assert model.thresholds == {"score": 0.479, "nms": 0.3}
+    assert model.thresholds == {"score": 0.479, "nms": 0.3, "area": 0}
     assert len(model.network.outputs) == (2 if options else 3)
 
 
@@ -186,7 +186,7 @@ def test_on_a_trunk_the_foreground_head_is_part_of_the_network(tmp_path):
 
 def test_random_weights():
     model = create(StarDistConfig(**CONFIG))
-    assert model.thresholds == {"score": 0.5, "nms": 0.4}
+    assert model.thresholds == {"score": 0.5, "nms": 0.4, "area": 0}
 
 
 def test_an_unknown_name_is_refused():

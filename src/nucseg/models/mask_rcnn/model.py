@@ -71,7 +71,7 @@ class MaskRCNNSegmenter:
         # The context that a box needs, for nuclei that extend half a typical large one beyond the core of the tile.
         self.halo = -(-(receptive_radius(config) + 32) // self.stride) * self.stride
         self.max_side = 1024 + 2 * self.halo
-        self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5}
+        self.thresholds = {"score": 0.5, "nms": 0.5, "mask": 0.5, "area": 0.0}
         self.keras_model = MaskRCNN(config)
         self._first_stage = compiled(self._find_anchors)
         self._refine_boxes = compiled(self.keras_model.refine_boxes)
@@ -197,11 +197,13 @@ class MaskRCNNSegmenter:
         Args:
             proposals: What `propose` or `join` returned: at a seam a nucleus may have been found on both sides.
             shape: (rows, columns) of the image.
-            thresholds: `nms` as for `propose`; `mask` is the value from which a pixel belongs to a nucleus.
+            thresholds: `nms` as for `propose`; `mask` is the value from which a pixel belongs to a nucleus; `area` is
+                the number of pixels of the smallest nucleus.
         """
         found = proposals.take(kept_boxes(proposals.boxes, thresholds["nms"]))
         around = ops.convert_to_numpy(enlarge(found.boxes, self.config.mask_margin))
-        return draw_instances(found.masks, around, found.scores, thresholds["mask"], shape)
+        drawn = draw_instances(found.masks, around, found.scores, thresholds["mask"], shape)
+        return drawn.from_area(thresholds["area"])
 
     def targets(
         self, image: NDArray[np.float32], truth: NDArray[np.int32]
@@ -217,7 +219,7 @@ class MaskRCNNSegmenter:
         self.keras_model.compile(optimizer, jit_compile=False if on_cpu else "auto")
 
     def tune(self, images: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.int32]]) -> dict[str, float]:
-        """Choose the score, suppression and mask threshold with the best `ap_mean_50_90`; see `search_thresholds`.
+        """Choose the thresholds with the best `ap_mean_50_90`; see `search_thresholds`.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
@@ -234,7 +236,7 @@ class MaskRCNNSegmenter:
         @lru_cache(maxsize=1)
         def drawn(nms: float, mask: float) -> list[Instances]:
             return [
-                self.decode(found, truth.shape, {"nms": nms, "mask": mask})
+                self.decode(found, truth.shape, {"nms": nms, "mask": mask, "area": 0})
                 for found, truth in zip(proposals(nms), truths, strict=True)
             ]
 

@@ -81,7 +81,7 @@ class StarDist:
     def __init__(self, config: StarDistConfig) -> None:
         self.config = config
         self.in_channels = config.in_channels
-        self.thresholds = {"score": 0.5, "nms": 0.4}
+        self.thresholds = {"score": 0.5, "nms": 0.4, "area": 0.0}
         built = build_network(config)
         self.stride, self.halo, self.max_side = built.stride, built.halo, built.max_side
         self.polygon_model, self.keras_model = built.polygons, built.model
@@ -168,10 +168,18 @@ class StarDist:
         return ceil(proposals.distances.max(initial=0)) + self.config.refine_radius
 
     def decode(self, proposals: Candidates, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
-        """Suppress the polygons that others of a higher score cover and draw the rest; see `suppress` and `draw`."""
+        """Suppress the polygons that others of a higher score cover and draw the rest; see `suppress` and `draw`.
+
+        Args:
+            proposals: What `propose` or `join` returned.
+            shape: (rows, columns) of the image.
+            thresholds: `nms` as for `suppress`; `score` as `strong` of `draw`; `area` is the number of pixels of the
+                smallest nucleus.
+        """
         if not len(proposals.scores):
             return Instances.none(shape)
-        return self.draw(suppress(proposals, thresholds["nms"]), shape, thresholds["score"])
+        drawn = self.draw(suppress(proposals, thresholds["nms"]), shape, thresholds["score"])
+        return drawn.from_area(thresholds["area"])
 
     def draw(self, kept: Candidates, shape: tuple[int, int], strong: float) -> Instances:
         """Draw polygons and refine their borders.
@@ -226,7 +234,7 @@ class StarDist:
         self.keras_model.compile(optimizer, **output_losses(self.config))
 
     def tune(self, images: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.int32]]) -> dict[str, float]:
-        """Choose the score and the suppression threshold with the best `ap_mean_50_90`; see `search_thresholds`.
+        """Choose the thresholds with the best `ap_mean_50_90`; see `search_thresholds`.
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.

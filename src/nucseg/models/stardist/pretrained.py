@@ -132,7 +132,7 @@ def take_stock_weights(model: StarDist, folder: Path) -> None:
     file = folder / "thresholds.json"
     if file.is_file():
         theirs = json.loads(file.read_text())
-        model.thresholds = {"score": float(theirs["prob"]), "nms": float(theirs["nms"])}
+        model.thresholds = {"score": float(theirs["prob"]), "nms": float(theirs["nms"]), "area": 0.0}
 
 
 def _take_foreground_head(source: StarDist | None, model: StarDist) -> None:

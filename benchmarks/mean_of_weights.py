@@ -3,7 +3,7 @@
     python benchmarks/mean_of_weights.py FIRST SECOND --out MEAN --samples data/03_primary/samples.csv
 
 The record and, without --samples, thresholds are those of the last model; with the manifest, new thresholds are
-chosen on its val split.
+chosen on its val split. Of a single model nothing but its thresholds changes.
 """
 
 import argparse
@@ -31,10 +31,11 @@ def main() -> None:
     for weights in zip(*(network.weights for network in networks), strict=True):
         if weights[-1].dtype == "float32":  # not the state of a generator
             weights[-1].assign(np.mean([each.numpy() for each in weights], axis=0))
-    parameters = last.run.parameters
-    record = {"weights": f"the mean of those of {' and '.join(str(each.run.created) for each in (*others, last))}"}
-    training = parameters.model_copy(update={"training": {**(parameters.training or {}), **record}})
-    run = last.run.model_copy(update={"parameters": training})
+    run = last.run
+    if others:
+        record = {"weights": f"the mean of those of {' and '.join(str(each.run.created) for each in (*others, last))}"}
+        training = run.parameters.model_copy(update={"training": {**(run.parameters.training or {}), **record}})
+        run = run.model_copy(update={"parameters": training})
     mean = ModelBundle(given.out.name, last.model, last.transforms, run)
     if given.samples:
         mean = tune_thresholds(mean, read_manifest(given.samples), instances.training())

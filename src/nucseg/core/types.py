@@ -54,17 +54,11 @@ class Instances:
 
         Where all stay, the arrays are the same, not copies.
         """
-        return self._kept(self.scores >= np.float32(score_threshold))
+        return _kept(self, self.scores >= np.float32(score_threshold))
 
     def from_area(self, smallest: float) -> "Instances":
         """Return the nuclei of at least `smallest` pixels, renumbered in the same order; see `above`."""
-        return self._kept(self.areas >= smallest)
-
-    def _kept(self, keep: NDArray[np.bool_]) -> "Instances":
-        if keep.all():
-            return Instances(self.labels, self.scores)
-        numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
-        return Instances(numbers[self.labels], self.scores[keep])
+        return _kept(self, self.areas >= smallest)
 
     def by_score(self) -> "Instances":
         """Return the same nuclei, numbered by decreasing score."""
@@ -72,6 +66,13 @@ class Instances:
         numbers = np.zeros(len(self) + 1, np.int32)
         numbers[order + 1] = np.arange(1, len(self) + 1)
         return Instances(numbers[self.labels], self.scores[order])
+
+
+def _kept(found: Instances, keep: NDArray[np.bool_]) -> Instances:
+    if keep.all():
+        return Instances(found.labels, found.scores)
+    numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
+    return Instances(numbers[found.labels], found.scores[keep])
 
 
 @dataclass(frozen=True)

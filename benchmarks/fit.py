@@ -25,7 +25,6 @@ from tqdm import tqdm
 from nucseg.augment.augmenter import Augmenter
 from nucseg.augment.config import AugmentationConfig
 from nucseg.augment.window import value_range
-from nucseg.core.types import Instances
 from nucseg.images.io import read_image, read_labels
 from nucseg.inference.predictor import Predictor
 from nucseg.metrics.instances.config import MetricsConfig
@@ -66,27 +65,21 @@ def measure(predictor: Predictor, split: str, smallest: float) -> dict[str, dict
     """Return the scores of all images of a split, and of each modality; nuclei below `smallest` pixels do not count."""
     evaluator = Evaluator(predictor.bundle.name, MetricsConfig(metrics=METRICS))
     samples = [each for each in split_samples("train" if split == "train" else "val") if each.dataset == "bbbc038"]
+    area = np.pi / 4 * smallest**2
     augmenter = changes() if split == "changed" else None
     for number, sample in enumerate(tqdm(samples, unit="image")):
         image, truth = read_image(sample.image_path), read_labels(sample.label_file())
         if augmenter:
             image = changed(image, truth, augmenter, number)
         found = predictor.predict(image, predictor.options.changed(magnification=sample.magnification))
-        evaluator.update(sample, without_small(truth, smallest), found_without_small(found, smallest), 0.0)
+        evaluator.update(sample, without_small(truth, area), found.from_area(area), 0.0)
     result = evaluator.result()
     return {"all": result["overall"], **result["by"]["modality"]}
 
 
-def without_small(labels: NDArray, smallest: float) -> NDArray:
-    """Return a label image `(H, W)` without the nuclei below a diameter; gaps are left."""
-    too_small = np.bincount(labels.ravel()) < np.pi / 4 * smallest**2
-    return np.where(too_small[labels], 0, labels)
-
-
-def found_without_small(found: Instances, smallest: float) -> Instances:
-    """Return the nuclei found without those below a diameter."""
-    too_small = found.areas < np.pi / 4 * smallest**2
-    return Instances(found.labels, np.where(too_small, -1, found.scores)).above(0)
+def without_small(labels: NDArray, area: float) -> NDArray:
+    """Return a label image `(H, W)` without the nuclei below an area in pixels; gaps are left."""
+    return np.where(np.bincount(labels.ravel())[labels] < area, 0, labels)
 
 
 def changes() -> Augmenter:

@@ -68,7 +68,7 @@ class WholeNuclei:
             if len(free):
                 scores.append(score)
                 labels[tuple(free.T)] = len(scores)
-        return Instances(labels, np.array(scores, np.float32))
+        return Instances(labels, np.array(scores, np.float32)).from_area(thresholds.get("area", 0))
 
 
 class FakeSegmenter(WholeNuclei):

@@ -15,6 +15,7 @@ from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.models.bundle import ModelBundle
 from nucseg.models.precision import use_precision
+from nucseg.models.run import RunRecord
 from nucseg.training.config import TrainingConfig
 from nucseg.training.feed import PatchFeed
 from nucseg.training.patches import PatchSource
@@ -219,6 +220,44 @@ def test_large_nuclei_are_found_without_a_hint(side):
     np.testing.assert_array_equal(small_too.above(0.5).labels, found.labels)
     fixed = Predictor(model, PredictOptions(scale=1.0, precision="float32", score_threshold=0.05)).predict(image)
     assert matching(truth, fixed.labels, thresh=0.5).recall == 0
+
+
+def trained_on(find, **sampling):
+    """A segmenter made of a function whose record says how its training resized nuclei."""
+    return ModelBundle("trained", FakeSegmenter(find), PLAIN, RunRecord(parameters={"sampling": sampling}))
+
+
+def draw_discs(shape, discs):
+    """Draw discs `(row, column, diameter)`."""
+    image, truth = np.zeros(shape, np.uint8), np.zeros(shape, np.int32)
+    for number, (row, column, diameter) in enumerate(discs, start=1):
+        place = disk((row, column), diameter / 2, shape=shape)
+        image[place], truth[place] = 200, number
+    return image, truth
+
+
+SMALL = [(row, column, 16) for row in range(20, 500, 60) for column in range(20, 260, 30)]
+
+
+@pytest.mark.parametrize("large", [[], [(256, 400, 100)]])
+def test_small_nuclei_are_enlarged_as_in_the_training_unless_large_ones_would_be_lost(large):
+    """The fake finds what is at most 70 pixels wide: a nucleus of 100 pixels at half the size."""
+    image, truth = draw_discs((512, 512), SMALL + large)
+    bundle = trained_on(nearsighted, diameters=[8.0, 120.0], enlarge=[20.0, 24.0])
+    bundle.model.thresholds = {"score": 0.1}
+    found = Predictor(bundle, PredictOptions(precision="float32")).predict(image)
+    assert matching(truth, found.labels, thresh=0.8).f1 == 1
+    assert bundle.model.seen[-1].shape[0] == (256 if large else 768)
+
+
+@pytest.mark.parametrize("scale, expected", [(1.0, 1), (2.0, 1), (3.0, 2), (0.5, 1)])
+def test_the_smallest_area_counts_pixels_of_an_enlarged_image_up_to_twice(scale, expected):
+    """A nucleus of 20 x 20 pixels and a speck of 4 x 4, which has 144 of the network's at scale 3."""
+    image = np.zeros((60, 60), np.uint8)
+    image[10:30, 10:30] = image[50:54, 50:54] = 200
+    bundle = trained_on(nearsighted)
+    bundle.model.thresholds = {"score": 0.01, "area": 30.0}
+    assert len(Predictor(bundle, PredictOptions(precision="float32", scale=scale)).predict(image)) == expected
 
 
 def test_no_pixel_passes_through_the_network_twice(draw_nuclei):

@@ -11,6 +11,7 @@ from nucseg.core.types import Sample
 from nucseg.models import run as run_module
 from nucseg.models.run import RunRecord, create_run_record, data_digest, git_commit, load_parent_run
 from nucseg.models.shipped import unpack
+from nucseg.models.sizes import TrainedSizes
 
 FACTS = {"modality": "fluorescence", "magnification": None, "test_class": None, "height": 8, "width": 8, "channels": 1}
 
@@ -129,16 +130,23 @@ def test_commit_of_the_checkout():
 
 @pytest.mark.parametrize(
     "sampling, expected",
-    [({"diameters": [8, 120.0]}, (8.0, 120.0)), ({"diameters": None}, None), ({}, None), (None, None)],
+    [
+        ({"diameters": [8, 120.0]}, TrainedSizes((8.0, 120.0))),
+        ({"diameters": [8, 120.0], "enlarge": [20, 24]}, TrainedSizes((8.0, 120.0), (20.0, 24.0))),
+        ({"enlarge": [20, 24.0]}, TrainedSizes(None, (20.0, 24.0))),
+        ({"diameters": None, "enlarge": None}, TrainedSizes()),
+        ({}, TrainedSizes()),
+        (None, TrainedSizes()),
+    ],
 )
-def test_the_diameters_of_the_training(sampling, expected):
-    assert RunRecord.model_validate({"parameters": {"sampling": sampling}}).diameters() == expected
+def test_the_sizes_of_the_training(sampling, expected):
+    assert RunRecord.model_validate({"parameters": {"sampling": sampling}}).sizes() == expected
     trained = {"parameters": {"sampling": sampling, "training": {"epochs": 1}}}
     kept = RunRecord.model_validate({"parameters": {"training": None}, "pretrained_run": trained})
-    assert kept.diameters() == expected
+    assert kept.sizes() == expected
 
 
 def test_a_training_of_nuclei_as_they_are_does_not_show_the_sizes_of_the_one_before():
     before = {"parameters": {"sampling": {"diameters": [8, 120]}, "training": {"epochs": 1}}}
     run = {"parameters": {"sampling": {"diameters": None}, "training": {"epochs": 1}}, "pretrained_run": before}
-    assert RunRecord.model_validate(run).diameters() is None
+    assert RunRecord.model_validate(run).sizes() == TrainedSizes()

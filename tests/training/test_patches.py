@@ -104,6 +104,13 @@ def test_a_share_keeps_its_size(equal):
     assert 10 <= np.count_nonzero(kept) <= 30
 
 
+@pytest.mark.parametrize("enlarge, factor", [((20.0, 24.0), 1.5), ((15.0, 24.0), 1.0), (None, 1.0)])
+def test_small_nuclei_are_enlarged_as_in_prediction(equal, enlarge, factor):
+    sampling = SamplingConfig(diameters=(60.0, 60.0), resized_share=0.0, enlarge=enlarge)
+    _, labels = PatchSource([equal], NORMALIZED, None, 320, 100, sampling).patch(0, rng(), 1.0)
+    assert median_diameter(clear_border(labels)) == pytest.approx(factor * equal.median_diameter_px, rel=0.05)
+
+
 def test_no_more_is_enlarged_than_four_times(equal):
     source = PatchSource([equal], NORMALIZED, None, 320, 100, SamplingConfig(diameters=(500.0, 500.0)))
     _, labels = source.patch(0, rng(), 1.0)

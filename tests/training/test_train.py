@@ -141,7 +141,7 @@ def test_an_image_larger_than_the_model_takes_is_tuned_in_windows(drawn, samples
     model.max_side = 32
     bundle = bundle_pretrained(samples, model, transforms=(), config=drawn.SMALL, name="mine", parameters={})
     assert tune_thresholds(bundle, samples, instances.training()).run.validation.n_images == 1
-    assert model.tuned_on == 4 * [(24, 24)]  # 48 x 48
+    assert model.tuned_on == 9 * [(16, 16)]  # 48 x 48, which the model sees enlarged
 
 
 def test_the_record_holds_that_of_the_model_it_started_from(drawn, samples, tmp_path):

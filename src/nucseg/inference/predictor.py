@@ -99,7 +99,7 @@ class Predictor:
 
     def steps(self, options: PredictOptions) -> InstanceSteps:
         """Return the steps of a tile for the model's task."""
-        return InstanceSteps(self.bundle.model, options.score_threshold, self.bundle.run.diameters())
+        return InstanceSteps(self.bundle.model, options.score_threshold, self.bundle.run.sizes())
 
     def job(self, source: ImageSource, options: PredictOptions | None = None) -> TileJob[TileResult, StitchedLabels]:
         """Compute the statistics of an image and lay tiles over it; see `make_job`."""

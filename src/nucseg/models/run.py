@@ -18,6 +18,7 @@ from nucseg.core.package import FOLDER, VERSION
 from nucseg.core.types import Precision, Sample
 from nucseg.core.validation import plain_words
 from nucseg.models.registry import is_stock_folder
+from nucseg.models.sizes import TrainedSizes
 
 _PACKAGES = (
     "albumentations",
@@ -130,16 +131,15 @@ class RunRecord(_Record):
         """Return the record, that of the model that the training started from, and so on back."""
         return [self, *(self.parent_run.ancestry() if self.parent_run else [])]
 
-    def diameters(self) -> tuple[float, float] | None:
-        """Return the range of diameters in pixels to which the training resized nuclei; None if it did not.
+    def sizes(self) -> TrainedSizes:
+        """Return the sizes of nuclei that the training showed.
 
         The training is that of the model that a run kept as it was, if it did.
         """
         trained = next((run for run in self.ancestry() if run.parameters.training), self)
-        match (trained.parameters.sampling or {}).get("diameters"):
-            case [int() | float() as smallest, int() | float() as largest]:
-                return float(smallest), float(largest)
-        return None
+        sampling = trained.parameters.sampling or {}
+        diameters, enlarge = (_pair(sampling.get(name)) for name in ("diameters", "enlarge"))
+        return TrainedSizes(diameters, enlarge) if enlarge else TrainedSizes(diameters)
 
     def images_seen(self) -> dict[str, set[str]]:
         """Return the keys of the samples that the model, or a model that it started from, has seen, by split."""
@@ -148,6 +148,13 @@ class RunRecord(_Record):
             for split, keys in run.splits.items():
                 seen[split] = seen.get(split, set()) | set(keys)
         return seen
+
+
+def _pair(values: Any) -> tuple[float, float] | None:
+    match values:
+        case [int() | float() as first, int() | float() as second]:
+            return float(first), float(second)
+    return None
 
 
 def load_parent_run(pretrained: str | None) -> RunRecord | None:

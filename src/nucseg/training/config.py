@@ -49,6 +49,12 @@ class SamplingConfig(BaseModel):
         "enlarged at most 4 times or shrunk 8 times; null: patches keep the image's pixels.",
     )
     resized_share: float = Field(1.0, ge=0, le=1, description="Share of the patches that `diameters` resizes.")
+    enlarge: Diameters | None = Field(
+        None,
+        description="Two diameters in pixels: an image whose nuclei have a mean diameter, weighted by area, below the "
+        "first is enlarged, at most 3 times, so that it is the second, in patches that `diameters` does not resize and "
+        "in prediction; null: patches keep the image's pixels, and prediction enlarges from below 10 pixels to 20.",
+    )
     min_nucleus_pixels: int = Field(
         8, ge=1, description="Minimum number of a nucleus's pixels in a patch; nuclei with fewer become background."
     )

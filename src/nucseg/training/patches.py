@@ -17,7 +17,8 @@ from nucseg.images.io import read_image, read_labels
 from nucseg.images.planes import STAINS
 from nucseg.images.preprocessing import FittedPreprocessor, Preprocessor
 from nucseg.images.stains import as_hematoxylin
-from nucseg.masks.labels import visible_nuclei
+from nucseg.masks.labels import diameters, visible_nuclei
+from nucseg.models.sizes import TrainedSizes, mean_diameter
 from nucseg.training.background import background_crop, made_up_background
 from nucseg.training.cache import Cache
 from nucseg.training.config import SamplingConfig, SemanticSamplingConfig, TrainingConfig
@@ -38,6 +39,7 @@ class LoadedSample:
         centers: `(N, 2)` float32 row and column of the middle of each nucleus's box.
         fitted: The preprocessing with this image's statistics.
         value_range: Black and white of the image in unit range.
+        diameter: Mean diameter of the nuclei in pixels, weighted by area; 0 without nuclei.
     """
 
     image: NDArray
@@ -45,6 +47,7 @@ class LoadedSample:
     centers: NDArray[np.float32]
     fitted: FittedPreprocessor
     value_range: tuple[float, float]
+    diameter: float
 
     @property
     def nbytes(self) -> int:
@@ -79,6 +82,8 @@ class PatchSource:
         self._patch_size = patch_size
         self._sampling = sampling or _AS_THEY_ARE
         self._probabilities = sampling_probabilities(samples, self._sampling)
+        enlarge = self._sampling.enlarge
+        self._enlargement = TrainedSizes(enlarge=enlarge).enlargement if enlarge else lambda diameter: 1.0
         self._cache = Cache(len(samples), cache_mb, lambda index: _load(samples[index], preprocessor))
 
     def __len__(self) -> int:
@@ -145,13 +150,13 @@ class PatchSource:
         return loaded.fitted.image(image)[inside], loaded.fitted.labels(labels)[inside]
 
     def _draw_zoom(self, index: int, loaded: LoadedSample, rng: np.random.Generator) -> float:
-        """Draw the factor that resizes an image's nuclei to a random diameter, uniform over octaves."""
-        diameter = self._samples[index].median_diameter_px
-        if self._sampling.diameters is None or not len(loaded.centers) or not diameter:
+        """Draw the factor that resizes an image's nuclei to a random diameter, uniform over octaves, or small ones."""
+        diameter, sampling = self._samples[index].median_diameter_px, self._sampling
+        if not len(loaded.centers) or not diameter:
             return 1.0
-        if self._sampling.resized_share < 1 and rng.random() >= self._sampling.resized_share:
-            return 1.0
-        wanted = np.exp(rng.uniform(*np.log(self._sampling.diameters)))
+        if sampling.diameters is None or (sampling.resized_share < 1 and rng.random() >= sampling.resized_share):
+            return self._enlargement(loaded.diameter * loaded.fitted.scale)
+        wanted = np.exp(rng.uniform(*np.log(sampling.diameters)))
         return float(np.clip(wanted / (diameter * loaded.fitted.scale), 1 / _LARGEST_SHRINKAGE, _LARGEST_ENLARGEMENT))
 
     def background(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -228,6 +233,7 @@ def _load(sample: Sample, preprocessor: Preprocessor) -> LoadedSample:
         centers=centers.reshape(-1, 2),
         fitted=preprocessor.fit(image, magnification=sample.magnification),
         value_range=value_range(image),
+        diameter=mean_diameter(diameters(labels)),
     )
 
 

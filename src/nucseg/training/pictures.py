@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
+from nucseg.images.geometry import resize_labels
 from nucseg.models.tuning import ap_mean
 
 SIDE = 256
@@ -39,7 +40,8 @@ class EpochPicture(keras.callbacks.Callback):
         self._folder = folder / "validation"
         self._seen_model = model
         self._images = [_middle(image, model.stride) for image in images]
-        self._truths = [_middle(truth, model.stride) for truth in truths]
+        resized = [resize_labels(truth, image.shape[:2]) for image, truth in zip(images, truths, strict=True)]
+        self._truths = [_middle(truth, model.stride) for truth in resized]
         self._view = view
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:

@@ -6,13 +6,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nucseg.core.types import Precision, Sample
+from nucseg.images.geometry import resize_image, scaled_shape
 from nucseg.images.io import read_image, read_labels
 from nucseg.inference.options import PredictOptions
 from nucseg.inference.predictor import Predictor
 from nucseg.inference.tiles import make_grid
+from nucseg.masks.labels import diameters
 from nucseg.metrics.instances.config import METRIC_NAMES, MetricsConfig
 from nucseg.metrics.instances.evaluator import Evaluator
 from nucseg.models.bundle import ModelBundle
+from nucseg.models.sizes import mean_diameter
 
 # `map` also ranks candidates below the threshold: it would take most of the time, and no choice depends on it.
 _METRICS = MetricsConfig(metrics=tuple(name for name in METRIC_NAMES if name != "map"))
@@ -21,24 +24,26 @@ _METRICS = MetricsConfig(metrics=tuple(name for name in METRIC_NAMES if name != 
 def seen_images(bundle: ModelBundle, samples: Sequence[Sample]) -> tuple[list[NDArray], list[NDArray]]:
     """Read samples as a model sees them.
 
-    An image that is larger than the model takes at once is cut into windows that it takes; each counts as an image.
+    Images of small nuclei are enlarged as in prediction. An image that is larger than the model takes at once is cut
+    into windows that it takes; each counts as an image.
 
     Args:
         bundle: The model.
         samples: Where the images lie.
 
     Returns:
-        Images `(H, W, in_channels)` float32, preprocessed, and their label images `(H, W)`.
+        Images `(H, W, in_channels)` float32, preprocessed, and their label images, not enlarged.
     """
-    model, preprocessor = bundle.model, bundle.preprocessor()
+    model, preprocessor, sizes = bundle.model, bundle.preprocessor(), bundle.run.sizes()
     images, labels = [], []
     for sample in samples:
         image = read_image(sample.image_path)
         fitted = preprocessor.fit(image, magnification=sample.magnification)
         seen, truth = fitted.image(image), fitted.labels(read_labels(sample.label_file()))
-        grid = make_grid(truth.shape, None, stride=model.stride, halo=0, max_side=model.max_side)
+        zoom = sizes.enlargement(mean_diameter(diameters(truth)))
+        grid = make_grid(truth.shape, None, stride=model.stride, halo=0, max_side=int(model.max_side / zoom))
         for window in map(grid.core, grid):
-            images.append(seen[window.slices])
+            images.append(resize_image(seen[window.slices], scaled_shape(window.shape, zoom)))
             labels.append(truth[window.slices])
     return images, labels
 

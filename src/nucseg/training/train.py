@@ -282,7 +282,10 @@ def _identity(settings: dict[str, Any], digest: str, first_weights: list[NDArray
     for name, default in (("minutes", None), ("trunk_rate", 1.0), ("trunk_after", 0)):
         if training[name] == default:  # a training of an earlier version goes on
             del training[name]
-    text = json.dumps([{**settings, "training": training}, digest], sort_keys=True)
+    sampling = settings["sampling"] and dict(settings["sampling"])
+    if sampling and sampling.get("enlarge", ()) is None:
+        del sampling["enlarge"]
+    text = json.dumps([{**settings, "training": training, "sampling": sampling}, digest], sort_keys=True)
     identity = hashlib.sha256(text.encode())
     for weights in first_weights:
         identity.update(weights.tobytes())

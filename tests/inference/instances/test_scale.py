@@ -6,12 +6,15 @@ from skimage.draw import disk
 from nucseg.core.types import Instances
 from nucseg.images.geometry import resize_image, scaled_shape
 from nucseg.inference.instances.scale import estimate_scale
+from nucseg.models.sizes import TrainedSizes
+
+UNKNOWN, KNOWN = TrainedSizes(), TrainedSizes((8.0, 120.0))
 
 
 class Nearsighted:
     """Finds bright discs up to 70 pixels wide, or more; of larger ones nothing, or pieces of `pieces` pixels."""
 
-    def __init__(self, windows, pieces=0, trained=None):
+    def __init__(self, windows, pieces=0, trained=UNKNOWN):
         self.windows = windows
         self.pieces = pieces
         self.trained = trained
@@ -28,7 +31,8 @@ class Nearsighted:
     def _find(self, image):
         labels, n_found = label(image > 0.5)
         diameters = 2 * np.sqrt(np.bincount(labels.ravel(), minlength=n_found + 1)[1:] / np.pi)
-        small = diameters <= (self.trained[1] if self.trained and not self.pieces else 70)
+        known = self.trained.diameters
+        small = diameters <= (known[1] if known and not self.pieces else 70)
         if self.pieces:
             rows, columns = np.indices(labels.shape)
             large = np.concatenate([[False], ~small])[labels]
@@ -51,10 +55,15 @@ def discs(diameter, side=512, spacing=1.6):
 
 
 @pytest.mark.parametrize(
-    "diameter, scale", [(6, 3), (9, 2), (12, 1), (20, 1), (56, 1), (68, 0.5), (100, 0.5), (150, 0.25), (400, 0.125)]
+    "diameter, scale", [(6, 3), (9, 2.25), (12, 1), (20, 1), (56, 1), (68, 0.5), (100, 0.5), (150, 0.25), (400, 0.125)]
 )
 def test_the_largest_scale_that_makes_them_small_enough(diameter, scale):
     assert Nearsighted([discs(diameter, 1024)]).scale() == scale
+
+
+@pytest.mark.parametrize("diameter, scale", [(9, 2.75), (16, 1.5), (19, 1.25), (21, 1), (100, 0.5)])
+def test_a_training_says_what_is_small(diameter, scale):
+    assert Nearsighted([discs(diameter, 1024)], trained=TrainedSizes(enlarge=(20.0, 24.0))).scale() == scale
 
 
 def test_small_nuclei_that_are_lost_when_enlarged_stay_as_they_are():
@@ -99,12 +108,12 @@ def of_two_sizes(large, small):
 
 @pytest.mark.parametrize("large, small, scale", [(90, 12, 1), (110, 34, 0.5), (90, 90, 0.5)])
 def test_an_image_of_two_sizes_is_left_as_it_is_if_the_model_knows_both(large, small, scale):
-    assert Nearsighted([of_two_sizes(large, small)], trained=(8.0, 120.0)).scale() == scale
+    assert Nearsighted([of_two_sizes(large, small)], trained=KNOWN).scale() == scale
 
 
 def test_pieces_beside_small_nuclei_are_not_taken_for_large_ones():
     image = np.hstack([discs(160, 1024, spacing=1.2), np.tile(discs(12, 128), (8, 1))])
-    assert Nearsighted([image], pieces=90, trained=(8.0, 120.0)).scale() < 1
+    assert Nearsighted([image], pieces=90, trained=KNOWN).scale() < 1
 
 
 @pytest.mark.parametrize("trained, scale", [(None, 0.5), ((8.0, 120.0), 1), ((8.0, 160.0), 0.5)])
@@ -118,7 +127,7 @@ def test_what_is_larger_than_any_nucleus_of_the_training_does_not_decide(trained
         labels = spot[::2, ::2] if at == 0.5 else np.zeros(scaled_shape(spot.shape, at), np.int32)
         return [Instances(labels, np.full(labels.max(), 0.9, np.float32))]
 
-    assert estimate_scale(find, 300, find, trained) == scale
+    assert estimate_scale(find, 300, find, TrainedSizes(trained)) == scale
     assert ("use --scale 0.25" in caplog.text) == (scale == 1)
 
 

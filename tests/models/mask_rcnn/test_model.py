@@ -15,6 +15,7 @@ from nucseg.models.mask_rcnn.model import Detections, MaskRCNNSegmenter
 from nucseg.models.mask_rcnn.pretrained import create
 from nucseg.models.precision import use_precision
 from nucseg.models.registry import create_model, kind_of
+from nucseg.models.resized import resize_instances
 from nucseg.models.tuning import SAME, SCORES, ap_mean
 from whole_images import predict_whole
 
@@ -233,6 +234,17 @@ def test_tuned_thresholds_are_the_best_of_those_tried(trained, pairs, tmp_path, 
         for mask in (0.4, 0.5):
             model.thresholds = {"score": score, "nms": 0.5, "mask": mask, "area": 0}
             assert ap_mean(labels, predict_whole(model, images)) <= best + SAME
+
+
+def test_thresholds_of_enlarged_images_are_chosen_in_the_frame_of_the_truth(trained, pairs, tmp_path, monkeypatch):
+    """With every second pixel of the truth the same is best, but for the areas, which are a quarter."""
+    trained.save(tmp_path)
+    model = MaskRCNNSegmenter.load(tmp_path)
+    monkeypatch.setattr(model_module, "_GRID", {"nms": [0.5], "mask": [0.5], "score": SCORES})
+    images, labels = [image for image, _ in pairs], [truth[::2, ::2] for _, truth in pairs]
+    model.thresholds = model.tune(images, labels)
+    found = [resize_instances(each, (32, 32)) for each in predict_whole(model, images)]
+    assert ap_mean(labels, found) > 0.3
 
 
 def test_thresholds_stay_where_nothing_is_found(trained, tmp_path, caplog):

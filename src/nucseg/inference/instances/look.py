@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
-from nucseg.core.window import Window
-from nucseg.images.geometry import resize_image, scaled_shape, vote_labels_part
+from nucseg.images.geometry import resize_image, scaled_shape
 from nucseg.images.preprocessing import FittedPreprocessor
 from nucseg.images.source import ImageSource, sample_windows
 from nucseg.inference.engine import Look
@@ -17,6 +16,8 @@ from nucseg.inference.instances.large import SCALES, add_large
 from nucseg.inference.instances.scale import SMALLEST_SIDE, estimate_scale
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.models.protocols import InstanceSegmenter
+from nucseg.models.resized import at_scale, resize_instances
+from nucseg.models.sizes import TrainedSizes
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class ScaleLook:
         source: The image.
         fitted: The model's preprocessing with the statistics of the image.
         lowest: The lowest score of a proposal to keep.
-        trained: The range of diameters that the model's training showed; see `estimate_scale`.
+        trained: The sizes that the model's training showed; see `estimate_scale`.
         at_once: Whether what is found in a whole image may be taken as the answer.
     """
 
@@ -41,13 +42,14 @@ class ScaleLook:
         source: ImageSource,
         fitted: FittedPreprocessor,
         lowest: float,
-        trained: tuple[float, float] | None = None,
+        trained: TrainedSizes,
         *,
         at_once: bool,
     ) -> None:
         windows = list(sample_windows(fitted.filled(source)))
         self._is_whole = len(windows) == 1 and windows[0].shape[:2] == source.shape[:2]
         self._parts = [fitted.image(window) for window in windows]
+        self._fitted_scale = fitted.scale
         self._model, self._trained, self._is_taken = model, trained, at_once and self._is_whole
         # The scale needs no weaker nuclei, but the answer may, and what is found in a whole image is used for it.
         self._lowest = lowest if self._is_whole else model.thresholds["score"]
@@ -62,8 +64,9 @@ class ScaleLook:
         """
         side = min(min(part.shape[:2]) for part in self._parts)
         scale = estimate_scale(self._found, side, self._found_in_crops, self._trained, crops_first=not self._is_whole)
-        smaller = SCALES if scale == 1 and any(map(self._lacks_large, range(len(self._parts)))) else ()
+        smaller = SCALES if scale >= 1 and any(map(self._lacks_large, range(len(self._parts)))) else ()
         if smaller:
+            scale = 1.0  # enlarged, the large ones would be lost
             logger.info("There are large nuclei beside small ones: half and a quarter of the size are predicted, too.")
         taken = [each for each in (scale, *smaller) if self._is_taken and each <= 1]
         return Look(scale, smaller, {each: self._decoded(each)[0] for each in taken})
@@ -80,31 +83,27 @@ class ScaleLook:
         seen = self._decoded if self._is_whole else self._decoded_middles
         found = seen(1.0)[number]
         shape = (found.labels.shape[0], found.labels.shape[1])
-        if self._trained is None or min(shape) * min(SCALES) < SMALLEST_SIDE:
+        diameters = self._trained.diameters
+        if diameters is None or min(shape) * min(SCALES) < SMALLEST_SIDE:
             return False
 
         def at(scale: float) -> StitchedLabels:
-            return StitchedLabels.of(_resized(seen(scale)[number], shape))
+            return StitchedLabels.of(resize_instances(seen(scale)[number], shape))
 
         full = StitchedLabels.of(found)
-        return add_large(full, at, self._model.thresholds["score"], self._trained[1]) is not full
+        return add_large(full, at, self._model.thresholds["score"], diameters[1]) is not full
 
     def _sure(self, found: Sequence[Instances]) -> list[Instances]:
         return [each.above(self._model.thresholds["score"]) for each in found]
 
     def _instances(self, parts: Sequence[NDArray[np.float32]], scale: float) -> list[Instances]:
-        model = self._model
+        model, thresholds = self._model, at_scale(self._model.thresholds, scale * self._fitted_scale)
         resized = [resize_image(part, scaled_shape(part.shape, scale)) for part in parts]
-        proposals = model.propose(resized, {**model.thresholds, "score": self._lowest})
+        proposals = model.propose(resized, {**thresholds, "score": self._lowest})
         return [
-            model.decode(each, (part.shape[0], part.shape[1]), model.thresholds)
+            model.decode(each, (part.shape[0], part.shape[1]), thresholds)
             for each, part in zip(proposals, resized, strict=True)
         ]
-
-
-def _resized(found: Instances, shape: tuple[int, int]) -> Instances:
-    whole, new = Window.whole(found.labels.shape), Window.whole(shape)
-    return Instances(vote_labels_part(found.labels, whole, whole.shape, new, shape), found.scores)
 
 
 def _middle(part: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.masks.labels import diameters
+from nucseg.models.sizes import TrainedSizes, mean_diameter
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +31,7 @@ Half of it is still well above the smallest nuclei of the training data (BBBC038
 passes never makes them too small. Anything from 55 to 70 does as well on enlarged validation images.
 """
 
-SMALLEST = 10.0
-"""Pixels: where the nuclei that are found are smaller than this, on the average, a larger scale is tried.
-
-What it gains is measured by `python benchmarks/scales.py --split val --ways shrunk`; see docs/benchmarks.md.
-"""
-
 _SPECK = 3.0  # pixels: what is smaller is noise
-_WANTED = 20.0  # pixels that small nuclei are enlarged to, by a whole factor
-_LARGEST_FACTOR = 3
 _KEPT_COVER = 0.8  # of the nucleus area at scale 1 that must be found again when it is enlarged
 _REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
 SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
@@ -48,17 +41,18 @@ _BY_FAR = 0.7  # what is compared with a bound may be wrong by this factor, sinc
 _FEW, _SMALLEST_SHARE = 5, 0.1  # how many nuclei a smaller scale must lose to be refused
 _SURELY_KNOWN = 0.9  # of the largest diameter of the training
 _AS_WHOLE = 0.85  # of the diameter and of the cover of the nuclei at the smaller scale
+_UNKNOWN = TrainedSizes()
 
 
 def estimate_scale(
     find: Find,
     side: int,
     find_in_crops: Find,
-    trained: tuple[float, float] | None = None,
+    trained: TrainedSizes = _UNKNOWN,
     *,
     crops_first: bool = False,
 ) -> float:
-    """Choose the scale at which a model finds nuclei of a size that it knows: the largest of `SCALES`, or 2 or 3.
+    """Choose the scale at which a model finds nuclei of a size that it knows: the largest of `SCALES`, or up to 3.
 
     A scale passes if it meets two conditions. The mean diameter of the nuclei (of discs of equal area) is at most
     `LARGEST`; it is weighted by their areas, so that debris and pieces count little. And the area that they cover,
@@ -72,7 +66,7 @@ def estimate_scale(
             called at most once per scale.
         side: Rows or columns, whichever are fewer, of the smallest window at scale 1, in pixels.
         find_in_crops: The same in the middle of the windows, which may be enlarged; called if the nuclei are small.
-        trained: The range of diameters in pixels that the training showed at will; None if it showed them as they were.
+        trained: The sizes that the training showed.
         crops_first: Whether scale 1 is taken without a look at the windows at that scale, if what is found in their
             middle meets both conditions by far.
 
@@ -91,7 +85,7 @@ def estimate_scale(
     reference = look(_REFERENCE_SCALE).cover if _REFERENCE_SCALE in allowed and fits(_REFERENCE_SCALE) else 0.0
     if crops_first:
         middle = _seen(find_in_crops(1.0))
-        is_known = SMALLEST / _BY_FAR <= middle.mean <= _BY_FAR * LARGEST
+        is_known = trained.enlarge[0] / _BY_FAR <= middle.mean <= _BY_FAR * LARGEST
         if is_known and _BY_FAR * middle.cover >= _SMALLEST_COVER * reference:
             return 1.0
     for scale in filter(fits, allowed):
@@ -99,15 +93,15 @@ def estimate_scale(
             reference = _confirmed(look(_REFERENCE_SCALE), look(2 * _REFERENCE_SCALE))
         if look(scale).cover >= _SMALLEST_COVER * reference:
             if scale == 1:
-                return _log_scale(_enlargement(look(1.0).mean, find_in_crops))
-            if trained and _would_lose_the_small(look(1.0), look(scale), scale, trained):
+                return _log_scale(_enlargement(trained.enlargement(look(1.0).mean), find_in_crops))
+            if trained.diameters and _would_lose_the_small(look(1.0), look(scale), scale, trained.diameters):
                 logger.info("There are small and large nuclei, so the image is predicted as it is.")
                 return 1.0
             return _log_scale(scale)
     # If everything found is too large even at the smallest scale, that scale is the nearest to what the model knows.
     # But what is larger than anything that the training showed is no nucleus: the light of an empty field may be round.
     seen = [scale for scale in allowed if look(scale).cover > 0]
-    known = [scale for scale in seen if not trained or look(scale).mean <= trained[1]]
+    known = [scale for scale in seen if not trained.diameters or look(scale).mean <= trained.diameters[1]]
     if seen and not known:
         logger.info(
             "All that is seen is larger than any nucleus of the model's training, so the image is predicted as it is; "
@@ -126,8 +120,8 @@ class _Seen:
 
     @property
     def mean(self) -> float:
-        """The mean diameter, weighted by area; 0 if there is none."""
-        return float(np.average(self.diameters, weights=self.diameters**2)) if len(self.diameters) else 0.0
+        """The mean diameter; see `mean_diameter`."""
+        return mean_diameter(self.diameters)
 
 
 def _seen(found: Sequence[Instances]) -> _Seen:
@@ -155,12 +149,9 @@ def _would_lose_the_small(full: _Seen, shrunk: _Seen, scale: float, trained: tup
     )
 
 
-def _enlargement(diameter: float, find: Find) -> float:
-    """Return the factor that brings small nuclei near to `_WANTED`, if what is found at scale 1 is found there, too."""
-    if not _SPECK < diameter < SMALLEST:
-        return 1.0
-    factor = float(min(round(_WANTED / diameter), _LARGEST_FACTOR))
-    return factor if _cover(find(factor)) >= _KEPT_COVER * _cover(find(1.0)) else 1.0
+def _enlargement(factor: float, find: Find) -> float:
+    """Return a factor above 1 if what is found at scale 1 is found there, too; else 1."""
+    return factor if factor == 1 or _cover(find(factor)) >= _KEPT_COVER * _cover(find(1.0)) else 1.0
 
 
 def _log_scale(scale: float) -> float:

@@ -22,6 +22,8 @@ from nucseg.inference.tiles import TileGrid
 from nucseg.inference.view import NetworkView
 from nucseg.masks.labels import make_whole
 from nucseg.models.protocols import InstanceSegmenter, lowest_score
+from nucseg.models.resized import at_scale
+from nucseg.models.sizes import TrainedSizes
 
 _NEIGHBOUR_RADII = 3
 """A tile's decision is taken with the proposals up to so many times the largest nucleus's radius around it: whether a
@@ -35,12 +37,12 @@ class InstanceSteps:
     Attributes:
         model: The model.
         score_threshold: The lowest score to keep; None takes the model's own.
-        trained: The range of diameters that the model's training showed, for the scale; None if it is not known.
+        trained: The sizes that the model's training showed, for the scale.
     """
 
     model: InstanceSegmenter
     score_threshold: float | None
-    trained: tuple[float, float] | None = None
+    trained: TrainedSizes
 
     @property
     def _lowest(self) -> float:
@@ -92,7 +94,8 @@ class InstanceSteps:
         radius = max(model.max_radius(found) for found in proposals.values())
         window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
         joined = model.join([(found, grid.core(number)) for number, found in proposals.items()], window)
-        found = model.decode(joined, window.shape, model.thresholds).above(threshold)
+        thresholds = at_scale(model.thresholds, view.shape[0] / view.image_shape[0])
+        found = model.decode(joined, window.shape, thresholds).above(threshold)
         return _part(found, window, core, view)
 
     def whole(
@@ -100,8 +103,9 @@ class InstanceSteps:
     ) -> StitchedLabels:
         """Number the nuclei of all tiles; add the large ones that only the smaller scales show, see `add_large`."""
         found = StitchedLabels(view.image_shape, list(parts), grid.neighbours)
-        if smaller and self.trained:
-            found = add_large(found, smaller.__getitem__, self.model.thresholds["score"], self.trained[1])
+        if smaller and self.trained.diameters:
+            largest = self.trained.diameters[1]
+            found = add_large(found, smaller.__getitem__, self.model.thresholds["score"], largest)
         sure = found.scores >= np.float32(self._threshold)
         return found if sure.all() else found.replaced(~sure)
 

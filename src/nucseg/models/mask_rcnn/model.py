@@ -26,6 +26,7 @@ from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.paste import draw_instances
 from nucseg.models.mask_rcnn.proposals import best_of_cells, kept_boxes, select
 from nucseg.models.mask_rcnn.targets import make_targets
+from nucseg.models.resized import resize_instances
 from nucseg.models.tuning import SCORES, search_thresholds
 
 _BOXES_AT_ONCE, _MASKS_AT_ONCE = 1024, 256  # bounds the memory
@@ -223,7 +224,7 @@ class MaskRCNNSegmenter:
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
-            truths: The true label image of each, `(H, W)`.
+            truths: The true label image of each, `(H, W)`, or smaller where the image is enlarged.
 
         Returns:
             The thresholds chosen; the model's own if nothing was found.
@@ -235,9 +236,10 @@ class MaskRCNNSegmenter:
 
         @lru_cache(maxsize=1)
         def drawn(nms: float, mask: float) -> list[Instances]:
+            of_any_size = {"nms": nms, "mask": mask, "area": 0}
             return [
-                self.decode(found, truth.shape, {"nms": nms, "mask": mask, "area": 0})
-                for found, truth in zip(proposals(nms), truths, strict=True)
+                resize_instances(self.decode(found, image.shape[:2], of_any_size), truth.shape)
+                for found, image, truth in zip(proposals(nms), images, truths, strict=True)
             ]
 
         def find(thresholds: Mapping[str, float]) -> list[Instances]:

@@ -21,6 +21,7 @@ from nucseg.core.window import Window
 from nucseg.images.intensity import is_constant
 from nucseg.masks.labels import keep_largest_pieces
 from nucseg.models.files import read_files, write_files
+from nucseg.models.resized import resize_instances
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.deduplicate import deduplicate
 from nucseg.models.stardist.drawing import draw_polygons
@@ -238,7 +239,7 @@ class StarDist:
 
         Args:
             images: Each `(H, W, in_channels)` float32, preprocessed: validation images only.
-            truths: The true label image of each, `(H, W)`.
+            truths: The true label image of each, `(H, W)`, or smaller where the image is enlarged.
 
         Returns:
             The thresholds chosen; the model's own if nothing was found.
@@ -253,8 +254,8 @@ class StarDist:
         def find(thresholds: Mapping[str, float]) -> list[Instances]:
             score = thresholds["score"]
             return [
-                self.draw(each.above(score), truth.shape, score)
-                for each, truth in zip(polygons(thresholds["nms"]), truths, strict=True)
+                resize_instances(self.draw(each.above(score), image.shape[:2], score), truth.shape)
+                for each, image, truth in zip(polygons(thresholds["nms"]), images, truths, strict=True)
             ]
 
         return search_thresholds(find, truths, _GRID, self.thresholds)

@@ -51,6 +51,7 @@ def test_a_model_is_trained_on_and_compared(folder: Path, recording_mlflow: Any)
     run = json.loads((folder / "models/mine/run.json").read_text())
     assert {split: len(images) for split, images in run["splits"].items()} == {"train": 6, "val": 2}
     assert run["parameters"]["model"]["pretrained"] == "first"
+    assert run["parameters"]["sampling"]["enlarge"] == [10, 20]  # as the first model's images are predicted
     assert "pretrained_run" in run
     scores = {
         name: json.loads((folder / f"evaluation-mine/{name}/metrics.json").read_text()) for name in ("first", "mine")

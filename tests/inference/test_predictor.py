@@ -306,3 +306,20 @@ def test_whoever_is_told_of_progress_can_end_it_before_the_next_tile_is_read(bri
 
         with pytest.raises(StopError):
             predictor.predict_source(array_source(image), progress=stop)
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_the_smallest_area_is_the_same_in_tiles_where_the_preprocessing_enlarges(tile):
+    """101 pixels become 126, a factor of 1.2475; a nucleus of 39 pixels of the network is less than 25 x 1.25 ** 2."""
+
+    def find(image):
+        labels = np.zeros(image.shape[:2], np.int32)
+        labels[10, 10:49] = 1  # 39 pixels
+        return Instances(labels, np.ones(1, np.float32))
+
+    model = FakeSegmenter(find)
+    model.thresholds = {"score": 0.5, "area": 25.0}
+    options = PredictOptions(precision="float32", scale="auto" if tile is None else 1.0, tile=tile)
+    image = np.random.default_rng(0).integers(0, 255, (101, 101), np.uint8)
+    found = Predictor(ModelBundle("fake", model, (Rescale(factor=1.25),)), options).predict(image)
+    assert len(found) == 0

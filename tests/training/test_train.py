@@ -10,6 +10,7 @@ import pytest
 
 from nucseg.core.errors import ConfigError, InputError, StorageError
 from nucseg.tasks import instances
+from nucseg.training import train as train_module
 from nucseg.training.train import bundle_pretrained, tune_thresholds
 
 SCHEDULES = {
@@ -256,3 +257,13 @@ def test_a_damaged_checkpoint_is_named(drawn, samples, tmp_path):
     checkpoint.write_bytes(b"half")
     with pytest.raises(StorageError, match=checkpoint.name):
         drawn.run_training(samples, tmp_path, epochs=1)
+
+
+def test_a_training_of_an_earlier_version_goes_on(drawn):
+    """Parameters that it did not have do not change the name of its checkpoint, as long as they change nothing."""
+    training = drawn.SMALL.model_dump(mode="json")
+    now = {"training": training, "sampling": {"balance": "none", "enlarge": None}}
+    before = {"training": training, "sampling": {"balance": "none"}}
+    other = {"training": training, "sampling": {"balance": "none", "enlarge": [20, 24]}}
+    names = [train_module._identity(settings, "digest", []) for settings in (now, before, other)]
+    assert names[0] == names[1] != names[2]

@@ -142,7 +142,7 @@ def _trained(
         task=instances.training(),
         transforms=base.transforms,
         augmenter=Augmenter.from_dict(run.augmentation) if run.augmentation else None,
-        sampling=SamplingConfig(background_probability=0.05),
+        sampling=SamplingConfig(background_probability=0.05, enlarge=base.run.sizes().enlarge),
         config=config,
         folder=work,
         name=name,

@@ -29,11 +29,13 @@ class NetworkView:
     Attributes:
         image_shape: (rows, columns) of the image.
         shape: (rows, columns) in the frame of the network.
+        scale: Factor by which the image is resized in all, also by the preprocessing.
     """
 
     def __init__(self, source: ImageSource, fitted: FittedPreprocessor, scale: float, level: int = 0) -> None:
         self._filled = fitted.filled(at_level(source, level))
         self.image_shape = (source.shape[0], source.shape[1])
+        self.scale = fitted.scale * scale
         self._fitted = fitted
         self._prepared_shape = scaled_shape(self._filled.shape, fitted.scale)
         self.shape = scaled_shape(scaled_shape(source.shape, fitted.scale), scale)

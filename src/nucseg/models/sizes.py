@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_SPECK = 3.0  # pixels: what is smaller is noise
+SPECK = 3.0
+"""Pixels: what is smaller is noise."""
+
 _LARGEST_FACTOR = 3.0
 _STEPS = 4  # in quarters, so that another look at the image gives the same factor
 
@@ -27,7 +29,7 @@ class TrainedSizes:
     def enlargement(self, diameter: float) -> float:
         """Return the factor by which to enlarge an image whose nuclei have a mean diameter, in quarters, 1 to 3."""
         below, wanted = self.enlarge
-        if not _SPECK < diameter < below:
+        if not SPECK < diameter < below:
             return 1.0
         return float(np.clip(round(_STEPS * wanted / diameter) / _STEPS, 1.0, _LARGEST_FACTOR))
 

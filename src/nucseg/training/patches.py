@@ -82,8 +82,6 @@ class PatchSource:
         self._patch_size = patch_size
         self._sampling = sampling or _AS_THEY_ARE
         self._probabilities = sampling_probabilities(samples, self._sampling)
-        enlarge = self._sampling.enlarge
-        self._enlargement = TrainedSizes(enlarge=enlarge).enlargement if enlarge else lambda diameter: 1.0
         self._cache = Cache(len(samples), cache_mb, lambda index: _load(samples[index], preprocessor))
 
     def __len__(self) -> int:
@@ -155,7 +153,8 @@ class PatchSource:
         if not len(loaded.centers) or not diameter:
             return 1.0
         if sampling.diameters is None or (sampling.resized_share < 1 and rng.random() >= sampling.resized_share):
-            return self._enlargement(loaded.diameter * loaded.fitted.scale)
+            sizes = TrainedSizes(enlarge=sampling.enlarge) if sampling.enlarge else None
+            return sizes.enlargement(loaded.diameter * loaded.fitted.scale) if sizes else 1.0
         wanted = np.exp(rng.uniform(*np.log(sampling.diameters)))
         return float(np.clip(wanted / (diameter * loaded.fitted.scale), 1 / _LARGEST_SHRINKAGE, _LARGEST_ENLARGEMENT))
 

@@ -93,7 +93,7 @@ def test_what_only_a_small_scale_shows_does_not_decide_if_it_should_be_seen_clos
         labels, count = label(image > 0.5)
         return [Instances(labels.astype(np.int32), np.full(count, 0.9, np.float32))]
 
-    assert estimate_scale(find, 512, find) == scale
+    assert estimate_scale(find, 512, find, UNKNOWN) == scale
 
 
 def test_windows_count_together():
@@ -165,6 +165,6 @@ def test_each_scale_is_looked_at_once_and_one_half_only_where_needed():
 def test_the_middle_of_large_windows_decides_only_what_is_clear(diameter, pieces, looked):
     image = discs(diameter, 1024)
     windows, crops = Nearsighted([image], pieces), Nearsighted([image[256:768, 256:768]], pieces)
-    scale = estimate_scale(windows.find, 1024, crops.find, crops_first=True)
+    scale = estimate_scale(windows.find, 1024, crops.find, UNKNOWN, crops_first=True)
     assert {"windows": windows.looked, "crops": crops.looked} == looked
     assert scale == Nearsighted([image], pieces).scale()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.types import Instances
 from nucseg.masks.labels import diameters
-from nucseg.models.sizes import TrainedSizes, mean_diameter
+from nucseg.models.sizes import SPECK, TrainedSizes, mean_diameter
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ Half of it is still well above the smallest nuclei of the training data (BBBC038
 passes never makes them too small. Anything from 55 to 70 does as well on enlarged validation images.
 """
 
-_SPECK = 3.0  # pixels: what is smaller is noise
 _KEPT_COVER = 0.8  # of the nucleus area at scale 1 that must be found again when it is enlarged
 _REFERENCE_SCALE = 0.25  # always tried: it costs a sixteenth of the full scale
 SMALLEST_SIDE = 128  # of a window at the smallest scale that is tried; a smaller empty field looks like a nucleus
@@ -41,14 +40,13 @@ _BY_FAR = 0.7  # what is compared with a bound may be wrong by this factor, sinc
 _FEW, _SMALLEST_SHARE = 5, 0.1  # how many nuclei a smaller scale must lose to be refused
 _SURELY_KNOWN = 0.9  # of the largest diameter of the training
 _AS_WHOLE = 0.85  # of the diameter and of the cover of the nuclei at the smaller scale
-_UNKNOWN = TrainedSizes()
 
 
 def estimate_scale(
     find: Find,
     side: int,
     find_in_crops: Find,
-    trained: TrainedSizes = _UNKNOWN,
+    trained: TrainedSizes,
     *,
     crops_first: bool = False,
 ) -> float:
@@ -140,7 +138,7 @@ def _would_lose_the_small(full: _Seen, shrunk: _Seen, scale: float, trained: tup
     In pieces they would have another mean diameter, or cover less, than what is found at the smaller scale.
     """
     smallest, largest = trained
-    lost = (full.diameters > _SPECK) & (full.diameters * scale < smallest)
+    lost = (full.diameters > SPECK) & (full.diameters * scale < smallest)
     return bool(
         np.count_nonzero(lost) >= max(_FEW, _SMALLEST_SHARE * len(full.diameters))
         and full.mean <= _SURELY_KNOWN * largest

@@ -94,7 +94,7 @@ class InstanceSteps:
         radius = max(model.max_radius(found) for found in proposals.values())
         window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
         joined = model.join([(found, grid.core(number)) for number, found in proposals.items()], window)
-        thresholds = at_scale(model.thresholds, view.shape[0] / view.image_shape[0])
+        thresholds = at_scale(model.thresholds, view.scale)
         found = model.decode(joined, window.shape, thresholds).above(threshold)
         return _part(found, window, core, view)
 

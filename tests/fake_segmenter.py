@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from nucseg.core.placement import SAME, Placement
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 
@@ -59,16 +60,28 @@ class WholeNuclei:
     def max_radius(self, proposals: list[Nucleus]) -> int:
         return max((int(np.ptp(nucleus.pixels, axis=0).max()) + 1 for nucleus in proposals), default=0)
 
-    def decode(self, proposals: list[Nucleus], shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
-        labels = np.zeros(shape, np.int32)
+    def decode(
+        self,
+        proposals: list[Nucleus],
+        shape: tuple[int, int],
+        thresholds: Mapping[str, float],
+        placement: Placement = SAME,
+    ) -> Instances:
+        rows, columns = (
+            ((np.arange(side) + 0.5 - offset) / factor).astype(int)
+            for side, offset, factor in zip(shape, placement.offset, placement.scale, strict=True)
+        )
+        frame = (rows[-1] + 1, columns[-1] + 1)
+        labels = np.zeros(frame, np.int32)
         scores = []
         for score, pixels, _ in proposals:
-            inside = pixels[((pixels >= 0) & (pixels < shape)).all(1)]
+            inside = pixels[((pixels >= 0) & (pixels < frame)).all(1)]
             free = inside[labels[tuple(inside.T)] == 0]
             if len(free):
                 scores.append(score)
                 labels[tuple(free.T)] = len(scores)
-        return Instances(labels, np.array(scores, np.float32)).from_area(thresholds.get("area", 0))
+        drawn = Instances(labels[np.ix_(rows, columns)], np.array(scores, np.float32))
+        return drawn.from_area(max(placement.area(thresholds.get("area", 0)), 1))
 
 
 class FakeSegmenter(WholeNuclei):

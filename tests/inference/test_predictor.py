@@ -310,11 +310,11 @@ def test_whoever_is_told_of_progress_can_end_it_before_the_next_tile_is_read(bri
 
 @pytest.mark.parametrize("tile", [None, 64])
 def test_the_smallest_area_is_the_same_in_tiles_where_the_preprocessing_enlarges(tile):
-    """101 pixels become 126, a factor of 1.2475; a nucleus of 39 pixels of the network is less than 25 x 1.25 ** 2."""
+    """101 pixels become 126, a factor of 1.2475; a nucleus of 36 pixels of the network is less than 25 x 1.25 ** 2."""
 
     def find(image):
         labels = np.zeros(image.shape[:2], np.int32)
-        labels[10, 10:49] = 1  # 39 pixels
+        labels[10:16, 10:16] = 1
         return Instances(labels, np.ones(1, np.float32))
 
     model = FakeSegmenter(find)

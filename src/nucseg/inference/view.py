@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nucseg.core.placement import Placement
 from nucseg.core.window import Window
 from nucseg.images.geometry import needed_for, resize_image, resize_part, scaled_shape, vote_labels_part
 from nucseg.images.preprocessing import FittedPreprocessor
@@ -29,6 +30,7 @@ class NetworkView:
     Attributes:
         image_shape: (rows, columns) of the image.
         shape: (rows, columns) in the frame of the network.
+        is_enlarged: Whether the network sees more pixels than the image has.
         scale: Factor by which the image is resized in all, also by the preprocessing.
     """
 
@@ -41,6 +43,7 @@ class NetworkView:
         self.shape = scaled_shape(scaled_shape(source.shape, fitted.scale), scale)
         if level and np.abs(np.subtract(self.shape, self._prepared_shape)).max() <= _ROUNDING:
             self.shape = self._prepared_shape
+        self.is_enlarged = self.shape[0] * self.shape[1] > source.shape[0] * source.shape[1]
 
     @cached_property
     def _whole(self) -> NDArray[np.float32]:
@@ -87,10 +90,20 @@ class NetworkView:
         """
         if self.shape == self.image_shape:
             return labels, window
+        place = self.place(window)
+        return vote_labels_part(labels, window, self.shape, place, self.image_shape), place
+
+    def place(self, window: Window) -> Window:
+        """Return the window of the image that belongs to a window of the network's frame, and to none beside it."""
         _, top, bottom = _nearest(self.image_shape[0], self.shape[0], window.top, window.bottom)
         _, left, right = _nearest(self.image_shape[1], self.shape[1], window.left, window.right)
-        place = Window(top, left, bottom, right)
-        return vote_labels_part(labels, window, self.shape, place, self.image_shape), place
+        return Window(top, left, bottom, right)
+
+    def placement(self, window: Window) -> Placement:
+        """Return where positions in a window of the network's frame lie in `place` of that window."""
+        scale = self.image_shape[0] / self.shape[0], self.image_shape[1] / self.shape[1]
+        place = self.place(window)
+        return Placement(scale, (window.top * scale[0] - place.top, window.left * scale[1] - place.left))
 
 
 def _nearest(length: int, other: int, start: int, stop: int) -> tuple[NDArray[np.intp], int, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nucseg.core.placement import SAME, Placement
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 
@@ -142,7 +143,9 @@ class InstanceSegmenter(Model, Protocol):
         """Return the largest distance in pixels from a proposed nucleus's centre to its border."""
         ...
 
-    def decode(self, proposals: Any, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
+    def decode(
+        self, proposals: Any, shape: tuple[int, int], thresholds: Mapping[str, float], placement: Placement = SAME
+    ) -> Instances:
         """Decide which proposals are nuclei and draw them; may be called by several threads at once.
 
         Decoding proposals down to a low score and calling `Instances.above(t)` gives what decoding those from t up
@@ -150,8 +153,10 @@ class InstanceSegmenter(Model, Protocol):
 
         Args:
             proposals: What `propose` or `join` returned.
-            shape: (rows, columns) of their frame.
-            thresholds: The decoding thresholds. Nuclei that score below `score` never change those from it up.
+            shape: (rows, columns) of the label image.
+            thresholds: The decoding thresholds, in pixels of the proposals. Nuclei that score below `score` never
+                change those from it up.
+            placement: Where the frame of the proposals lies in the label image.
 
         Returns:
             The nuclei by decreasing score.

@@ -69,8 +69,9 @@ def search_thresholds(
     """
     tried = []
     for combined in product(*grid.values()):
-        combination = {"area": 0.0, **dict(zip(grid, combined, strict=True))}
-        thresholds = {name: combination[name] for name in before}
+        thresholds = {**before, **dict(zip(grid, combined, strict=True))}
+        if "area" in before:
+            thresholds["area"] = 0.0
         tried.append((thresholds, *_values(truths, find(thresholds))))
     chosen = choose_thresholds(tried, before)
     if "area" not in before or not any(mean for _, mean, _ in tried):

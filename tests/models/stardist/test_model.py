@@ -13,10 +13,12 @@ from stardist.matching import matching
 from stardist.models import StarDist2D
 
 from nucseg.core.errors import ModelError
+from nucseg.core.placement import Placement
 from nucseg.core.window import Window
 from nucseg.masks.labels import make_whole
 from nucseg.models.precision import use_precision
 from nucseg.models.stardist.config import StarDistConfig
+from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.model import Candidates, StarDist
 from nucseg.models.stardist.network import stardist_config
 from nucseg.models.stardist.refining import refine
@@ -57,7 +59,9 @@ def test_polygons_of_the_targets_draw_the_nuclei(small_stardist, draw_nuclei):
     found = small_stardist.decode(Candidates(*polygons), labels.shape, THRESHOLDS)
     result = matching(labels, found.labels, thresh=0.8)
     assert (result.tp, result.fp, result.fn) == (14, 0, 0)
-    refined = small_stardist.decode(Candidates(*polygons, foreground[..., 0] > 0.5), labels.shape, THRESHOLDS)
+    refined = small_stardist.decode(
+        Candidates(*polygons, (255 * foreground[..., 0]).astype(np.uint8)), labels.shape, THRESHOLDS
+    )
     np.testing.assert_array_equal(refined.labels > 0, labels > 0)
     assert matching(labels, refined.labels, thresh=0.8).mean_true_score > result.mean_true_score
 
@@ -99,7 +103,9 @@ def test_refined_nuclei_are_those_of_the_plain_model_within_the_radius(small_sta
     unrefined = plain.decode(candidates, image.shape[:2], THRESHOLDS)
     np.testing.assert_array_equal(unrefined.labels, predict_whole(plain, [image], score_threshold=0.5)[0].labels)
     refined = small_stardist.decode(candidates, image.shape[:2], THRESHOLDS)
-    expected = make_whole(refine(unrefined.labels, candidates.foreground, small_stardist.config.refine_radius))
+    expected = make_whole(
+        refine(unrefined.labels, candidates.foreground >= FOREGROUND, small_stardist.config.refine_radius)
+    )
     assert same_nuclei(refined.labels, expected)
     assert not same_nuclei(refined.labels, unrefined.labels)
 
@@ -131,7 +137,7 @@ def draw_candidates(seed, n):
     rng = np.random.default_rng(seed)
     scores = np.sort(rng.integers(0, 11, n).astype(np.float32) / 10)[::-1]
     distances = np.repeat(rng.uniform(0.001, 8, (n, 1)), 16, 1).astype(np.float32)
-    return Candidates(rng.integers(0, 40, (n, 2)), distances, scores, rng.random((40, 40)) < rng.random())
+    return Candidates(rng.integers(0, 40, (n, 2)), distances, scores, rng.integers(0, 256, (40, 40), np.uint8))
 
 
 def check_same_instances(found, expected):
@@ -175,7 +181,7 @@ def test_weak_nuclei_get_what_the_strong_ones_leave(small_stardist):
         np.array([[20, 12], [20, 25]]),
         np.array([[6.0] * 16, [5.0] * 16], np.float32),
         np.array([0.9, 0.2], np.float32),
-        np.ones((40, 40), bool),
+        np.full((40, 40), 255, np.uint8),
     )
     both = small_stardist.decode(circles, (40, 40), THRESHOLDS)
     alone = small_stardist.decode(circles.above(0.5), (40, 40), THRESHOLDS)
@@ -186,13 +192,32 @@ def test_weak_nuclei_get_what_the_strong_ones_leave(small_stardist):
     assert (np.flatnonzero(row == 2)[[0, -1]] == [22, 33]).all()
 
 
+def test_what_is_found_in_an_enlarged_image_is_drawn_into_the_image(small_stardist):
+    """Circles of 12 pixels, at a scale of 1.5 and 2.5: their radius in the image is 8 and 4.8, whatever the grid."""
+    foreground = np.full((60, 100), 255, np.uint8)
+    foreground[:, 50:] = 0
+    found = Candidates(np.array([[29, 20]]), np.full((1, 64), 12.0, np.float32), np.ones(1, np.float32), foreground)
+    placement = Placement((1 / 1.5, 1 / 2.5), (0.25, -0.5))
+    row, column = placement.centers(found.points)[0]
+    rows, columns = np.indices((40, 38))
+    outline = ((rows - row) / 8) ** 2 + ((columns - column) / 4.8) ** 2
+    drawn = small_stardist.decode(replace(found, foreground=None), (40, 38), THRESHOLDS, placement).labels > 0
+    assert not drawn[outline > 1].any()
+    assert drawn[outline < 0.9].all()
+    # The map, too: it ends at column 50 / 2.5 - 0.5, and within a radius of 3 / 2.5 pixels it adds a pixel elsewhere.
+    narrow = replace(found, points=np.array([[29, 42]]))
+    drawn = small_stardist.decode(narrow, (40, 38), THRESHOLDS, placement).labels > 0
+    row, column = placement.centers(narrow.points)[0]
+    assert np.flatnonzero(drawn.any(0))[[0, -1]].tolist() == [int(np.ceil(column - 4.8)) - 1, 19]
+
+
 def test_a_nucleus_that_the_map_takes_away_is_dropped(small_stardist):
     """Nothing of the smaller circle is farther than 3 pixels from its border."""
     circles = Candidates(
         np.array([[12, 28], [12, 12]]),
         np.array([[2.0] * 16, [8.0] * 16], np.float32),
         np.array([0.9, 0.8], np.float32),
-        np.zeros((24, 40), bool),
+        np.zeros((24, 40), np.uint8),
     )
     found = small_stardist.decode(circles, (24, 40), THRESHOLDS)
     np.testing.assert_array_equal(found.scores, np.array([0.8], np.float32))

@@ -68,7 +68,8 @@ class ScaleLook:
         if smaller:
             scale = 1.0  # enlarged, the large ones would be lost
             logger.info("There are large nuclei beside small ones: half and a quarter of the size are predicted, too.")
-        taken = [each for each in (scale, *smaller) if self._is_taken and each <= 1]
+        # What is found in an enlarged image is drawn into the image itself.
+        taken = [each for each in (scale, *smaller) if self._is_taken and each * self._fitted_scale <= 1]
         return Look(scale, smaller, {each: self._decoded(each)[0] for each in taken})
 
     def _found(self, scale: float) -> list[Instances]:

@@ -95,8 +95,12 @@ class InstanceSteps:
         window = core.grown(min(_NEIGHBOUR_RADII * radius, grid.side), grid.shape)
         joined = model.join([(found, grid.core(number)) for number, found in proposals.items()], window)
         thresholds = at_scale(model.thresholds, view.scale)
-        found = model.decode(joined, window.shape, thresholds).above(threshold)
-        return _part(found, window, core, view)
+        if not view.is_enlarged:
+            return _part(model.decode(joined, window.shape, thresholds).above(threshold), window, core, view)
+        # Drawn into the image itself: pixels of the enlarged one would be counted for its pixels, less exactly.
+        place = view.place(window)
+        found = model.decode(joined, place.shape, thresholds, view.placement(window)).above(threshold)
+        return _drawn_part(found, place, core, view)
 
     def whole(
         self, view: NetworkView, grid: TileGrid, parts: Sequence[TileResult], smaller: Mapping[float, StitchedLabels]
@@ -111,15 +115,28 @@ class InstanceSteps:
 
 
 def _part(found: Instances, window: Window, core: Window, view: NetworkView) -> TileResult:
+    """Return the nuclei that a tile owns, found in a window of the network's frame."""
     middles, cut = _middles_and_cuts(found.labels, window, view.shape)
-    owned = np.all((middles >= core[:2]) & (middles < core[2:]), axis=1)
+    kept = _owned(middles, core)
     # All of them, for they contend for pixels, and a neighbouring tile decides in the same way.
     labels, place = view.restore_labels(found.labels, window)
-    kept = owned
     if labels is not found.labels:
         labels = make_whole(labels)
-        kept = owned & (np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0)
+        kept &= np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0
     return tile_result_of(labels if kept.all() else _renumbered(labels, kept), found.scores[kept], place, cut=cut[kept])
+
+
+def _drawn_part(found: Instances, place: Window, core: Window, view: NetworkView) -> TileResult:
+    """Return the nuclei that a tile owns, drawn into a window of the image; `core` is in the network's frame."""
+    middles, cut = _middles_and_cuts(found.labels, place, view.image_shape)
+    kept = _owned(middles * np.divide(view.shape, view.image_shape), core)
+    labels = found.labels if kept.all() else _renumbered(found.labels, kept)
+    return tile_result_of(labels, found.scores[kept], place, cut=cut[kept])
+
+
+def _owned(middles: NDArray[np.float64], core: Window) -> NDArray[np.bool_]:
+    owned: NDArray[np.bool_] = np.all((middles >= core[:2]) & (middles < core[2:]), axis=1)
+    return owned
 
 
 def _middles_and_cuts(

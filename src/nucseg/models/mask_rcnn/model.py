@@ -14,6 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
+from nucseg.core.placement import SAME, Placement
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.intensity import is_constant
@@ -26,13 +27,12 @@ from nucseg.models.mask_rcnn.network import MaskRCNN
 from nucseg.models.mask_rcnn.paste import draw_instances
 from nucseg.models.mask_rcnn.proposals import best_of_cells, kept_boxes, select
 from nucseg.models.mask_rcnn.targets import make_targets
-from nucseg.models.resized import resize_instances
 from nucseg.models.tuning import SCORES, search_thresholds
 
 _BOXES_AT_ONCE, _MASKS_AT_ONCE = 1024, 256  # bounds the memory
 _BOXES_STEP, _MASKS_STEP = 64, 8  # always a multiple of it, so that few sizes are compiled
 _FIELD = 512 * 512  # pixels for which the maximum numbers of the configuration are meant
-_GRID = {"nms": (0.3, 0.4, 0.5, 0.6), "mask": (0.4, 0.45, 0.5, 0.55, 0.6), "score": SCORES}
+_GRID = {"nms": (0.3, 0.4, 0.5, 0.6), "score": SCORES}  # a mask's 0.5 is what its cross-entropy makes the border
 
 
 @dataclass(frozen=True)
@@ -192,19 +192,26 @@ class MaskRCNNSegmenter:
                 masks[some] = ops.convert_to_numpy(drawn)[0, : len(some)]
         return masks
 
-    def decode(self, proposals: Detections, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
+    def decode(
+        self,
+        proposals: Detections,
+        shape: tuple[int, int],
+        thresholds: Mapping[str, float],
+        placement: Placement = SAME,
+    ) -> Instances:
         """Draw detections into a label image; see `nucseg.models.mask_rcnn.paste`.
 
         Args:
             proposals: What `propose` or `join` returned: at a seam a nucleus may have been found on both sides.
-            shape: (rows, columns) of the image.
+            shape: (rows, columns) of the label image.
             thresholds: `nms` as for `propose`; `mask` is the value from which a pixel belongs to a nucleus; `area` is
-                the number of pixels of the smallest nucleus.
+                the number of pixels of the smallest nucleus, in the frame of the proposals.
+            placement: Where the frame of the proposals lies in the label image.
         """
         found = proposals.take(kept_boxes(proposals.boxes, thresholds["nms"]))
-        around = ops.convert_to_numpy(enlarge(found.boxes, self.config.mask_margin))
+        around = placement.corners(ops.convert_to_numpy(enlarge(found.boxes, self.config.mask_margin)))
         drawn = draw_instances(found.masks, around, found.scores, thresholds["mask"], shape)
-        return drawn.from_area(thresholds["area"])
+        return drawn.from_area(placement.area(thresholds["area"]))
 
     def targets(
         self, image: NDArray[np.float32], truth: NDArray[np.int32]
@@ -231,19 +238,16 @@ class MaskRCNNSegmenter:
         """
 
         @lru_cache(maxsize=1)
-        def proposals(nms: float) -> list[Detections]:
-            return self.propose(images, {"score": SCORES[0], "nms": nms})
-
-        @lru_cache(maxsize=1)
-        def drawn(nms: float, mask: float) -> list[Instances]:
-            of_any_size = {"nms": nms, "mask": mask, "area": 0}
+        def drawn(nms: float) -> list[Instances]:
+            of_any_size = {**self.thresholds, "nms": nms, "area": 0}
+            proposals = self.propose(images, {"score": SCORES[0], "nms": nms})
             return [
-                resize_instances(self.decode(found, image.shape[:2], of_any_size), truth.shape)
-                for found, image, truth in zip(proposals(nms), images, truths, strict=True)
+                self.decode(found, truth.shape, of_any_size, Placement.between(image.shape, truth.shape))
+                for found, image, truth in zip(proposals, images, truths, strict=True)
             ]
 
         def find(thresholds: Mapping[str, float]) -> list[Instances]:
-            return [each.above(thresholds["score"]) for each in drawn(thresholds["nms"], thresholds["mask"])]
+            return [each.above(thresholds["score"]) for each in drawn(thresholds["nms"])]
 
         return search_thresholds(find, truths, _GRID, self.thresholds)
 

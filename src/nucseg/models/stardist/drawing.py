@@ -8,7 +8,10 @@ from nucseg.core.compiled import compiled
 
 
 def draw_polygons(
-    distances: NDArray[np.float32], points: NDArray[np.int64], shape: tuple[int, int]
+    distances: NDArray[np.float32],
+    points: NDArray[np.number],
+    shape: tuple[int, int],
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> NDArray[np.int32]:
     """Draw polygons as `stardist.geometry.polygons_to_label` does, but much faster.
 
@@ -16,15 +19,16 @@ def draw_polygons(
     of its pixels are inside (even-odd rule); the package tests each pixel of a polygon's box against all edges.
 
     Args:
-        distances: `(K, n_rays)`, pixels; the first polygon is drawn last, and so is on top.
+        distances: `(K, n_rays)`; multiplied by `scale`, pixels. The first polygon is drawn last, and so is on top.
         points: `(K, 2)`, (row, column): the origins of the rays.
         shape: (rows, columns) of the image.
+        scale: Factors of the distances along rows and columns.
 
     Returns:
         `(H, W)` int32: 0 is background, polygon k has k + 1.
     """
     labels = np.zeros(shape, np.int32)
-    _draw(labels, dist_to_coord(distances, points).astype(np.float64))
+    _draw(labels, dist_to_coord(distances, points, scale).astype(np.float64))
     return labels
 
 

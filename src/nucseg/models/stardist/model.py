@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from stardist.nms import non_maximum_suppression_inds
 from threadpoolctl import ThreadpoolController
 
+from nucseg.core.placement import SAME, Placement
 from nucseg.core.types import Instances
 from nucseg.core.window import Window
 from nucseg.images.intensity import is_constant
 from nucseg.masks.labels import keep_largest_pieces
 from nucseg.models.files import read_files, write_files
-from nucseg.models.resized import resize_instances
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.deduplicate import deduplicate
 from nucseg.models.stardist.drawing import draw_polygons
+from nucseg.models.stardist.foreground import FOREGROUND
 from nucseg.models.stardist.losses import output_losses
 from nucseg.models.stardist.network import build_network
 from nucseg.models.stardist.prediction_graph import compile_for_prediction
@@ -51,13 +52,14 @@ class Candidates:
         points: `(K, 2)` int64, (row, column) in pixels: the origin of the rays.
         distances: `(K, n_rays)` float32, pixels, along `stardist.geometry.ray_angles(n_rays)`.
         scores: `(K,)` float32, decreasing.
-        foreground: `(H, W)` bool: which pixels belong to any nucleus; None if the model has no such head.
+        foreground: `(H, W)` uint8, 256ths: the probability that a pixel belongs to any nucleus; None: the model has no
+            such head.
     """
 
     points: NDArray[np.int64]
     distances: NDArray[np.float32]
     scores: NDArray[np.float32]
-    foreground: NDArray[np.bool_] | None = None
+    foreground: NDArray[np.uint8] | None = None
 
     def take(self, which: NDArray) -> "Candidates":
         """Return a selection; `which` contains indices, or for each polygon whether it is kept."""
@@ -121,7 +123,7 @@ class StarDist:
 
     def _none(self, window: Window) -> Candidates:
         rays = np.zeros((0, self.config.n_rays), np.float32)
-        foreground = np.zeros(window.shape, bool) if self.config.refine_radius else None
+        foreground = np.zeros(window.shape, np.uint8) if self.config.refine_radius else None
         return Candidates(np.zeros((0, 2), np.int64), rays, np.zeros(0, np.float32), foreground)
 
     def _propose_batch(self, images: NDArray[np.float32], core: Window, lowest: float) -> list[Candidates]:
@@ -150,7 +152,7 @@ class StarDist:
     def join(self, parts: Sequence[tuple[Candidates, Window]], window: Window) -> Candidates:
         """Collect the candidates whose points lie in a window; see `InstanceSegmenter.join`."""
         points, distances, scores = [], [], []
-        foreground = np.zeros(window.shape, bool) if self.config.refine_radius else None
+        foreground = np.zeros(window.shape, np.uint8) if self.config.refine_radius else None
         for part, place in parts:
             moved = part.points + np.subtract(place[:2], window[:2])
             inside = ((moved >= 0) & (moved < window.shape)).all(1)
@@ -168,28 +170,36 @@ class StarDist:
         """Return the length of the longest ray plus what refining adds to it, in pixels."""
         return ceil(proposals.distances.max(initial=0)) + self.config.refine_radius
 
-    def decode(self, proposals: Candidates, shape: tuple[int, int], thresholds: Mapping[str, float]) -> Instances:
+    def decode(
+        self,
+        proposals: Candidates,
+        shape: tuple[int, int],
+        thresholds: Mapping[str, float],
+        placement: Placement = SAME,
+    ) -> Instances:
         """Suppress the polygons that others of a higher score cover and draw the rest; see `suppress` and `draw`.
 
         Args:
             proposals: What `propose` or `join` returned.
-            shape: (rows, columns) of the image.
+            shape: (rows, columns) of the label image.
             thresholds: `nms` as for `suppress`; `score` as `strong` of `draw`; `area` is the number of pixels of the
-                smallest nucleus.
+                smallest nucleus, in the frame of the proposals.
+            placement: Where the frame of the proposals lies in the label image.
         """
         if not len(proposals.scores):
             return Instances.none(shape)
-        drawn = self.draw(suppress(proposals, thresholds["nms"]), shape, thresholds["score"])
-        return drawn.from_area(thresholds["area"])
+        drawn = self.draw(suppress(proposals, thresholds["nms"]), shape, thresholds["score"], placement)
+        return drawn.from_area(placement.area(thresholds["area"]))
 
-    def draw(self, kept: Candidates, shape: tuple[int, int], strong: float) -> Instances:
+    def draw(self, kept: Candidates, shape: tuple[int, int], strong: float, placement: Placement = SAME) -> Instances:
         """Draw polygons and refine their borders.
 
         Args:
             kept: What `suppress` left.
-            shape: (rows, columns) of the image.
+            shape: (rows, columns) of the label image.
             strong: Candidates with at least this score are refined first; weaker ones get the remaining pixels, so that
                 they never change the stronger ones.
+            placement: Where the frame of the polygons lies in the label image.
 
         Returns:
             The nuclei by decreasing score. If two overlap, the pixels belong to the higher score. If a nucleus is split
@@ -197,24 +207,15 @@ class StarDist:
         """
         if not len(kept.scores):
             return Instances.none(shape)
-        labels = draw_polygons(kept.distances, kept.points, shape)
+        labels = draw_polygons(kept.distances, placement.centers(kept.points), shape, placement.scale)
         if kept.foreground is None or not self.config.refine_radius:
             labels = keep_largest_pieces(labels)
         else:
-            labels = self._refined(labels, kept.scores >= np.float32(strong), kept.foreground)
+            inside = placement.resampled(kept.foreground, shape) >= FOREGROUND
+            radius = max(round(self.config.refine_radius * min(placement.scale)), 1)
+            labels = _refined(labels, kept.scores >= np.float32(strong), inside, radius)
         visible = np.zeros(len(kept.scores), bool)
         return Instances(number_visible(labels, visible), kept.scores[visible])
-
-    def _refined(
-        self, labels: NDArray[np.int32], is_strong: NDArray[np.bool_], foreground: NDArray[np.bool_]
-    ) -> NDArray[np.int32]:
-        radius = self.config.refine_radius
-        if is_strong.all():
-            return make_whole(refine(labels, foreground, radius))
-        n_strong = np.count_nonzero(is_strong)  # the first ones: scores decrease
-        strong = make_whole(refine(np.where(labels <= n_strong, labels, 0), foreground, radius))
-        weak = make_whole(refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, radius))
-        return keep_largest_pieces(np.where(strong > 0, strong, weak))
 
     def targets(
         self, image: NDArray[np.float32], truth: NDArray[np.int32]
@@ -254,7 +255,7 @@ class StarDist:
         def find(thresholds: Mapping[str, float]) -> list[Instances]:
             score = thresholds["score"]
             return [
-                resize_instances(self.draw(each.above(score), image.shape[:2], score), truth.shape)
+                self.draw(each.above(score), truth.shape, score, Placement.between(image.shape, truth.shape))
                 for each, image, truth in zip(polygons(thresholds["nms"]), images, truths, strict=True)
             ]
 
@@ -272,6 +273,17 @@ class StarDist:
             ModelError: A file is missing, damaged or of another kind.
         """
         return read_files(folder, "StarDist", StarDistConfig, cls, lambda model: model.network)
+
+
+def _refined(
+    labels: NDArray[np.int32], is_strong: NDArray[np.bool_], foreground: NDArray[np.bool_], radius: int
+) -> NDArray[np.int32]:
+    if is_strong.all():
+        return make_whole(refine(labels, foreground, radius))
+    n_strong = np.count_nonzero(is_strong)  # the first ones: scores decrease
+    strong = make_whole(refine(np.where(labels <= n_strong, labels, 0), foreground, radius))
+    weak = make_whole(refine(np.where((labels > n_strong) & (strong == 0), labels, 0), foreground, radius))
+    return keep_largest_pieces(np.where(strong > 0, strong, weak))
 
 
 def suppress(candidates: Candidates, threshold: float) -> Candidates:

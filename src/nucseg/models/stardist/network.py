@@ -11,7 +11,7 @@ import keras
 from nucseg.models.backbones.efficientnet_lite import build_trunk, receptive_radius
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.convolutions import Conv2D, convolve_together
-from nucseg.models.stardist.foreground import FOREGROUND, add_foreground_head
+from nucseg.models.stardist.foreground import add_foreground_head, in_bytes
 
 if TYPE_CHECKING:
     from stardist.models import Config2D
@@ -31,7 +31,7 @@ class Seam:
         margins: Pixels of each map that the second part needs around the requested window, multiples of the stride.
         heads: What computes the last layers more quickly, from the maps and the row and column of the image `(2,)` at
             which each of them begins, to `features` (what `dist`, or the layer before it, sees), `scores` and
-            `foreground`, as bool, which begin where the first map does; None: the layers as they are, which need all
+            `foreground`, in bytes, which begin where the first map does; None: the layers as they are, which need all
             maps with the same margin.
         split: The first part in two: the layers of the finest cells, from images to the maps that follow the images
             themselves, which see less than `alignment` beyond a cell; and the rest, from the last of these maps to the
@@ -196,8 +196,7 @@ def _on_trunk(config: StarDistConfig) -> StarDistNetwork:
         return {
             "features": x,
             "scores": keras.ops.depth_to_space(scores, side) if side > 1 else scores,
-            # A byte a pixel is rearranged more quickly than a float.
-            "foreground": keras.ops.depth_to_space(named("foreground")(logits) >= FOREGROUND, _FINEST),
+            "foreground": keras.ops.depth_to_space(in_bytes(named("foreground")(logits)), _FINEST),
         }
 
     return StarDistNetwork(

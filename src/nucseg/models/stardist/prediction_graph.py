@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from nucseg.core.window import Window
-from nucseg.models.stardist.foreground import FOREGROUND
+from nucseg.models.stardist.foreground import in_bytes
 from nucseg.models.stardist.network import Seam
 
 PredictionGraph = Callable[[tf.Tensor, Window, float], tuple[tf.Tensor, ...]]
@@ -34,7 +34,7 @@ def compile_for_prediction(network: keras.Model, grid: int, seam: Seam) -> Predi
         A function of the images (float32, sides multiples of the network's stride), of the requested window in them
         (top and left multiples of the seam's alignment) and of the lowest score. In the frame of that window it returns
         cells `(K, 3)` int64 (image, row, column), scores `(K,)`, distances `(K, n_rays)` and, if there is such a head,
-        the foreground `(N, h, w)` bool.
+        the foreground `(N, h, w)` uint8, see `in_bytes`.
     """
     body, heads = _compile_body(network, seam), _compile_heads(network, grid, seam)
 
@@ -124,7 +124,7 @@ def _compile_heads(network: keras.Model, grid: int, seam: Seam) -> Callable[...,
         if "foreground" not in outcome:
             return found
         inside = _crop(outcome["foreground"], start, stop)[..., 0]
-        return (*found, inside if inside.dtype == tf.bool else inside >= FOREGROUND)
+        return (*found, inside if inside.dtype == tf.uint8 else in_bytes(inside))
 
     maps = [_spec(each) for each in seam.maps]
     return _compiled(run, [maps, tf.TensorSpec((4,), tf.int32), tf.TensorSpec((), tf.float32)])

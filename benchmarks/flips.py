@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nucseg.models.stardist.foreground import FOREGROUND
+from nucseg.models.stardist.foreground import in_bytes
 from nucseg.models.stardist.model import StarDist
 
 
@@ -32,7 +32,7 @@ def _chosen(maps: list[NDArray[np.float32]], window: NDArray, lowest: np.float32
     first, last = window[:2] // grid, -(-window[2:] // grid)
     scores, rays = (each[:, first[0] : last[0], first[1] : last[1]] for each in maps[:2])
     cells = np.argwhere(scores[..., 0] >= lowest)
-    inside = [each[:, top:bottom, left:right, 0] >= FOREGROUND for each in maps[2:]]
+    inside = [in_bytes(each[:, top:bottom, left:right, 0]) for each in maps[2:]]
     return [tf.constant(each) for each in (cells, scores[(*cells.T, 0)], rays[tuple(cells.T)], *inside)]
 
 

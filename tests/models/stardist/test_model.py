@@ -18,7 +18,7 @@ from nucseg.core.window import Window
 from nucseg.masks.labels import make_whole
 from nucseg.models.precision import use_precision
 from nucseg.models.stardist.config import StarDistConfig
-from nucseg.models.stardist.foreground import FOREGROUND
+from nucseg.models.stardist.foreground import FOREGROUND_BYTE
 from nucseg.models.stardist.model import Candidates, StarDist
 from nucseg.models.stardist.network import stardist_config
 from nucseg.models.stardist.refining import refine
@@ -104,7 +104,7 @@ def test_refined_nuclei_are_those_of_the_plain_model_within_the_radius(small_sta
     np.testing.assert_array_equal(unrefined.labels, predict_whole(plain, [image], score_threshold=0.5)[0].labels)
     refined = small_stardist.decode(candidates, image.shape[:2], THRESHOLDS)
     expected = make_whole(
-        refine(unrefined.labels, candidates.foreground >= FOREGROUND, small_stardist.config.refine_radius)
+        refine(unrefined.labels, candidates.foreground >= FOREGROUND_BYTE, small_stardist.config.refine_radius)
     )
     assert same_nuclei(refined.labels, expected)
     assert not same_nuclei(refined.labels, unrefined.labels)

@@ -11,8 +11,12 @@ from typing import Any
 import keras
 from keras import ops
 
-FOREGROUND = 128
-"""From this value on, in 256ths, a pixel of the map counts as nucleus: one half."""
+FOREGROUND = 0.5
+"""From this value on a pixel of the map counts as nucleus."""
+
+_STEPS = 256
+FOREGROUND_BYTE = int(FOREGROUND * _STEPS)
+"""The same of what `in_bytes` returns."""
 
 
 def in_bytes(probability: Any) -> Any:
@@ -20,7 +24,7 @@ def in_bytes(probability: Any) -> Any:
 
     A byte is rearranged more quickly than a float, and what is one half or more stays so, in bfloat16, too.
     """
-    return ops.cast(ops.minimum(probability * 256, 255), "uint8")
+    return ops.cast(ops.minimum(probability * _STEPS, _STEPS - 1), "uint8")
 
 
 def add_foreground_head(network: keras.Model, grid: int, filters: int) -> keras.Model:

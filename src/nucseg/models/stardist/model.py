@@ -25,7 +25,7 @@ from nucseg.models.files import read_files, write_files
 from nucseg.models.stardist.config import StarDistConfig
 from nucseg.models.stardist.deduplicate import deduplicate
 from nucseg.models.stardist.drawing import draw_polygons
-from nucseg.models.stardist.foreground import FOREGROUND
+from nucseg.models.stardist.foreground import FOREGROUND_BYTE
 from nucseg.models.stardist.losses import output_losses
 from nucseg.models.stardist.network import build_network
 from nucseg.models.stardist.prediction_graph import compile_for_prediction
@@ -211,7 +211,7 @@ class StarDist:
         if kept.foreground is None or not self.config.refine_radius:
             labels = keep_largest_pieces(labels)
         else:
-            inside = placement.resampled(kept.foreground, shape) >= FOREGROUND
+            inside = placement.resampled(kept.foreground, shape) >= FOREGROUND_BYTE
             radius = max(round(self.config.refine_radius * min(placement.scale)), 1)
             labels = _refined(labels, kept.scores >= np.float32(strong), inside, radius)
         visible = np.zeros(len(kept.scores), bool)

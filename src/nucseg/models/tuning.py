@@ -69,9 +69,8 @@ def search_thresholds(
     """
     tried = []
     for combined in product(*grid.values()):
-        thresholds = {**before, **dict(zip(grid, combined, strict=True))}
-        if "area" in before:
-            thresholds["area"] = 0.0
+        combination = {"area": 0.0, **dict(zip(grid, combined, strict=True))}
+        thresholds = {name: combination[name] for name in before}
         tried.append((thresholds, *_values(truths, find(thresholds))))
     chosen = choose_thresholds(tried, before)
     if "area" not in before or not any(mean for _, mean, _ in tried):

@@ -32,7 +32,7 @@ from nucseg.models.tuning import SCORES, search_thresholds
 _BOXES_AT_ONCE, _MASKS_AT_ONCE = 1024, 256  # bounds the memory
 _BOXES_STEP, _MASKS_STEP = 64, 8  # always a multiple of it, so that few sizes are compiled
 _FIELD = 512 * 512  # pixels for which the maximum numbers of the configuration are meant
-_GRID = {"nms": (0.3, 0.4, 0.5, 0.6), "score": SCORES}  # a mask's 0.5 is what its cross-entropy makes the border
+_GRID = {"nms": (0.3, 0.4, 0.5, 0.6), "mask": (0.4, 0.45, 0.5, 0.55, 0.6), "score": SCORES}
 
 
 @dataclass(frozen=True)
@@ -238,16 +238,19 @@ class MaskRCNNSegmenter:
         """
 
         @lru_cache(maxsize=1)
-        def drawn(nms: float) -> list[Instances]:
-            of_any_size = {**self.thresholds, "nms": nms, "area": 0}
-            proposals = self.propose(images, {"score": SCORES[0], "nms": nms})
+        def proposals(nms: float) -> list[Detections]:
+            return self.propose(images, {"score": SCORES[0], "nms": nms})
+
+        @lru_cache(maxsize=1)
+        def drawn(nms: float, mask: float) -> list[Instances]:
+            of_any_size = {"nms": nms, "mask": mask, "area": 0}
             return [
                 self.decode(found, truth.shape, of_any_size, Placement.between(image.shape, truth.shape))
-                for found, image, truth in zip(proposals, images, truths, strict=True)
+                for found, image, truth in zip(proposals(nms), images, truths, strict=True)
             ]
 
         def find(thresholds: Mapping[str, float]) -> list[Instances]:
-            return [each.above(thresholds["score"]) for each in drawn(thresholds["nms"])]
+            return [each.above(thresholds["score"]) for each in drawn(thresholds["nms"], thresholds["mask"])]
 
         return search_thresholds(find, truths, _GRID, self.thresholds)
 

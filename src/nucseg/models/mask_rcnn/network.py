@@ -26,8 +26,6 @@ BOX_STD = (0.1, 0.2)
 NEGATIVE_ANCHOR, IGNORED_ANCHOR = -1, -2
 """What stands for an anchor's true box where it has none: background, or not to be counted."""
 
-_BOX_PASSES = 2
-
 LOSSES = ("rpn_score", "rpn_box", "score", "box", "mask")
 
 
@@ -99,9 +97,7 @@ class MaskRCNN(keras.Model):
         return ops.reshape(logits, (-1, ops.shape(boxes)[1], *logits.shape[1:]))
 
     def refine_boxes(self, features: Sequence[Any], proposals: Any, shape: Any) -> tuple[Any, Any, Any]:
-        """Run the box head for prediction, twice: the boxes that it moved are proposals once more.
-
-        Iterative localisation: Gidaris & Komodakis 2015, section 5, https://arxiv.org/abs/1505.01749.
+        """Run the box head for prediction.
 
         Args:
             features: All levels.
@@ -109,15 +105,12 @@ class MaskRCNN(keras.Model):
             shape: `(2,)` rows and columns of the images.
 
         Returns:
-            The boxes `(N, R, 4)`, their scores `(N, R)` float32, the mean of both times, and the level of the features
-            from which each is drawn, `(N, R)` int32.
+            The boxes `(N, R, 4)`, their scores `(N, R)` float32, and the level of the features from which each is
+            drawn, `(N, R)` int32.
         """
-        boxes, scores = proposals, []
-        for _ in range(_BOX_PASSES):
-            logits, codes = self.score_boxes(features, boxes)
-            boxes = clip(decode(codes, boxes, BOX_STD), shape[0], shape[1])
-            scores.append(ops.cast(ops.sigmoid(logits), "float32"))
-        return boxes, sum(scores) / len(scores), self.mask_levels(boxes)
+        logits, codes = self.score_boxes(features, proposals)
+        boxes = clip(decode(codes, proposals, BOX_STD), shape[0], shape[1])
+        return boxes, ops.cast(ops.sigmoid(logits), "float32"), self.mask_levels(boxes)
 
     def mask_levels(self, boxes: Any) -> Any:
         """Choose the level of the features from which each of the boxes `(..., 4)` is drawn."""

@@ -89,13 +89,14 @@ def test_what_is_no_image_for_it_is_refused(trained, image):
         predict_whole(trained, [image])
 
 
-def test_tiles_do_not_show(trained, tiny, draw_nuclei):
+@pytest.mark.parametrize("scale", [1.0, 1.25])
+def test_tiles_do_not_show(trained, tiny, draw_nuclei, scale):
     picture, _ = draw_nuclei((300, 420), 60, seed=4)
     image = (picture / np.float32(255))[..., None]
     # Caps that no image of this size reaches: they count for a whole image and for a tile alike.
     uncapped = MaskRCNNSegmenter(tiny.model_copy(update={"before_nms": 2000, "proposals": 1000}))
     uncapped.keras_model.set_weights(trained.keras_model.get_weights())
-    predictor = Predictor(ModelBundle("tiny", uncapped, ()), PredictOptions(scale=1.0, precision="float32"))
+    predictor = Predictor(ModelBundle("tiny", uncapped, ()), PredictOptions(scale=scale, precision="float32"))
     whole = predictor.predict(image)
     assert len(whole) > 50
     uncapped.max_side = 4 * uncapped.stride + 2 * uncapped.halo

@@ -212,7 +212,7 @@ class StarDist:
             labels = keep_largest_pieces(labels)
         else:
             inside = placement.resampled(kept.foreground, shape) >= FOREGROUND_BYTE
-            radius = max(round(self.config.refine_radius * min(placement.scale)), 1)
+            radius = max(int(self.config.refine_radius * min(placement.scale)), 1)  # no further than the network's
             labels = _refined(labels, kept.scores >= np.float32(strong), inside, radius)
         visible = np.zeros(len(kept.scores), bool)
         return Instances(number_visible(labels, visible), kept.scores[visible])

@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="stardist")
     parser.add_argument("--stock", help=HELP)
-    parser.add_argument("--split", choices=["val", "test"], default="test")
+    parser.add_argument("--split", choices=["val", "test"], default="val")
     given = parser.parse_args()
     samples = split_samples(given.split)
     folder = resolve_model(given.model)

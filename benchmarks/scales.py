@@ -39,7 +39,7 @@ def main() -> None:
     """Predict, measure, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="stardist")
-    parser.add_argument("--split", choices=["val", "test"], default="test")
+    parser.add_argument("--split", choices=["val", "test"], default="val")
     parser.add_argument("--ways", default="", help="part of the names of the ways to measure")
     given = parser.parse_args()
     ways = {name: way for name, way in WAYS.items() if given.ways in name}

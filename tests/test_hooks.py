@@ -1,4 +1,5 @@
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,3 +134,28 @@ def test_rounds_replace_no_model(tmp_path: Path) -> None:
         ModelNames().before_pipeline_run(pipeline, catalog)
     catalog["parameters"] = MemoryDataset({"pseudo_labelling": NamedModel(name="mine", replace=True)})
     ModelNames().before_pipeline_run(pipeline, catalog)
+
+
+def test_a_run_says_which_model_it_does_not_take(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A training without a name is called by its date; what runs afterwards takes the shipped model unless told."""
+    pipeline = register_pipelines()["stardist"].only_nodes_with_tags("model_validation")
+    for number, name in enumerate(("stardist-2026-01-02", "stardist-2026-01-02-2", "stardist-mine")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        os.utime(tmp_path / name / "config.json", (number, number))
+
+    def warnings(**section: str) -> list[str]:
+        catalog: Any = DataCatalog({"parameters": MemoryDataset({"stardist": section})})
+        for dataset in pipeline.datasets():
+            kind, _, part = dataset.partition(".")
+            for name in ("stardist", "mine") if kind == "stardist" else ():
+                catalog[f"{name}.{part}"] = ModelDataset(filepath=str(tmp_path / name))
+        caplog.clear()
+        ModelNames().before_pipeline_run(pipeline, catalog)
+        return [record.getMessage() for record in caplog.records if record.name == "nucseg.hooks"]
+
+    assert warnings() == [
+        "stardist.name is not set, so this run takes the model stardist; for the one trained last: "
+        "--params stardist.name=stardist-2026-01-02-2."
+    ]
+    assert warnings(name="mine") == []

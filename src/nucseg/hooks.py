@@ -71,10 +71,22 @@ class ModelNames:
                     f"{model}.name is {name!r}: there is such a model already, and a training does not replace it. "
                     f"Choose another name, or, to replace it, set {model}.replace=true."
                 )
+            if not trained and not section.get("name"):
+                _say_what_was_trained(model, folder.parent)
             for dataset in own if name != model else ():
                 part = dataset.removeprefix(f"{model}.")
                 if part not in _OF_TRAINING:
                     catalog[dataset] = catalog[f"{name}.{part}"]
+
+
+def _say_what_was_trained(model: str, folder: Path) -> None:
+    """Log which model of its kind was trained last without a name, since a run takes another one unless it is named."""
+    dated = folder.glob(f"{model}-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*/config.json")
+    if last := max(dated, key=lambda path: path.stat().st_mtime, default=None):
+        logger.warning(
+            "%s.name is not set, so this run takes the model %s; for the one trained last: --params %s.name=%s.",
+            *(model, model, model, last.parent.name),
+        )
 
 
 class RunSummary:

@@ -3,8 +3,8 @@
     python benchmarks/scales.py --model stardist [--split test] [--ways shrunk]
 
 Needs the processed BBBC038 (`kedro run --env cpu --pipelines data_processing`). Images are enlarged by cubic
-interpolation and shrunk by local means, their label images by repeating and leaving out pixels. Pooled F1 at an IoU of
-0.5.
+interpolation and shrunk by local means, their label images by repeating and leaving out pixels. Pooled F1,
+precision and recall at an IoU of 0.5.
 """
 
 import argparse
@@ -34,6 +34,8 @@ WAYS = {
     "shrunk to a half, auto": (0.5, "auto"),
 }
 
+SCORES = ("f1_50", "precision_50", "recall_50")
+
 
 def main() -> None:
     """Predict, measure, print a table."""
@@ -52,10 +54,10 @@ def main() -> None:
             resized, labels = resized_pair(image, truth, factor)
             found = Predictor(bundle, PredictOptions(scale=scale)).predict(resized)
             counts[name].append(count(overlaps(labels, found.labels)))
-    scores = {name: pooled_scores(pool(each))["f1_50"] for name, each in counts.items()}
-    print(f"| {len(samples)} images of {given.split} | f1_50 | difference |\n|---|---|---|")
-    for name, score in scores.items():
-        print(f"| {name} | {score:.4f} | {score - next(iter(scores.values())):+.4f} |")
+    print(f"| {len(samples)} images of {given.split} | {' | '.join(SCORES)} |\n|---|{'---:|' * len(SCORES)}")
+    for name, each in counts.items():
+        scores = pooled_scores(pool(each))
+        print(f"| {name} | {' | '.join(f'{scores[score]:.4f}' for score in SCORES)} |")
 
 
 def resized_pair(image: NDArray, truth: NDArray, factor: float) -> tuple[NDArray, NDArray]:

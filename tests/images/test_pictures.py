@@ -13,6 +13,7 @@ from nucseg.core.errors import InputError
 from nucseg.core.window import Window
 from nucseg.images.io import decode_image
 from nucseg.images.open import open_image
+from nucseg.images.planes import TRANSPARENT
 
 GREY = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
 RGB = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -111,6 +112,15 @@ def test_png_of_every_kind_and_each_of_its_channels(tmp_path, dtype, samples, co
         assert np.array_equal(read(tmp_path / "a.png", name), image[..., number])
     with pytest.raises(InputError, match=f"a.png: has no channel '{samples}'"):
         open_image(tmp_path / "a.png", samples)
+
+
+def test_transparency_beside_grey_is_noted(tmp_path):
+    picture = np.dstack([GREY, np.full_like(GREY, 255)])
+    (tmp_path / "a.png").write_bytes(png(picture, depth=8, colour=4))
+    assert open_image(tmp_path / "a.png").notes == ()
+    picture[3, 4, 1] = 254
+    (tmp_path / "a.png").write_bytes(png(picture, depth=8, colour=4))
+    assert open_image(tmp_path / "a.png").notes == (TRANSPARENT,)
 
 
 def test_the_colour_table_of_a_png_is_applied(tmp_path):

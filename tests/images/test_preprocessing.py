@@ -219,3 +219,15 @@ def test_a_scale_bar_is_reported_and_leaves_the_range(caplog):
     assert "600 pixels of one value far from all others" in fitted.notes[-1]
     np.testing.assert_allclose(fitted.span, alone.span, atol=2 / 255)
     assert alone.notes == ()
+
+
+@pytest.mark.parametrize("value", [-3e38, -9999.0, 1e7, 3e38])
+def test_single_pixels_far_off_change_no_others(value):
+    image = np.random.default_rng(0).random((60, 60), np.float32)
+    preprocessor = Preprocessor((Normalize(),), 1)
+    alone = preprocessor.fit(image).image(image)
+    image[30, 30:33] = value
+    seen = preprocessor.fit(image).image(image)
+    assert abs(seen).max() == 100
+    seen[30, 30:33] = alone[30, 30:33]
+    np.testing.assert_allclose(seen, alone, atol=0.02)

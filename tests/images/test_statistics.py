@@ -65,12 +65,18 @@ def test_sample_windows_are_the_ones_with_contrast(shape):
     assert Window.whole(shape) not in read or max(shape) <= 1024
 
 
-@pytest.mark.parametrize("dtype, value", [(np.uint8, 255), (np.uint16, 65535), (np.uint16, 12000)])
+@pytest.mark.parametrize(
+    "dtype, value",
+    [
+        *[(np.uint8, 255), (np.uint16, 65535), (np.uint16, 12000)],
+        *[(np.float32, 255), (np.float32, -9999), (np.float32, -3e38)],
+    ],
+)
 def test_a_scale_bar_does_not_set_the_range(dtype, value):
     image = np.random.default_rng(0).integers(20, 80, (200, 200)).astype(dtype)
     alone = range_of_bands(lambda: [image], (1, 99.8))
     image[180:186, 80:180] = value
-    marked = range_of_bands(lambda: [image], (1, 99.8))
+    marked = range_of_bands(lambda: np.array_split(image, 7), (1, 99.8))
 
     assert marked.marked == 600
     assert abs(marked.low - alone.low) <= 1
@@ -87,7 +93,8 @@ def test_a_dark_bar_on_a_bright_image_does_not_set_the_range():
     assert found.low >= 150
 
 
-def test_what_is_no_annotation_counts():
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_what_is_no_annotation_counts(dtype):
     rng = np.random.default_rng(0)
     noise = rng.integers(20, 80, (200, 200)).astype(np.uint8)
     saturated = noise.copy()
@@ -100,7 +107,8 @@ def test_what_is_no_annotation_counts():
     near = noise.copy()
     near[180:186, 80:180] = 100  # no brighter than a bright nucleus
     mask = (noise > 78).astype(np.uint8) * 255
-    for image in (saturated, hot, large, near, mask):
+    for each in (saturated, hot, large, near, mask):
+        image = each.astype(dtype)
         found = range_of_bands(lambda image=image: [image], (1, 99.8))
         assert found.marked == 0
         np.testing.assert_allclose(found[:2], np.percentile(image, (1, 99.8)))

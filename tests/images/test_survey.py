@@ -331,3 +331,18 @@ def test_bands_give_the_same_as_the_whole(grey, monkeypatch, most_cells):
     assert outside.sum() == outside.size - grey.size
     assert np.array_equal(banded.surroundings.hold(image[60:260], window), outside)
     assert np.array_equal(banded.surroundings.fill, whole.surroundings.fill)
+
+
+def test_transparent_pixels_are_noted(grey):
+    image = np.dstack([coloured(grey, (0, 0, 1), np.uint8), np.full(grey.shape, 255, np.uint8)])
+    assert not any("transparent" in note for note in survey(array_source(image)).notes)
+    image[-1, -1, 3] = 254
+    assert "a part of it is transparent; it is read as if it were not." in survey(array_source(image)).notes
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_equal_pixels_are_noted(channels):
+    image = np.full((20, 30, *channels), 7, np.uint16)
+    assert survey(array_source(image)).notes == ("all its pixels are equal.",)
+    image[-1, -1] = 8
+    assert not survey(array_source(image)).notes

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from nucseg.core.window import Window
 from nucseg.images.source import ImageSource
 
 _CELL = 8  # pixels a side, of a small image: a block of JPEG, whose noise averages out over it
@@ -56,6 +57,13 @@ class Grid:
             part = combine.reduce(rows, axis=1, dtype=dtype).reshape(count, *pixels.shape[1:])
             target = cells[first : first + count]
             combine(target, combine.reduceat(part, columns, axis=1), out=target)
+
+    def within(self, window: Window) -> NDArray[np.bool_]:
+        """Return which cells, `(rows, columns)`, lie entirely in a window of the image."""
+        tops, lefts = (np.arange(count) * self.cell for count in self.shape)
+        bottoms, rights = (np.minimum(at + self.cell, size) for at, size in zip((tops, lefts), self._size, strict=True))
+        rows = (tops >= window.top) & (bottoms <= window.bottom)
+        return rows[:, None] & (lefts >= window.left) & (rights <= window.right)
 
     def means(self) -> NDArray[np.float64]:
         """Compute the mean of each channel in each cell, `(rows, columns, C)`."""

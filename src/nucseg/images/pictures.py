@@ -12,7 +12,7 @@ from PIL import Image
 
 from nucseg.core.errors import InputError
 from nucseg.images.jpeg import is_coarse
-from nucseg.images.planes import ALPHA, COLOURS, GREY, Channel, choose_planes
+from nucseg.images.planes import ALPHA, COLOURS, GREY, TRANSPARENT, Channel, choose_planes
 from nucseg.images.source import ImageSource
 from nucseg.images.tiff import orientation_note
 
@@ -52,6 +52,8 @@ def open_picture(data: bytes, name: str, channel: Channel = None, *, as_stored: 
             notes = ("another picture after its end is ignored.",)
     samples = image.shape[2] if image.ndim == 3 else 1
     planes = choose_planes("YXS"[: image.ndim], image.shape, name, channel=channel, channel_names=_SAMPLES[samples])
+    if samples == 2 and (image[..., 1] < np.iinfo(image.dtype).max).any():  # of colours, the survey sees it
+        notes += (TRANSPARENT,)
     index = planes.index[-1] if image.ndim == 3 else "X"
     image = image[..., index] if isinstance(index, int) else image
     notes += orientation_note(_orientation(exif))

@@ -27,6 +27,9 @@ COLOURS = ("red", "green", "blue")
 ALPHA = "alpha"
 """What a channel is called that holds opacity and no light."""
 
+TRANSPARENT = "a part of it is transparent; it is read as if it were not."
+"""The note on an image whose ALPHA is not at its maximum everywhere."""
+
 GREY = "grey"
 """What a single channel beside ALPHA is called."""
 

@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 _LEAST_STAIN = 0.3  # of the range: less is left of the two other stains, or noise, and must not be amplified
 
+_FARTHEST = 100.0
+"""What a normalised pixel is limited to: nuclei lie between 0 and 1 or little above, and one dead pixel far off, or the
+-9999 of a pixel without data, would spoil what the network sees around it. In BBBC038 they lie between -2 and 7."""
+
 
 @dataclass(frozen=True)
 class FittedPreprocessor:
@@ -173,8 +177,10 @@ def _transformed(image: NDArray, transforms: tuple[Transform, ...], fitted: Fitt
     for transform in transforms:
         match transform:
             case Normalize():
-                image = to_unit_float(image) - fitted.low
-                image /= fitted.span
+                with np.errstate(over="ignore"):
+                    image = to_unit_float(image) - fitted.low
+                    image /= fitted.span
+                np.clip(image, -_FARTHEST, _FARTHEST, out=image)
             case Rescale():
                 image = resize_image(to_unit_float(image), scaled_shape(image.shape, fitted.scale))
             case Standardize():
@@ -226,8 +232,8 @@ def _mark_notes(marked: int) -> tuple[str, ...]:
     if not marked:
         return ()
     return (
-        f"{marked} pixels of one value far from all others (a scale bar, text?) are ignored when its brightness is "
-        "normalised.",
+        f"{marked} pixels of one value far from all others (a scale bar, text, missing data?) are ignored when its "
+        "brightness is normalised.",
     )
 
 
@@ -263,6 +269,6 @@ def _low_and_span_of(
     if high <= low:
         # Nearly all pixels are equal; what stands out from them sets the span.
         low, high = darkest, brightest
-    # The last bound keeps a hot pixel above a nearly flat background from overflowing.
-    span = max(high - low, normalize.min_range * one, 1e-6 * (brightest - darkest)) or one
+    # The last bound keeps what float32 rounds off from being amplified.
+    span = max(high - low, normalize.min_range * one, 1e-6 * max(abs(low), abs(high))) or one
     return low / one, span / one, marked

@@ -1,5 +1,6 @@
 """Percentiles of more pixels than fit into memory, exactly: by counting."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Range(NamedTuple):
 def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float, float]) -> Range:
     """Find percentiles, as `np.percentile` does (linear interpolation), of values that come in bands.
 
-    For integers, the pixels of an annotation (see `without_marks`) do not count.
+    The pixels of an annotation (see `without_marks`) do not count.
 
     Args:
         bands: Yields all values in bands of any shape, all of one dtype: uint8, uint16 or float32. Called once, for
@@ -35,16 +36,23 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
         percents: Two, in [0, 100].
     """
     counts = np.zeros(2**_HALF, np.int64)
+    ends = _Ends()
     is_float = False
     for band in bands():
         is_float = band.dtype == np.float32
         values = _sortable(band) >> _HALF if is_float else band.ravel()
         counts += np.bincount(values, minlength=len(counts))
+        if is_float:
+            ends.add(band)
     if not is_float:
         kept = without_marks(counts, percents)
         present = np.flatnonzero(kept)
         marked = int(counts.sum() - kept.sum())
         return Range(*percentiles_of_counts(kept, percents), float(present[0]), float(present[-1]), marked)
+    marks = ends.marks(percents)
+    of_marks = {int(_sortable(np.array([value], np.float32))[0]): number for value, number in marks.items()}
+    for place, number in of_marks.items():
+        counts[place >> _HALF] -= number
     up_to = np.cumsum(counts)
     ranks = np.asarray(percents) / 100 * (up_to[-1] - 1)
     wanted = np.array([0, *np.floor(ranks), *np.ceil(ranks), up_to[-1] - 1], np.int64)
@@ -56,13 +64,16 @@ def range_of_bands(bands: Callable[[], Iterable[NDArray]], percents: tuple[float
         upper = values >> _HALF
         for half in lower:
             lower[half] += np.bincount(values[upper == half] & (2**_HALF - 1), minlength=2**_HALF)
+    for place, number in of_marks.items():
+        if place >> _HALF in lower:
+            lower[place >> _HALF][place & (2**_HALF - 1)] -= number
     least, *between, largest = (
         _unsorted(int(half) << _HALF | int(np.searchsorted(np.cumsum(lower[half]), rank, side="right")))
         for half, rank in zip(halves, wanted - (up_to - counts)[halves], strict=True)
     )
     below, above = np.array(between[:2]), np.array(between[2:])
     low, high = below + (above - below) * (ranks - np.floor(ranks))
-    return Range(float(low), float(high), least, largest)
+    return Range(float(low), float(high), least, largest, sum(marks.values()))
 
 
 def without_marks(counts: NDArray[np.int64], percents: tuple[float, float]) -> NDArray[np.int64]:
@@ -80,18 +91,68 @@ def without_marks(counts: NDArray[np.int64], percents: tuple[float, float]) -> N
         The counts, with 0 for the value of an annotation.
     """
     kept = counts.copy()
-    total = counts.sum()
+    total = int(counts.sum())
     for end, share in ((-1, 1 - percents[1] / 100), (0, percents[0] / 100)):
         present = np.flatnonzero(kept)
         others = present[:-1] if end else present[1:]
         if len(others) < _MARK_LEVELS:
             continue
         mark = present[end]
-        gap = abs(int(mark) - int(others[end]))
-        is_drawn = kept[mark] >= _MARK_PIXELS and share < kept[mark] / total <= _MARK_SHARE
-        if is_drawn and gap >= _MARK_GAP * (others[-1] - others[0]):
+        if _is_mark(int(kept[mark]) / total, int(kept[mark]), share, int(mark), int(others[0]), int(others[-1])):
             kept[mark] = 0
     return kept
+
+
+def _is_mark(part: float, pixels: int, share: float, value: float, least: float, largest: float) -> bool:
+    """Return whether a value is that of an annotation.
+
+    Args:
+        part: Its part of all pixels.
+        pixels: Its pixels.
+        share: The part that the percentile on its side leaves out.
+        value: The value, the largest or smallest of all.
+        least: The smallest of all others.
+        largest: The largest of all others.
+    """
+    is_drawn = pixels >= _MARK_PIXELS and share < part <= _MARK_SHARE
+    return is_drawn and max(value - largest, least - value) >= _MARK_GAP * (largest - least)
+
+
+class _Ends:
+    """The largest and smallest of values that come in bands, the next ones, and how many there are of each extreme."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[float] = Counter()  # right for the two extremes
+        self._levels: set[float] = set()
+        self._total = 0
+
+    def add(self, band: NDArray[np.float32]) -> None:
+        """Add the values of a band."""
+        if not band.size:
+            return
+        for extreme in (band.min(), band.max()):
+            is_extreme = band == extreme
+            self._counts[float(extreme)] += int(np.count_nonzero(is_extreme))
+            if (rest := band[~is_extreme]).size:
+                self._counts.update({float(rest.min()): 0, float(rest.max()): 0})
+        self._total += band.size
+        if len(self._levels) <= _MARK_LEVELS + 1:
+            self._levels.update(np.unique(band)[: _MARK_LEVELS + 2].tolist())
+
+    def marks(self, percents: tuple[float, float]) -> dict[float, int]:
+        """Return the values of annotations, see `without_marks`, and the number of pixels of each."""
+        found: dict[float, int] = {}
+        if len(self._levels) <= _MARK_LEVELS:
+            return found
+        present = sorted(self._counts)
+        for end, share in ((-1, 1 - percents[1] / 100), (0, percents[0] / 100)):
+            value = present[end]
+            others = present[:-1] if end else present[1:]
+            pixels = self._counts[value]
+            if _is_mark(pixels / self._total, pixels, share, value, others[0], others[-1]):
+                found[value] = pixels
+                present = others
+        return found
 
 
 def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, float]) -> tuple[float, float]:
@@ -106,7 +167,7 @@ def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, floa
 
 def _sortable(values: NDArray[np.float32]) -> NDArray[np.uint32]:
     """Convert float32 to integers of the same order (a negative number's bits count downwards)."""
-    bits = np.ascontiguousarray(values).ravel().view(np.uint32)
+    bits = (np.ascontiguousarray(values).ravel() + np.float32(0)).view(np.uint32)  # -0 becomes 0
     return bits ^ np.where(bits >> 31 == 1, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
 
 

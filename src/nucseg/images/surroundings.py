@@ -53,17 +53,23 @@ class Surroundings:
         cell: Pixels a side of a cell of the grid.
         areas: The areas without data.
         fill: `(C,)` of the image's dtype: the median of the data in each channel.
+        inside: The part of the image inside a frame; None if there is no frame.
     """
 
     cell: int
     areas: tuple[Area, ...]
     fill: NDArray
+    inside: Window | None = None
 
     def hold(self, part: NDArray, window: Window) -> NDArray[np.bool_]:
         """Return which pixels, `(h, w)`, of a window of the image belong to an area without data."""
         pixels = part.reshape(*part.shape[:2], -1)[..., :3]
-        rows, columns = np.arange(*window[::2]) // self.cell, np.arange(*window[1::2]) // self.cell
+        rows, columns = np.arange(*window[::2]), np.arange(*window[1::2])
         outside = np.zeros(part.shape[:2], bool)
+        if self.inside:
+            outside |= ((rows < self.inside.top) | (rows >= self.inside.bottom))[:, None]
+            outside |= (columns < self.inside.left) | (columns >= self.inside.right)
+        rows, columns = rows // self.cell, columns // self.cell
         for area in self.areas:
             low, high = area.low.astype(part.dtype), area.high.astype(part.dtype)
             of_value = ((low <= pixels) & (pixels <= high)).all(axis=2)

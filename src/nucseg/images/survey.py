@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from nucseg.core.checks import check_image
 from nucseg.core.errors import InputError
+from nucseg.images.frame import Border
 from nucseg.images.grid import Grid
 from nucseg.images.intensity import unit_value
 from nucseg.images.lookup_table import Colours
+from nucseg.images.planes import TRANSPARENT
 from nucseg.images.source import ImageSource
 from nucseg.images.stains import check_white
 from nucseg.images.surroundings import Surroundings, areas_without_data
@@ -71,35 +73,28 @@ def survey(source: ImageSource) -> Survey:
     Raises:
         InputError: It is not an image, it shows several stains in colour on black, or one in a lookup table's colours.
     """
-    grid, few = Grid(source), Colours()
+    grid, border, few = Grid(source), Border((source.shape[0], source.shape[1])), Colours()
     step = -(-max(source.shape[:2]) // _SAMPLED)
-    top, equal = 0, True
+    top, equal, is_transparent = 0, True, False
     for band in source.bands():
         check_image(band, source.name)
         pixels = band.reshape(*band.shape[:2], -1)[..., :3]
         if source.stain:
             check_white(pixels, source.name)
+        is_transparent = is_transparent or _is_transparent(band)
         equal = equal and all(np.array_equal(pixels[..., 0], other) for other in np.moveaxis(pixels, 2, 0)[1:])
         grid.add(pixels, top)
+        border.add(pixels, top)
         if not equal:
             few.add(pixels[-top % step :: step, ::step])
         top += band.shape[0]
-    means = grid.means()
-    areas = areas_without_data(grid, source)
-    holds_data = np.ones(grid.shape, bool)
-    for area in areas:
-        holds_data &= ~area.cells & ~area.beside
-    colours = means[holds_data]
-    surroundings = None
-    if areas and len(colours):
-        fill = np.median(colours, axis=0)
-        fill = fill if source.dtype.kind == "f" else np.rint(fill)
-        surroundings = Surroundings(grid.cell, areas, fill.astype(source.dtype))
+    odd = _oddities(grid, is_transparent)
+    colours, surroundings = _data(grid, border, source)
     if equal:
         _check_coloured(source, colours, "")
-        return Survey(1, surroundings=surroundings)
+        return Survey(1, notes=odd, surroundings=surroundings)
     if len(colours) < _FEWEST_CELLS:
-        return Survey(3, surroundings=surroundings)
+        return Survey(3, notes=odd, surroundings=surroundings)
     stain = _single_stain(colours, source.dtype.kind != "f")
     if stain is not None:
         channel, hue = stain
@@ -109,15 +104,41 @@ def survey(source: ImageSource) -> Survey:
             remarks.append(
                 "its JPEG compression is too coarse for colours, so faint nuclei may be missed; use the original image."
             )
-        return Survey(1, channel, tuple(remarks), surroundings)
+        return Survey(1, channel, (*odd, *remarks), surroundings)
     if few.are_a_lookup_table():
         raise InputError(
             f"{source.name}: shows one channel in the colours of a lookup table; save the original image in grey."
         )
-    notes = _dark_colours(colours, source.name)
+    notes = odd + _dark_colours(colours, source.name)
     if not source.stain and _is_brown(colours / unit_value(source.dtype)):
         notes += ("looks like tissue stained with DAB (brown): nuclei may be found better with --channel hematoxylin.",)
     return Survey(3, 0, notes, surroundings)
+
+
+def _is_transparent(band: NDArray) -> bool:
+    return band.ndim == 3 and band.shape[2] > 3 and bool((band[..., 3] < unit_value(band.dtype)).any())
+
+
+def _oddities(grid: Grid, is_transparent: bool) -> tuple[str, ...]:
+    """Return notes on what a user would hardly expect of an image."""
+    odd = [TRANSPARENT] if is_transparent else []
+    if (grid.least.min(axis=(0, 1)) == grid.largest.max(axis=(0, 1))).all():
+        odd.append("all its pixels are equal.")
+    return tuple(odd)
+
+
+def _data(grid: Grid, border: Border, source: ImageSource) -> tuple[NDArray[np.float64], Surroundings | None]:
+    """Return the mean colours, `(N, C)`, of the cells that hold nothing but data, and what surrounds the data."""
+    areas, inside = areas_without_data(grid, source), border.inside(grid)
+    holds_data = grid.within(inside) if inside else np.ones(grid.shape, bool)
+    for area in areas:
+        holds_data &= ~area.cells & ~area.beside
+    colours = grid.means()[holds_data]
+    if not (areas or inside) or not len(colours):
+        return colours, None
+    fill = np.median(colours, axis=0)
+    fill = fill if source.dtype.kind == "f" else np.rint(fill)
+    return colours, Surroundings(grid.cell, areas, fill.astype(source.dtype), inside)
 
 
 def _check_coloured(source: ImageSource, colours: NDArray[np.float64], hue: str) -> None:

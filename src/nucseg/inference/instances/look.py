@@ -50,6 +50,7 @@ class ScaleLook:
         self._is_whole = len(windows) == 1 and windows[0].shape[:2] == source.shape[:2]
         self._parts = [fitted.image(window) for window in windows]
         self._fitted_scale = fitted.scale
+        self._name = source.name
         self._model, self._trained, self._is_taken = model, trained, at_once and self._is_whole
         # The scale needs no weaker nuclei, but the answer may, and what is found in a whole image is used for it.
         self._lowest = lowest if self._is_whole else model.thresholds["score"]
@@ -63,11 +64,15 @@ class ScaleLook:
         What is found in the whole image at the scale, and at the smaller ones, is known then, weak nuclei too.
         """
         side = min(min(part.shape[:2]) for part in self._parts)
-        scale = estimate_scale(self._found, side, self._found_in_crops, self._trained, crops_first=not self._is_whole)
+        scale = estimate_scale(
+            *(self._found, side, self._found_in_crops, self._trained),
+            crops_first=not self._is_whole,
+            name=self._name,
+        )
         smaller = SCALES if scale >= 1 and any(map(self._lacks_large, range(len(self._parts)))) else ()
         if smaller:
             scale = 1.0  # enlarged, the large ones would be lost
-            logger.info("There are large nuclei beside small ones: half and a quarter of the size are predicted, too.")
+            logger.info("%s: there are large nuclei beside small ones: smaller scales are predicted, too.", self._name)
         # What is found in an enlarged image is drawn into the image itself.
         taken = [each for each in (scale, *smaller) if self._is_taken and each * self._fitted_scale <= 1]
         return Look(scale, smaller, {each: self._decoded(each)[0] for each in taken})

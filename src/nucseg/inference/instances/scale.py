@@ -49,6 +49,7 @@ def estimate_scale(
     trained: TrainedSizes,
     *,
     crops_first: bool = False,
+    name: str = "image",
 ) -> float:
     """Choose the scale at which a model finds nuclei of a size that it knows: the largest of `SCALES`, or up to 3.
 
@@ -67,6 +68,7 @@ def estimate_scale(
         trained: The sizes that the training showed.
         crops_first: Whether scale 1 is taken without a look at the windows at that scale, if what is found in their
             middle meets both conditions by far.
+        name: Name of the image for messages.
 
     Returns:
         The factor by which to resize the image; 1 if nothing is found at any scale.
@@ -91,22 +93,22 @@ def estimate_scale(
             reference = _confirmed(look(_REFERENCE_SCALE), look(2 * _REFERENCE_SCALE))
         if look(scale).cover >= _SMALLEST_COVER * reference:
             if scale == 1:
-                return _log_scale(_enlargement(trained.enlargement(look(1.0).mean), find_in_crops))
+                return _log_scale(_enlargement(trained.enlargement(look(1.0).mean), find_in_crops), name)
             if trained.diameters and _would_lose_the_small(look(1.0), look(scale), scale, trained.diameters):
-                logger.info("There are small and large nuclei, so the image is predicted as it is.")
+                logger.info("%s: there are small and large nuclei, so it is predicted as it is.", name)
                 return 1.0
-            return _log_scale(scale)
+            return _log_scale(scale, name)
     # If everything found is too large even at the smallest scale, that scale is the nearest to what the model knows.
     # But what is larger than anything that the training showed is no nucleus: the light of an empty field may be round.
     seen = [scale for scale in allowed if look(scale).cover > 0]
     known = [scale for scale in seen if not trained.diameters or look(scale).mean <= trained.diameters[1]]
     if seen and not known:
         logger.info(
-            "All that is seen is larger than any nucleus of the model's training, so the image is predicted as it is; "
+            "%s: all that is seen is larger than any nucleus of the model's training, so it is predicted as it is; "
             "if there are such nuclei, use --scale %g.",
-            min(seen) / 2,
+            *(name, min(seen) / 2),
         )
-    return _log_scale(min(known, default=1.0))
+    return _log_scale(min(known, default=1.0), name)
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,10 @@ def _enlargement(factor: float, find: Find) -> float:
     return factor if factor == 1 or _cover(find(factor)) >= _KEPT_COVER * _cover(find(1.0)) else 1.0
 
 
-def _log_scale(scale: float) -> float:
+def _log_scale(scale: float, name: str) -> float:
     if scale != 1:
         sizes = "large" if scale < 1 else "small"
-        logger.info("The nuclei are %s, so the image is predicted at scale %g.", sizes, scale)
+        logger.info("%s: the nuclei are %s, so it is predicted at scale %g.", name, sizes, scale)
     return scale
 
 

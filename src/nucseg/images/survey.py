@@ -18,6 +18,7 @@ from nucseg.images.grid import Grid
 from nucseg.images.intensity import unit_value
 from nucseg.images.lookup_table import Colours
 from nucseg.images.planes import TRANSPARENT
+from nucseg.images.plateaus import Plateaus
 from nucseg.images.source import ImageSource
 from nucseg.images.stains import check_white
 from nucseg.images.surroundings import Surroundings, areas_without_data
@@ -73,7 +74,8 @@ def survey(source: ImageSource) -> Survey:
     Raises:
         InputError: It is not an image, it shows several stains in colour on black, or one in a lookup table's colours.
     """
-    grid, border, few = Grid(source), Border((source.shape[0], source.shape[1])), Colours()
+    grid, border = Grid(source), Border((source.shape[0], source.shape[1]))
+    few, plateaus = Colours(), Plateaus()
     step = -(-max(source.shape[:2]) // _SAMPLED)
     top, equal, is_transparent = 0, True, False
     for band in source.bands():
@@ -85,6 +87,7 @@ def survey(source: ImageSource) -> Survey:
         equal = equal and all(np.array_equal(pixels[..., 0], other) for other in np.moveaxis(pixels, 2, 0)[1:])
         grid.add(pixels, top)
         border.add(pixels, top)
+        plateaus.add(pixels[..., 0], step, -top % step)
         if not equal:
             few.add(pixels[-top % step :: step, ::step])
         top += band.shape[0]
@@ -92,6 +95,8 @@ def survey(source: ImageSource) -> Survey:
     colours, surroundings = _data(grid, border, source)
     if equal:
         _check_coloured(source, colours, "")
+        if plateaus.are_labels():
+            odd += ("looks like a label image or a mask: each of its areas has one value.",)
         return Survey(1, notes=odd, surroundings=surroundings)
     if len(colours) < _FEWEST_CELLS:
         return Survey(3, notes=odd, surroundings=surroundings)

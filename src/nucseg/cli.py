@@ -2,6 +2,7 @@
 
 import logging
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -45,6 +46,10 @@ class _Group(click.Group):
         return getattr(import_module(f"nucseg.commands.{name}"), name)
 
     def invoke(self, ctx: click.Context) -> Any:
+        try:
+            Path.cwd()
+        except FileNotFoundError:
+            raise click.ClickException("the current folder does not exist any more; change to another one.") from None
         try:
             return super().invoke(ctx)
         except NucsegError as error:

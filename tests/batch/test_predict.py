@@ -365,6 +365,28 @@ def test_the_summary_and_the_table_hold_all_images_of_the_folder(run, slide, tmp
     pd.testing.assert_frame_equal(table[:30], alone, check_dtype=False)
 
 
+def test_an_image_that_is_refused_for_its_name_leaves_the_results_of_the_other(run, slide, tmp_path):
+    image, out = tifffile.imread(slide[0]), tmp_path / "out"
+    for name in ("same/a.tif", "moved/a.tif", "b.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, image)
+    (tmp_path / "same/a.png").write_bytes(b"no image")
+
+    def told():
+        return [(row["image"], row["status"], row["source"].split("/")[-2:]) for row in rows(out / "summary.csv")]
+
+    refused, done = ("a", "failed", ["same", "a.png"]), ("a", "done", ["same", "a.tif"])
+    run(tmp_path / "same/a.tif", tmp_path / "same/a.png", formats=("table",))
+    assert told() == [done, refused]
+    run(tmp_path / "b.tif", formats=("table",))
+    assert told()[:2] == [done, refused]
+    assert pd.read_csv(out / "table.csv")["image"].tolist() == ["a"] * 30 + ["b"] * 30
+    run(tmp_path / "same/a.png", formats=("table",), overwrite=True)  # cannot be read
+    assert told()[::2] == [done, refused]
+    run(tmp_path / "moved/a.tif", formats=("table",), overwrite=True)
+    assert told()[1:] == [("a", "done", ["moved", "a.tif"])]
+
+
 def test_a_file_name_that_is_no_utf8_leaves_a_summary_that_can_be_read(run, slide, tmp_path):
     odd = tmp_path / os.fsdecode(b"lat\xb5m.tif")
     slide[0].rename(odd)

@@ -79,3 +79,59 @@ def test_every_field_is_an_option_of_predict() -> None:
         option = {"formats": "format"}.get(name, name)
         assert f"--{option.replace('_', '-')}" in shown
         assert str(field.description) in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "", "-o", "out"],
+        ["segment", "a.tif", "", "-o", "out"],
+        ["mitoses", "", "-o", "out"],
+        *([command, "a.tif", "-o", ""] for command in ("predict", "segment", "mitoses")),
+        ["look", ".", "-o", ""],
+        ["evaluate", "stardist", ".", ".", "-o", ""],
+        ["compare", "stardist", "unet", "-o", ""],
+        ["train", ".", ".", "-o", ""],
+        ["export", "stardist", "--to", "onnx", "--out", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(arguments: list[str]) -> None:
+    ended = CliRunner().invoke(cli, arguments)
+    assert ended.exit_code == 2
+    assert "is empty, perhaps by a variable of the shell that is not set" in ended.output
+
+
+@pytest.mark.parametrize("size", ["inf", "1e-300", "5000"])
+def test_a_pixel_size_that_no_image_has_is_refused(size: str) -> None:
+    ended = CliRunner().invoke(cli, ["predict", "a.tif", "-o", "out", "--pixel-size", size])
+    assert ended.exit_code == 2
+    assert f"'--pixel-size': '{size}': must be" in ended.output
+
+
+@pytest.mark.parametrize("command", ["predict", "segment", "mitoses"])
+@pytest.mark.parametrize(
+    "output, code, why",
+    [
+        ("x" * 256, 2, "cannot be written (File name too long); choose another path."),
+        ("new/" + "x" * 256, 1, "the name is too long; choose a shorter one"),
+        ("file/out", 1, "a file is in the place of a folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, output: str, code: int, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    ended = CliRunner().invoke(cli, [command, "a.tif", "-o", output, "--model", "none"])
+    assert (ended.exit_code, type(ended.exception)) == (code, SystemExit)
+    assert why in ended.output
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_deleted_current_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    ended = CliRunner().invoke(cli, ["predict", "a.tif", "-o", "out"])
+    assert ended.exit_code == 1
+    assert ended.output == "Error: the current folder does not exist any more; change to another one.\n"

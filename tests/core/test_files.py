@@ -1,10 +1,12 @@
 import errno
 import os
+import re
+import tempfile
 
 import pytest
 
 from nucseg.core.errors import StorageError
-from nucseg.core.files import atomic_file, atomic_files, atomic_folder
+from nucseg.core.files import atomic_file, atomic_files, atomic_folder, check_writable
 
 
 def names(folder):
@@ -80,6 +82,7 @@ def test_a_failed_folder_keeps_the_older_one(tmp_path):
         (errno.EROFS, "read-only"),
         (errno.EACCES, "not permitted"),
         (errno.EPERM, "not permitted"),
+        (errno.EFBIG, "takes no larger file"),
     ],
 )
 def test_storage_errors_name_the_path_the_reason_and_the_remedy(tmp_path, atomic, number, remedy):
@@ -102,6 +105,68 @@ def test_a_file_where_a_folder_is_needed_is_a_storage_error(tmp_path, atomic):
         with pytest.raises(StorageError, match="a file is in the place of a folder"), atomic(path):
             pass
     assert names(tmp_path) == ["taken"]
+
+
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+@pytest.mark.parametrize(
+    "number, remedy",
+    [
+        (errno.ENAMETOOLONG, "the name is too long"),
+        (errno.ELOOP, "a link leads back to itself"),
+        (errno.ENOENT, "cannot be written (No such file or directory); choose another folder"),
+        (errno.EIO, "cannot be written (Input/output error); choose another folder"),
+    ],
+)
+def test_every_error_of_the_path_itself_is_a_storage_error(tmp_path, atomic, number, remedy):
+    def fail():
+        with atomic(tmp_path / "a"):
+            raise OSError(number, os.strerror(number), str(tmp_path / "a"))
+
+    with pytest.raises(StorageError, match=re.escape(f"{tmp_path / 'a'}: {remedy}")):
+        fail()
+
+
+def test_an_error_of_an_unnamed_file_may_be_that_of_an_image(tmp_path):
+    def fail():
+        with atomic_file(tmp_path / "a"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(OSError, match="Input/output error"):
+        fail()
+
+
+def test_a_folder_is_tried_without_a_trace(tmp_path):
+    (tmp_path / "there").mkdir()
+    for folder in (tmp_path / "there", tmp_path / "new/deeper", tmp_path / "new/../../out"):
+        check_writable(folder)
+    assert names(tmp_path) == ["there"]
+    assert names(tmp_path / "there") == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path, monkeypatch):
+    (tmp_path / "taken").touch()
+    for folder in (tmp_path / "taken", tmp_path / "taken/deeper"):
+        with pytest.raises(StorageError, match=f"{folder}: a file is in the place of a folder"):
+            check_writable(folder)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("nothing")
+    refused = {
+        "n" * 256: "the name is too long",
+        "new/" + "n" * 256: "the name is too long",
+        "loop/deeper": "a link leads back to itself",
+        "link": "cannot be written",
+    }
+    for name, why in refused.items():
+        with pytest.raises(StorageError, match=f"{tmp_path / name}: {why}"):
+            check_writable(tmp_path / name)
+
+    def refuse(*args, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "any")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(StorageError, match=f"{tmp_path / 'new'}: writing there is not permitted"):
+        check_writable(tmp_path / "new")
+    assert names(tmp_path) == ["link", "loop", "taken"]
 
 
 def test_a_folder_where_a_file_is_to_be_is_a_storage_error(tmp_path):

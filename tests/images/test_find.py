@@ -131,6 +131,22 @@ def test_results_of_an_earlier_run_are_no_images(there, tmp_path):
     assert names("out/labels", results=[tmp_path / "out/labels"]) == {"out/labels/a.tif": "a"}
 
 
+@pytest.mark.parametrize("pattern", ["in/**/*.tif", "in/*/*/*.tif"])
+def test_results_of_runs_into_other_folders_are_no_images(there, tmp_path, pattern):
+    there("in/raw/labels/a.tif", "in/results/labels/a.tif", "in/results/raw/b.tif", "in/results/.nucseg/a.json")
+    found = find_images([pattern], [tmp_path / "other/labels"])
+    assert [image.url for image in found.images] == ["in/raw/labels/a.tif", "in/results/raw/b.tif"]
+    assert "1 result of nucseg" in found.notes[0]
+    for given in ("in/results/labels", "in/results/labels/*.tif", "in/results/labels/a.tif"):
+        assert list(names(given, results=[tmp_path / "other/labels"])) == ["in/results/labels/a.tif"]
+
+
+def test_an_empty_input_is_not_the_current_folder(there):
+    there("a.tif")
+    (image,) = find_images([""]).images
+    assert image.error == "an input is empty; give the path or URL of an image, or a folder."
+
+
 def test_local_names_are_taken_as_they_are(there, tmp_path):
     odd = ["a::b.tif", "q?1.tif", "e#5%20.tif", "file::s3.tif", "b[1].tif", "n" * 251 + ".tif", "-o.tif"]
     for name in odd:

@@ -55,6 +55,12 @@ def test_measured_channels_are_shown_in_colours_of_their_own():
     assert (_pixels(shown[0], (40, 80)) == 7).all()
 
 
+def test_an_image_of_one_bit_is_black_and_white():
+    (channel,) = view_of(field_of(squares(), squares() > 0))["channels"]
+    assert (channel["low"], channel["high"]) == (0, 1)
+    np.testing.assert_array_equal(_pixels(channel, (40, 80)), np.where(squares() > 0, 255, 0))
+
+
 def test_not_a_number_is_black():
     image = np.full((40, 80), np.nan, np.float32)
     image[:, 40:] = np.arange(40)

@@ -10,13 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 from nucseg.core.files import atomic_file
 from nucseg.images.content import Stack
+from nucseg.images.find import RECORDS
 from nucseg.images.plane_choice import Plane, plane_text
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.inference.instances.stored import load_facts, load_nuclei, save_nuclei
 from nucseg.inference.tiles import TileGrid
-
-FOLDER = ".nucseg"
-"""Within the output folder."""
 
 Part = TypeVar("Part")
 
@@ -91,15 +89,15 @@ class ImageRecord:
 
     @property
     def _done(self) -> Path:
-        return self.output / FOLDER / f"{self.name}.json"
+        return self.output / RECORDS / f"{self.name}.json"
 
     @property
     def _nuclei(self) -> Path:
-        return self.output / FOLDER / f"{self.name}.nuclei.npz"
+        return self.output / RECORDS / f"{self.name}.nuclei.npz"
 
     @property
     def _tiles(self) -> Path:
-        return self.output / FOLDER / f"{self.name}.tiles"
+        return self.output / RECORDS / f"{self.name}.tiles"
 
     def _tile(self, tile: int, grid: TileGrid) -> Path:
         facts = json.dumps([self.prediction, asdict(grid)], sort_keys=True)

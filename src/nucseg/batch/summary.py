@@ -1,7 +1,7 @@
 """Files for all images of a run together: a summary, and one table of all nuclei."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from nucseg.batch.result import ImageResult
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file, atomic_files
+from nucseg.images.places import absolute
 
 SUMMARY = "summary.csv"
 """One row per image; its columns are documented in `docs/predict.md`."""
@@ -63,7 +64,8 @@ class Summary:
     def write(self, output: Path, outcomes: Sequence[ImageResult]) -> None:
         """Write the images of this run, after those of earlier runs into the same folder.
 
-        An image whose results were there already keeps its row.
+        An image whose results were there already keeps its row, and so do results that another image of the same name
+        would have replaced if it had not failed.
 
         Args:
             output: The run's output folder.
@@ -72,12 +74,16 @@ class Summary:
         Raises:
             StorageError: It cannot be written.
         """
-        earlier = {row["image"]: row for row in self.rows(output)}
+        earlier = list(self.rows(output))
+        with_results = {row["image"]: row for row in earlier if row["status"] in WRITTEN}
         rows = []
         for outcome in outcomes:
-            before = earlier.pop(outcome.name, None)
-            is_kept = before and before["status"] in WRITTEN and (outcome.skipped or outcome.has_results)
+            before = with_results.get(outcome.name)
+            is_kept = before and (outcome.skipped or outcome.has_results)
             rows.append(before if before and is_kept else _row(outcome, output, self.counted))
+        written = {row["image"] for row in rows if row["status"] in WRITTEN}
+        tried = {_identity(row) for row in rows}
+        earlier = [row for row in earlier if row["image"] not in written and _identity(row) not in tried]
         with (
             atomic_file(output / self.name) as temporary,
             # A path may not be valid UTF-8; the names of results, which identify the rows, always are.
@@ -85,7 +91,7 @@ class Summary:
         ):
             writer = csv.DictWriter(file, self.columns, lineterminator="\n", extrasaction="ignore", restval="")
             writer.writeheader()
-            writer.writerows(earlier.values())
+            writer.writerows(earlier)
             writer.writerows(rows)
 
     def check(self, output: Path) -> None:
@@ -159,6 +165,11 @@ def write_tables(output: Path) -> bool:
                     as_csv.write_table(rows)
                     as_parquet.write_table(rows)
     return True
+
+
+def _identity(row: Mapping[str, str]) -> tuple[str, str]:
+    """Return what tells an image from another one of the same name: name and place, as the file can hold them."""
+    return row["image"], absolute(row["source"] or "").encode(errors="backslashreplace").decode()
 
 
 def _row(outcome: ImageResult, output: Path, counted: str) -> dict[str, str]:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nucseg.commands.options import OutputPath
 from nucseg.core.errors import InputError
+from nucseg.core.files import check_writable
 from nucseg.core.words import counted
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--output",
     default="comparison",
     show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the report on the images.",
 )
 def compare(models: tuple[str, ...], images: Path | None, labels: Path | None, output: Path) -> None:
@@ -50,6 +52,7 @@ def compare(models: tuple[str, ...], images: Path | None, labels: Path | None, o
     differing = parameter_differences(runs, {name: folder_kind(folder) for name, folder in folders.items()})
     rejected = False
     if images is not None and labels is not None:
+        check_writable(output)
         rejected = _measure(folders, images, labels, output)
     else:
         _show_recorded(folders, runs)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from nucseg.commands.options import OutputPath
+from nucseg.core.files import check_writable
 from nucseg.core.words import counted
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -19,7 +21,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--output",
     default="evaluation",
     show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the report.",
 )
 def evaluate(models: tuple[str, ...], images: Path, labels: Path, output: Path) -> None:
@@ -37,6 +39,7 @@ def evaluate(models: tuple[str, ...], images: Path, labels: Path, output: Path) 
     from nucseg.reporting.tracked import check_tracking
 
     check_tracking()
+    check_writable(output)
     folders = resolve_models(models)
     result = evaluate_models(folders, images, labels, output)
     for name, reason in result.rejected.items():

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from nucseg.commands.options import OutputPath
+
 
 @click.command()
 @click.argument("model")
 @click.option("--to", required=True, help="Format: onnx, savedmodel, stardist or bioimageio.")
-@click.option("--out", type=click.Path(path_type=Path), help="Path to write.  [default: MODEL-FORMAT]")
+@click.option("--out", type=OutputPath(path_type=Path), help="Path to write.  [default: MODEL-FORMAT]")
 @click.option("--author", "authors", multiple=True, help="Name of an author; may be given several times.")
 @click.option("--license", "licence", default="", help="Licence, as SPDX writes it, such as CC-BY-4.0.")
 @click.option("--side", type=int, help="Side of the images of an exported Mask R-CNN in pixels.  [default: 512]")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nucseg.commands.options import OutputPath
 from nucseg.core.errors import ConfigError
 from nucseg.core.files import atomic_file
 
@@ -16,7 +17,7 @@ from nucseg.core.files import atomic_file
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputPath(dir_okay=False, path_type=Path),
     help="HTML file to write.  [default: RESULTS/look.html]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")

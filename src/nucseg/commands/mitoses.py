@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nucseg.commands.options import field_options, given
+from nucseg.commands.options import OutputPath, check_inputs, field_options, given
 from nucseg.commands.run import check_run, engine_options, found_images, on_engine
 from nucseg.reporting.options import MitosesOptions
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("slides", metavar="SLIDE...", nargs=-1, required=True)
+@click.argument("slides", metavar="SLIDE...", nargs=-1, required=True, callback=check_inputs)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+    "-o", "--output", required=True, type=OutputPath(file_okay=False, path_type=Path), help="Folder for the results."
 )
 @click.option("--classifier", default="mitosis", show_default=True, help="Name of a patch classifier, or its folder.")
 @click.option(
@@ -54,7 +54,7 @@ def mitoses(
     from nucseg.models.registry import resolve_model
 
     folder, classifier_folder = resolve_model(model), resolve_model(classifier)
-    found = found_images(slides, [])
+    found = found_images(slides, output)
     options = MitosesOptions(**given(fields))
     loaded = load_classifier(classifier_folder)
     predictor = SlidePredictor(load_segmenter(folder), options, loaded.pixel_size)

@@ -13,8 +13,31 @@ from nucseg.core.validation import plain_words
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_EMPTY = "is empty, perhaps by a variable of the shell that is not set; give the path, or . for the current folder."
+
 _WORDS = {int: "INTEGER", float: "FLOAT", str: "TEXT", Path: "PATH"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+class OutputPath(click.Path):
+    """A path to write to."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a path that is empty or that no system could find."""
+        if value == "":
+            self.fail(f"the path {_EMPTY}", param, ctx)
+        try:
+            Path(value).exists()
+        except OSError as error:  # its name is too long, for example
+            self.fail(f"{value}: cannot be written ({error.strerror}); choose another path.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def check_inputs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse an empty input, which would mean the current folder; a callback of click."""
+    if "" in values:
+        raise click.BadParameter(f"an input {_EMPTY}", ctx, param)
+    return values
 
 
 def field_options(

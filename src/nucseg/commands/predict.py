@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nucseg.commands.options import field_options, given
+from nucseg.commands.options import OutputPath, check_inputs, field_options, given
 from nucseg.commands.run import check_run, engine_options, found_images, on_engine, report_image, summary_line
 from nucseg.core.validation import checked
-from nucseg.reporting.formats.registry import FORMATS
 from nucseg.reporting.options import BatchOptions
 
 if TYPE_CHECKING:
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("images", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("images", metavar="INPUT...", nargs=-1, required=True, callback=check_inputs)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+    "-o", "--output", required=True, type=OutputPath(file_okay=False, path_type=Path), help="Folder for the results."
 )
 @click.option("--model", default="stardist", show_default=True, help="Name of a model, or its folder.")
 @field_options(BatchOptions, renamed={"formats": "format"})
@@ -46,7 +45,7 @@ def predict(
     from nucseg.models.version import model_version
 
     folder = resolve_model(model)
-    found = found_images(images, [output / name for name in FORMATS])
+    found = found_images(images, output)
     options = checked(BatchOptions, given(fields))
     predictor = Predictor.load(folder, options)
     trained = (predictor.bundle.run.created or "")[:10] or "at an unknown date"

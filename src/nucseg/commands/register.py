@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nucseg.commands.options import OutputPath
+
 if TYPE_CHECKING:
     from nucseg.registration.register import Registration
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     "--output",
     default="registered",
     show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the results.",
 )
 def register(mask: Path, rows: int, columns: int, threshold: float | None, output: Path) -> None:

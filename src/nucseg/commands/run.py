@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nucseg.commands.options import Command
-from nucseg.core.errors import ConfigError
+from nucseg.core.files import check_writable
 
 if TYPE_CHECKING:
     from nucseg.batch.result import ImageResult
@@ -64,26 +64,27 @@ def check_run(output: Path, workers: int, scheduler: str | None) -> None:
 
     Raises:
         UsageError: Both workers and a scheduler are given.
-        ConfigError: The folder for the results is a file.
+        StorageError: Results cannot be written to the folder.
     """
     if scheduler and workers > 1:
         raise click.UsageError(
             "--workers cannot be combined with --scheduler, which has its own workers; leave one of them out."
         )
-    if output.is_file():
-        raise ConfigError(f"output: {output} is a file; give a folder.")
+    check_writable(output)
 
 
-def found_images(images: tuple[str, ...], results: list[Path]) -> "list[FoundImage]":
+def found_images(images: tuple[str, ...], output: Path) -> "list[FoundImage]":
     """Find the images that were named, and print what was skipped; exit if there is none.
 
     Args:
         images: As on the command line.
-        results: Folders of results, which are not inputs.
+        output: The folder for the results.
     """
     from nucseg.images.find import find_images
+    from nucseg.reporting.formats.class_maps import CLASS_FORMATS
+    from nucseg.reporting.formats.registry import FORMATS
 
-    found = find_images(images, results)
+    found = find_images(images, [output / name for name in (*FORMATS, *CLASS_FORMATS)])
     for note in found.notes:
         click.echo(note, err=True)
     if all(image.error for image in found.images):

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nucseg.commands.options import field_options, given
+from nucseg.commands.options import OutputPath, check_inputs, field_options, given
 from nucseg.commands.run import check_run, engine_options, found_images, on_engine
 from nucseg.core.validation import checked
-from nucseg.reporting.formats.class_maps import CLASS_FORMATS
 from nucseg.reporting.options import SegmentOptions
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ _FIELDS = [name for name in SegmentOptions.model_fields if name != "score_thresh
 
 
 @click.command()
-@click.argument("images", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("images", metavar="INPUT...", nargs=-1, required=True, callback=check_inputs)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+    "-o", "--output", required=True, type=OutputPath(file_okay=False, path_type=Path), help="Folder for the results."
 )
 @click.option("--model", default="unet", show_default=True, help="Name of a model, or its folder.")
 @field_options(SegmentOptions, *_FIELDS, renamed={"formats": "format"})
@@ -46,7 +45,7 @@ def segment(
     from nucseg.models.version import model_version
 
     folder = resolve_model(model)
-    found = found_images(images, [output / name for name in CLASS_FORMATS])
+    found = found_images(images, output)
     options = checked(SegmentOptions, given(fields))
     predictor = load_semantic(folder, options)
     click.echo(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from nucseg.commands.options import OutputPath
 from nucseg.core.errors import InputError, StorageError
 
 _PROBABLE = 0.5  # probability of a mark
@@ -17,7 +18,7 @@ _PROBABLE = 0.5  # probability of a mark
 @click.option("--output", "target", required=True, metavar="URL", help="The workers' --output, for masks.")
 @click.option(
     "--download",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the masks.  [default: FOLDER/masks]",
 )
 @click.option(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from nucseg.commands.options import OutputPath
+from nucseg.core.files import check_writable
 from nucseg.core.parent import when_input_ends
 from nucseg.core.words import counted
 
@@ -28,7 +30,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the report.  [default: evaluation-NAME]",
 )
 @click.option("--until-input-ends", is_flag=True, hidden=True, help="End when standard input is closed.")
@@ -63,6 +65,7 @@ def train(
     name = name or dated_name(origin.name, models_folder())
     folder = new_folder(name)
     report = output or Path(f"evaluation-{name}")
+    check_writable(report)
     check_report(report)
     trained = fine_tune(images, labels, origin, folder, report, minutes=minutes)
     for image, reason in trained.rejected.items():

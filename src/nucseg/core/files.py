@@ -100,6 +100,23 @@ def atomic_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         undo.pop_all()
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before work is done for it; leave everything as it was.
+
+    Raises:
+        StorageError: It cannot be created, or nothing in it.
+    """
+    folder = folder.absolute()
+    try:
+        existing = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        # Not the folder itself: of two runs at once, one would remove it under the other.
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".writing-") as temporary:
+            for name in folder.relative_to(existing).parts:
+                (Path(temporary) / name).mkdir(exist_ok=True)
+    except OSError as error:
+        raise _storage_error(folder, error) from error
+
+
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free space",
     errno.EDQUOT: "the disk quota is used up; free space",
@@ -108,6 +125,9 @@ _REMEDIES = {
     errno.EPERM: "writing there is not permitted; change the permissions or choose another folder",
     errno.EEXIST: "a file is in the place of a folder; move it away or choose another folder",
     errno.ENOTDIR: "a file is in the place of a folder; move it away or choose another folder",
+    errno.EFBIG: "the disk takes no larger file; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ELOOP: "a link leads back to itself; choose another folder",
     errno.EISDIR: "a folder of that name already exists; move it away or choose another name",
 }
 
@@ -117,11 +137,24 @@ def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REMEDIES or not _concerns(error, path):
+        # Without a file's name, other errors may be those of an image that the block reads.
+        if not _concerns(error, path) or (error.filename is None and error.errno not in _REMEDIES):
             raise
-        existing = next(folder for folder in path.absolute().parents if folder.is_dir())
-        free = shutil.disk_usage(existing).free // 2**20
-        raise StorageError(f"{path}: {_REMEDIES[error.errno]} ({free} MiB free), then run again.") from error
+        raise _storage_error(path, error) from error
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    remedy = _REMEDIES.get(error.errno or 0, f"cannot be written ({error.strerror}); choose another folder")
+    existing = next(folder for folder in path.absolute().parents if _is_folder(folder))
+    free = shutil.disk_usage(existing).free // 2**20
+    return StorageError(f"{path}: {remedy} ({free} MiB free), then run again.")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # its name is too long
+        return False
 
 
 def _concerns(error: OSError, path: Path) -> bool:

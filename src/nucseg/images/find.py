@@ -4,9 +4,10 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +26,9 @@ from nucseg.images.places import (
     is_zarr,
     path_parts,
 )
+
+RECORDS = ".nucseg"
+"""The folder of a run's records, beside the folders of its results."""
 
 _SIDECARS = ("thumbs.db", "desktop.ini")  # hidden on Windows
 
@@ -109,7 +113,8 @@ def find_images(inputs: Sequence[str], results: Sequence[Path] = ()) -> FoundIma
 
     Args:
         inputs: Files, folders, OME-Zarr images and plates, patterns (`*`, `?`, `[…]`, `**`), also as URLs.
-        results: Folders of results, whose files are not images of a folder or pattern above them.
+        results: Folders of results, whose files are not images of a folder or pattern above them; nor are those of
+            folders of the same names that earlier runs have written elsewhere.
 
     Returns:
         The images. An input that names a file is listed whether it exists or not. A folder or a pattern without images,
@@ -119,7 +124,7 @@ def find_images(inputs: Sequence[str], results: Sequence[Path] = ()) -> FoundIma
     notes = []
     for given in inputs:
         try:
-            images, note = _expanded(given, [folder.absolute() for folder in results])
+            images, note = _expanded(given, {folder.absolute() for folder in results})
         except InputError as error:
             images, note = [FoundImage(given, image_stem(given), str(error))], ""
         except Exception as error:  # whatever a file system says
@@ -150,8 +155,10 @@ def _named(images: list[FoundImage]) -> list[FoundImage]:
     return named
 
 
-def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], str]:
+def _expanded(given: str, results: Set[Path]) -> tuple[list[FoundImage], str]:
     """Find the images that one input stands for, and describe what was skipped."""
+    if not given:
+        raise InputError("an input is empty; give the path or URL of an image, or a folder.")
     files, path = file_system(given)
     if is_local(files):
         base, pattern = _local_pattern(Path(path if given.startswith("~/") else given))
@@ -159,15 +166,14 @@ def _expanded(given: str, results: Sequence[Path]) -> tuple[list[FoundImage], st
             return _members(files, path, given, image_stem(given)), ""
         loops: set[Path] = set()
         entries = _local(base, pattern, loops)
-        inside = [folder for folder in results if not base.absolute().is_relative_to(folder)]
-        chosen, left_out = _sorted_out(files, entries, inside)
+        chosen, left_out = _sorted_out(files, entries, _results_below(base.absolute(), results))
         left_out.loops = len(loops)
         hint = _hint(base)
     else:
         start, pattern, listed = _remote_listing(files, path, given)
         if listed is None:
             return _members(files, path, given, image_stem(given)), ""
-        chosen, left_out = _sorted_out(files, _remote(files, start, listed), ())
+        chosen, left_out = _sorted_out(files, _remote(files, start, listed), lambda entry: False)
         hint = ""
     if "**" in pattern:
         left_out.folders = 0  # they were looked into
@@ -247,7 +253,25 @@ def _remote(files: Any, base: str, listed: dict[str, Any]) -> Iterator[_Entry]:
             yield _Entry(path, files.unstrip_protocol(path), named, about["type"] == "directory")
 
 
-def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) -> tuple[list[_Entry], _LeftOut]:
+def _results_below(base: Path, results: Set[Path]) -> Callable[[_Entry], bool]:
+    """Return what tells whether an entry below a folder is a result; see `find_images`."""
+    names = {folder.name for folder in results}
+
+    @cache
+    def holds_results(folder: Path) -> bool:
+        return folder in results or (folder.name in names and (folder.parent / RECORDS).is_dir())
+
+    def is_result(entry: _Entry) -> bool:
+        place = Path(entry.path)
+        above = itertools.takewhile(lambda folder: folder != base, (place, *place.parents))
+        return any(map(holds_results, above))
+
+    return is_result
+
+
+def _sorted_out(
+    files: Any, entries: Iterable[_Entry], is_result: Callable[[_Entry], bool]
+) -> tuple[list[_Entry], _LeftOut]:
     """Split paths into images and what is skipped."""
     chosen, left_out = [], _LeftOut()
     image_folders: set[str] = set()
@@ -258,7 +282,7 @@ def _sorted_out(files: Any, entries: Iterable[_Entry], results: Sequence[Path]) 
             continue  # a part of an image
         if any(part.startswith(".") for part in place.parts) or place.name.lower() in _SIDECARS:
             left_out.hidden += 1
-        elif any(Path(entry.path).is_relative_to(folder) for folder in results):
+        elif is_result(entry):
             left_out.results += not entry.is_folder
         elif entry.is_folder and (is_local(files) or suffix == ".zarr") and is_image_folder(files, entry.path):
             chosen.append(entry)

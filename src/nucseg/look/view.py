@@ -111,6 +111,8 @@ def _channels(field: Field) -> list[dict[str, Any]]:
 def _limits(image: NDArray) -> tuple[float, float]:
     if image.dtype == np.uint8:
         return 0.0, 255.0
+    if image.dtype == np.bool_:
+        return 0.0, 1.0
     finite = image[np.isfinite(image)] if image.dtype.kind == "f" else image
     low, high = np.percentile(finite, _RANGE) if finite.size else (0.0, 1.0)
     return float(low), float(high) if high > low else float(low) + 1

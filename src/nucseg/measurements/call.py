@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -27,13 +27,15 @@ from nucseg.measurements.channels import Measures, choose_channels, open_channel
 from nucseg.measurements.sizes import Size, length_in_pixels
 from nucseg.measurements.table import measure
 
+_PixelSize = Annotated[float, Field(ge=0.001, le=1000)]
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     channels: Measures
     expand: Size | None
-    pixel_size: tuple[float, float] | None = Field(description="Micrometres of a row and a column.")
+    pixel_size: tuple[_PixelSize, _PixelSize] | None = Field(description="Micrometres of a row and a column.")
     plane: PlaneChoices
 
 

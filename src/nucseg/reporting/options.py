@@ -32,7 +32,9 @@ def _formats_among(known: Collection[str]) -> AfterValidator:
 class RunOptions(PredictOptions):
     """How images are predicted in a run whose results are files."""
 
-    pixel_size: float | None = Field(None, gt=0, description="Pixel size in micrometres; overrides the image's own.")
+    pixel_size: float | None = Field(
+        None, ge=0.001, le=1000, description="Pixel size in micrometres; overrides the image's own."
+    )
     resume: bool = Field(False, description="Skip the images and tiles that an earlier run has finished.")
     overwrite: bool = Field(False, description="Replace existing results.")
 

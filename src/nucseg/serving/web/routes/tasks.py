@@ -32,7 +32,7 @@ Key = Annotated[
 ]
 PixelSize = Annotated[
     float | None,
-    Query(gt=0, le=1000, description="Micrometres per pixel; overrides the image's own, which may be missing."),
+    Query(ge=0.001, le=1000, description="Micrometres per pixel; overrides the image's own, which may be missing."),
 ]
 Channel = Annotated[
     str | None,

@@ -172,6 +172,13 @@ def test_a_plain_array_of_several_channels_is_asked_for(tmp_path, array, number)
     assert np.array_equal(read(tmp_path / "a.zarr", number), STACK[number])
 
 
+@pytest.mark.parametrize("shape", [(30, 20, 25), (30, 20, 30), (30, 20, 5)])
+def test_axes_of_a_plain_array_that_are_not_certain_are_not_guessed(tmp_path, shape):
+    zarr.create_array(tmp_path / "a.zarr", data=np.zeros(shape, np.uint8))
+    with pytest.raises(InputError, match=r"a.zarr: has three axes of \(30, 20, .*\) without names; name them"):
+        open_image(tmp_path / "a.zarr", 3)
+
+
 def test_the_names_of_the_axes_of_a_plain_array_are_used(tmp_path):
     zarr.create_array(tmp_path / "a.zarr", data=STACK, dimension_names=["z", "y", "x"])
     with pytest.raises(InputError, match="holds 3 planes along Z"):

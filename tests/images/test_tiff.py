@@ -90,6 +90,25 @@ def test_one_bare_strip_needs_no_count_of_bytes(tmp_path):
     assert np.array_equal(read_image(tmp_path / "a.tif"), image)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint8, np.uint16])
+def test_where_0_is_white_the_order_is_reversed_over_the_whole_range(tmp_path, dtype):
+    span = np.iinfo(dtype)
+    image = np.linspace(span.min, span.max, 12).astype(dtype).reshape(3, 4)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="miniswhite")
+    read = read_image(tmp_path / "a.tif")
+    assert read.dtype == dtype
+    assert np.array_equal(read.astype(np.int64), span.max + span.min - image.astype(np.int64))
+
+
+def test_the_inversion_of_values_is_told(tmp_path):
+    image = np.zeros((20, 30), np.uint8)
+    for photometric in ("miniswhite", "minisblack"):
+        tifffile.imwrite(tmp_path / f"{photometric}.tif", image, photometric=photometric)
+    told = ("0 is white in it, so its values are inverted, also those that are measured.",)
+    assert open_image(tmp_path / "miniswhite.tif").notes == told
+    assert open_image(tmp_path / "minisblack.tif").notes == ()
+
+
 def overwrite(path, tag):
     """Set the first five values of a tag to 0."""
     with tifffile.TiffFile(path, mode="r+b") as tiff:

@@ -239,3 +239,59 @@ def test_an_imagej_description_of_more_images_than_there_are_is_reported(tmp_pat
         tifffile.imwrite(tmp_path / "a.tif", planes, compression="zlib", photometric="minisblack", **stale)
         with pytest.raises(InputError, match=f"a.tif: its ImageJ description declares 5 images, but it holds {held}; "):
             open_image(tmp_path / "a.tif")
+
+
+def write_pages(path, pages, description):
+    with tifffile.TiffWriter(path) as file:
+        for number, page in enumerate(pages):
+            text = None if number else description
+            file.write(page, photometric="minisblack", metadata=None, contiguous=False, description=text)
+
+
+def described(channels):
+    """Return OME-XML of an image, whose planes are those at the beginning of the file."""
+    return re.sub("<TiffData.*</TiffData>", "<TiffData/>", ome(0, {"cells": [("", 0)] * channels}))
+
+
+IMAGEJ = "ImageJ=1.54f\nimages=2\nchannels=2\nhyperstack=true\n"
+
+
+@pytest.mark.parametrize("channel", [None, 1])
+@pytest.mark.parametrize(
+    "description, declared", [(described(1), "1 plane"), (described(2), "2 planes"), (IMAGEJ, "2 planes")]
+)
+def test_planes_that_the_description_leaves_out_are_not_dropped(tmp_path, description, declared, channel):
+    write_pages(tmp_path / "a.tif", [A, B, C], description)
+    with pytest.raises(InputError, match=f"a.tif: its description declares {declared}, but the file holds 3; save"):
+        open_image(tmp_path / "a.tif", channel)
+
+
+def test_planes_of_bare_pixels_that_the_description_leaves_out_are_not_dropped(tmp_path):
+    planes = np.stack([A, B, C])
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack", metadata=None, description=IMAGEJ)
+    with pytest.raises(InputError, match=r"a\.tif: its description declares 2 planes, but the file holds 3; save"):
+        open_image(tmp_path / "a.tif", 1)
+
+
+@pytest.mark.parametrize(
+    "description, kind, other",
+    [(described(2), kind, other) for kind, other in ((1, A > 9), (4, A > 9), (0, A[::2] > 9), (0, A))]
+    + [(IMAGEJ, 1, A > 9)],
+)
+def test_a_copy_a_mask_and_a_page_of_another_kind_are_no_planes(tmp_path, description, kind, other):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        options = {"photometric": "minisblack", "metadata": None, "contiguous": False}
+        file.write(A > 2**15, description=description, **options)
+        file.write(B > 2**15, **options)
+        file.write(other, subfiletype=kind, **options)
+    assert np.array_equal(read(tmp_path / "a.tif", 1), B > 2**15)
+
+
+def test_two_images_of_a_description_are_counted_together(tmp_path):
+    text = re.sub("<TiffData.*?</TiffData>", "<TiffData/>", ome(0, TWO), count=1)
+    text = re.sub("<TiffData F.*?</TiffData>", '<TiffData IFD="1" PlaneCount="1"/>', text)
+    write_pages(tmp_path / "a.tif", [A, B], text)
+    assert np.array_equal(read_scene(tmp_path / "a.tif", "field 2"), B)
+    write_pages(tmp_path / "a.tif", [A, B, C], text)
+    with pytest.raises(InputError, match="its description declares 2 planes, but the file holds 3"):
+        open_image(tmp_path / "a.tif", scene="field 2")

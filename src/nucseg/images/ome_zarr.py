@@ -18,14 +18,16 @@ from nucseg.images.source import ImageSource, reduced_copies
 from nucseg.images.tiff import unknown_unit
 from nucseg.images.units import micrometres
 
+_MOST_CHANNELS = 4  # along a last axis without a name; more may be the columns of a stack of many planes
+
 _PURE = ["FF0000", "00FF00", "0000FF"]
 
 
 def open_zarr(url: str | Path, name: str, scene: Scene = None) -> Content:
     """Open the full resolution of an OME-Zarr image, or a Zarr array.
 
-    If the axes of an array have no names, the last two are rows and columns; but if the last is shorter than the first,
-    it is the channel axis.
+    If the axes of an array have no names, the last two are rows and columns. Of three whose last is not longer than the
+    first, the last is the channel axis if its length is at most 4; otherwise the array is refused.
 
     Args:
         url: Its URL, or its local folder as a `Path`.
@@ -104,7 +106,13 @@ def _array_axes(array: zarr.Array, name: str) -> list[str]:
     named = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
     if isinstance(named, list | tuple) and all(isinstance(each, str) for each in named):
         return [_axis(each) for each in named]
-    guesses = {2: "YX", 3: "CYX" if array.shape[0] < array.shape[-1] else "YXC", 4: "TCYX", 5: "TCZYX"}
+    channels_first = array.shape[0] < array.shape[-1]
+    if array.ndim == 3 and not channels_first and array.shape[-1] > _MOST_CHANNELS:
+        raise InputError(
+            f"{name}: has three axes of {array.shape} without names; name them (`dimension_names`, such as z, y, x), "
+            "or save the plane to use as a separate image."
+        )
+    guesses = {2: "YX", 3: "CYX" if channels_first else "YXC", 4: "TCYX", 5: "TCZYX"}
     if array.ndim not in guesses:
         raise InputError(f"{name}: shape {array.shape} is not an image.")
     return list(guesses[array.ndim])

@@ -33,6 +33,8 @@ WHOLE_BYTES = 2**27
 # Notes and errors here replace tifffile's warnings; its "missing data are zeroed" would be wrong.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
+_INVERTED = "0 is white in it, so its values are inverted, also those that are measured."
+
 _LARGEST_PIXEL = 20.0  # micrometres; what is larger is the resolution of a screen or printer, not of a microscope
 
 
@@ -116,7 +118,8 @@ class _Tiff:
         if is_inverted:
             read = partial(_inverted, read, planes.shape)
         pixel_size, unit_notes = _pixel_size(self.tiff, image)
-        notes = (*image.notes, *orientation_note(page.tags.valueof(274)), *unit_notes)
+        inverted = (_INVERTED,) if is_inverted else ()
+        notes = (*image.notes, *inverted, *orientation_note(page.tags.valueof(274)), *unit_notes)
         channels = planes.channels
         if image.channels:  # of a set of files, in which they are numbered
             names = [own or str(number) for own, number in zip(image.channel_names, image.channels, strict=True)]
@@ -239,8 +242,8 @@ def _in_colour(source: ImageSource, conversion: Conversion, channel: Channel) ->
 def _inverted(read: Any, shape: tuple[int, ...], window: Window) -> NDArray:
     """Read an image in which 0 is white."""
     image = read(window)
-    if image.dtype.kind in "bu":
-        return ~image
+    if image.dtype.kind in "bui":
+        return ~image  # a difference from the largest value may exceed the range of signed integers
     largest = max(read(Window(row, 0, min(row + 512, shape[0]), shape[1])).max() for row in range(0, shape[0], 512))
     return largest - image
 

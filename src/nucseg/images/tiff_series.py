@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -72,7 +73,7 @@ def find_image(tiff: tifffile.TiffFile, name: str, scene: Scene = None) -> TiffI
         scene: As in `choose_scene`.
 
     Raises:
-        InputError: It holds none, or several and none is chosen.
+        InputError: It holds none, several and none is chosen, or pages that its description leaves out.
     """
     try:
         found = tiff.series
@@ -97,7 +98,10 @@ def find_image(tiff: tifffile.TiffFile, name: str, scene: Scene = None) -> TiffI
         notes.append(f"smaller images in it ({sizes}) are taken for reduced copies.")
     ome = _ome_image(tiff, image, found.index(image))
     names = _channel_names(tiff, image, ome)
-    return _own(TiffImage(image, names, ome, tuple(notes)), tiff, name)
+    own = _own(TiffImage(image, names, ome, tuple(notes)), tiff, name)
+    if not own.is_part:
+        _check_described(tiff, found, image, name)
+    return own
 
 
 def _choose(images: list[tifffile.TiffPageSeries], scene: Scene, name: str) -> int:
@@ -122,6 +126,33 @@ def _check_imagej(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, name
     if series.kind == "generic":
         return [f"{stale}."]
     raise InputError(f"{name}: {stale}; save it again.")
+
+
+def _check_described(
+    tiff: tifffile.TiffFile, found: list[tifffile.TiffPageSeries], image: tifffile.TiffPageSeries, name: str
+) -> None:
+    """Refuse a file with more planes than its OME or ImageJ description declares; tifffile would drop the others."""
+    if image.kind == "ome":
+        declared = {page.index for series in found for page in series if page is not None}
+    elif image.kind == "imagej":  # whose series has one page or all pages of the file, whatever is declared
+        declared = set(range(image.size // image.keyframe.size))
+    else:
+        return
+    held = len(tiff.pages)
+    if held <= len(declared):  # before pages are parsed, of which there may be thousands
+        return
+    # As pages, for tifffile's frames have the size and the kind of the first page, not their own.
+    alike = {number for number in range(held) if _is_alike(tiff.pages.get(number, aspage=True), image.keyframe)}
+    if left_out := len(alike - declared):
+        count = len(alike) - left_out
+        raise InputError(
+            f"{name}: its description declares {count} plane{'s' * (count != 1)}, but the file holds {len(alike)}; "
+            "save the one to use as a separate file, or correct its description."
+        )
+
+
+def _is_alike(page: Any, other: tifffile.TiffPage) -> bool:
+    return (page.shape, page.dtype) == (other.shape, other.dtype) and not page.is_reduced and not page.is_mask
 
 
 def _is_aside(series: tifffile.TiffPageSeries, first: tifffile.TiffPageSeries) -> bool:

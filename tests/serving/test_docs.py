@@ -162,7 +162,7 @@ def test_the_decoder_in_javascript(found, tmp_path) -> None:
 def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"NUCSEG_([A-Z_]+)", PAGE))
     assert documented <= {name.upper() for name in Settings.model_fields}
-    rare = {"LOADED_MODELS", "POLL"}  # in .env.template
+    rare = {"LOADED_MODELS"}  # in .env.template
     assert {name.upper() for name in Settings.model_fields} - documented == rare
 
 

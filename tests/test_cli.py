@@ -60,7 +60,7 @@ def test_predict_goes_on_after_a_bad_image(model: Path, tmp_path: Path, draw_nuc
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--model", "nosuchmodel"], "Known models are deeplab, marks, mask_rcnn, mitosis, stardist, unet"),
+        (["--model", "nosuchmodel"], "Known models are marks, mask_rcnn, mitosis, stardist, unet"),
         (["--format", "labels,jpeg"], "jpeg: allowed are labels, rle, coco"),
         (["--scale", "0"], "'--scale': '0': must be 'auto' or must be greater than or equal to 0.05"),
         (["--scale", "big"], "'--scale': 'big': must be 'auto' or must be a number"),

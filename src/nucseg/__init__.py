@@ -31,7 +31,7 @@ def predict(
     score_threshold: float | None = None,
     tile: int | None = None,
     precision: Precision = "auto",
-    measure: "str | Sequence[str] | None" = None,
+    measure: "str | int | Sequence[str | int] | None" = None,
     expand: float | str | None = None,
     pixel_size: "float | tuple[float, float] | None" = None,
 ) -> Instances:
@@ -67,12 +67,22 @@ def predict(
         The label image `(H, W)` int32, the score of each nucleus and, with `measure`, their measurements.
 
     Raises:
-        InputError: `image` is neither an array nor a path, is not a single image, or has no such channel or plane.
+        InputError: `image` is neither an array nor a path, is not a single image, has masked pixels, or has no such
+            channel or plane.
         ModelError: There is no such model.
         ConfigError: An option is not allowed.
     """
     if measure is None and expand is not None:
         raise ConfigError("expand: says how far nuclei grow to cells that are measured; give measure, too.")
+    from nucseg.measurements.sizes import checked_pixel_size
+
+    size = checked_pixel_size(pixel_size)
+    if measure is not None:  # checked before the prediction, which may take hours
+        from nucseg.measurements.call import measure_options
+        from nucseg.measurements.channels import channel_texts
+
+        measure = channel_texts(measure, "measure")
+        measure_options(measure, expand, size, plane)
     from nucseg.inference.call import predict_image  # imports TensorFlow, which takes seconds
 
     options = {
@@ -92,9 +102,7 @@ def predict(
         return found
     from nucseg.measurements.call import measure_image
 
-    rows = measure_image(
-        found.labels, image, measure, expand, pixel_size, plane=chosen, scene=scene, scores=found.scores
-    )
+    rows = measure_image(found.labels, image, measure, expand, size, plane=chosen, scene=scene, scores=found.scores)
     return Instances(found.labels, found.scores, rows)
 
 
@@ -102,7 +110,7 @@ def measure(
     labels: "NDArray",
     image: "NDArray | Mapping[str, NDArray] | str | Path",
     *,
-    channels: "str | Sequence[str]" = "all",
+    channels: "str | int | Sequence[str | int]" = "all",
     expand: float | str | None = None,
     pixel_size: "float | tuple[float, float] | None" = None,
     plane: "str | Sequence[str]" = (),
@@ -113,14 +121,15 @@ def measure(
     >>> nucseg.measure(labels, {"DAPI": dapi, "GFP": gfp}, expand="10px")["nucleus_mean_GFP"]     # doctest: +SKIP
 
     Args:
-        labels: `(H, W)` of an integer dtype; 0 is background, gaps are allowed.
+        labels: `(H, W)` of an integer dtype, up to 2147483647; 0 is background, gaps are allowed. A mask, which
+            does not number its pieces, is refused.
         image: `(H, W)` or `(H, W, C)` of any number of channels; images `(H, W)` by the names of their channels; or the
             path or URL of a file.
         channels: `all`, or one or several of: the name or number of a channel; of an image in colour, a stain
             (`hematoxylin`, `eosin`, `dab`); NAME=CHANNEL; and, of a file, NAME=PATTERN for other
             files of the same field, such as `GFP=*_GFP.tif`.
         expand: Distance by which nuclei grow to cells, without overlap: micrometres, or pixels such as `12px`.
-        pixel_size: Micrometres, of a row and a column if they differ; None takes what a file says.
+        pixel_size: Micrometres, from 0.001 to 1000, of a row and a column if they differ; None takes what a file says.
         plane: Plane of a stack in a file, as of `nucseg.predict`; `focus` looks at the file's first channel.
         scene: Scene of a file that holds several images, as of `nucseg.predict`.
 
@@ -128,7 +137,8 @@ def measure(
         One row per label, in rising order, with the columns that the page on prediction lists, from `label` on.
 
     Raises:
-        InputError: The label image and the image do not fit, there is no such channel, or micrometres are given and
+        InputError: The labels are a mask or no label image, they and the image do not fit, an array has masked
+            pixels, two channels have one name, there is no such channel, or micrometres are given and
             the pixel size is unknown.
         ConfigError: An option is not allowed.
     """
@@ -147,7 +157,7 @@ def write(
     channel: str | int | None = None,
     scene: str | int | None = None,
     plane: "str | Sequence[str]" = (),
-    measure: "str | Sequence[str] | None" = None,
+    measure: "str | int | Sequence[str | int] | None" = None,
     expand: float | str | None = None,
     pixel_size: "float | tuple[float, float] | None" = None,
     overwrite: bool = False,
@@ -157,25 +167,28 @@ def write(
     >>> nucseg.write(found, "slide.tif", "results", formats=["geojson", "table"])     # doctest: +SKIP
 
     Args:
-        found: The nuclei, as `nucseg.predict` returns them.
+        found: The nuclei, as `nucseg.predict` returns them: numbered without gaps, each one 4-connected piece,
+            scores from 0 to 1.
         image: The image that they were found in: `(H, W)` or `(H, W, C)`, or the path or URL of a file.
         folder: Folder for the results; it is created if it is missing.
         formats: One or several of the formats that the page on prediction lists.
-        name: Name of the results, without suffix; None takes that of the file, or `image`.
+        name: Name of the results, without suffix, or a path below the folder such as `plate/A01`, of at most 240 bytes;
+            None takes that of the file, or `image`.
         channel: Channel of the image that is shown and measured, as of `nucseg.predict`.
         scene: Scene of a file that holds several images, as of `nucseg.predict`.
         plane: Plane of a stack in a file, as of `nucseg.predict`.
         measure: Channels that the formats `table` and `geojson` measure, see `channels` of `nucseg.measure`; None
             measures the image itself.
         expand: Distance by which nuclei grow to cells, see `nucseg.measure`.
-        pixel_size: Micrometres, of a row and a column if they differ; None takes what a file says.
+        pixel_size: Micrometres, from 0.001 to 1000, of a row and a column if they differ; None takes what a file says.
         overwrite: Whether existing files are replaced.
 
     Returns:
         The files that were written: all of them, or none if one fails.
 
     Raises:
-        InputError: The nuclei are not those of the image, a file exists, or a format cannot hold them.
+        InputError: The nuclei are not those of the image or not as `found` says, an array has masked pixels, a file
+            exists, or a format cannot hold them.
         ConfigError: An option is not allowed.
         StorageError: A file cannot be written.
     """

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nucseg.core.checks import check_image, check_label_image
+from nucseg.core.checks import check_image, check_label_image, check_unmasked
 from nucseg.core.errors import InputError
 
 
@@ -55,3 +55,13 @@ def test_gaps_in_a_label_image_pass():
 def test_what_is_no_label_image_is_refused(labels, message):
     with pytest.raises(InputError, match=message):
         check_label_image(labels, "a.tif")
+
+
+def test_masked_pixels_are_refused():
+    pixels = np.ma.masked_less(np.arange(12).reshape(3, 4), 5)
+    with pytest.raises(
+        InputError, match=r"^image: is a masked array with 5 masked pixels; fill them first \(`\.filled"
+    ):
+        check_unmasked(pixels, "image")
+    check_unmasked(np.ma.masked_less(pixels.data, 0), "image")
+    check_unmasked("a.tif", "image")

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,6 +16,7 @@ class Example(BaseModel):
     name: str = "a"
     short: str = Field("a", max_length=2, pattern="^[a-z]+$")
     one: Literal["a", "b"] = "a"
+    file: Path = Path("a")
     several: tuple[str, ...] = ()
     inner: "Example | None" = None
 
@@ -30,6 +32,7 @@ class Example(BaseModel):
         ({"short": "abc"}, "must have at most 2 characters"),
         ({"short": "B"}, "must match pattern '^[a-z]+$'"),
         ({"one": "c"}, "must be 'a' or 'b'"),
+        ({"file": [1]}, "must be a path"),
         ({"several": "a"}, "must be a list"),
         ({"inner": 3}, "must be a mapping of names to values"),
         ({"other": 3}, "there is no such parameter"),

@@ -130,6 +130,12 @@ def test_corrections_come_as_outlines_and_none_is_an_answer(folder: Path) -> Non
     assert reasons(folder) == {"a": "a: is outlined in a.geojson and a.png; keep the one that counts."}
 
 
+def test_a_label_image_of_a_similar_name_is_named(folder: Path, draw_nuclei: Draw) -> None:
+    (folder / "labels/a.tif").rename(folder / "labels/a_cp_masks.tif")
+    tifffile.imwrite(folder / "labels/ba.tif", draw_nuclei((64, 72), 6)[1])
+    assert reasons(folder)["a"].endswith("; there is a_cp_masks.tif: give it the name of its image.")
+
+
 def test_of_two_images_of_one_name_the_first_is_used(folder: Path) -> None:
     iio.imwrite(folder / "images/a.png", np.zeros((64, 72), np.uint8))
     assert "twice" in reasons(folder)["a"]

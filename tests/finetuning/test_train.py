@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
@@ -41,6 +43,14 @@ def folder(tmp_path: Path, draw_nuclei: Callable, small_stardist: Any, monkeypat
 
 def train(*arguments: str) -> Any:
     return CliRunner().invoke(cli, ["train", "images", "labels", "--from", "first", *arguments])
+
+
+def blank(folder: Path, *numbers: int) -> None:
+    """Replace images by some without nuclei."""
+    for number in numbers:
+        noise = np.random.default_rng(number).integers(0, 3, (64, 64), np.uint8)
+        tifffile.imwrite(folder / f"images/i{number}.tif", noise)
+        tifffile.imwrite(folder / f"labels/i{number}.tif", np.zeros((64, 64), np.uint16))
 
 
 @pytest.mark.slow
@@ -85,10 +95,53 @@ def test_of_few_images_each_is_held_out_in_turn(folder: Path, monkeypatch: pytes
     assert {sample.split for sample in trained[-1][1]} == {"train", "val"}
 
 
+@pytest.mark.slow
+def test_models_are_not_compared_on_images_without_nuclei(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blank(folder, 0)
+    monkeypatch.setattr(module, "_trained", lambda base, *_: base)
+    monkeypatch.setattr(
+        module,
+        "choose_splits",
+        lambda samples, _: [[replace(each, split="train" if each.n_nuclei else "test") for each in samples]],
+    )
+    ended = train("--name", "mine")
+    assert ended.exit_code == 0, ended.output
+    assert "mine is not comparable with first: no image held out has a nucleus." in ended.output
+    assert "go on using" not in ended.output
+
+
+@pytest.mark.parametrize("score", [None, 0.0])
+def test_nothing_is_better_where_there_are_no_nuclei(score: float | None) -> None:
+    scores = {"overall": {"n_true": 0, "ap_mean_50_90": score, "f1_50": score}}
+    assert module.better(scores, scores) is None
+
+
+def test_images_without_any_nucleus_are_refused_before_training(folder: Path) -> None:
+    blank(folder, *range(10))
+    ended = train("--name", "mine")
+    assert ended.exit_code == 1
+    assert ended.output.endswith("none of the 10 images has a nucleus; outline the nuclei of some of them.\n")
+    assert not (folder / "models/.training").exists()
+
+
+def test_a_damaged_model_is_not_trained_on(folder: Path) -> None:
+    (folder / "models/first/config.json").write_text('{"format": 1, "mod')
+    assert "first: not a complete model folder (Unterminated string" in train("--name", "mine").output
+
+
+@pytest.mark.parametrize("minutes", ["nan", "inf"])
+def test_a_time_that_is_no_number_is_refused(folder: Path, minutes: str) -> None:
+    ended = train("--minutes", minutes)
+    assert ended.exit_code == 2
+    assert f"'--minutes': {minutes} is not allowed; give a number from 1, or leave it out." in ended.output
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
         (("--name", "first"), "there is a model first already"),
+        (("--name", "a" * 300), "is not allowed; use at most 100 characters"),
+        (("--name", "_a"), "--name: '_a' is not allowed; use at most 100 characters, the first one a letter or digit."),
         (("--name", "a/b"), "--name: 'a/b' is not allowed"),
         (("--name", "mine", "-o", "there"), "report.html: exists"),
     ],

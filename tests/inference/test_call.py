@@ -92,12 +92,37 @@ def test_what_is_no_image_is_refused_in_one_sentence(image):
         ({"score_threshold": 1.5}, "score_threshold: 1.5 is not allowed; it must be less than or equal to 1"),
         ({"scale": 0}, "scale: 0 is not allowed; it must be 'auto' or must be greater than or equal to 0.05"),
         ({"tile": 10}, "tile: 10 is not allowed; it must be greater than or equal to 64"),
+        ({"region": [1]}, r"region: \[1\] is not allowed; it must be a path"),
+        ({"model": None}, "model: None is not allowed; it must be the name or the folder of a model, such as stardist"),
+        ({"model": 3}, "model: 3 is not allowed"),
+        ({"pixel_size": "garbage"}, "pixel_size: 'garbage' is not allowed; it must be a number of micrometres"),
+        (
+            {"measure": 1.5},
+            "measure: 1.5 is not allowed; it must be `all`, or one or several names or numbers of channels",
+        ),
         ({"precision": "half"}, "precision: 'half' is not allowed; it must be 'auto', 'float32' or 'bfloat16'"),
     ],
 )
 def test_an_option_out_of_range_is_refused(stack, option, said):
     with pytest.raises(ConfigError, match=said):
         nucseg.predict(stack[1], **option)
+
+
+def test_what_is_measured_is_checked_before_the_prediction(stack, monkeypatch):
+    monkeypatch.setattr(call, "given_image", None)
+    with pytest.raises(ConfigError, match="expand: -1 is not allowed"):
+        nucseg.predict(stack[1], measure="all", expand=-1)
+
+
+def test_a_masked_image_is_refused(stack):
+    with pytest.raises(InputError, match=r"^image: is a masked array with \d+ masked pixels; fill them first"):
+        nucseg.predict(np.ma.masked_less(stack[1], 50))
+
+
+def test_what_is_found_can_be_measured_and_written(stack, tmp_path):
+    found = nucseg.predict(stack[1])
+    assert len(nucseg.measure(found.labels, stack[1])) == 9
+    assert nucseg.write(found, stack[1], tmp_path, pixel_size=np.float32(0.5))
 
 
 def test_the_answer_is_of_the_exported_class(stack):

@@ -46,6 +46,21 @@ def test_stains_of_a_colour_image(drawn, tmp_path):
         pd.testing.assert_frame_equal(nucseg.measure(labels, source, channels=("dab", "nuclear=Hematoxylin")), expected)
 
 
+def test_channels_are_chosen_by_number(drawn):
+    image, labels = drawn
+    given = {"DAPI": image, "GFP": labels * 10}
+    rows = nucseg.measure(labels, given, channels=[1])
+    assert "nucleus_mean_DAPI" not in rows
+    np.testing.assert_array_equal(rows["nucleus_mean_GFP"], 10 * rows["label"])
+    pd.testing.assert_frame_equal(nucseg.measure(labels, given, channels=np.int64(1)), rows)
+    assert "nucleus_mean_0" in nucseg.measure(labels, image, channels=0)
+
+
+def test_image_and_labels_in_each_others_place_are_refused(drawn):
+    with pytest.raises(InputError, match="are image and labels swapped"):
+        nucseg.measure(*drawn)
+
+
 def test_a_label_image_without_labels(drawn):
     image, _ = drawn
     assert len(nucseg.measure(np.zeros_like(image), image)) == 0
@@ -61,6 +76,7 @@ def test_a_prediction_is_measured(drawn, monkeypatch):
     assert measured.measurements["label"].tolist() == list(range(1, 9))
     np.testing.assert_allclose(measured.measurements["score"], found.scores)
     assert {"cell_mean_0", "ring_median_0"} <= set(measured.measurements)
+    assert "nucleus_mean_0" in nucseg.predict(image, measure=0, pixel_size=np.float32(0.5)).measurements
     with pytest.raises(ConfigError, match="give measure, too"):
         nucseg.predict(image, expand="3px")
 
@@ -78,6 +94,19 @@ def test_a_prediction_is_measured(drawn, monkeypatch):
         ({"channels": "dab"}, InputError, "no channel 'dab'; allowed are 0"),
         ({"channels": ("a=0", "a=all")}, ConfigError, "each name once"),
         ({"expand": 5}, InputError, "pixel size is unknown"),
+        (
+            {"channels": None},
+            ConfigError,
+            "channels: None is not allowed; it must be `all`, or one or several names or",
+        ),
+        ({"channels": [True]}, ConfigError, r"channels: \[True\] is not allowed"),
+        ({"channels": 2}, InputError, "no channel '2'; allowed are 0"),
+        ({"pixel_size": "0.5"}, ConfigError, "pixel_size: '0.5' is not allowed; it must be a number of micrometres"),
+        ({"image": {0: np.ones((80, 100)), "0": np.ones((80, 100))}}, InputError, "image: several .* one name as text"),
+        ({"image": np.ma.masked_less(np.eye(80, 100), 1)}, InputError, "image: is a masked array with 7920 masked"),
+        ({"image": {"a": np.ma.masked_less(np.eye(80, 100), 1)}}, InputError, "a: is a masked array with 7920"),
+        ({"labels": np.ma.masked_less(np.eye(80, 100, dtype=int), 1)}, InputError, "labels: is a masked array"),
+        ({"labels": np.ones((80, 100), bool)}, InputError, r"labels: is a mask \(bool\)"),
         ({"expand": -5}, ConfigError, "expand: -5 is not allowed; it must be a number above 0"),
     ],
 )

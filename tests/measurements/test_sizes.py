@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
-from nucseg.core.errors import InputError
-from nucseg.measurements.sizes import area_in_pixels, length_in_pixels, size_text
+from nucseg.core.errors import ConfigError, InputError
+from nucseg.measurements.sizes import area_in_pixels, checked_pixel_size, length_in_pixels, size_text
 
 
 @pytest.mark.parametrize("given, kept", [(5, "5"), ("2.5", "2.5"), (" 12 PX ", "12px"), (".5px", ".5px"), (None, None)])
@@ -28,3 +29,36 @@ def test_micrometres_of_an_unknown_pixel_size_are_refused():
         InputError, match=r"a: its pixel size is unknown, which --expand 5 .*--pixel-size, .*--expand 5px\.$"
     ):
         length_in_pixels("5", None, "--expand", "a")
+
+
+@pytest.mark.parametrize(
+    "given", [0.5, np.float32(0.5), np.array(0.5), [0.5, 0.5], (np.float32(0.5), 0.5), np.full(2, 0.5)]
+)
+def test_a_pixel_size_is_a_number_or_two(given):
+    assert checked_pixel_size(given) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        -0.5,
+        0,
+        np.inf,
+        np.nan,
+        "abc",
+        "0.5",
+        True,
+        (1, 2, 3),
+        (1, "2"),
+        1001,
+        b"ab",
+        {},
+        np.float64(0.0001),
+        np.ones((2, 2)),
+    ],
+)
+def test_what_is_no_pixel_size_is_refused(given):
+    with pytest.raises(
+        ConfigError, match=r"^pixel_size: .* is not allowed; .* from 0\.001 to 1000, or two, for a row and"
+    ):
+        checked_pixel_size(given)

@@ -2,7 +2,7 @@ import pytest
 
 from nucseg.core import package
 from nucseg.core.errors import ConfigError, ModelError
-from nucseg.models.registry import MODELS, create_model, kind_of, model_class, resolve_model
+from nucseg.models.registry import MODELS, create_model, kind_of, model_class, resolve_model, resolve_models
 
 
 @pytest.fixture
@@ -46,6 +46,25 @@ def test_the_demo_is_never_found(places):
     put_model(places / "work/data/demo/06_models/stardist")
     with pytest.raises(ModelError, match=r"NUCSEG_MODELS.*kedro run --pipelines stardist"):
         resolve_model("stardist")
+
+
+def test_only_models_that_exist_are_known(places):
+    put_model(places / "work/data/06_models/mine")
+    with pytest.raises(ModelError, match="Known models are mine; choose one of them, a model's folder"):
+        resolve_model("deeplab")
+
+
+@pytest.mark.parametrize("name", ["a" * 253, "a" * 300, "~nosuchuser/model"])
+def test_a_name_that_cannot_be_looked_for_is_refused(places, name):
+    with pytest.raises(ModelError, match=r"cannot be looked for .*; give a model's name or its folder"):
+        resolve_model(name)
+
+
+def test_a_damaged_config_is_said_to_be_damaged(places):
+    folder = put_model(places / "work/mine")
+    (folder / "config.json").write_text('{"format": 1, "mod')
+    with pytest.raises(ModelError, match=r"config\.json: is damaged, or not of a nucseg model; fetch the model"):
+        resolve_models(["mine"])
 
 
 @pytest.mark.parametrize("pointer", ["data/06_models/stardist.dvc", "data/06_models.dvc"])

@@ -73,3 +73,61 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(field, tmp_path):
         with pytest.raises(error, match=said):
             nucseg.write(*given, tmp_path / "out", **options)
     assert not list((tmp_path).glob("out/*"))
+
+
+def test_nuclei_that_formats_would_not_hold_are_refused(field, tmp_path):
+    _, found = field
+    labels, scores = found.labels, found.scores
+    pieces = labels.copy()
+    pieces[0, 0] = pieces[-1, -1] = 5
+    corner = np.zeros((4, 4), np.int32)
+    corner[1, 1] = corner[2, 2] = 1
+    gap = np.where(labels == 2, 1, labels)
+    for given, said in [
+        (labels, "found: is of ndarray, not the nuclei that nucseg.predict returns; give those, or nucseg.Instances"),
+        (nucseg.Instances(pieces, scores), "found: label 5 has several pieces, .* one 4-connected piece. Keep the lar"),
+        (nucseg.Instances(corner, scores[:1]), "found: label 1 has several pieces"),
+        (nucseg.Instances(gap, scores), r"found: no pixel has label 2; allowed are 1\.\.5 without gaps"),
+        (nucseg.Instances(labels, scores * 10), "found: the score 9.0 is not allowed; allowed are 0 to 1"),
+        (nucseg.Instances(labels, np.where(scores > 0.8, np.nan, scores)), "found: the score nan is not allowed"),
+        (nucseg.Instances(labels, scores.astype(str)), "found: scores of dtype <U32 are no numbers"),
+        (nucseg.Instances(labels, scores[:, None]), "found: 5 nuclei in .* do not belong to the image"),
+        (nucseg.Instances(np.ma.masked_equal(labels, 3), scores), "found: is a masked array"),
+    ]:
+        pixels = np.ones(given.labels.shape if isinstance(given, nucseg.Instances) else given.shape, np.uint8)
+        with pytest.raises(InputError, match=said):
+            nucseg.write(given, pixels, tmp_path / "out", formats=("geojson", "table"))
+    with pytest.raises(InputError, match="image: is a masked array"):
+        nucseg.write(found, np.ma.masked_equal(labels, 3), tmp_path / "out")
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/../x", "/tmp/x", "", ".", "a//b", "a/", "a\0b", "a\nb", "\ud800", 300 * "a", 3]
+)
+def test_a_name_that_is_no_path_below_the_folder_is_refused(field, tmp_path, name):
+    _, found = field
+    with pytest.raises(ConfigError, match=r"^name: .* is not allowed; it must be a name, or a path below the folder"):
+        nucseg.write(found, found.labels, tmp_path / "out", name=name)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option, said",
+    [
+        ({"formats": None}, "formats: None is not allowed; it must be one or several of labels, "),
+        ({"measure": 1.5, "formats": "table"}, "measure: 1.5 is not allowed; it must be `all`"),
+        ({"pixel_size": -0.5}, r"pixel_size: -0\.5 is not allowed; it must be a number of micrometres from 0\.001 to"),
+        ({"folder": None}, "folder: None is not allowed; it must be a path"),
+    ],
+)
+def test_an_option_that_is_not_allowed_is_refused(field, tmp_path, option, said):
+    _, found = field
+    with pytest.raises(ConfigError, match=said):
+        nucseg.write(**{"found": found, "image": found.labels, "folder": tmp_path / "out", **option})
+
+
+def test_a_channel_is_measured_by_its_number(field, tmp_path):
+    path, found = field
+    files = nucseg.write(found, path, tmp_path, formats="table", channel=0, plane="z=1", measure=1)
+    assert set(pd.read_csv(files[1])["nucleus_mean_GFP"]) == {7}

@@ -77,6 +77,19 @@ def test_a_long_head_is_refused_before_it_is_kept(server, head) -> None:
     assert b"200 OK" not in told
 
 
+@pytest.mark.parametrize("size, status", [(32_000, b"200"), (34_000, b"431"), (60_000, b"431")])
+def test_a_head_is_refused_beyond_32_kilobytes(server, size, status) -> None:
+    head = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-A: " + b"a" * size + b"\r\n\r\n"
+    assert answer(connect(server.url, head)).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("head", [b"FOO / HTTP/1.1\r\n\r\n", b"POST /tasks HTTP/1.1\r\nContent-Length: a\r\n\r\n"])
+def test_what_is_no_http_is_refused_in_plain_text(server, head) -> None:
+    told = answer(connect(server.url, head))
+    assert told.startswith(b"HTTP/1.1 400 ")
+    assert told.endswith(b"\r\n\r\nInvalid HTTP request received.")
+
+
 def test_a_head_of_ordinary_size_is_not(server) -> None:
     headers = {f"X-{number}": "a" * 1000 for number in range(20)}
     with requests.Session() as session:

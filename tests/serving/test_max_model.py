@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import requests
 
 from kaggle_masks import kaggle_decode
 from nucseg.models.registry import MODELS
@@ -95,7 +96,30 @@ def test_misspelt_parameters_are_refused(server, encode) -> None:
     assert "unknown field 'threshold'; send the file as 'image', parameters in the URL" in form.json()["message"]
     png = {"Content-Type": "image/png"}
     assert server.post("/tasks", data=image, headers=png, params={"format": "mask"}).status_code == 400
-    assert server.get("/health/ready", params={"probe": "1"}).status_code == 200
+
+
+def test_every_route_but_the_probes_refuses_parameters_that_it_does_not_have(server) -> None:
+    task = "/tasks/00000000-0000-0000-0000-000000000000"
+    for method, path in (
+        ("get", "/models"),
+        ("get", task),
+        ("delete", task),
+        ("get", "/look"),
+        ("get", "/look/training"),
+    ):
+        answer = requests.request(method, server.url + path, params={"modle": "x"}, timeout=60)
+        assert answer.status_code == 400, path
+        assert answer.json()["message"] == "parameter 'modle' is unknown; none is allowed here."
+    for path in ("/health/live", "/health/ready", "/metrics", "/ping"):
+        assert server.get(path, params={"probe": "1"}).status_code == 200
+    assert server.post("/invocations", data=b"x", params={"probe": "1"}).status_code == 415
+
+
+def test_parameters_given_twice_are_refused(server, encode) -> None:
+    answer = server.predict(encode(np.zeros((8, 8), np.uint8)), threshold=[0.99, 0.5])
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "threshold: is given twice; give it once."
+    assert server.get("/model/metadata", params={"model": ["a"] * 3}).json()["message"].startswith("model: is given 3 ")
 
 
 def test_a_threshold_takes_the_weaker_ones_away(server, draw_nuclei, encode) -> None:

@@ -80,7 +80,7 @@ def evaluate_models(models: Mapping[str, Path], images: Path, labels: Path, outp
     """
     check_report(output)
     for name, folder in models.items():
-        if folder_task(folder) != "instance_segmentation":
+        if folder_task(folder) not in (None, "instance_segmentation"):  # loading says what is damaged
             raise InputError(f"model {name}: does not find nuclei, so it cannot be evaluated on outlined nuclei.")
     with TemporaryDirectory() as temporary:
         paired = pair_images(images, labels, Path(temporary))

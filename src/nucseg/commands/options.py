@@ -1,5 +1,6 @@
 """Options of the command line, made from the fields of a pydantic model."""
 
+import math
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,13 @@ class OutputPath(click.Path):
         except OSError as error:  # its name is too long, for example
             self.fail(f"{value}: cannot be written ({error.strerror}); choose another path.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def check_finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse nan, which click takes for a number of any range, and an endless time; a callback of click."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not allowed; give a number from 1, or leave it out.", ctx, param)
+    return value
 
 
 def check_inputs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nucseg.commands.options import OutputPath
+from nucseg.commands.options import OutputPath, check_finite
 from nucseg.core.files import check_writable
 from nucseg.core.parent import when_input_ends
 from nucseg.core.words import counted
@@ -24,6 +24,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=1),
+    callback=check_finite,
     help="Time for all epochs together, of which each training takes at least one; choosing thresholds and comparing "
     "the models come on top. Without it, until the training ends by itself.",
 )
@@ -73,7 +74,13 @@ def train(
     count = counted(trained.after["overall"]["n_images"], "image")
     how = " (each held out in turn)" if trained.several else " (held out)"
     click.echo(f"\nScores on {count}{how}:\n{console_table([trained.before, trained.after])}\n")
-    if better(trained.before, trained.after):
+    is_better = better(trained.before, trained.after)
+    if is_better is None:
+        click.echo(
+            f"{name} is not comparable with {origin.name}: no image held out has a nucleus. Outline nuclei in more "
+            "images, or compare the models on others: nucseg evaluate."
+        )
+    elif is_better:
         click.echo(
             f"{name} is at least as good as {origin.name} on these images. Use it: nucseg predict --model {name}"
         )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from nucseg.commands.options import check_finite
+
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -27,6 +29,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=1),
+    callback=check_finite,
     help="Time for all epochs together, of which each round takes at least one. Without it, until the training ends by "
     "itself.",
 )

@@ -1,5 +1,7 @@
 """Checks of arrays that cross a public boundary."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,3 +51,18 @@ def check_label_image(labels: NDArray, name: str) -> None:
         raise InputError(f"{name}: dtype {labels.dtype} is not a label image; allowed are whole numbers.")
     if labels.dtype.kind == "i" and labels.min() < 0:
         raise InputError(f"{name}: contains the negative label {labels.min()}; allowed are 0 (background) and 1..N.")
+
+
+def check_unmasked(array: Any, name: str) -> None:
+    """Refuse an array of which pixels are masked: they would be read as if they were not.
+
+    Args:
+        array: An array, or anything else.
+        name: Name for the message.
+
+    Raises:
+        InputError: It has masked pixels.
+    """
+    if np.ma.is_masked(array):
+        count = np.ma.count_masked(array)
+        raise InputError(f"{name}: is a masked array with {count} masked pixels; fill them first (`.filled(value)`).")

@@ -16,6 +16,7 @@ _WORDS = {
     "dict_type": "must be a mapping of names to values",
     "model_type": "must be a mapping of names to values",
     "string_type": "must be text",
+    "path_type": "must be a path",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",

@@ -1,5 +1,6 @@
 """The user's own dataset: a folder with images and their outlined nuclei."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -78,11 +79,12 @@ def raw_samples(folder: Path) -> Iterator[RawSample]:
     by_name: dict[str, list[Path]] = {}
     for path in labels:
         by_name.setdefault(annotations.image_of(path), []).append(path)
+    unused = [path for name in sorted(by_name.keys() - {path.stem for path in images}) for path in by_name[name]]
     for path in images:
         row = rows.get(path.stem, dict.fromkeys(_COLUMNS, ""))
         yield RawSample(
             image_id=path.stem,
-            read=partial(_read, path, by_name.get(path.stem, []), row),
+            read=partial(_read, path, by_name.get(path.stem, []), unused, row),
             modality=row["modality"] or None,
             magnification=_magnification(row["magnification"]),
             splits=(row["split"],) if row["split"] in SPLITS else SPLITS,
@@ -116,7 +118,9 @@ def _magnification(text: str) -> float | None:
     return number if 0 < number < np.inf else None
 
 
-def _read(image: Path, labels: list[Path], row: dict[str, str]) -> tuple[NDArray, NDArray[np.int32], int]:
+def _read(
+    image: Path, labels: list[Path], unused: list[Path], row: dict[str, str]
+) -> tuple[NDArray, NDArray[np.int32], int]:
     name = image.stem
     if row["split"] not in ("", *SPLITS):
         raise InputError(f"{name}: split {row['split']!r} in {DESCRIPTION}; allowed are {', '.join(SPLITS)}.")
@@ -127,7 +131,12 @@ def _read(image: Path, labels: list[Path], row: dict[str, str]) -> tuple[NDArray
     if row["magnification"] and _magnification(row["magnification"]) is None:
         raise InputError(f"{name}: magnification {row['magnification']!r} in {DESCRIPTION} must be a number above 0.")
     if not labels:
-        raise InputError(f"{name}: has no label image labels/{name}.tif (or {', '.join(annotations.SUFFIXES[1:])}).")
+        # Tools add to the name, such as im0_cp_masks.png; im1 is none of im10's.
+        alike = [path.name for path in unused if re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", path.name)]
+        raise InputError(
+            f"{name}: has no label image labels/{name}.tif (or {', '.join(annotations.SUFFIXES[1:])})"
+            f"{f'; there is {alike[0]}: give it the name of its image' if alike else ''}."
+        )
     if len(labels) > 1:
         raise InputError(
             f"{name}: is outlined in {' and '.join(path.name for path in labels)}; keep the one that counts."

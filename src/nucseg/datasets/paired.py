@@ -42,7 +42,8 @@ def pair_images(images: Path, labels: Path, folder: Path, *, classes: tuple[str,
         classes: Names of the classes, from 0 on; None for nuclei.
 
     Raises:
-        InputError: A folder does not exist or has no file that could be read, or no image can be used.
+        InputError: A folder does not exist or has no file that could be read, both are the same, or no image can be
+            used.
     """
     dataset, name, suffixes = (
         (own_classes, "classes", own_classes.MAP_SUFFIXES) if classes else (own, "labels", annotations.SUFFIXES)
@@ -52,6 +53,8 @@ def pair_images(images: Path, labels: Path, folder: Path, *, classes: tuple[str,
             raise InputError(f"{given}: is not a folder; give one folder of images and one of what is outlined.")
         if not files(given, allowed):
             raise InputError(f"{given}: has no file ending in one of {', '.join(allowed)}.")
+    if images.resolve() == labels.resolve():
+        raise InputError(f"{labels}: is given as the folder of images, too; give that of what is outlined in them.")
     with TemporaryDirectory() as temporary:
         archive = Path(temporary)
         linked = {archive / "images": images, archive / name: labels}
@@ -61,23 +64,17 @@ def pair_images(images: Path, labels: Path, folder: Path, *, classes: tuple[str,
             pd.DataFrame({"name": classes}).to_csv(archive / own_classes.NAMES, index=False)
         converted, rejected = pd.DataFrame(), pd.DataFrame()
         config = ProcessingConfig(classes=classes, transforms=())
-        for chunk in convert_datasets({dataset.INFO.name: archive}, config):
+        for chunk in convert_datasets({dataset.INFO.name: archive}, config, given=linked):
             for key, image in chunk.images.items():
                 write_image(folder / f"images/{key}.tif", image)
             for key, truth in chunk.labels.items():
                 write_labels(folder / f"labels/{key}.tif", truth)
             converted, rejected = chunk.converted, chunk.rejected
     named = zip(rejected["image_id"], rejected["reason"], strict=True)
-    reasons = {name: _with_given_paths(reason.removeprefix(f"{name}: "), linked) for name, reason in named}
+    reasons = {name: reason.removeprefix(f"{name}: ") for name, reason in named}
     if converted.empty:
         name, reason = next(iter(reasons.items()))
         raise InputError(f"{images}: none of its images can be used, such as {name}: {reason}")
     manifest = folder / "samples.csv"
     write_manifest(manifest, converted.assign(split="test").astype({"n_nuclei": "Int64"})[COLUMNS])
     return Paired(read_manifest(manifest), converted, reasons)
-
-
-def _with_given_paths(reason: str, linked: dict[Path, Path]) -> str:
-    for link, given in linked.items():
-        reason = reason.replace(str(link), str(given))
-    return reason

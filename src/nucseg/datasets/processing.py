@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,10 @@ class ConvertedChunk:
 
 
 def convert_datasets(
-    archives: Mapping[str, Path], config: ProcessingConfig, chunk_size: int = 32
+    archives: Mapping[str, Path],
+    config: ProcessingConfig,
+    chunk_size: int = 32,
+    given: Mapping[Path, Path] = MappingProxyType({}),
 ) -> Iterator[ConvertedChunk]:
     """Convert every sample of the archives to the canonical form; broken ones are rejected with the reason.
 
@@ -63,6 +67,7 @@ def convert_datasets(
         archives: Dataset name to its archive.
         config: Whether holes in nuclei are filled.
         chunk_size: Samples in memory at once.
+        given: Folders by those that stand for them in the archives; reasons name the former.
 
     Yields:
         Chunks of at most `chunk_size` samples; the last one has the facts of all, and comes even if it is empty. Save a
@@ -82,8 +87,11 @@ def convert_datasets(
                 _check_id(sample.image_id, ids)
                 image, label_image, row = _convert(sample, dataset, config)
             except InputError as error:
-                logger.warning("%s: a sample was rejected: %s", dataset, error)
-                rejected.append({"dataset": dataset, "image_id": sample.image_id, "reason": str(error)})
+                reason = str(error)
+                for link, folder in given.items():
+                    reason = reason.replace(str(link), str(folder))
+                logger.warning("%s: a sample was rejected: %s", dataset, reason)
+                rejected.append({"dataset": dataset, "image_id": sample.image_id, "reason": reason})
                 continue
             finally:
                 ids.add(sample.image_id)

@@ -64,15 +64,20 @@ def fine_tune(
         minutes: Time for all trainings together; None: until the validation loss does not fall any more.
 
     Raises:
-        InputError: The images do not suffice, or the model to start from does not find nuclei.
+        InputError: The images do not suffice, none has a nucleus, or the model to start from does not find nuclei.
         ModelError: The model to start from is damaged.
         StorageError: Model or report cannot be written.
     """
-    if folder_task(start) != "instance_segmentation":
+    if folder_task(start) not in (None, "instance_segmentation"):  # None: loading it says what is damaged
         raise InputError(f"model {start.name}: does not find nuclei, so it cannot be trained on outlined nuclei.")
     base = replace(ModelBundle.load(start), name=start.name)
     with TemporaryDirectory() as temporary:
         paired = pair_images(images, labels, Path(temporary))
+        if not any(sample.n_nuclei for sample in paired.samples):
+            raise InputError(
+                f"{labels}: none of the {counted(len(paired.samples), 'image')} has a nucleus; outline the nuclei of "
+                "some of them."
+            )
         images_of = {sample.key: sample for sample in paired.samples}
         groups, known = group_images(paired.facts), as_seen(paired.samples, Path(temporary) / "seen")
         assignments = choose_splits(known, groups)
@@ -164,6 +169,12 @@ def _replayed(base: ModelBundle, count: int) -> list[Sample]:
     return random.Random(_SEED).sample(known, min(count, len(known)))
 
 
-def better(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Return whether a model is at least as good as another one, by mean AP (IoU 0.5 to 0.9) and by F1 (IoU 0.5)."""
+def better(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool | None:
+    """Return whether a model is at least as good as another one, by mean AP (IoU 0.5 to 0.9) and by F1 (IoU 0.5).
+
+    Returns:
+        None if the images have no nuclei: each score is then 0, or not defined where a model finds none.
+    """
+    if not after["overall"]["n_true"]:
+        return None
     return all(after["overall"][score] >= before["overall"][score] for score in ("ap_mean_50_90", "f1_50"))

@@ -4,14 +4,14 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from nucseg.core.checks import check_label_image
+from nucseg.core.checks import check_label_image, check_unmasked
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
 from nucseg.core.validation import checked
@@ -22,27 +22,45 @@ from nucseg.images.scenes import Scene
 from nucseg.images.source import ImageSource, array_source
 from nucseg.inference.instances.stitched import StitchedLabels
 from nucseg.masks.labels import relabel
+from nucseg.masks.numbering import check_numbered
 from nucseg.measurements import field
-from nucseg.measurements.channels import Measures, choose_channels, open_channels
-from nucseg.measurements.sizes import Size, length_in_pixels
+from nucseg.measurements.channels import Measures, channel_texts, choose_channels, open_channels
+from nucseg.measurements.sizes import Size, checked_pixel_size, length_in_pixels
 from nucseg.measurements.table import measure
 
-_PixelSize = Annotated[float, Field(ge=0.001, le=1000)]
 
+class MeasureOptions(BaseModel):
+    """What is measured, and how; see `nucseg.measure`."""
 
-class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     channels: Measures
     expand: Size | None
-    pixel_size: tuple[_PixelSize, _PixelSize] | None = Field(description="Micrometres of a row and a column.")
+    pixel_size: tuple[float, float] | None
     plane: PlaneChoices
+
+
+def measure_options(channels: Any, expand: Any, pixel_size: Any, plane: Any) -> MeasureOptions:
+    """Return the arguments of `nucseg.measure`, checked.
+
+    Raises:
+        ConfigError: One is not allowed.
+    """
+    return checked(
+        MeasureOptions,
+        {
+            "channels": channel_texts(channels, "channels"),
+            "expand": expand,
+            "pixel_size": checked_pixel_size(pixel_size),
+            "plane": plane,
+        },
+    )
 
 
 def measure_image(
     labels: Any,
     image: Any,
-    channels: str | Sequence[str],
+    channels: str | int | Sequence[str | int],
     expand: float | str | None,
     pixel_size: float | tuple[float, float] | None,
     *,
@@ -62,15 +80,8 @@ def measure_image(
         scene: As there.
         scores: `(N,)`, by label, if they become a column.
     """
-    options = checked(
-        _Options,
-        {
-            "channels": (channels,) if isinstance(channels, str) else tuple(channels),
-            "expand": expand,
-            "pixel_size": (pixel_size,) * 2 if isinstance(pixel_size, int | float) else pixel_size,
-            "plane": plane,
-        },
-    )
+    options = measure_options(channels, expand, pixel_size, plane)
+    check_unmasked(labels, "labels")
     labels = np.asarray(labels)
     check_label_image(labels, "labels")
     source, found = given_channels(image, options.channels, options.plane, scene)
@@ -78,6 +89,8 @@ def measure_image(
         raise InputError(
             f"labels: shape {labels.shape} does not fit the image's {source.shape[:2]}; give one of its size."
         )
+    if scores is None:  # what was predicted is numbered
+        check_numbered(labels, "labels")
     if options.pixel_size:
         source = replace(source, pixel_size=options.pixel_size)
     expansion = length_in_pixels(options.expand, source.pixel_size, "expand", source.name) if options.expand else 0.0
@@ -107,6 +120,11 @@ def given_channels(
         raise InputError("image: is no file, so it has no plane or scene to choose; give the plane as the array.")
     if isinstance(image, Mapping):
         named = {str(name): _plane(pixels, str(name)) for name, pixels in image.items()}
+        if len(named) < len(image):
+            raise InputError(
+                f"image: several of its channels, {', '.join(map(repr, image))}, have one name as text; give each "
+                "its own."
+            )
         colours = None
     else:
         array = _array(image, "image")
@@ -130,6 +148,7 @@ def _array(image: Any, name: str) -> NDArray:
         raise InputError(
             f"{name}: {reprlib.repr(image)} is not an image; give an array, or the path or URL of an image."
         )
+    check_unmasked(image, name)
     array = np.asarray(image)
     if array.ndim not in (2, 3):
         raise InputError(f"{name}: shape {array.shape} is not an image; allowed are (rows, columns[, channels]).")

@@ -1,14 +1,16 @@
 """The channels that are measured: those of the image's own file, and of other files of the same field."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Annotated, Any
 
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from nucseg.core.errors import InputError
+from nucseg.core.errors import ConfigError, InputError
 from nucseg.images.content import Content
 from nucseg.images.open import open_content
 from nucseg.images.places import file_system
@@ -75,6 +77,27 @@ Measures = Annotated[tuple[str, ...], AfterValidator(check_measured)]
 """What is measured, as `parse_measured` reads it."""
 
 
+def channel_texts(given: Any, name: str) -> tuple[str, ...]:
+    """Return what a program gives to be measured, one channel or several, by name or number, as texts.
+
+    Args:
+        given: As it is given.
+        name: Name of the argument for the message.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    several = (given,) if isinstance(given, str | Integral) else given
+    if isinstance(several, Iterable) and not isinstance(several, bytes | Mapping):
+        texts = tuple(several)
+        if all(isinstance(each, str | Integral) and not isinstance(each, bool) for each in texts):
+            return tuple(map(str, texts))
+    raise ConfigError(
+        f"{name}: {reprlib.repr(given)} is not allowed; it must be `all`, or one or several names or numbers of "
+        "channels."
+    )
+
+
 def choose_channels(
     given: Sequence[str], named: Mapping[str, ImageSource], colours: NDArray | None
 ) -> tuple[MeasuredChannel, ...]:
@@ -94,6 +117,9 @@ def choose_channels(
             channels += [MeasuredChannel(name, source) for name, source in named.items()]
         elif each.what in named:
             channels.append(MeasuredChannel(each.name or each.what, named[each.what]))
+        elif each.what.isdecimal() and int(each.what) < len(named):
+            channel = list(named)[int(each.what)]
+            channels.append(MeasuredChannel(each.name or channel, named[channel]))
         elif colours is not None and (stain := named_stain(each.what)):
             channels.append(MeasuredChannel(each.name or stain, separated(array_source(colours), stain)))
         else:

@@ -2,11 +2,13 @@
 
 import math
 import re
+import reprlib
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BeforeValidator
 
-from nucseg.core.errors import InputError
+from nucseg.core.errors import ConfigError, InputError
 
 _SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*(px)?")
 
@@ -69,3 +71,27 @@ def _pixel_area(size: str, pixel_size: tuple[float, float] | None, option: str, 
             f"--pixel-size, or give pixels, such as {option} {size}px."
         )
     return math.prod(pixel_size)
+
+
+def checked_pixel_size(given: Any) -> tuple[float, float] | None:
+    """Return a pixel size that a program gives as micrometres, (row, column); None if it gives none.
+
+    Raises:
+        ConfigError: It is neither a number nor two, or out of range.
+    """
+    if given is None:
+        return None
+    value = given.tolist() if isinstance(given, np.generic | np.ndarray) else given
+    sides = value if isinstance(value, list | tuple) else (value, value)
+    if len(sides) != 2 or not all(
+        isinstance(side, int | float | np.integer | np.floating)
+        and not isinstance(side, bool)
+        and 0.001 <= side <= 1000
+        for side in sides
+    ):
+        shown = " ".join(reprlib.repr(given).split())  # that of an array has several lines
+        raise ConfigError(
+            f"pixel_size: {shown} is not allowed; it must be a number of micrometres from 0.001 to 1000, or two, for a "
+            "row and a column."
+        )
+    return float(sides[0]), float(sides[1])

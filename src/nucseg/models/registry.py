@@ -19,8 +19,8 @@ from nucseg.core.validation import plain_words
 from nucseg.models.protocols import Model
 from nucseg.models.shipped import in_wheel, trained_or_shipped
 
-MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-"""What a model may be called: its name is that of a folder."""
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+"""What a model may be called: its name is that of a folder, and part of longer ones."""
 
 
 @dataclass(frozen=True)
@@ -205,9 +205,21 @@ def resolve_model(name_or_folder: str | Path) -> Path:
         A folder with a `config.json`.
 
     Raises:
-        ModelError: There is none; the message lists where it was searched for and how to get one.
+        ModelError: There is none, or none can be looked for; the message says where it was searched for and how to get
+            one.
         StorageError: A shipped model cannot be unpacked anywhere.
     """
+    try:
+        return _resolved(name_or_folder)
+    except (OSError, RuntimeError) as error:  # the name is too long, or ~ stands for no user
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"model {str(name_or_folder)[:100]!r}: cannot be looked for ({reason}); give a model's name or its folder. "
+            "`nucseg models` lists the names."
+        ) from error
+
+
+def _resolved(name_or_folder: str | Path) -> Path:
     name = Path(name_or_folder).expanduser()
     roots = _roots()
     places = list(dict.fromkeys([name, *(root / name for root in roots), in_wheel(name)]))
@@ -224,11 +236,12 @@ def resolve_model(name_or_folder: str | Path) -> Path:
                 f"the bundled store: run `dvc pull` in {pointer.parent} (with `--remote s3` for a model in your "
                 "bucket)."
             )
-    known = {*known_models(), *project_models()}
+    known = known_models()
+    listed = f"Known models are {', '.join(known)}; choose one of them," if known else "Choose"
     train = f", or train it with `kedro run --pipelines {name.name}`" if name.name in project_models() else ""
     raise ModelError(
-        f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. Known models are "
-        f"{', '.join(sorted(known))}; choose one of them, a model's folder, or set NUCSEG_MODELS{train}."
+        f"model {str(name_or_folder)!r}: no config.json in any of {', '.join(map(str, places))}. {listed} "
+        f"a model's folder, or set NUCSEG_MODELS{train}."
     )
 
 
@@ -237,13 +250,18 @@ def resolve_models(names_or_folders: Sequence[str]) -> dict[str, Path]:
 
     Raises:
         InputError: Two have the same name.
-        ModelError: As `resolve_model`.
+        ModelError: As `resolve_model`, or a model is damaged.
     """
     folders: dict[str, Path] = {}
     for model in names_or_folders:
         folder = resolve_model(model)
         if folder.name in folders:
             raise InputError(f"two models are called {folder.name}; copy one to a folder of another name.")
+        if folder_kind(folder) is None:
+            raise ModelError(
+                f"{folder / 'config.json'}: is damaged, or not of a nucseg model; fetch the model again (`dvc pull`), "
+                "choose another folder or retrain it."
+            )
         folders[folder.name] = folder
     return folders
 
@@ -289,7 +307,10 @@ def new_folder(name: str) -> Path:
         ConfigError: It cannot be called so, or there is a model of this name.
     """
     if not re.fullmatch(MODEL_NAME, name):
-        raise ConfigError(f"--name: {name!r} is not allowed; use letters, digits, '_', '.' and '-'.")
+        allowed = "letters, digits, '_', '.' and '-'"
+        if re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            allowed = "at most 100 characters, the first one a letter or digit"
+        raise ConfigError(f"--name: {name[:110]!r} is not allowed; use {allowed}.")
     folder = models_folder() / name
     if name in known_models() or folder.exists():
         raise ConfigError(

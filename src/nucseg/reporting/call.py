@@ -1,12 +1,17 @@
 """What `nucseg.write` does."""
 
-from collections.abc import Sequence
+import re
+import reprlib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from nucseg.core.checks import check_label_image
-from nucseg.core.errors import InputError
+import numpy as np
+from skimage.measure import label
+
+from nucseg.core.checks import check_label_image, check_unmasked
+from nucseg.core.errors import ConfigError, InputError
 from nucseg.core.files import atomic_files
 from nucseg.core.types import Instances
 from nucseg.core.validation import checked
@@ -15,15 +20,20 @@ from nucseg.images.places import image_stem
 from nucseg.images.planes import Channel
 from nucseg.images.scenes import Scene
 from nucseg.inference.instances.stitched import StitchedLabels
+from nucseg.masks.labels import keep_largest_pieces
 from nucseg.measurements.call import given_channels
+from nucseg.measurements.channels import channel_texts
 from nucseg.measurements.field import Field
-from nucseg.measurements.sizes import length_in_pixels
-from nucseg.reporting.formats.registry import format_paths, write_format
+from nucseg.measurements.sizes import checked_pixel_size, length_in_pixels
+from nucseg.reporting.formats.registry import FORMATS, format_paths, write_format
 from nucseg.reporting.options import BatchOptions
+
+_LONGEST = 240  # bytes; file systems allow 255 for a part, of which suffixes need some
+_UNWRITABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")
 
 
 def write_found(
-    found: Instances,
+    found: Any,
     image: Any,
     folder: str | Path,
     *,
@@ -32,7 +42,7 @@ def write_found(
     channel: Channel,
     scene: Scene,
     plane: str | Sequence[str],
-    measure: str | Sequence[str] | None,
+    measure: str | int | Sequence[str | int] | None,
     expand: float | str | None,
     pixel_size: float | tuple[float, float] | None,
     overwrite: bool,
@@ -41,23 +51,37 @@ def write_found(
     options = checked(
         BatchOptions,
         {
-            "formats": _several(formats),
+            "formats": _formats(formats),
             "channel": channel,
             "scene": scene,
             "plane": plane,
-            "measure": _several(measure or ()),
+            "measure": () if measure is None else channel_texts(measure, "measure"),
             "expand": expand,
         },
     )
+    size = checked_pixel_size(pixel_size)
+    _check_name(name)
+    if not isinstance(folder, str | Path):
+        raise ConfigError(f"folder: {reprlib.repr(folder)} is not allowed; it must be a path.")
+    if not isinstance(found, Instances):
+        raise InputError(
+            f"found: is of {type(found).__name__}, not the nuclei that nucseg.predict returns; give those, or "
+            "nucseg.Instances(labels, scores)."
+        )
+    check_unmasked(image, "image")
+    check_unmasked(found.labels, "found")
+    check_unmasked(found.scores, "found")
+    found = Instances(np.asarray(found.labels), np.asarray(found.scores))
     source, chosen = given_image(image, options.channel, options.plane, options.scene)
     check_label_image(found.labels, "found")
-    if source.shape[:2] != found.labels.shape or found.labels.max(initial=0) != len(found):
+    if found.scores.ndim != 1 or source.shape[:2] != found.labels.shape or found.labels.max() != len(found):
         raise InputError(
-            f"found: {len(found)} nuclei in {found.labels.shape} do not belong to the image of {source.shape[:2]}; "
-            "give what nucseg.predict found in it."
+            f"found: {found.scores.size} nuclei in {found.labels.shape} do not belong to the image of "
+            f"{source.shape[:2]}; give what nucseg.predict found in it."
         )
-    if pixel_size:
-        source = replace(source, pixel_size=(pixel_size,) * 2 if isinstance(pixel_size, int | float) else pixel_size)
+    found = _whole_nuclei(found)
+    if size:
+        source = replace(source, pixel_size=size)
     channels = given_channels(image, options.measure, chosen, options.scene)[1] if options.measure else ()
     expansion = length_in_pixels(options.expand, source.pixel_size, "expand", source.name) if options.expand else 0.0
     called = name or (image_stem(str(image)) if isinstance(image, str | Path) else "image")
@@ -72,5 +96,55 @@ def write_found(
     return paths
 
 
-def _several(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _whole_nuclei(found: Instances) -> Instances:
+    """Return nuclei that every format can hold.
+
+    Raises:
+        InputError: A number is missing, a nucleus has several 4-connected pieces, or a score is not from 0 to 1.
+    """
+    found = Instances(found.labels.astype(np.int32, copy=False), found.scores)
+    if missing := np.flatnonzero(found.areas == 0).tolist():
+        raise InputError(
+            f"found: no pixel has label {missing[0] + 1}; allowed are 1..{len(found)} without gaps. Number them anew, "
+            "with the scores in the same order."
+        )
+    pieces = label(found.labels, background=0, connectivity=1, return_num=True)[1]
+    if pieces > len(found):
+        split = np.unique(found.labels[keep_largest_pieces(found.labels) != found.labels])
+        raise InputError(
+            f"found: label {split[0]} has several pieces, as have {len(split)} of {len(found)} in all; a nucleus is "
+            "one 4-connected piece. Keep the largest, or number each piece with skimage.measure.label(labels, "
+            "connectivity=1) and give it a score."
+        )
+    if found.scores.dtype.kind not in "buif":
+        raise InputError(f"found: scores of dtype {found.scores.dtype} are no numbers; allowed are 0 to 1.")
+    if (wrong := found.scores[~((found.scores >= 0) & (found.scores <= 1))]).size:  # NaN is wrong, too
+        raise InputError(f"found: the score {wrong[0]} is not allowed; allowed are 0 to 1.")
+    return Instances(found.labels, found.scores.astype(np.float32, copy=False))
+
+
+def _check_name(name: Any) -> None:
+    if name is None:
+        return
+    if (
+        not isinstance(name, str)
+        or not name
+        or "/".join(PurePath(name).parts) != name  # absolute, or with a part that is empty or `.`
+        or ".." in PurePath(name).parts
+        or _UNWRITABLE.search(name)
+        or len(name.encode()) > _LONGEST
+    ):
+        raise ConfigError(
+            f"name: {reprlib.repr(name)} is not allowed; it must be a name, or a path below the folder such as "
+            f"plate/A01, without `..` and control characters, of at most {_LONGEST} bytes."
+        )
+
+
+def _formats(given: Any) -> tuple[Any, ...]:
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise ConfigError(
+            f"formats: {reprlib.repr(given)} is not allowed; it must be one or several of {', '.join(FORMATS)}."
+        )
+    return tuple(given)

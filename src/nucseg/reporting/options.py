@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from nucseg.inference.mitoses.config import NUCLEUS_PIXEL_SIZE, NUCLEUS_SCORE
 from nucseg.inference.options import PredictOptions, Scale
 from nucseg.measurements.channels import Measures
-from nucseg.measurements.sizes import Size
+from nucseg.measurements.sizes import Size, is_in_pixels, size_value
 from nucseg.models.protocols import LOWEST_SCORE
 from nucseg.reporting.formats.class_maps import CLASS_FORMATS
 from nucseg.reporting.formats.registry import FORMATS
@@ -72,6 +72,19 @@ class BatchOptions(RunOptions):
         min_length=1,
         description=f"Formats of the results, among {', '.join(FORMATS)}.",
     )
+
+    @field_validator("max_area")
+    @classmethod
+    def _leaves_nuclei(cls, largest: str | None, given: ValidationInfo) -> str | None:
+        smallest = given.data.get("min_area")
+        if (
+            smallest
+            and largest
+            and is_in_pixels(smallest) == is_in_pixels(largest)
+            and size_value(smallest) > size_value(largest)
+        ):
+            raise ValueError(f"must be at least min_area, {smallest}: no nucleus would be left")
+        return largest
 
     @field_validator("formats")
     @classmethod

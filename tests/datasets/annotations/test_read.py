@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from roifile import ROI_TYPE, ImagejRoi
+from skimage.measure import label
 
 from nucseg.core.errors import InputError
 from nucseg.core.types import Instances
@@ -76,8 +77,10 @@ def test_geojson_with_holes_parts_and_the_nuclei_of_cells(tmp_path: Path) -> Non
     far = [[x + 20, y + 20] for x, y in SQUARE]
     both = square()
     both[25:28, 30:34] = 1
-    parts = feature([[SQUARE], [far]], "MultiPolygon")
-    np.testing.assert_array_equal(read(written(tmp_path / "parts.geojson", [parts])), both)
+    whole = [[[x + 20, y] for x, y in SQUARE], [[x, y + 20] for x, y in SQUARE]]
+    both[5:8, 30:34], both[25:28, 10:14] = 2, 3
+    objects = [feature([[SQUARE], [far]], "MultiPolygon"), *(feature([each]) for each in whole)]
+    np.testing.assert_array_equal(read(written(tmp_path / "parts.geojson", objects)), both)
     cell = feature([big], nucleusGeometry={"type": "Polygon", "coordinates": [SQUARE]})
     np.testing.assert_array_equal(read(written(tmp_path / "cell.geojson", [cell])), square())
 
@@ -197,7 +200,7 @@ def _on(plane: int) -> ImagejRoi:
         ("a.zip", lambda path: rois(path, _on(1), _on(2)), "are of 2 planes"),
         ("a.roi", lambda path: path.write_bytes(b"nothing"), "not an ImageJ ROI"),
         ("a.tif", lambda path: tifffile.imwrite(path, np.full(SHAPE, 0.5, np.float32)), "whole numbers"),
-        ("a.tif", lambda path: tifffile.imwrite(path, np.eye(40, 50, dtype=np.uint8) * 255), "this is a mask"),
+        ("a.tif", lambda path: tifffile.imwrite(path, np.tile(square(), (2, 2)).astype(np.uint8)), "this is a mask"),
     ],
 )
 def test_what_is_no_outline_is_named(tmp_path: Path, name: str, make: Callable[[Path], Any], said: str) -> None:
@@ -212,7 +215,7 @@ def test_what_is_no_outline_is_named(tmp_path: Path, name: str, make: Callable[[
 @given(st.integers(0, 2**32 - 1))
 def test_run_lengths_come_back(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    labels = np.sort(rng.integers(0, 4, (9, 7)), axis=0).astype(np.int32)
+    labels = label(np.sort(rng.integers(0, 4, (9, 7)), axis=0), connectivity=2).astype(np.int32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
         rows = "".join(f"a,{mask}\n" for mask in kaggle_encode(labels))
@@ -260,3 +263,51 @@ def test_a_table_beside_a_label_image_is_no_second_answer(tmp_path: Path) -> Non
     (tmp_path / "b.csv").write_text("ImageId,EncodedPixels\nb,1 2\n")
     (tmp_path / "c.csv").write_bytes(b"\xff\xfe")
     assert [path.name for path in annotation_files(tmp_path)] == ["a.tif", "b.csv"]
+
+
+def typed(kind: str, column: int, row: int, size: int = 3) -> dict[str, Any]:
+    box = [[column, row], [column + size, row], [column + size, row + size], [column, row + size], [column, row]]
+    return feature([box], properties={"objectType": kind} if kind else {})
+
+
+NUCLEI = [(2, 2), (8, 2), (2, 8), (8, 8)]
+
+
+@pytest.mark.parametrize("region, nucleus", [("annotation", "detection"), ("annotation", "annotation"), ("", "")])
+def test_a_region_around_nuclei_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, region: str, nucleus: str
+) -> None:
+    objects = [typed(region, 0, 0, 20), *(typed(nucleus, *place) for place in NUCLEI)]
+    labels = read(written(tmp_path / "a.geojson", objects))
+    assert np.bincount(labels.ravel())[1:].tolist() == [9] * 4
+    noun = "annotation" if region else "object"
+    assert caplog.messages == [f"a.geojson: 1 {noun} around other objects (a region?) left out; 4 nuclei read"]
+
+
+def test_a_region_of_one_nucleus_is_left_out_and_a_nucleus_drawn_by_hand_is_not(tmp_path: Path) -> None:
+    objects = [typed("annotation", 0, 0, 20), typed("cell", 2, 2), typed("annotation", 30, 30)]
+    assert np.bincount(read(written(tmp_path / "a.geojson", objects)).ravel())[1:].tolist() == [9, 9]
+
+
+def test_types_of_earlier_versions_of_qupath_are_known(tmp_path: Path) -> None:
+    region, nucleus = typed("", 0, 0, 20), typed("", 2, 2)
+    old = [region | {"id": "PathAnnotationObject"}, nucleus | {"id": "PathDetectionObject"}]
+    newer = [
+        region | {"properties": {"object_type": "annotation"}},
+        nucleus | {"properties": {"object_type": "detection"}},
+    ]
+    for objects in (old, newer):
+        assert np.count_nonzero(read(written(tmp_path / "a.geojson", objects))) == 9
+
+
+def test_a_nucleus_that_holds_small_ones_stays(tmp_path: Path) -> None:
+    large = [typed("", column, 20, 9) for column in (0, 10, 20, 30)]
+    inside = [typed("", *place, 1) for place in ((1, 22), (4, 22), (7, 22))]
+    assert read(written(tmp_path / "a.geojson", [*large, *inside])).max() == 7
+
+
+def test_one_outline_around_many_nuclei_is_refused(tmp_path: Path) -> None:
+    parts = [typed("", *place)["geometry"]["coordinates"] for place in NUCLEI]
+    path = written(tmp_path / "a.geojson", [feature(parts, "MultiPolygon"), typed("", 30, 30)])
+    with pytest.raises(InputError, match=r"a\.geojson: 1 of 2 outlines has several separate pieces"):
+        read(path)

@@ -24,7 +24,7 @@ def read(document: Any, shape: tuple[int, int], name: str) -> Iterator[NDArray[n
     Raises:
         InputError: It is not GeoJSON, or of an image of another size, or a feature is not an area.
     """
-    features = document.get("features", [document]) if isinstance(document, dict) else document
+    features = _features(document)
     if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
         raise InputError(f"{name}: is neither GeoJSON nor COCO. Export the outlines again.")
     _check_size(document, shape, name)
@@ -41,6 +41,23 @@ def read(document: Any, shape: tuple[int, int], name: str) -> Iterator[NDArray[n
             kind = geometry.get("type")
             raise InputError(f"{each}: is a {kind}, not an area. Outline nuclei as polygons, or remove it.")
         yield pixels_inside([ring[:, ::-1] for rings in polygons for ring in rings], shape, each)
+
+
+def object_types(document: Any) -> list[str]:
+    """Return QuPath's type of each feature of what `read` takes, such as `annotation` or `cell`; empty without one."""
+    return [_object_type(feature) for feature in _features(document)]
+
+
+def _object_type(feature: dict[str, Any]) -> str:
+    properties = feature.get("properties")
+    given = properties if isinstance(properties, dict) else {}
+    # QuPath 0.2 wrote PathAnnotationObject as the id, 0.3 object_type.
+    named = str(given.get("objectType") or given.get("object_type") or feature.get("id") or "").lower()
+    return next((kind for kind in ("annotation", "detection", "cell") if kind in named), "")
+
+
+def _features(document: Any) -> Any:
+    return document.get("features", [document]) if isinstance(document, dict) else document
 
 
 def _check_size(document: Any, shape: tuple[int, int], name: str) -> None:

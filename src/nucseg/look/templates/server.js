@@ -223,7 +223,7 @@ async function showScores(id) {
   }
   const advice = document.createElement("p");
   advice.textContent = `On ${counted(after.n_images, "image")} held out, ${after.model} is ` +
-    (better ? `at least as good as ${before.model}: choose it above.` : `worse than ${before.model}: go on using ${before.model}.`);
+    (better === null ? `not comparable with ${before.model}: they have no nuclei.` : better ? `at least as good as ${before.model}: choose it above.` : `worse than ${before.model}: go on using ${before.model}.`);
   const report = document.createElement("button");
   report.type = "button";
   report.textContent = "Download the report";

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Depends, FastAPI, Response
@@ -24,7 +25,7 @@ from nucseg.serving.web.openapi import TITLE, schema, swagger
 from nucseg.serving.web.pool import Pool, PredictNow
 from nucseg.serving.web.readiness import Readiness
 from nucseg.serving.web.routes import health, look, max_model, models, sagemaker, tasks, training
-from nucseg.serving.web.uploads import refuse_unknown_parameters
+from nucseg.serving.web.uploads import refuse_wrong_parameters
 
 _MEGABYTE = 1 << 20
 _log = logging.getLogger(__name__)
@@ -71,11 +72,19 @@ def create_app(service: Service, background: Callable[[], AbstractContextManager
         routers.append(max_model.routes(service.plane.models, predict_now, contract.answer))
     if contract.files:
         routers.append(tasks.routes(service, backend, readiness))
-    routers += [health.routes(readiness, pool, metrics), sagemaker.routes(predict_now, pool, answers)]
     if contract.has_outlines:
         routers += [look.routes(service, pool), training.routes(service, backend, readiness, pool)]
     for router in routers:
-        app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
+        app.include_router(
+            router,
+            dependencies=[Depends(refuse_wrong_parameters)],
+            responses=failures.error_responses(HTTPStatus.BAD_REQUEST),
+        )
+    # Probes and proxies may add parameters of their own to these.
+    tolerant = [health.routes(readiness, pool, metrics), sagemaker.routes(predict_now, pool, answers)]
+    for router in tolerant:
+        app.include_router(router)
+    routers += tolerant
 
     @app.get("/swagger.json", include_in_schema=False)
     async def swagger_json() -> Response:

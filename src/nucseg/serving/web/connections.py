@@ -62,15 +62,15 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on received data, in pieces no larger than the limit."""
-        for start in range(0, len(data), self.head_bytes):
-            if self.transport.is_closing():
-                return
-            piece = data[start : start + self.head_bytes]
+        """Pass on received data, of a head no more than the limit: one that ended beyond it would be accepted."""
+        start = 0
+        while start < len(data) and not self.transport.is_closing():
+            piece = data[start : start + self.head_bytes - (self.head or 0)]
+            start += len(piece)
             if self.head is not None:
                 self.head += len(piece)
             super().data_received(piece)
-            if self.head is not None and self.head > self.head_bytes and not self.transport.is_closing():
+            if self.head is not None and self.head >= self.head_bytes and not self.transport.is_closing():
                 self._refuse(b"431 Request Header Fields Too Large")
 
     def on_message_begin(self) -> None:

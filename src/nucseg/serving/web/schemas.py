@@ -108,7 +108,9 @@ class TrainingScores(BaseModel):
 
     before: ModelScores
     after: ModelScores
-    better: bool = Field(description="Whether the new model is at least as good on these images.")
+    better: bool | None = Field(
+        description="Whether the new model is at least as good on these images; null if these have no nuclei."
+    )
 
 
 class HealthAnswer(BaseModel):

@@ -1,8 +1,9 @@
 """The image in a request: the body itself, or a field of a form."""
 
 import tempfile
+from collections import Counter
 from http import HTTPStatus
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, get_origin
 
 from fastapi import Query, Request
 from starlette.datastructures import UploadFile
@@ -40,16 +41,24 @@ FORM = {
 }
 
 
-async def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a parameter that a route does not have: a misspelt one would silently be ignored.
+async def refuse_wrong_parameters(request: Request) -> None:
+    """Refuse a parameter that a route does not have, or has once: all but the last would silently be ignored.
 
     Raises:
         InputError: There is one.
     """
     own = request.scope["route"].dependant
-    known = [field.alias for each in (own, *own.dependencies) for field in each.query_params]
-    if known and (unknown := sorted(set(request.query_params) - set(known))):
-        raise InputError(f"parameter {unknown[0][:100]!r} is unknown; allowed are {', '.join(known)}.")
+    repeatable = {
+        field.alias: get_origin(field.field_info.annotation) is list
+        for each in (own, *own.dependencies)
+        for field in each.query_params
+    }
+    allowed = f"allowed are {', '.join(repeatable)}" if repeatable else "none is allowed here"
+    for name, times in sorted(Counter(name for name, _ in request.query_params.multi_items()).items()):
+        if name not in repeatable:
+            raise InputError(f"parameter {name[:100]!r} is unknown; {allowed}.")
+        if times > 1 and not repeatable[name]:
+            raise InputError(f"{name}: is given {'twice' if times == 2 else f'{times} times'}; give it once.")
 
 
 def body(content: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def train(
 
     Returns:
         The number of nuclei in the images held out, and the files: REPORT and SCORES, which holds the models' names,
-        their scores on these images, and whether the new one is at least as good.
+        their scores on these images, and whether the new one is at least as good (None if that cannot be said).
 
     Raises:
         InputError: The images do not suffice, or there is a model of this name already.

@@ -53,6 +53,23 @@ def check_label_image(labels: NDArray, name: str) -> None:
         raise InputError(f"{name}: contains the negative label {labels.min()}; allowed are 0 (background) and 1..N.")
 
 
+def check_largest_label(labels: NDArray, name: str) -> None:
+    """Refuse labels that int32 does not hold.
+
+    Args:
+        labels: As `check_label_image` leaves them.
+        name: Name for the message.
+
+    Raises:
+        InputError: There is one.
+    """
+    largest = np.iinfo(np.int32).max
+    if labels.max() > largest:
+        raise InputError(
+            f"{name}: contains the label {labels.max()}; the largest allowed is {largest}. Renumber its labels."
+        )
+
+
 def check_unmasked(array: Any, name: str) -> None:
     """Refuse an array of which pixels are masked: they would be read as if they were not.
 

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from nucseg.core.window import Window
 from nucseg.images.grid import Grid
+from nucseg.images.surroundings import STRANGE
 
 _DEEPEST = 128  # pixels of a side that are looked at; a wider strip is an area without data
-_STRANGE = 0.1  # of the cells within: a background of one value, such as 0, is in more of them
 
 
 class Border:
@@ -75,4 +75,4 @@ def _depth(lines: dict[int, NDArray], places: range) -> int:
 def _is_strange(value: NDArray, inside: Window, grid: Grid) -> bool:
     """Return whether few of the cells that lie inside the frame may hold its value."""
     may_hold = np.all((grid.least <= value) & (value <= grid.largest), axis=2)[grid.within(inside)]
-    return may_hold.size > 0 and bool(may_hold.mean() <= _STRANGE)
+    return may_hold.size > 0 and bool(may_hold.mean() <= STRANGE)

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from nucseg.core.checks import check_image, check_label_image
+from nucseg.core.checks import check_image, check_label_image, check_largest_label
 from nucseg.core.errors import InputError
 from nucseg.core.files import atomic_file
 from nucseg.core.window import Window
@@ -164,11 +164,7 @@ def write_labels(path: Path, labels: NDArray) -> None:
 
 def _check_labels(labels: NDArray, name: str) -> None:
     check_label_image(labels, name)
-    largest = np.iinfo(np.int32).max
-    if labels.max() > largest:
-        raise InputError(
-            f"{name}: contains the label {labels.max()}; the largest allowed is {largest}. Renumber its labels."
-        )
+    check_largest_label(labels, name)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,32 +90,31 @@ def without_marks(counts: NDArray[np.int64], percents: tuple[float, float]) -> N
     Returns:
         The counts, with 0 for the value of an annotation.
     """
+    present = np.flatnonzero(counts).tolist()
+    if len(present) <= _MARK_LEVELS:
+        return counts
     kept = counts.copy()
-    total = int(counts.sum())
-    for end, share in ((-1, 1 - percents[1] / 100), (0, percents[0] / 100)):
-        present = np.flatnonzero(kept)
-        others = present[:-1] if end else present[1:]
-        if len(others) < _MARK_LEVELS:
-            continue
-        mark = present[end]
-        if _is_mark(int(kept[mark]) / total, int(kept[mark]), share, int(mark), int(others[0]), int(others[-1])):
-            kept[mark] = 0
+    kept[_marks(present, counts, int(counts.sum()), percents)] = 0
     return kept
 
 
-def _is_mark(part: float, pixels: int, share: float, value: float, least: float, largest: float) -> bool:
-    """Return whether a value is that of an annotation.
+def _marks(present: list[Any], pixels: Any, total: int, percents: tuple[float, float]) -> list[Any]:
+    """Return the values of annotations, see `without_marks`.
 
     Args:
-        part: Its part of all pixels.
-        pixels: Its pixels.
-        share: The part that the percentile on its side leaves out.
-        value: The value, the largest or smallest of all.
-        least: The smallest of all others.
-        largest: The largest of all others.
+        present: Values in rising order: at least the two smallest and the two largest of all.
+        pixels: `pixels[v]` is the number of pixels of value v, at least of the smallest and the largest.
+        total: Number of all pixels.
+        percents: Two, in [0, 100].
     """
-    is_drawn = pixels >= _MARK_PIXELS and share < part <= _MARK_SHARE
-    return is_drawn and max(value - largest, least - value) >= _MARK_GAP * (largest - least)
+    marks = []
+    for end, share in ((-1, 1 - percents[1] / 100), (0, percents[0] / 100)):
+        value, others = present[end], present[:-1] if end else present[1:]
+        is_drawn = pixels[value] >= _MARK_PIXELS and share < pixels[value] / total <= _MARK_SHARE
+        if is_drawn and max(value - others[-1], others[0] - value) >= _MARK_GAP * (others[-1] - others[0]):
+            marks.append(value)
+            present = others
+    return marks
 
 
 class _Ends:
@@ -141,18 +140,10 @@ class _Ends:
 
     def marks(self, percents: tuple[float, float]) -> dict[float, int]:
         """Return the values of annotations, see `without_marks`, and the number of pixels of each."""
-        found: dict[float, int] = {}
         if len(self._levels) <= _MARK_LEVELS:
-            return found
-        present = sorted(self._counts)
-        for end, share in ((-1, 1 - percents[1] / 100), (0, percents[0] / 100)):
-            value = present[end]
-            others = present[:-1] if end else present[1:]
-            pixels = self._counts[value]
-            if _is_mark(pixels / self._total, pixels, share, value, others[0], others[-1]):
-                found[value] = pixels
-                present = others
-        return found
+            return {}
+        marks = _marks(sorted(self._counts), self._counts, self._total, percents)
+        return {value: self._counts[value] for value in marks}
 
 
 def percentiles_of_counts(counts: NDArray[np.int64], percents: tuple[float, float]) -> tuple[float, float]:

@@ -13,7 +13,9 @@ from nucseg.images.source import ImageSource
 
 # A scan has next to none of the value that surrounds it, an image whose background was subtracted is full of zeros:
 # they are in 0.03 to 0.5 of its pixels beside the empty areas, and so in more of its cells.
-_STRANGE = 0.1
+STRANGE = 0.1
+"""Share of the cells of the data that may hold the value of an area without data."""
+
 _LEAST_OUTSIDE = 0.02  # of all cells
 # What was scanned is made of fields: all but a twentieth of it lies in squares of this side. Nuclei before a background
 # that somebody blackened do not: of a disc of 220 pixels, a fifth lies in none.
@@ -113,7 +115,7 @@ def areas_without_data(grid: Grid, source: ImageSource) -> tuple[Area, ...]:
             area = _with_ringing(area, grid, source)
         rest = ~area.cells & ~area.beside
         has_value = ((grid.least <= value) & (value <= grid.largest)).all(axis=2)
-        if rest.any() and np.count_nonzero(has_value & rest) <= _STRANGE * np.count_nonzero(rest):
+        if rest.any() and np.count_nonzero(has_value & rest) <= STRANGE * np.count_nonzero(rest):
             areas.append(area)
     if not areas:
         return ()

@@ -87,8 +87,9 @@ def survey(source: ImageSource) -> Survey:
         equal = equal and all(np.array_equal(pixels[..., 0], other) for other in np.moveaxis(pixels, 2, 0)[1:])
         grid.add(pixels, top)
         border.add(pixels, top)
-        plateaus.add(pixels[..., 0], step, -top % step)
-        if not equal:
+        if equal:
+            plateaus.add(pixels[..., 0], step, -top % step)
+        else:
             few.add(pixels[-top % step :: step, ::step])
         top += band.shape[0]
     odd = _oddities(grid, is_transparent)

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
+from nucseg.core.checks import check_largest_label
 from nucseg.core.errors import InputError
 
-_LARGEST = np.iinfo(np.int32).max
 _CRUMB = 0.1  # of a label's largest piece: a smaller one may be a slip of the brush
 
 
@@ -31,6 +31,24 @@ def count_pieces(labels: NDArray[np.int32], smallest: float) -> tuple[NDArray[np
     return values, np.bincount(number[counting], minlength=len(values)), len(number)
 
 
+def numbered_background(labels: NDArray[np.int32]) -> int:
+    """Return the label that a background has instead of 0: one at all four borders, or of most of the image.
+
+    Args:
+        labels: `(H, W)`.
+
+    Returns:
+        0 if some pixel is 0, or if there is none such: an image may be full of nuclei.
+    """
+    if not labels.all():
+        return 0
+    values, counts = np.unique(labels, return_counts=True)
+    if 2 * counts.max() > labels.size:
+        return int(values[counts.argmax()])
+    sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    return min(set.intersection(*(set(side.tolist()) for side in sides)), default=0)
+
+
 def check_numbered(labels: NDArray, name: str) -> None:
     """Refuse a label image that is a mask, another image, or has no background, although its dtype is allowed.
 
@@ -45,10 +63,7 @@ def check_numbered(labels: NDArray, name: str) -> None:
     remedy = "number its pieces first, for example with scipy.ndimage.label."
     if labels.dtype == bool:
         raise InputError(f"{name}: is a mask (bool), which does not tell nuclei apart; {remedy}")
-    if labels.max() > _LARGEST:
-        raise InputError(
-            f"{name}: contains the label {labels.max()}; the largest allowed is {_LARGEST}. Renumber its labels."
-        )
+    check_largest_label(labels, name)
     labels = labels.astype(np.int32, copy=False)
     numbers, pieces, count = count_pieces(labels, _CRUMB)
     if len(numbers) == 1:
@@ -66,12 +81,8 @@ def check_numbered(labels: NDArray, name: str) -> None:
         raise InputError(
             f"{name}: is no label image: most neighbouring pixels have different labels; are image and labels swapped?"
         )
-    if labels.all():
-        around = set.intersection(
-            *(set(side.tolist()) for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+    if background := numbered_background(labels):
+        raise InputError(
+            f"{name}: has no pixel of 0, the background, and its label {background} touches all four borders or covers "
+            "most of the image; set the background to 0."
         )
-        if around:
-            raise InputError(
-                f"{name}: has no pixel of 0, the background, and its label {min(around)} touches all four borders; set "
-                "the background to 0."
-            )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nucseg.core.errors import InputError
 from nucseg.core.words import counted
-from nucseg.masks.numbering import count_pieces
+from nucseg.masks.numbering import count_pieces, numbered_background
 
 # Smaller pieces in relation to a nucleus's largest are specks, as brushes and thresholds leave them.
 _SPECK = 1 / 20
@@ -124,23 +124,19 @@ def without_regions(
 def _check_background(labels: NDArray[np.int32], name: str) -> None:
     """Refuse a background that has a number.
 
-    It covers most of the image, or reaches all of its borders. In an image full of nuclei none does; one that fills the
-    image cannot be told from a background. Where some pixels are 0, a background, as of an inverted mask, also has most
-    of the border: a nucleus that is cut out touches it, too.
+    Where some pixels are 0, as in an inverted mask, it covers most of the image and has most of its border: a nucleus
+    that is cut out touches the border, too.
     """
+    if background := numbered_background(labels):
+        raise InputError(
+            f"{name}: no pixel is 0, which is the background; label {background} covers "
+            f"{100 * np.mean(labels == background):.0f} % of the image; write 0 where no nucleus is."
+        )
     values, counts = np.unique(labels, return_counts=True)
-    sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
     largest, share = values[counts.argmax()], counts.max() / labels.size
-    if values[0] == 0:
-        if largest and share > 0.5 and np.mean(np.concatenate(sides) == largest) > 0.5:
-            raise InputError(
-                f"{name}: label {largest} covers {100 * share:.0f} % of the image and most of its border, as a "
-                "background does; write 0 where no nucleus is, and in nuclei their numbers."
-            )
-        return
-    for value, count in zip(values, counts, strict=True):
-        if count > labels.size / 2 or all((side == value).any() for side in sides):
-            raise InputError(
-                f"{name}: no pixel is 0, which is the background; label {value} covers "
-                f"{100 * count / labels.size:.0f} % of the image; write 0 where no nucleus is."
-            )
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    if largest and share > 0.5 and np.mean(border == largest) > 0.5:
+        raise InputError(
+            f"{name}: label {largest} covers {100 * share:.0f} % of the image and most of its border, as a "
+            "background does; write 0 where no nucleus is, and in nuclei their numbers."
+        )

@@ -65,7 +65,10 @@ class ScaleLook:
         """
         side = min(min(part.shape[:2]) for part in self._parts)
         scale = estimate_scale(
-            *(self._found, side, self._found_in_crops, self._trained),
+            self._found,
+            side,
+            self._found_in_crops,
+            self._trained,
             crops_first=not self._is_whole,
             name=self._name,
         )
